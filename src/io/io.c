@@ -1,0 +1,21 @@
+#include "io/io.h"
+
+void io_init(struct io *io, const struct io_ops *ops)
+{
+	*io = (struct io){.ops = ops};
+	timers_init(&io->timers);
+	io->turns_tail = &io->turns;
+}
+
+void io_turns_run(struct io *io)
+{
+	while (io->turns) {
+		struct io_turn *turn = io->turns;
+
+		io->turns = turn->next;
+		if (!io->turns)
+			io->turns_tail = &io->turns;
+		turn->queued = false;
+		turn->end(turn);
+	}
+}
