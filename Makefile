@@ -1,0 +1,42 @@
+# The few commands that a person needs; `make help` lists them. Meson does the work.
+.DEFAULT_GOAL := help
+.PHONY: help build run test quick-test sim fuzz bench format clean
+
+BUILD ?= build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+build: ## install what is missing, leave build/posternd and build/posternctl
+	@scripts/deps build
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=false --buildtype=release -Ddebug=true >/dev/null
+	@ninja -C $(BUILD)
+
+run: build ## start posternd on loopback, send sample mail through it, show what became of it
+	@scripts/demo $(BUILD)
+
+test: ## install what is missing, build, run all tests (what CI runs)
+	@scripts/deps test
+	@scripts/test
+
+quick-test: ## only the unit tests, sanitized
+	@scripts/deps test
+	@scripts/test unit
+
+sim: ## run the simulator on fresh seeds: make sim SEEDS=1000
+	@scripts/deps test
+	@scripts/test sim $(or $(SEEDS),200)
+
+fuzz: ## run every fuzzer longer: make fuzz SECONDS_EACH=600
+	@scripts/deps test
+	@scripts/test fuzz $(or $(SECONDS_EACH),300)
+
+bench: build ## measure against Postfix, Exim, OpenSMTPD and the physical limit
+	@scripts/deps bench
+	@bench/run
+
+format: ## clang-format on everything
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf build build-*
