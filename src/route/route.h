@@ -1,0 +1,103 @@
+/*
+ * Who may relay, and where a recipient goes. Pure: one snapshot, one question, one answer; nothing
+ * is kept between calls.
+ *
+ * Rules, in this order (route_decide):
+ *   1. "<postmaster>" without a domain is postmaster at our host name (RFC 5321 section 4.5.1); an
+ *      address literal that is ours means our host name too.
+ *   2. A domain that Postern serves needs no relaying right: mailboxes need an account (550 5.1.1
+ *      where there is none), a transport takes every local part.
+ *   3. Our host name, where it is no domain in the directory, has no mailboxes: 550 5.1.2.
+ *   4. Anything else is relaying: allowed for clients on a loopback address, refused to all others
+ *      (550 5.7.1, with what to do). It leaves by the default transport; without one 550 5.4.4.
+ * A directory that cannot be read gives 451 4.3.5, never a decision.
+ *
+ * Local parts of accounts: as given, then in ASCII lower case, so that "Ann@" and "POSTMASTER@"
+ * reach "ann@" and "postmaster@".
+ */
+#ifndef ROUTE_ROUTE_H
+#define ROUTE_ROUTE_H
+
+#include "base/netaddr.h"
+#include "base/span.h"
+#include "codec/verdict.h"
+#include "directory/snapshot.h"
+#include "route/self.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct route_query {
+	struct netaddr client;  /* who hands the message in */
+	struct span listener;   /* name in the start file */
+	struct span user;       /* who authenticated; empty: nobody */
+	bool tls;
+	struct span sender;     /* canonical; empty: the null sender */
+	struct span recipient;  /* canonical mailbox, "local@domain", or "postmaster" alone */
+};
+
+enum route_kind {
+	ROUTE_TRANSPORT, /* leaves by `transport` */
+	ROUTE_MAILBOX,   /* goes into the mailbox of `account` */
+	ROUTE_REFUSED,   /* `verdict` says why; VERDICT_TEMPORARY or VERDICT_PERMANENT */
+};
+
+/* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or config. */
+struct route_decision {
+	enum route_kind kind;
+	bool served;                 /* the domain is in the directory */
+	struct span domain;          /* the recipient's, after rule 1; a literal keeps its brackets */
+	struct domain served_domain; /* where served: its pause among others */
+	struct transport transport;
+	struct account account;
+	struct verdict verdict;
+};
+
+/* ---- the trail: what `explain` shows ---------------------------------------------------------- */
+
+#define ROUTE_STEPS      32   /* more are dropped, and the trail says so */
+#define ROUTE_TRAIL_TEXT 8192 /* bytes of sentences, all together */
+
+struct route_step {
+	const char *rule;   /* a short constant name: "relay", "domain", "account", "transport", … */
+	const char *result; /* a constant word: "yes", "no", "refused", "accepted", "uses", … */
+	struct span text;   /* a plain sentence; peer bytes in it are escaped */
+};
+
+struct route_trail {
+	struct route_step steps[ROUTE_STEPS];
+	uint32_t count;
+	bool cut;           /* a step did not fit */
+	uint32_t used;
+	char text[ROUTE_TRAIL_TEXT];
+};
+
+void route_trail_init(struct route_trail *trail);
+/* trail may be NULL: then nothing happens. rule and result must be constants. */
+void route_trail_add(struct route_trail *trail, const char *rule, const char *result,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* ---- the decisions ---------------------------------------------------------------------------- */
+
+/* For RCPT. trail is NULL but for `explain`. */
+void route_decide(const struct snapshot *snapshot, const struct route_config *config,
+	const struct route_query *query, struct route_trail *trail, struct route_decision *out);
+
+/*
+ * For a recipient in the queue: the same without the right to relay, since that was decided when
+ * the message was taken in. `override` is the transport that an administrator rerouted the message
+ * to (empty: none); while a transport of that name exists it takes every recipient, else the
+ * ordinary rules apply. A domain that is served no longer leaves by the default transport; without one
+ * 550 5.4.4. An account that is gone gives 550 5.1.1.
+ */
+void route_for_delivery(const struct snapshot *snapshot, const struct route_config *config,
+	struct span recipient, struct span override, struct route_decision *out);
+
+/* What follows the last "@", or nothing; "postmaster" alone gives the host name. */
+struct span route_domain(const struct route_config *config, struct span recipient);
+
+/* "[192.0.2.1]" and "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3), port 0. ERR_SYNTAX where it is
+ * no literal of an IP address. */
+int route_literal(struct span domain, struct netaddr *out);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Who we are: the names and addresses by which this gateway is reached. Loop rules and address
+ * literals need it.
+ *
+ * Everything is borrowed; it lives as long as the start file.
+ */
+#ifndef ROUTE_SELF_H
+#define ROUTE_SELF_H
+
+#include "base/netaddr.h"
+#include "base/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct route_config {
+	struct span hostname;               /* of the start file, lower case */
+	const struct netaddr *listeners;    /* what we listen on, with port; "0.0.0.0" and "::" as such */
+	uint32_t listener_count;
+	const struct netaddr *addresses;    /* of this machine's interfaces; they count where a listener
+					     * has "0.0.0.0" or "::". Ports are ignored. May be NULL. */
+	uint32_t address_count;
+};
+
+/* A connection to this address and port (0: 25) would end at one of our own listeners. */
+bool route_is_self(const struct route_config *config, const struct netaddr *a);
+
+/*
+ * This address is ours whatever the port, as a mail exchanger's address is (RFC 5321 section 5.1):
+ * port 25 may be redirected to a listener elsewhere. It is the address of a listener, or, where a
+ * listener has "0.0.0.0" or "::", of an interface. A loopback address that no listener names is
+ * ours only where route_is_self() says so, since it may be another server's on this machine.
+ */
+bool route_is_own_address(const struct route_config *config, const struct netaddr *a);
+
+/* One of our names? A final dot and the case do not matter. */
+bool route_is_own_name(const struct route_config *config, struct span name);
+
+#endif
