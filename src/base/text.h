@@ -43,4 +43,7 @@ int text_parse_id(struct span in, uint64_t *out_id);
 /* Valid UTF-8 (RFC 3629: no surrogates, no overlong forms)? ASCII is. */
 bool text_is_utf8(struct span in);
 
+/* Bytes of the one valid UTF-8 sequence that `in` begins with; 0 where it does not. */
+size_t text_utf8_length(struct span in);
+
 #endif
