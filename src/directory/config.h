@@ -27,7 +27,7 @@ struct config_limits {
 	uint32_t hops;                /* Received fields */
 	uint32_t recipients;          /* per message */
 	uint32_t connections;         /* per worker */
-	uint32_t connections_per_client; /* per worker and address; 0: no limit */
+	uint32_t connections_per_client; /* per worker and address, loopback not counted; 0: no limit */
 	uint32_t errors;              /* bad commands before 421 */
 	uint32_t commands;            /* per connection without a message: idle talk; 0: no limit */
 	uint32_t line;                /* bytes of a line of the body, CRLF not counted */
@@ -53,6 +53,12 @@ struct config_timeouts {
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 enum config_sandbox { CONFIG_SANDBOX_REQUIRED, CONFIG_SANDBOX_OPTIONAL, CONFIG_SANDBOX_OFF };
 
+#define CONFIG_BYTES (1u << 20) /* of a start file */
+
+struct schema;
+/* Its fields. */
+const struct schema *config_schema(void);
+
 struct config {
 	struct span hostname;
 	struct span spool, directory, control, mailboxes, trace; /* paths */
@@ -75,7 +81,10 @@ struct config {
 /* Parses the text of a start file. On ERR_SYNTAX (or another error) `problems` holds one line each,
  * "file:line:column: field: what is wrong; what to do". Warnings come as lines too with result 0. */
 int config_parse(const char *file_name, struct span text, struct config **out, struct buf *problems);
-/* Reads the file first. */
+/* The same for a file whose folder, which relative paths begin with, is not that of its name. */
+int config_parse_in(const char *file_name, struct span folder, struct span text, struct config **out,
+	struct buf *problems);
+/* Reads the file first; paths become absolute where the folder can be found. */
 int config_load(const char *path, struct config **out, struct buf *problems);
 void config_free(struct config **config);
 

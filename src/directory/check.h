@@ -1,0 +1,29 @@
+/*
+ * What an administrator should know about a start file and its objects that is no error: what
+ * `posternctl check` prints.
+ */
+#ifndef DIRECTORY_CHECK_H
+#define DIRECTORY_CHECK_H
+
+#include "directory/config.h"
+#include "directory/objects.h"
+
+enum check_severity { CHECK_NOTE, CHECK_WARNING };
+
+struct check_finding {
+	enum check_severity severity;
+	struct span about; /* "transport site-a", "listeners.mx" */
+	struct span text;  /* what is the matter, and what to do */
+};
+
+#define CHECK_RETRY_LEAST_S (4u * 3600u)
+#define CHECK_RETRY_MOST_S  (5u * 86400u)
+#define CHECK_FINDINGS_PER_KIND 20 /* then one line says how many more */
+
+/* Either may be NULL. `as_root`: the server will be started by root. */
+void check_all(const struct config *config, const struct objects *objects, bool as_root,
+	void (*found)(void *context, const struct check_finding *finding), void *context);
+
+const char *check_severity_name(enum check_severity severity);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * The directory's database (SQLite), written by the admin role alone. Rollback journal and full
+ * synchronisation: a commit that returned is on stable storage, one that did not is not there.
+ *
+ * The file is treated as hostile when it is opened: damage gives ERR_CORRUPT and a sentence.
+ * Calls block; the role makes them on its file lane or accepts the wait.
+ */
+#ifndef DIRECTORY_STORE_H
+#define DIRECTORY_STORE_H
+
+#include "base/buf.h"
+#include "directory/objects.h"
+
+#include <stdint.h>
+
+struct store;
+
+#define STORE_SCHEMA_VERSION 1
+#define STORE_BUSY_MS        5000 /* waits this long for another process's lock */
+
+/* Creates the file (mode 0600) where there is none, and brings an older form up to date. ERR_CORRUPT;
+ * ERR_UNSUPPORTED: made by a newer version; ERR_BUSY; ERR_DENIED; ERR_NOT_FOUND: no such folder;
+ * ERR_NO_SPACE; ERR_IO. `why` gets one sentence with what to do. */
+int store_open(const char *path, struct store **out, struct buf *why);
+/* For reading only: nothing is created or changed. */
+int store_open_read(const char *path, struct store **out, struct buf *why);
+void store_close(struct store **store);
+
+/* All objects and the number of the generation. */
+int store_load(struct store *store, struct objects **out, uint64_t *generation, struct buf *why);
+
+/* All changes of a plan in one transaction, with a line in the audit table for each; the generation
+ * goes up by one. Without changes nothing is written and the generation stays. */
+int store_commit(struct store *store, const struct plan *plan, struct span actor, int64_t now_ms,
+	uint64_t *generation, struct buf *why);
+
+/* The audit table, newest first. ERR_CANCELED when each() returned false. */
+struct store_audit {
+	uint64_t number, generation;
+	int64_t wall_ms;
+	struct span actor;
+	struct span what; /* as plan_add_words() says it */
+};
+int store_audit(struct store *store, uint64_t before_number, uint32_t most,
+	bool (*each)(void *context, const struct store_audit *entry), void *context, struct buf *why);
+
+#endif
