@@ -1,0 +1,49 @@
+/*
+ * Where log records go: stderr (or any descriptor), as lines of text or JSON. Lines are gathered
+ * and written in a helper lane, so a slow reader never stalls mail; when LOGSINK_PENDING bytes
+ * wait, further lines are dropped, counted, and the count is logged as soon as there is room.
+ * Without an io (the supervisor, before a loop runs) each line is written at once.
+ *
+ * Several roles share one pipe: a write never splits a line, and is at most PIPE_BUF bytes unless a
+ * single line is longer, so that lines of different roles do not mix.
+ */
+#ifndef IO_LOGSINK_H
+#define IO_LOGSINK_H
+
+#include "base/log.h"
+#include "base/span.h"
+#include "io/io.h"
+
+#include <stdint.h>
+
+#define LOGSINK_PENDING	 (1u << 20) /* bytes that wait at most */
+#define LOGSINK_DELAY_MS 50 /* how long lines are gathered; warnings and errors go at once */
+
+enum logsink_format { LOGSINK_TEXT, LOGSINK_JSON };
+
+struct logsink;
+
+struct logsink_config {
+	struct io *io; /* NULL: write at once */
+	int fd;	       /* stays the caller's */
+	enum logsink_format format;
+	enum log_level least;
+	const char *role; /* "smtpd 0"; copied */
+};
+
+int logsink_new(const struct logsink_config *config, struct logsink **out);
+struct log *logsink_log(struct logsink *sink);
+void logsink_set_level(struct logsink *sink, enum log_level least);
+
+/* A line that its maker formatted already (an event): one of the two is written, without its own
+ * line end. */
+void logsink_line(struct logsink *sink, struct span json, struct span text);
+
+uint64_t logsink_dropped(const struct logsink *sink);
+
+/* Writes what waits, itself, for LOGSINK_EXIT_MS at most; then frees. No job may be lost: the loop
+ * has ended, or runs no more. */
+#define LOGSINK_EXIT_MS 1000
+void logsink_free(struct logsink **sink);
+
+#endif
