@@ -1,0 +1,104 @@
+/*
+ * The filter grammar of the queue, shared by the command line, the API and the console.
+ *
+ *   filter = and-list *( "or" and-list )       terms side by side are joined by AND ("and" may
+ *   and-list = item *( ["and"] item )          be written)
+ *   item   = ["not"] ( term / "(" filter ")" )
+ *   term   = key op value
+ *   op     = "=" / "!=" / "~" / "!~" / "<" / ">" / "<=" / ">="
+ *
+ *   key          value
+ *   id           of a message
+ *   state        ready active deferred held paused down
+ *   sender       an address, "" for the null sender; "*" stands for any text
+ *   recipient    an address
+ *   domain       of a recipient
+ *   transport    a name
+ *   destination  the next hop: a domain for lookup-mx, else the transport's name
+ *   client       an address, or a network as CIDR for = and !=
+ *   age          a duration since arrival: 90s, 5m, 4h, 2d; a bare number counts minutes
+ *   size         bytes: 4096, 64K, 10M
+ *   attempts     a number
+ *   priority     yes, no
+ *   reason       text of the last reply
+ *
+ * Text compares without regard to case; = and != know "*", ~ means "contains". A value with
+ * spaces, parentheses or one of the words and, or, not is written in double quotes, where \" and
+ * \\ are a quote and a backslash. The empty filter matches everything.
+ *
+ * Numbers are compared as numbers; ~ is for text, < and > are for numbers, and what does not go
+ * together is a problem with a place and a hint, not a filter that matches nothing.
+ *
+ * Pure; hostile input gives ERR_SYNTAX or ERR_LIMIT.
+ */
+#ifndef QUEUE_FILTER_H
+#define QUEUE_FILTER_H
+
+#include "base/buf.h"
+#include "base/netaddr.h"
+#include "base/span.h"
+#include "queue/queue.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FILTER_BYTES 4096 /* of its text */
+#define FILTER_NODES 256
+#define FILTER_DEPTH 32   /* parentheses and nots */
+
+struct filter;
+
+/* On failure one line is added to `problem`: "column 7: …", columns count bytes from 1. */
+int filter_parse(struct span text, struct filter **out, struct buf *problem);
+void filter_free(struct filter **filter);
+/* The canonical text; parsing it gives an equal filter. */
+void filter_format(const struct filter *filter, struct buf *out);
+/* Whether the envelope may be asked for (it has to be read from disk). */
+bool filter_needs_envelope(const struct filter *filter);
+/* Where the filter can only match one message (id=… at its top), its id; else 0. */
+uint64_t filter_single_id(const struct filter *filter);
+
+/* What is compared: one unit of a message. The fields of the envelope are asked for by load(), at
+ * most once, and only if the outcome depends on them. */
+struct filter_subject {
+	uint64_t id;
+	enum queue_state state;
+	struct span transport, next_hop;
+	uint64_t age_ms, size;
+	uint32_t attempts;
+	bool priority;
+	struct span domain;            /* empty: several; then taken from the envelope */
+	struct span reason;            /* text of the last reply, with its code */
+	/* of the envelope */
+	int (*load)(struct filter_subject *subject); /* fills in what follows; 0 or an error */
+	bool loaded;                   /* set by filter_match() */
+	struct span sender;
+	struct netaddr client;
+	const struct envelope_rcpt *all_rcpts; /* the envelope's */
+	const uint32_t *rcpts;         /* the unit's: indexes in it */
+	uint32_t rcpt_count;
+	int error;                     /* what load() returned; then nothing matches */
+	void *context;                 /* the caller's */
+};
+
+bool filter_match(const struct filter *filter, struct filter_subject *subject);
+
+/* ---- over the queue ------------------------------------------------------------------------- */
+
+struct filter_hit {
+	uint64_t id;
+	uint32_t unit; /* within this turn of the loop */
+};
+
+/*
+ * Units that match, in the order of ids, for the messages after *cursor (0: from the start).
+ * Looks at about `steps` messages at most and finds at most `room` units, always all of a message
+ * or none (`room` must be at least as much as a message may have units; those beyond are cut off
+ * for a message that has more). *cursor moves on; UINT64_MAX: the end was reached. load() reads
+ * the envelope of an id: it gets subject->id and subject->context.
+ */
+size_t filter_select(const struct filter *filter, struct queue *queue, int64_t now,
+	uint64_t *cursor, uint32_t steps, int (*load)(struct filter_subject *subject),
+	void *context, struct filter_hit *hits, size_t room);
+
+#endif

@@ -1,0 +1,364 @@
+/*
+ * The queue: what is tried when, and for everything that is not being tried an exact answer to
+ * "why not now". Pure: time comes in, decisions come out; addresses and bodies stay in the spool.
+ *
+ *   message      what the spool keeps under one id
+ *   unit         those of its recipients that go to one destination together; recipients are known
+ *                by their index in the envelope
+ *   destination  a transport and a next hop: one for a fixed server (next hop empty), one per
+ *                recipient domain for lookup-mx, one for the mailboxes
+ *
+ * Every unit is in exactly one place: ready, active, deferred until T, held, paused by its domain,
+ * or waiting for its destination, which may be down, paused, or at a limit. queue_why() says which;
+ * queue_check() proves it.
+ *
+ * Time: `now` is the wall clock in milliseconds at every call. Inside runs a clock of the queue's
+ * own: it never goes back, and one call moves it on by at most QUEUE_GAP_MOST_MS. So a wall clock
+ * that is set back delays nothing, and one that leaps ahead lets nothing burst. For that to hold,
+ * call queue_run() whenever queue_next_time() says: it is never further away than QUEUE_TICK_MS
+ * while anything is queued.
+ *
+ * Retries: a transport's retry-count counts retries, so a unit is given up when attempt
+ * retry-count + 1 fails. While a destination is down the units' own clocks go on: when a unit's
+ * time comes and the destination failed for real since its last attempt, that counts as its
+ * attempt ("virtual"). Nothing is given up without a real failure of its destination after its
+ * arrival, its last attempt, or a restart.
+ *
+ * Owner: the delivery role; one thread. Handles of units and destinations are small integers, never
+ * 0. A unit's handle is good while the unit exists: from queue_next() to queue_unit_result(), or
+ * within one turn of the loop for what a listing gave.
+ *
+ * Bounds: O(log n) per operation; queue_run() does at most QUEUE_RUN_STEP moves a call. What says
+ * "goes over all units" is for administrators. About 200 bytes per message with one recipient.
+ */
+#ifndef QUEUE_QUEUE_H
+#define QUEUE_QUEUE_H
+
+#include "base/buf.h"
+#include "base/prng.h"
+#include "base/span.h"
+#include "codec/envelope.h"
+#include "codec/verdict.h"
+#include "directory/snapshot.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QUEUE_TICK_MS        60000          /* queue_run() is wanted at least so often */
+#define QUEUE_GAP_MOST_MS    (5 * 60 * 1000) /* a longer gap between two calls is a clock jump */
+#define QUEUE_RUN_STEP       2000           /* units moved by one queue_run() */
+#define QUEUE_PROBE_FIRST_MS 5000           /* a destination that is down: first probe after … */
+#define QUEUE_PROBE_MOST_MS  (5 * 60 * 1000) /* … doubling up to this, each with up to … */
+#define QUEUE_PROBE_JITTER   5              /* … 1/5 added or taken away */
+#define QUEUE_THROTTLED      20             /* 4xx to so many messages in a row: down, too */
+#define QUEUE_ORDINARY_TURN  10             /* every 10th start is ordinary when both kinds wait */
+#define QUEUE_REUSE_FULL     10             /* starts on one connection while others lack one */
+#define QUEUE_LINGER_MS      (10 * 60 * 1000) /* an empty destination is remembered so long … */
+#define QUEUE_LINGER_MOST    10000          /* … and at most so many of them */
+#define QUEUE_NEVER          INT64_MAX
+#define QUEUE_ALL_UNITS      0u             /* for `unit`: every unit of the message */
+
+struct queue;
+
+/* Where a recipient goes. Spans need to live only until the callback's caller returns. */
+struct queue_route {
+	struct span transport; /* name; settings come by queue_set_transport() */
+	struct span next_hop;  /* what tells destinations of a transport apart: the recipient domain
+				* for lookup-mx, empty for a fixed server and for the mailboxes */
+	struct span domain;    /* the recipient's domain, for pauses and filters */
+	bool priority;         /* a priority rule matches this recipient */
+};
+
+enum queue_end_why {
+	QUEUE_EXPIRED,  /* the retries are used up: DSN or discard, as the transport says */
+	QUEUE_BOUNCED,  /* an administrator wants it reported as failed */
+	QUEUE_DELETED,  /* an administrator wants it gone; no DSN */
+};
+
+/* Recipients that are given up, or (for warned()) told of a delay. */
+struct queue_end {
+	uint64_t id;
+	enum queue_end_why why;
+	struct span transport, next_hop;
+	const uint32_t *rcpts;         /* their indexes in the envelope, ascending */
+	uint32_t rcpt_count;
+	uint32_t attempts;             /* made so far, virtual ones among them */
+	const struct verdict *verdict; /* what was last heard; NULL: nothing, ever */
+	int64_t next_try_ms;           /* for warned(): when it is tried next; 0: as soon as possible */
+};
+
+/*
+ * What the queue asks of and tells the delivery core. All but route() must not call back into
+ * the queue; they may note ids and act when the call that they came from has returned.
+ */
+struct queue_ops {
+	/* Where recipient `rcpt` goes now. `reroute` is the name of the transport that an
+	 * administrator chose instead of the directory's; empty: none. Always gives an answer: what
+	 * has no route goes to a destination of the core's own, which fails it when it is started. */
+	void (*route)(void *context, const struct envelope *envelope, uint32_t rcpt,
+		struct span reroute, struct queue_route *out);
+	/* These recipients are given up and leave the queue: make the DSN, the event. Comes before
+	 * changed() or finished() of the same message. */
+	void (*ended)(void *context, const struct queue_end *end);
+	/* They waited longer than transport.delay_warning_s; said once. */
+	void (*warned)(void *context, const struct queue_end *end);
+	/* The state of a message should be kept: queue_state_encode(). May come more than once in a
+	 * call. Virtual attempts do not ask for it; a checkpoint takes them along. */
+	void (*changed)(void *context, uint64_t id);
+	/* No recipient is left; the queue has forgotten the message. */
+	void (*finished)(void *context, uint64_t id);
+	/* An attempt ended for a unit that was rerouted meanwhile: read its envelope and call
+	 * queue_reroute_again(); until then it goes on where it was. */
+	void (*reroute)(void *context, uint64_t id);
+	/* A destination is forgotten; `user` is what queue_destination_set_user() left. */
+	void (*destination_gone)(void *context, uint32_t destination, void *user);
+};
+
+/* `seed` for jitter; `connections`: units active at a time, all destinations together. */
+int queue_new(const struct queue_ops *ops, void *context, uint64_t seed, uint32_t connections,
+	int64_t now, struct queue **out);
+void queue_free(struct queue **queue);
+/* Bytes in use, everything included. */
+size_t queue_memory(const struct queue *queue);
+void queue_set_connections(struct queue *queue, uint32_t connections, int64_t now);
+
+/* ---- directory ------------------------------------------------------------------------------ */
+
+/* Settings and pause of a transport, new or changed; also for names that are the core's own
+ * (mailboxes). Known before the first message goes to it, else built-in settings are used. Goes
+ * over all units where delay_warning_s changed. */
+int queue_set_transport(struct queue *queue, const struct transport *transport, int64_t now);
+
+enum queue_scope { QUEUE_SCOPE_ALL, QUEUE_SCOPE_TRANSPORT, QUEUE_SCOPE_DOMAIN };
+
+/* Pauses where pause->since_ms is set, else resumes; the same again changes nothing. On resume
+ * all clocks go on as if no time had passed. Set before the messages are loaded, a pause counts
+ * from since_ms. QUEUE_SCOPE_DOMAIN goes over all units. */
+int queue_set_pause(struct queue *queue, enum queue_scope scope, struct span name,
+	const struct pause *pause, int64_t now);
+/* Domains that are paused, for comparing with a new snapshot: the name at or after `at` and the
+ * position after it, or the empty span. */
+struct span queue_paused_domain(const struct queue *queue, uint32_t *at);
+
+/* ---- messages ------------------------------------------------------------------------------- */
+
+/*
+ * Takes a message in. `state` is what queue_state_encode() gave before, empty for a new one.
+ * ERR_EXISTS: the id is queued. ERR_NOT_FOUND: the state says that all recipients are done.
+ * ERR_CORRUPT: the state is damaged (add it with an empty one: better twice than never).
+ * ERR_SYNTAX: no recipients. ERR_NOMEM, ERR_LIMIT. Nothing is changed on failure.
+ */
+int queue_add(struct queue *queue, const struct envelope *envelope, struct span state, int64_t now);
+
+/* Appends what must outlive a restart; returns false, appending nothing, where that is no more
+ * than the envelope says (a new message). ERR_NOT_FOUND never: an unknown id gives false. */
+bool queue_state_encode(const struct queue *queue, uint64_t id, struct buf *out);
+
+uint64_t queue_messages(const struct queue *queue);
+
+/* ---- scheduling ----------------------------------------------------------------------------- */
+
+/* A unit that is to be tried now; it is active from here on. */
+struct queue_start {
+	uint32_t unit;
+	uint32_t destination;
+	uint64_t id;
+	struct span transport, next_hop; /* live as long as the unit */
+	struct span reroute;           /* as in route(): an administrator's choice; or empty */
+	const uint32_t *rcpts;         /* indexes in the envelope, ascending; until the result */
+	uint32_t rcpt_count;
+	uint32_t attempts;             /* made before this one */
+	bool priority;
+	bool probe;                    /* the destination is down: this is the one that finds out */
+	int64_t arrived_ms, ready_ms;
+	uint64_t size;
+};
+
+/* Makes due what is due: promotes deferred units, counts virtual attempts, reports what is given
+ * up and what is late. At most QUEUE_RUN_STEP moves; then queue_next_time() says `now`. */
+void queue_run(struct queue *queue, int64_t now);
+
+/* When to call queue_run() and queue_next() again: `now` where there is something to do at once;
+ * QUEUE_NEVER where only a call can change anything (nothing queued). */
+int64_t queue_next_time(struct queue *queue, int64_t now);
+
+/* The next unit to start, destinations in turn. ERR_AGAIN: nothing may start now. */
+int queue_next(struct queue *queue, int64_t now, struct queue_start *out);
+
+/* The next for this destination, over a connection that is open and idle. ERR_AGAIN: close it
+ * (or keep it idle): nothing is ready, a limit is reached, or others have waited for a
+ * connection longer. */
+int queue_next_for(struct queue *queue, uint32_t destination, int64_t now, struct queue_start *out);
+
+/* An active unit waits for DNS, or no longer does; only for queue_why(). */
+void queue_unit_set_dns(struct queue *queue, uint32_t unit, bool waits, int64_t now);
+
+/*
+ * An attempt ended with an answer about the message. kinds[i] is that of rcpts[i] of the start:
+ * OK and PERMANENT leave the queue (the core has reported them), TEMPORARY stays for a retry or,
+ * when retries are used up, comes back through ended(). `verdict` is the reply to those that
+ * stay (NULL where none does); verdict->remote tells a next hop's reply from trouble of our own,
+ * which says nothing about the destination.
+ */
+void queue_unit_result(struct queue *queue, uint32_t unit, const enum verdict_kind *kinds,
+	const struct verdict *verdict, int64_t now);
+
+/*
+ * The destination could not be asked: DNS, connection, greeting, EHLO, TLS, 421. It goes down and
+ * is probed, unless others got through since this attempt began: then its concurrency is halved.
+ * The unit goes back; this counts as an attempt where its time had come.
+ */
+void queue_destination_failed(struct queue *queue, uint32_t unit, const struct verdict *verdict,
+	int64_t now);
+
+/* It was not tried after all (no descriptor, shutting down): back to the front, nothing counted. */
+void queue_unit_put_back(struct queue *queue, uint32_t unit, int64_t now);
+
+/* A place for the core's own record of a destination (its connections). */
+void queue_destination_set_user(struct queue *queue, uint32_t destination, void *user);
+void *queue_destination_user(const struct queue *queue, uint32_t destination);
+
+/* ---- administration: one message; unit QUEUE_ALL_UNITS or one of its units --------------------
+ *
+ * ERR_NOT_FOUND: no such message, or the unit is not one of its. What is being tried right now is
+ * let finish; hold, bounce, delete and reroute then apply to the recipients that are left. */
+
+int queue_hold(struct queue *queue, uint64_t id, uint32_t unit, struct span by, struct span reason,
+	int64_t now);
+/* ERR_NOT_FOUND also where nothing of it is held. Its clocks go on as if no time had passed. */
+int queue_release(struct queue *queue, uint64_t id, uint32_t unit, int64_t now);
+/* Ready at once, and the destination, if down, may be probed at once. Holds and pauses stay. */
+int queue_retry(struct queue *queue, uint64_t id, uint32_t unit, int64_t now);
+int queue_bounce(struct queue *queue, uint64_t id, uint32_t unit, const struct verdict *verdict,
+	int64_t now);
+int queue_delete(struct queue *queue, uint64_t id, uint32_t unit, int64_t now);
+int queue_prioritise(struct queue *queue, uint64_t id, uint32_t unit, bool priority, int64_t now);
+/* To a transport by name; empty: where the directory says, again. */
+int queue_reroute(struct queue *queue, const struct envelope *envelope, uint32_t unit,
+	struct span transport, int64_t now);
+/* Asks route() anew for every unit, e.g. as the directory changed; keeps administrators' choices.
+ * Units whose destination stays the same are not touched. */
+int queue_reroute_again(struct queue *queue, const struct envelope *envelope, int64_t now);
+
+/* ---- why ------------------------------------------------------------------------------------ */
+
+enum queue_state { /* as filters and summaries know it */
+	QUEUE_READY,
+	QUEUE_ACTIVE,
+	QUEUE_DEFERRED,
+	QUEUE_HELD,
+	QUEUE_PAUSED,
+	QUEUE_DOWN,
+	QUEUE_STATES
+};
+/* "ready", "active", …; never NULL. */
+const char *queue_state_name(enum queue_state state);
+
+enum queue_why_kind {
+	QUEUE_WHY_READY,           /* starts as soon as `behind` others have started */
+	QUEUE_WHY_LIMIT_DESTINATION, /* `limit` units of its destination are active; behind */
+	QUEUE_WHY_LIMIT_RATE,      /* `limit` a minute; the next start is at `until`; behind */
+	QUEUE_WHY_LIMIT_ALL,       /* `limit` units are active, all destinations together; behind */
+	QUEUE_WHY_ACTIVE,          /* being tried since `since` */
+	QUEUE_WHY_DNS,             /* being tried; waits for DNS since `since` */
+	QUEUE_WHY_DEFERRED,        /* until `until`, after `attempts`, the last with `verdict` */
+	QUEUE_WHY_DOWN,            /* its destination, since `since`, last with `verdict`; next
+				    * probe at `until`, or `probing` right now; its own clock: own_until */
+	QUEUE_WHY_PAUSED_ALL,      /* by `by` since `since`, `reason` */
+	QUEUE_WHY_PAUSED_TRANSPORT,
+	QUEUE_WHY_PAUSED_DOMAIN,
+	QUEUE_WHY_HELD,            /* by `by` since `since`, `reason` */
+	QUEUE_WHY_MEMORY,          /* no memory to line it up; looked at again at each queue_run() */
+};
+
+struct queue_why {
+	enum queue_why_kind kind;
+	enum queue_state state;
+	int64_t since_ms;
+	int64_t until_ms;      /* 0: does not apply; for a deferred one that is paused or held as
+				* well: 0, as its clock stands still */
+	int64_t own_until_ms;  /* DOWN: when its own retry clock comes next; 0: it waits for a probe */
+	uint32_t behind;       /* units of its destination that start before it, as things are */
+	uint32_t limit;
+	uint32_t attempts;
+	bool probing;
+	bool has_verdict;
+	struct verdict verdict;/* last heard about the unit, or (DOWN) about the destination */
+	struct span by, reason;/* until the queue changes */
+};
+
+/* The exact answer at this moment. Counting `behind` looks at all ready units of its destination.
+ * ERR_NOT_FOUND. */
+int queue_why(struct queue *queue, uint32_t unit, int64_t now, struct queue_why *out);
+
+/* ---- listing -------------------------------------------------------------------------------- */
+
+struct queue_message_info {
+	uint64_t id;
+	int64_t arrived_ms;
+	uint64_t size;
+	uint32_t rcpt_count;   /* in its envelope */
+	uint32_t waiting;      /* recipients that are not done */
+	uint32_t first_unit;   /* then queue_unit_info.next */
+};
+int queue_message_info(const struct queue *queue, uint64_t id, struct queue_message_info *out);
+
+/* Ids after the cursor (0: from the start), ascending, up to `room`; returns how many. */
+size_t queue_page(const struct queue *queue, uint64_t after, uint64_t *ids, size_t room);
+
+struct queue_unit_info {
+	uint32_t unit, next;   /* next: of the same message; 0: no more */
+	uint32_t destination;
+	uint64_t id;
+	enum queue_state state;
+	bool priority, warned;
+	uint32_t attempts;
+	int64_t since_ms;      /* it is where it is */
+	int64_t next_try_ms;   /* 0: now, or its clock stands still */
+	struct span transport, next_hop, reroute;
+	struct span domain;    /* of its recipients; empty: several */
+	const uint32_t *rcpts; /* indexes in the envelope */
+	uint32_t rcpt_count;
+};
+int queue_unit_info(struct queue *queue, uint32_t unit, int64_t now, struct queue_unit_info *out);
+/* The last reply that a unit got; ERR_NOT_FOUND where it has none. */
+int queue_unit_verdict(const struct queue *queue, uint32_t unit, struct verdict *out);
+
+struct queue_counts {
+	uint64_t units[QUEUE_STATES];
+	uint64_t messages;     /* only of the whole queue */
+};
+void queue_totals(struct queue *queue, struct queue_counts *out);
+
+struct queue_destination_info {
+	uint32_t destination;
+	struct span transport, next_hop;
+	struct queue_counts counts;
+	bool down, probing;
+	int64_t down_since_ms; /* 0: it is not */
+	int64_t next_probe_ms;
+	uint32_t limit;        /* units that may be active now (it ramps up after an outage) */
+	uint32_t active;
+	bool has_verdict;
+	struct verdict verdict;/* how it failed last */
+};
+/* The next destination after the handle `after` (0: the first) in stable order; those that linger
+ * empty are left out. ERR_NOT_FOUND: no more. */
+int queue_destination_next(struct queue *queue, uint32_t after, struct queue_destination_info *out);
+int queue_destination_info(struct queue *queue, uint32_t destination,
+	struct queue_destination_info *out);
+
+struct queue_transport_info {
+	struct span name;
+	uint32_t destinations, down;
+	struct queue_counts counts;
+};
+/* By position, 0 first; ERR_NOT_FOUND: no more. Adds up its destinations. */
+int queue_transport_info(struct queue *queue, uint32_t at, struct queue_transport_info *out);
+
+/* Every invariant: each unit in exactly one place that answers for it, counters, orders, timers.
+ * ERR_CORRUPT, and what is wrong in `problem`. Goes over everything. */
+int queue_check(const struct queue *queue, struct buf *problem);
+
+#endif
