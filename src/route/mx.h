@@ -12,7 +12,7 @@
  *   - An exchanger that could not be asked is left out while others can be used, but it still keeps
  *     its place in the own-preference rule by its name.
  *   - Own preference: where an exchanger is us (by name or by address), it and all with the same or
- *     a higher preference value are dropped. Nothing left: 550 5.4.6, "loops back".
+ *     a higher preference value are dropped. Nothing left: 554 5.4.6, "loops back".
  *   - Addresses of a host alternate IPv6, IPv4, IPv6 … within the families we can use, IPv6 first.
  *     0.0.0.0/8, "::", multicast and broadcast are never used. 127.0.0.0/8 and ::1 are used unless
  *     they are ours: a DNS that points there is trusted to mean a server on this machine.
@@ -21,7 +21,9 @@
  *     are, from the same DNS servers.
  *   - A domain that is an address literal, and a fixed server that is an address, need no DNS. A
  *     fixed server that is a name: A/AAAA only. The own-preference rule does not apply to a fixed
- *     server; loop_fixed_server() (route/loop.h) looks at its addresses.
+ *     server; loop_fixed_server() (route/loop.h) looks at its addresses. Its name is the administrator's
+ *     word, so that a mistake in it must not bounce mail: all its failures are temporary, 451 4.4.4
+ *     where the name does not exist or has no address.
  */
 #ifndef ROUTE_MX_H
 #define ROUTE_MX_H

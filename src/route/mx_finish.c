@@ -1,0 +1,262 @@
+#include "base/check.h"
+#include "base/err.h"
+#include "route/mx.h"
+#include "route/mx_state.h"
+#include "route/refuse.h"
+
+#include <stdlib.h>
+
+static uint32_t addresses_of(const struct mx_candidate *c)
+{
+	return (uint32_t)c->sides[MX_V6].count + c->sides[MX_V4].count;
+}
+
+static bool is_us(const struct mx *mx, const struct mx_candidate *c)
+{
+	if (route_is_own_name(mx->self, span_of(c->name, c->name_length)))
+		return true;
+	for (int f = 0; f < MX_FAMILIES; f++)
+		for (uint8_t i = 0; i < c->sides[f].count; i++)
+			if (route_is_own_address(mx->self, &c->sides[f].addresses[i]))
+				return true;
+	return false;
+}
+
+/* RFC 5321 section 5.1: exchangers at or behind our own preference are not for us to try. */
+static void drop_behind_us(struct mx *mx)
+{
+	uint32_t own = UINT16_MAX + 1u;
+	uint32_t keep = 0;
+
+	for (uint32_t i = 0; i < mx->count; i++)
+		if (is_us(mx, &mx->candidates[i]))
+			own = MIN(own, (uint32_t)mx->candidates[i].preference);
+	if (own > UINT16_MAX)
+		return;
+	mx->own_seen = true;
+	while (keep < mx->count && mx->candidates[keep].preference < own)
+		keep++;
+	mx->count = keep;
+}
+
+/* A host of which a question could not be answered may turn out usable later. */
+static const struct mx_candidate *unanswered(const struct mx *mx)
+{
+	for (uint32_t i = 0; i < mx->count; i++)
+		for (int f = 0; f < MX_FAMILIES; f++) {
+			const struct mx_side *side = &mx->candidates[i].sides[f];
+
+			if (side->ask == MX_ASK_DONE &&
+				(side->status == DNS_TEMPORARY || side->status == DNS_BOGUS))
+				return &mx->candidates[i];
+		}
+	return NULL;
+}
+
+static bool all_missing(const struct mx *mx)
+{
+	for (uint32_t i = 0; i < mx->count; i++)
+		for (int f = 0; f < MX_FAMILIES; f++) {
+			const struct mx_side *side = &mx->candidates[i].sides[f];
+
+			if (side->ask == MX_ASK_DONE && side->status != DNS_NXDOMAIN)
+				return false;
+		}
+	return true;
+}
+
+static void judge_server(struct mx *mx, const struct mx_candidate *silent)
+{
+	if (silent)
+		route_verdict(&mx->verdict, 451, 4, 3,
+			"the DNS cannot say the address of the transport's server %.*s",
+			SHOWN(mx->domain));
+	else if (all_missing(mx))
+		route_verdict(&mx->verdict, 451, 4, 4, "the transport's server %.*s does not exist",
+			SHOWN(mx->domain));
+	else
+		route_verdict(&mx->verdict, 451, 4, 4,
+			"the transport's server %.*s has no usable address", SHOWN(mx->domain));
+}
+
+/* No host has an address: why. */
+static void judge_empty(struct mx *mx)
+{
+	const struct mx_candidate *silent = unanswered(mx);
+
+	if (mx->kind == MX_OF_SERVER) {
+		judge_server(mx, silent);
+		return;
+	}
+	if (silent) {
+		route_verdict(&mx->verdict, 451, 4, 3,
+			"the DNS cannot say the address of %.*s, a mail exchanger of %.*s",
+			(int)silent->name_length, silent->name, SHOWN(mx->domain));
+		return;
+	}
+	/* With better exchangers named but none usable, and us behind them: no loop, but no way either. */
+	if (mx->own_seen && !mx->count) {
+		route_verdict(&mx->verdict, 554, 4, 6,
+			"mail for %.*s loops back to me: this gateway is its best mail exchanger",
+			SHOWN(mx->domain));
+		return;
+	}
+	if (!mx->implicit) {
+		route_verdict(&mx->verdict, 550, 4, 4,
+			"no mail exchanger of %.*s has a usable address", SHOWN(mx->domain));
+		return;
+	}
+	route_verdict(&mx->verdict, 550, 4, 4, "%.*s has neither a mail exchanger nor a usable address",
+		SHOWN(mx->domain));
+}
+
+/* ---- the result -------------------------------------------------------------------------------- */
+
+struct layout {
+	struct mx_result result;
+	struct mx_host hosts[];
+};
+
+/* Room for what is sure to fit; addresses and names follow the hosts. */
+static struct mx_result *new_result(uint32_t hosts, uint32_t addresses, size_t names,
+	struct mx_host **host, struct mx_address **address, char **name)
+{
+	size_t head = sizeof(struct layout) + hosts * sizeof(struct mx_host);
+	struct layout *block;
+
+	_Static_assert(_Alignof(struct mx_host) >= _Alignof(struct mx_address), "order of arrays");
+	block = calloc(1, head + addresses * sizeof(struct mx_address) + names);
+	if (!block)
+		return NULL;
+	*host = block->hosts;
+	*address = (struct mx_address *)(void *)((char *)block + head);
+	*name = (char *)(*address + addresses);
+	block->result.hosts = *host;
+	block->result.addresses = *address;
+	return &block->result;
+}
+
+void mx_result_free(struct mx_result **result)
+{
+	free(*result);
+	*result = NULL;
+}
+
+/* IPv6, IPv4, IPv6, …: a broken family costs one attempt, not all of them. */
+static uint32_t interleave(const struct mx_candidate *c, uint16_t host, struct mx_address *to,
+	uint32_t room)
+{
+	uint32_t n = 0;
+
+	for (uint8_t i = 0; i < MX_ADDRESSES_PER_HOST; i++)
+		for (int f = 0; f < MX_FAMILIES; f++)
+			if (i < c->sides[f].count && n < room)
+				to[n++] = (struct mx_address){c->sides[f].addresses[i], host};
+	return n;
+}
+
+static bool is_secure(const struct mx *mx, const struct mx_candidate *c)
+{
+	bool secure = mx->kind == MX_OF_SERVER || mx->mx_secure;
+
+	for (int f = 0; f < MX_FAMILIES; f++)
+		if (c->sides[f].count)
+			secure = secure && c->sides[f].secure;
+	return secure;
+}
+
+static int make_list(const struct mx *mx, struct mx_result **out)
+{
+	uint32_t hosts = 0, addresses = 0;
+	size_t names = 0;
+	struct mx_host *host;
+	struct mx_address *address;
+	struct mx_result *result;
+	char *name;
+
+	for (uint32_t i = 0; i < mx->count; i++) {
+		uint32_t n = addresses_of(&mx->candidates[i]);
+
+		hosts += n > 0;
+		addresses += n;
+		names += mx->candidates[i].name_length;
+	}
+	addresses = MIN(addresses, (uint32_t)MX_ADDRESSES);
+	result = new_result(hosts, addresses, names, &host, &address, &name);
+	if (!result)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < mx->count && result->address_count < addresses; i++) {
+		const struct mx_candidate *c = &mx->candidates[i];
+
+		if (!addresses_of(c))
+			continue;
+		memcpy(name, c->name, c->name_length);
+		host[result->host_count] = (struct mx_host){
+			span_of(name, c->name_length), c->preference, is_secure(mx, c)};
+		name += c->name_length;
+		result->address_count += interleave(c, (uint16_t)result->host_count,
+			address + result->address_count, addresses - result->address_count);
+		result->host_count++;
+	}
+	*out = result;
+	return 0;
+}
+
+static int make_direct(const struct mx *mx, struct mx_result **out)
+{
+	struct mx_host *host;
+	struct mx_address *address;
+	char *name;
+	struct mx_result *result = new_result(1, 1, mx->domain.n, &host, &address, &name);
+
+	if (!result)
+		return ERR_NOMEM;
+	memcpy(name, mx->domain.p, mx->domain.n);
+	*host = (struct mx_host){span_of(name, mx->domain.n), 0, false};
+	*address = (struct mx_address){mx->direct, 0};
+	result->host_count = result->address_count = 1;
+	*out = result;
+	return 0;
+}
+
+static int make_verdict(const struct mx *mx, struct mx_result **out)
+{
+	struct mx_host *host;
+	struct mx_address *address;
+	char *name;
+	struct mx_result *result = new_result(0, 0, 0, &host, &address, &name);
+
+	if (!result)
+		return ERR_NOMEM;
+	result->verdict = mx->verdict;
+	*out = result;
+	return 0;
+}
+
+int mx_finish(struct mx *mx, struct mx_result **out)
+{
+	struct mx_result *result;
+	uint32_t addresses = 0;
+	int err;
+
+	CHECK(mx_finished(mx));
+	if (mx->verdict.kind == VERDICT_OK && mx->direct.family == NETADDR_NONE) {
+		if (mx->kind == MX_OF_DOMAIN)
+			drop_behind_us(mx);
+		for (uint32_t i = 0; i < mx->count; i++)
+			addresses += addresses_of(&mx->candidates[i]);
+		if (!addresses)
+			judge_empty(mx);
+	}
+	if (mx->verdict.kind != VERDICT_OK)
+		err = make_verdict(mx, &result);
+	else if (mx->direct.family != NETADDR_NONE)
+		err = make_direct(mx, &result);
+	else
+		err = make_list(mx, &result);
+	if (err < 0)
+		return err;
+	result->ttl_s = mx->ttl_s;
+	*out = result;
+	return 0;
+}

@@ -1,0 +1,58 @@
+/*
+ * The inside of the machine of route/mx.h, shared by its two halves: mx.c asks and listens,
+ * mx_finish.c judges and makes the result.
+ */
+#ifndef ROUTE_MX_STATE_H
+#define ROUTE_MX_STATE_H
+
+#include "route/mx.h"
+
+enum mx_family { MX_V6, MX_V4, MX_FAMILIES }; /* in the order in which addresses are tried */
+
+enum mx_ask { MX_ASK_NO, MX_ASK_WANTED, MX_ASK_OPEN, MX_ASK_DONE };
+
+/* What a name turned out to be for one family of addresses. */
+struct mx_side {
+	enum mx_ask ask;
+	enum dns_status status; /* once MX_ASK_DONE */
+	bool secure;
+	uint8_t count;
+	struct netaddr addresses[MX_ADDRESSES_PER_HOST];
+};
+
+struct mx_candidate {
+	char name[DNS_NAME + 1];
+	uint16_t name_length;
+	uint16_t preference;
+	uint64_t order; /* among equal preferences */
+	bool unfit;     /* no name that mail can be sent to: an address, or nonsense */
+	struct mx_side sides[MX_FAMILIES];
+};
+
+enum mx_kind {
+	MX_OF_DOMAIN, /* lookup-mx */
+	MX_OF_SERVER, /* a fixed server that is a name */
+};
+
+struct mx {
+	enum mx_kind kind;
+	const struct route_config *self;
+	bool use[MX_FAMILIES];
+	uint16_t port;
+	uint64_t random;
+	struct verdict verdict;   /* as soon as it is known: VERDICT_OK while it is not */
+	uint32_t ttl_s;
+	struct span domain;       /* as the query said, for texts; the bytes are in `text` */
+	char name[DNS_NAME + 1];  /* what MX is asked for: domain and zone, or the server */
+	uint16_t name_length;
+	enum mx_ask ask;          /* MX */
+	bool mx_secure;
+	bool implicit;            /* the domain has no MX */
+	bool own_seen;            /* exchangers were dropped because of the own-preference rule */
+	struct netaddr direct;    /* no DNS needed: the address */
+	uint32_t count;
+	struct mx_candidate *candidates; /* in the order to try them */
+	char text[DNS_NAME + 1];
+};
+
+#endif
