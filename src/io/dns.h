@@ -40,7 +40,8 @@ struct dns_mx {
 };
 
 /* Valid during the callback only. `count` entries are in the one array that fits the type; the
- * others are NULL. count is never 0 where status is DNS_OK. */
+ * others are NULL. count is never 0 where status is DNS_OK: where all records were unfit it is
+ * DNS_NODATA with `dropped` above 0, so that a broken MX is told from none. */
 struct dns_answer {
 	enum dns_status status;
 	bool secure;                     /* validated with DNSSEC, absence as well */

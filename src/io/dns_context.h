@@ -1,0 +1,111 @@
+/*
+ * One libunbound context and what is asked of it; inside of io/dns_unbound only. See there.
+ *
+ *   question: one call of dns_ask(), with its timeout
+ *   flight:   what questions for the same name and type share
+ */
+#ifndef IO_DNS_CONTEXT_H
+#define IO_DNS_CONTEXT_H
+
+#include "base/list.h"
+#include "io/dns_rdata.h"
+#include "io/dns_unbound.h"
+#include "io/loop_impl.h"
+
+#include <unbound.h>
+
+#define DNS_BUCKETS 256 /* of flights */
+#define DNS_SERVER_ADDRESSES 32 /* all servers of a list together */
+
+enum context_state { CONTEXT_RESOLVING, CONTEXT_READY };
+
+struct unbound;
+
+struct context {
+	struct unbound *all;
+	struct list node;    /* in all->contexts, the last used first; or in all->stale */
+	struct list pending; /* in all->pending: has something to begin */
+	enum context_state state;
+	struct ub_ctx *ub;   /* NULL while resolving */
+	uv_poll_t *poll;
+	struct list waiting; /* flights that were not begun */
+	uint32_t open;       /* flights under way */
+	bool stale;          /* takes no more questions; goes when it is idle */
+	/* servers given by name */
+	bool by_name;
+	uint64_t expires_ns;
+	struct dns_question *asks[2 * DNS_SERVERS];
+	struct resolve {
+		struct context *context;
+		uint32_t slot;
+		uint16_t port;
+	} resolves[2 * DNS_SERVERS];
+	uint32_t asks_open;
+	uint32_t address_count;
+	struct netaddr addresses[DNS_SERVER_ADDRESSES];
+	struct span key;     /* the list as given; empty: the system's */
+	char text[];
+};
+
+struct flight {
+	struct context *context;
+	struct list bucket;  /* in all->buckets */
+	struct list queue;   /* in context->waiting */
+	struct list askers;  /* questions */
+	enum dns_type type;
+	int async_id;
+	bool begun;
+	size_t name_length;
+	char name[DNS_NAME + 1];
+};
+
+struct question {
+	struct dns_question base;
+	struct flight *flight;
+	struct list node;    /* in flight->askers */
+	struct list age;     /* in all->questions, the oldest first */
+	uint64_t deadline_ns;
+	dns_done *done;
+	void *owner;
+};
+
+struct unbound {
+	struct dns base;
+	struct loop *loop;
+	uint64_t timeout_ms;
+	struct context *system;
+	struct context *processing; /* whose answers are being taken: must not be freed */
+	struct list contexts, stale, pending;
+	uint32_t context_count;     /* of contexts */
+	struct list questions;
+	struct timer timer;         /* of the oldest question */
+	struct io_turn turn;        /* begins questions, frees stale contexts */
+	struct list buckets[DNS_BUCKETS];
+	struct dns_records records;
+};
+
+/* A context for the given addresses (all of them with port); none: for resolv_conf. */
+int context_open(struct context *context, const char *resolv_conf);
+int context_new(struct unbound *all, struct span key, struct context **out);
+/* No flight may be left. */
+void context_free(struct context *context);
+bool context_idle(const struct context *context);
+/* Begins waiting flights as far as the bound allows; at the end of a turn only. */
+void context_begin(struct context *context);
+/* That shall be done, and it shall be freed if it is stale and idle: at the end of this turn. */
+void context_touch(struct context *context);
+
+/* Server names that are being resolved are not any more. */
+void context_cancel_asks(struct context *context);
+
+/* dns_flight.c. A question joins the flight of its name and type or makes one, that waits for
+ * context_begin(). */
+int question_new(struct context *context, struct span name, enum dns_type type, dns_done *done,
+	void *owner, struct question **out);
+void question_cancel(struct dns_question **question);
+void questions_time_out(struct timer *timer);
+/* To all askers of the flight, which is gone then. */
+void flight_finish(struct flight *flight, const struct dns_answer *answer);
+void flight_fail(struct flight *flight, const char *reason);
+
+#endif
