@@ -41,9 +41,15 @@ void logsink_line(struct logsink *sink, struct span json, struct span text);
 
 uint64_t logsink_dropped(const struct logsink *sink);
 
-/* Writes what waits, itself, for LOGSINK_EXIT_MS at most; then frees. No job may be lost: the loop
- * has ended, or runs no more. */
+/* The lane still writes. */
+bool logsink_busy(const struct logsink *sink);
+
+/* The last lines of a process that ends now, without its loop: waits LOGSINK_EXIT_MS at most for a
+ * reader that takes nothing. */
 #define LOGSINK_EXIT_MS 1000
+void logsink_last(struct logsink *sink);
+
+/* Not while it is busy; writes what waits. */
 void logsink_free(struct logsink **sink);
 
 #endif

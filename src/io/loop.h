@@ -29,6 +29,10 @@ void loop_free(struct loop **loop);
 
 struct io *loop_io(struct loop *loop);
 
+/* How to get at the descriptor of an open file, for sendfile(): of io/disk_posix. Negative: it has
+ * none. Where it is not set, or there is none, files are sent by reading them. */
+void loop_set_file_fd(struct loop *loop, int (*file_fd)(const struct io_file *file));
+
 /* Until loop_stop(). Ends as well when nothing is left that could ever happen. */
 void loop_run(struct loop *loop);
 /* The current turn ends first. Callable from callbacks. */
