@@ -193,7 +193,7 @@ void netaddr_add_literal(struct buf *buf, const struct netaddr *a)
 bool netaddr_same_ip(const struct netaddr *a, const struct netaddr *b)
 {
 	return a->family == b->family && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 &&
-		a->scope == b->scope;
+	       a->scope == b->scope;
 }
 
 bool netaddr_is_loopback(const struct netaddr *a)

@@ -3,11 +3,11 @@
 #include "base/check.h"
 #include "base/err.h"
 
-#define MS_SECOND        1000u
-#define MS_MINUTE        (60 * MS_SECOND)
-#define MS_HOUR          (60 * MS_MINUTE)
-#define MS_DAY           (24 * MS_HOUR)
-#define MS_WEEK          (7 * MS_DAY)
+#define MS_SECOND	 1000u
+#define MS_MINUTE	 (60 * MS_SECOND)
+#define MS_HOUR		 (60 * MS_MINUTE)
+#define MS_DAY		 (24 * MS_HOUR)
+#define MS_WEEK		 (7 * MS_DAY)
 #define MS_DURATION_MOST (3652 * (uint64_t)MS_DAY) /* ten years */
 
 static bool is_digit(char c)

@@ -10,11 +10,12 @@
 
 struct moment {
 	int64_t year;
-	unsigned month, day, hour, minute, second, ms, weekday; /* month and day from 1, Sunday is 0 */
+	unsigned month, day, hour, minute, second, ms,
+		weekday; /* month and day from 1, Sunday is 0 */
 };
 
-static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
-	"Oct", "Nov", "Dec"};
+static const char months[12][4] = {
+	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 static const char weekdays[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
 static int64_t floor_div(int64_t a, int64_t b)
@@ -54,7 +55,7 @@ static int64_t days_of(int64_t year, unsigned month, unsigned day)
 	unsigned of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
 
 	return era * DAYS_PER_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year -
-		DAYS_TO_EPOCH;
+	       DAYS_TO_EPOCH;
 }
 
 static void add_padded(struct buf *buf, uint64_t value, unsigned width)

@@ -28,12 +28,12 @@
 #define ADDRESS_PATH_BYTES    256 /* with the angle brackets */
 #define ADDRESS_MAILBOX_BYTES (ADDRESS_PATH_BYTES - 2)
 /* As it is given, with a source route, needless quotes, and U-labels. */
-#define ADDRESS_INPUT_BYTES   1024
+#define ADDRESS_INPUT_BYTES 1024
 
 enum address_flags {
-	ADDRESS_NULL_ALLOWED = 1,       /* "<>", the null reverse-path of MAIL */
+	ADDRESS_NULL_ALLOWED = 1,	/* "<>", the null reverse-path of MAIL */
 	ADDRESS_POSTMASTER_ALLOWED = 2, /* "<Postmaster>" without a domain, of RCPT */
-	ADDRESS_LENIENT = 4,            /* white space before the path; no angle brackets */
+	ADDRESS_LENIENT = 4,		/* white space before the path; no angle brackets */
 };
 
 struct address {
@@ -41,16 +41,16 @@ struct address {
 	struct span local;   /* part of mailbox */
 	struct span domain;  /* part of mailbox; a literal with its square brackets */
 	bool null;
-	bool utf8;           /* the local part is not ASCII: needs SMTPUTF8 wherever it goes */
-	bool ulabel;         /* the domain was given in U-labels (now it is ASCII) */
-	bool literal;        /* the domain is an address literal */
-	bool postmaster;     /* "postmaster" alone: mailbox is the local part, domain is empty */
+	bool utf8;	 /* the local part is not ASCII: needs SMTPUTF8 wherever it goes */
+	bool ulabel;	 /* the domain was given in U-labels (now it is ASCII) */
+	bool literal;	 /* the domain is an address literal */
+	bool postmaster; /* "postmaster" alone: mailbox is the local part, domain is empty */
 };
 
 /* Reads a path, "<ann@example.org>", from the start of `in`; *used is its length. What follows
  * (ESMTP parameters) is the caller's, which must see to it that a space stands between. */
-int address_parse_path(struct span in, unsigned flags, struct arena *arena, struct address *out,
-	size_t *used);
+int address_parse_path(
+	struct span in, unsigned flags, struct arena *arena, struct address *out, size_t *used);
 
 /* The whole input is a mailbox without angle brackets, as people write it into a configuration. */
 int address_parse_mailbox(struct span in, struct arena *arena, struct address *out);

@@ -8,10 +8,11 @@
 #include "base/cursor.h"
 #include "base/err.h"
 
-#define ENVELOPE_VERSION  1
-#define ENVELOPE_RCPT_MIN 5 /* bytes of the shortest encoded recipient: two lengths and a flag byte */
+#define ENVELOPE_VERSION 1
+#define ENVELOPE_RCPT_MIN \
+	5 /* bytes of the shortest encoded recipient: two lengths and a flag byte */
 
-#define NOTIFY_ALL        (NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)
+#define NOTIFY_ALL (NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)
 
 struct span envelope_domain(struct span address)
 {

@@ -21,7 +21,7 @@
 /* RFC 5321 section 4.5.3.1.4 has 512 octets with CRLF, to which each extension adds its own: RFC
  * 3461 500 for ORCPT, RFC 4954 500 for AUTH=, and the rest some dozens. */
 #define SMTP_COMMAND_BYTES    2048
-#define SMTP_HELO_BYTES       255
+#define SMTP_HELO_BYTES	      255
 #define SMTP_ENVID_BYTES      100 /* RFC 3461 section 4.4 */
 #define SMTP_ORCPT_BYTES      500 /* RFC 3461 section 4.2 */
 #define SMTP_AUTH_PARAM_BYTES 500 /* RFC 4954 section 4 */
@@ -52,7 +52,7 @@ enum smtp_command_flags {
 	SMTP_WITH_8BITMIME = 1 << 1,   /* RFC 6152 */
 	SMTP_WITH_BINARYMIME = 1 << 2, /* RFC 3030 */
 	SMTP_WITH_SMTPUTF8 = 1 << 3,   /* RFC 6531 */
-	SMTP_WITH_DSN = 1 << 4,        /* RFC 3461 */
+	SMTP_WITH_DSN = 1 << 4,	       /* RFC 3461 */
 	SMTP_WITH_REQUIRETLS = 1 << 5, /* RFC 8689 */
 	SMTP_WITH_AUTH = 1 << 6,       /* RFC 4954: the AUTH= parameter of MAIL */
 	SMTP_LENIENT = 1 << 7,
@@ -62,33 +62,33 @@ enum smtp_body { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
 
 struct smtp_mail {
 	bool has_size;
-	uint64_t size;       /* UINT64_MAX where it does not fit */
+	uint64_t size; /* UINT64_MAX where it does not fit */
 	enum smtp_body body;
 	bool smtputf8;
 	bool requiretls;
-	uint8_t ret;         /* enum envelope_return */
-	struct span envid;   /* xtext as given; empty: not given */
-	struct span auth;    /* xtext as given, or "<>"; empty: not given */
+	uint8_t ret;	   /* enum envelope_return */
+	struct span envid; /* xtext as given; empty: not given */
+	struct span auth;  /* xtext as given, or "<>"; empty: not given */
 };
 
 struct smtp_rcpt {
-	uint8_t notify;      /* enum envelope_notify */
-	struct span orcpt;   /* as given; empty: not given */
+	uint8_t notify;	   /* enum envelope_notify */
+	struct span orcpt; /* as given; empty: not given */
 };
 
 struct smtp_command {
 	enum smtp_verb verb;
-	struct span argument;   /* HELO, EHLO: the name; VRFY, EXPN, NOOP, HELP, XCLIENT: the rest */
+	struct span argument; /* HELO, EHLO: the name; VRFY, EXPN, NOOP, HELP, XCLIENT: the rest */
 	struct address address; /* MAIL, RCPT */
-	bool utf8;              /* RCPT, VRFY, EXPN: a byte over 0x7f occurs, in the address (also as a
-				 * U-label) or in ORCPT: only good with SMTPUTF8 (RFC 6531 section
-				 * 3.4). MAIL is checked here already. */
+	bool utf8; /* RCPT, VRFY, EXPN: a byte over 0x7f occurs, in the address (also as a
+		    * U-label) or in ORCPT: only good with SMTPUTF8 (RFC 6531 section
+		    * 3.4). MAIL is checked here already. */
 	struct smtp_mail mail;
 	struct smtp_rcpt rcpt;
-	uint64_t chunk_bytes;   /* BDAT */
+	uint64_t chunk_bytes; /* BDAT */
 	bool chunk_last;
-	struct span mechanism;  /* AUTH */
-	struct span initial;    /* AUTH: the initial response in base64, or "="; empty: not given */
+	struct span mechanism; /* AUTH */
+	struct span initial;   /* AUTH: the initial response in base64, or "="; empty: not given */
 };
 
 /* The reply to a command that does not parse. */

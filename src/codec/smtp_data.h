@@ -1,8 +1,8 @@
 /*
  * The scanner of a message's bytes on their way in: after DATA (RFC 5321 section 4.5.2) or in BDAT
- * chunks (RFC 3030). It changes nothing and copies nothing but the current header field; it says how
- * far the body goes and what is in it. The stored form is the wire form: after DATA dot-stuffed,
- * from BDAT not; the closing ".\r\n" is no part of it.
+ * chunks (RFC 3030). It changes nothing and copies nothing but the current header field; it says
+ * how far the body goes and what is in it. The stored form is the wire form: after DATA
+ * dot-stuffed, from BDAT not; the closing ".\r\n" is no part of it.
  *
  * Owner: the session, one for each message. The result does not depend on how the bytes are
  * split into inputs.
@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SMTP_DATA_LINE        998 /* RFC 5322 section 2.1.1: longer lines are flagged */
+#define SMTP_DATA_LINE	      998 /* RFC 5322 section 2.1.1: longer lines are flagged */
 #define SMTP_DATA_FIELD_BYTES 512 /* of a header field are looked at: name, colon, value */
 
 /* What a body may be refused for; a set, complete when the body is. */
@@ -27,7 +27,7 @@ enum smtp_data_fault {
 	SMTP_DATA_BARE_CR = 1,
 	SMTP_DATA_BARE_LF = 2,
 	SMTP_DATA_NUL = 4,
-	SMTP_DATA_LONG_LINE = 8,   /* rules.line */
+	SMTP_DATA_LONG_LINE = 8,    /* rules.line */
 	SMTP_DATA_LONG_HEADER = 16, /* rules.header_bytes */
 };
 
@@ -35,9 +35,9 @@ enum smtp_data_fault {
 enum smtp_data_field { SMTP_DATA_DATE = 1, SMTP_DATA_FROM = 2, SMTP_DATA_MESSAGE_ID = 4 };
 
 struct smtp_data_rules {
-	bool chunked;          /* BDAT */
-	bool binary;           /* BODY=BINARYMIME: bare CR, bare LF, NUL, long lines are no faults */
-	uint32_t line;         /* most bytes of a line, without CRLF and stuffed dot */
+	bool chunked;  /* BDAT */
+	bool binary;   /* BODY=BINARYMIME: bare CR, bare LF, NUL, long lines are no faults */
+	uint32_t line; /* most bytes of a line, without CRLF and stuffed dot */
 	uint32_t header_bytes; /* most bytes of the header section */
 	/* Called for each header field as soon as it is complete; may be NULL. The value is trimmed
 	 * but still folded; `cut`: only its first bytes are given (SMTP_DATA_FIELD_BYTES). */
@@ -48,26 +48,27 @@ struct smtp_data_rules {
 struct smtp_data {
 	struct smtp_data_rules rules;
 	/* Results; complete when the body is. */
-	uint32_t flags;        /* ENVELOPE_BODY_*, ENVELOPE_HEADER_8BIT (which comes with BODY_8BIT) */
-	unsigned faults;       /* enum smtp_data_fault; from the first on, bytes are worth nothing */
-	unsigned fields;       /* enum smtp_data_field */
-	uint16_t hops;         /* Received fields; stays at its greatest value */
-	uint64_t bytes;        /* of the body, so far */
-	uint64_t header_bytes; /* the header section with its empty line; all bytes if there is none */
+	uint32_t flags;	 /* ENVELOPE_BODY_*, ENVELOPE_HEADER_8BIT (which comes with BODY_8BIT) */
+	unsigned faults; /* enum smtp_data_fault; from the first on, bytes are worth nothing */
+	unsigned fields; /* enum smtp_data_field */
+	uint16_t hops;	 /* Received fields; stays at its greatest value */
+	uint64_t bytes;	 /* of the body, so far */
+	uint64_t header_bytes; /* the header section with its empty line; all bytes if there is none
+				*/
 	/* The scanner's own. */
 	bool in_header, line_start, last_cr, field_cut;
-	uint64_t line_bytes;   /* of the current line so far, without a stuffed dot */
-	uint64_t cr, crlf;     /* seen: they differ where a CR is bare */
-	uint32_t field_bytes;  /* of field[] in use */
+	uint64_t line_bytes;  /* of the current line so far, without a stuffed dot */
+	uint64_t cr, crlf;    /* seen: they differ where a CR is bare */
+	uint32_t field_bytes; /* of field[] in use */
 	char field[SMTP_DATA_FIELD_BYTES];
 };
 
 void smtp_data_init(struct smtp_data *scan, const struct smtp_data_rules *rules);
 
 struct smtp_data_step {
-	size_t stored;   /* so many bytes from the start of the input are body */
+	size_t stored;	 /* so many bytes from the start of the input are body */
 	size_t consumed; /* with the end mark: so many are done with */
-	bool end;        /* DATA: the end mark was read; what follows is the next command */
+	bool end;	 /* DATA: the end mark was read; what follows is the next command */
 };
 
 /*
