@@ -92,6 +92,12 @@ int snapshot_default_transport(const struct snapshot *s, struct transport *out);
 uint32_t snapshot_transport_count(const struct snapshot *s);
 /* Everything is paused? */
 void snapshot_pause(const struct snapshot *s, struct pause *out);
+/* Paused domains by position, 0 first; ERR_NOT_FOUND: no more. */
+int snapshot_paused_domain(const struct snapshot *s, uint32_t at, struct domain *out);
+/* Equal for two generations that send every recipient the same way: covers domains (kind, transport),
+ * accounts, the default transport and all fields of transports that say where (server, zone, query, port),
+ * not retry times or pauses. What is queued is routed anew when it changes. */
+uint64_t snapshot_routes_hash(const struct snapshot *s);
 uint32_t snapshot_priority_count(const struct snapshot *s);
 int snapshot_priority(const struct snapshot *s, uint32_t at, struct priority_rule *out);
 
