@@ -3,9 +3,9 @@
  * multipart/report of a text for people, the status for machines, and the original message or its
  * header section. Pure: date, identity and boundary come in.
  *
- * Everything that came from a peer is made harmless: no CR, LF or NUL in a field, no bytes over 0x7f
- * unless the notification is a UTF-8 one, lines of at most 998 bytes. All recipients are listed in the
- * machine-readable part; the text names the first DSN_TEXT_RCPTS of them.
+ * Everything that came from a peer is made harmless: no CR, LF or NUL in a field, no bytes over
+ * 0x7f unless the notification is a UTF-8 one, lines of at most 998 bytes. All recipients are
+ * listed in the machine-readable part; the text names the first DSN_TEXT_RCPTS of them.
  *
  * Whether one may be sent at all (null sender, NOTIFY, discard) is the caller's to decide.
  */
@@ -34,25 +34,26 @@ enum dsn_action {
 struct dsn_rcpt {
 	const struct envelope_rcpt *rcpt; /* address and ORCPT */
 	enum dsn_action action;
-	const struct verdict *verdict;    /* gives Status, and Diagnostic-Code where it is remote */
-	struct span remote_mta;           /* name or address of the host that said so; empty: none */
-	int64_t last_attempt_ms;          /* 0: none was made */
-	int64_t retry_until_ms;           /* DELAYED only; 0: not known */
+	const struct verdict *verdict; /* gives Status, and Diagnostic-Code where it is remote */
+	struct span remote_mta;	       /* name or address of the host that said so; empty: none */
+	int64_t last_attempt_ms;       /* 0: none was made */
+	int64_t retry_until_ms;	       /* DELAYED only; 0: not known */
 };
 
 struct dsn {
-	struct span hostname;             /* reporting MTA; also the domain of the From address */
-	const struct envelope *original;  /* sender, envid, ret, arrived_ms, flags, header_bytes, id */
-	uint64_t id;                      /* makes the Message-ID, together with hostname and date;
-					   * any number that differs from notification to notification */
-	uint64_t boundary;                /* a random number */
-	int64_t now_ms;                   /* wall clock */
+	struct span hostname; /* reporting MTA; also the domain of the From address */
+	const struct envelope
+		*original; /* sender, envid, ret, arrived_ms, flags, header_bytes, id */
+	uint64_t id;	   /* makes the Message-ID, together with hostname and date;
+			    * any number that differs from notification to notification */
+	uint64_t boundary; /* a random number */
+	int64_t now_ms;	   /* wall clock */
 	const struct dsn_rcpt *rcpts;
-	uint32_t rcpt_count;              /* at least one */
+	uint32_t rcpt_count; /* at least one */
 	/* The original as stored, from its first byte: its header section (the first
-	 * original->header_bytes bytes) or all body_bytes; without prepended fields. Fewer bytes than the
-	 * header section are a cut header, which is returned as far as it goes. Dot-stuffing is taken
-	 * out where original->flags say that it is there. */
+	 * original->header_bytes bytes) or all body_bytes; without prepended fields. Fewer bytes
+	 * than the header section are a cut header, which is returned as far as it goes.
+	 * Dot-stuffing is taken out where original->flags say that it is there. */
 	struct span content;
 };
 

@@ -38,22 +38,22 @@ struct client;
 
 /* What the server can do, as its EHLO reply says. */
 enum client_can {
-	CLIENT_PIPELINING = 1 << 0,  /* RFC 2920 */
-	CLIENT_SIZE = 1 << 1,        /* RFC 1870 */
-	CLIENT_8BITMIME = 1 << 2,    /* RFC 6152 */
-	CLIENT_SMTPUTF8 = 1 << 3,    /* RFC 6531 */
-	CLIENT_DSN = 1 << 4,         /* RFC 3461 */
-	CLIENT_CHUNKING = 1 << 5,    /* RFC 3030 */
-	CLIENT_BINARYMIME = 1 << 6,  /* RFC 3030; only counted together with CHUNKING */
-	CLIENT_LIMITS = 1 << 7,      /* RFC 9422 */
-	CLIENT_ENHANCED = 1 << 8,    /* RFC 2034 */
-	CLIENT_REQUIRETLS = 1 << 9,  /* RFC 8689 */
-	CLIENT_STARTTLS = 1 << 10,   /* RFC 3207 */
-	CLIENT_ESMTP = 1 << 11,      /* EHLO was taken at all */
+	CLIENT_PIPELINING = 1 << 0, /* RFC 2920 */
+	CLIENT_SIZE = 1 << 1,	    /* RFC 1870 */
+	CLIENT_8BITMIME = 1 << 2,   /* RFC 6152 */
+	CLIENT_SMTPUTF8 = 1 << 3,   /* RFC 6531 */
+	CLIENT_DSN = 1 << 4,	    /* RFC 3461 */
+	CLIENT_CHUNKING = 1 << 5,   /* RFC 3030 */
+	CLIENT_BINARYMIME = 1 << 6, /* RFC 3030; only counted together with CHUNKING */
+	CLIENT_LIMITS = 1 << 7,	    /* RFC 9422 */
+	CLIENT_ENHANCED = 1 << 8,   /* RFC 2034 */
+	CLIENT_REQUIRETLS = 1 << 9, /* RFC 8689 */
+	CLIENT_STARTTLS = 1 << 10,  /* RFC 3207 */
+	CLIENT_ESMTP = 1 << 11,	    /* EHLO was taken at all */
 };
 
 struct client_caps {
-	uint32_t can;       /* enum client_can */
+	uint32_t can;	    /* enum client_can */
 	uint64_t size_most; /* bytes; 0: no limit is known */
 	uint32_t rcpt_most; /* LIMITS RCPTMAX; 0: not given */
 	uint32_t mail_most; /* LIMITS MAILMAX: transactions in one session; 0: not given */
@@ -80,7 +80,8 @@ const char *client_stage_name(enum client_stage stage);
 struct client_result {
 	struct verdict verdict; /* meaningless while not_tried */
 	/* The hop takes no more recipients in one transaction (RCPTMAX, 452): nothing was decided,
-	 * send again at once in another transaction. At least one recipient of the job was tried. */
+	 * send again at once in another transaction. At least one recipient of the job was tried.
+	 */
 	bool not_tried;
 };
 
@@ -90,17 +91,18 @@ struct client_result {
  */
 struct client_job {
 	/* in */
-	const struct envelope *envelope; /* sender, envid, ret, flags, prepend, header_bytes, rcpts */
-	const uint32_t *picks;           /* which of envelope->rcpts go now: indices … */
-	uint32_t pick_count;             /* … at least one */
-	struct span prepend;             /* more header lines (CRLF), before envelope->prepend */
-	struct spool_body body;          /* open; ".\r\n" follows the body in the file */
-	struct client_result *results;   /* one for each pick, in their order; filled in here */
+	const struct envelope
+		*envelope;	       /* sender, envid, ret, flags, prepend, header_bytes, rcpts */
+	const uint32_t *picks;	       /* which of envelope->rcpts go now: indices … */
+	uint32_t pick_count;	       /* … at least one */
+	struct span prepend;	       /* more header lines (CRLF), before envelope->prepend */
+	struct spool_body body;	       /* open; ".\r\n" follows the body in the file */
+	struct client_result *results; /* one for each pick, in their order; filled in here */
 	/* out */
-	bool usable;     /* the session can carry another transaction */
+	bool usable;	 /* the session can carry another transaction */
 	bool dsn_passed; /* the hop has DSN and got NOTIFY, ORCPT, RET and ENVID: notifying of
 			  * success is its business for recipients whose verdict is VERDICT_OK */
-	bool converted;  /* the body went in another encoding (RFC 6152 section 3) */
+	bool converted;	 /* the body went in another encoding (RFC 6152 section 3) */
 	enum client_stage stage; /* the last stage that was reached */
 };
 
@@ -110,10 +112,10 @@ struct client_ops {
 	/* Every recipient of the job has its result, and job->usable says whether to go on. */
 	void (*done)(void *owner, struct client_job *job);
 	/*
-	 * The session failed: no connection, refused at greeting or EHLO, a timeout, lost, or nonsense.
-	 * The verdict's kind is always VERDICT_TEMPORARY; code and text are the server's own where it
-	 * gave them (verdict.remote). With a job under way, its results are filled in: recipients
-	 * that the server refused for good keep that verdict, all others have this one.
+	 * The session failed: no connection, refused at greeting or EHLO, a timeout, lost, or
+	 * nonsense. The verdict's kind is always VERDICT_TEMPORARY; code and text are the server's
+	 * own where it gave them (verdict.remote). With a job under way, its results are filled in:
+	 * recipients that the server refused for good keep that verdict, all others have this one.
 	 */
 	void (*failed)(void *owner, struct client_job *job, const struct verdict *verdict,
 		enum client_stage stage);
@@ -122,10 +124,10 @@ struct client_ops {
 };
 
 struct client_config {
-	struct netaddr peer;     /* with port */
-	struct netaddr local;    /* to send from; NETADDR_NONE: the system's choice */
-	struct span peer_name;   /* for texts; empty: the address alone is named. Copied */
-	struct span helo;        /* our name. Copied */
+	struct netaddr peer;   /* with port */
+	struct netaddr local;  /* to send from; NETADDR_NONE: the system's choice */
+	struct span peer_name; /* for texts; empty: the address alone is named. Copied */
+	struct span helo;      /* our name. Copied */
 	const struct config_timeouts *timeouts; /* must outlive the client */
 };
 
@@ -137,9 +139,9 @@ int client_new(struct io *io, const struct client_config *config, const struct c
 void client_send(struct client *client, struct client_job *job);
 
 /*
- * Ends the session; *client becomes NULL, a job under way is forgotten. `polite`: QUIT is sent where
- * the session is idle; its reply is not waited for (the io closes once QUIT is out), as a server
- * has nothing to say any more that would change an outcome.
+ * Ends the session; *client becomes NULL, a job under way is forgotten. `polite`: QUIT is sent
+ * where the session is idle; its reply is not waited for (the io closes once QUIT is out), as a
+ * server has nothing to say any more that would change an outcome.
  */
 void client_close(struct client **client, bool polite);
 

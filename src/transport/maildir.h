@@ -35,21 +35,21 @@
  */
 struct maildir_delivery {
 	/* in */
-	struct disk *disk;               /* its root is the mailboxes directory */
-	struct span hostname;            /* ours, for the unique name */
+	struct disk *disk;		 /* its root is the mailboxes directory */
+	struct span hostname;		 /* ours, for the unique name */
 	const struct envelope *envelope; /* id, arrived_ms, sender, flags, prepend */
-	uint32_t rcpt;                   /* index into envelope->rcpts: the mailbox is its address */
-	struct span prepend;             /* more header lines (CRLF), before envelope->prepend */
+	uint32_t rcpt;	     /* index into envelope->rcpts: the mailbox is its address */
+	struct span prepend; /* more header lines (CRLF), before envelope->prepend */
 	struct spool_body body;
-	bool repeat; /* an earlier attempt may have gone through unseen (another attempt, or the queue
-		      * was read back): an earlier delivery is then looked for in cur, too */
+	bool repeat; /* an earlier attempt may have gone through unseen (another attempt, or the
+		      * queue was read back): an earlier delivery is then looked for in cur, too */
 	void *owner;
 	/* From the loop. */
 	void (*done)(void *owner, struct maildir_delivery *delivery);
 	/* out */
-	struct verdict verdict;          /* never permanent but for an address that has no path */
-	bool was_there;                  /* a repetition: the message had been delivered before */
-	char path[MAILDIR_PATH];         /* of the file in new, below the root; "" on failure */
+	struct verdict verdict;	 /* never permanent but for an address that has no path */
+	bool was_there;		 /* a repetition: the message had been delivered before */
+	char path[MAILDIR_PATH]; /* of the file in new, below the root; "" on failure */
 	/* own */
 	struct io_job job;
 };

@@ -1,0 +1,442 @@
+#include "transport/client.h"
+
+#include "base/err.h"
+#include "transport/client_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* RFC 3463 */
+#define NO_ANSWER      ((struct enhanced_code){4, 4, 1})
+#define BAD_CONNECTION ((struct enhanced_code){4, 4, 2})
+#define PROTOCOL_ERROR ((struct enhanced_code){4, 5, 0})
+
+#define CODE_LOST 421 /* stands for a session that failed without a reply */
+
+const char *client_stage_name(enum client_stage stage)
+{
+	switch (stage) {
+	case CLIENT_AT_CONNECT: return "connect";
+	case CLIENT_AT_GREETING: return "greeting";
+	case CLIENT_AT_EHLO: return "EHLO";
+	case CLIENT_AT_IDLE: return "idle";
+	case CLIENT_AT_MAIL: return "MAIL";
+	case CLIENT_AT_RCPT: return "RCPT";
+	case CLIENT_AT_DATA: return "DATA";
+	case CLIENT_AT_BODY: return "body";
+	case CLIENT_AT_END: return "end of body";
+	}
+	return "?";
+}
+
+/* ---- what is told to the owner --------------------------------------------------------------- */
+
+static void tell_failed(struct client *client)
+{
+	struct client_job *job = client->job;
+	struct verdict verdict = client->verdict; /* the owner may close the client, and read on */
+
+	if (job) {
+		job->usable = false;
+		job->stage = client->waiting;
+		client_settle_all(client, &verdict);
+	}
+	client->job = NULL;
+	client_die(client);
+	client->ops->failed(client->owner, job, &verdict, client->waiting);
+}
+
+/* The last act of every event: nothing of the client may be touched after a call to the owner. */
+static void settle(struct client *client)
+{
+	struct client_job *job = client->job;
+	enum client_outcome outcome = client->outcome;
+
+	client->outcome = OUTCOME_NONE;
+	switch (outcome) {
+	case OUTCOME_NONE: return;
+	case OUTCOME_READY: client->ops->ready(client->owner, &client->caps); return;
+	case OUTCOME_DONE:
+		client->job = NULL;
+		client->state = CLIENT_IDLE;
+		io_timer_stop(client->io, &client->deadline);
+		client_pump_free(client);
+		if (!job->usable)
+			client_die(client);
+		client->ops->done(client->owner, job);
+		return;
+	case OUTCOME_FAILED: tell_failed(client); return;
+	case OUTCOME_GONE:
+		client_die(client);
+		client->ops->gone(client->owner);
+		return;
+	}
+}
+
+static void fail_text(
+	struct client *client, uint16_t code, struct enhanced_code enhanced, const char *text)
+{
+	if (client->outcome == OUTCOME_FAILED)
+		return;			       /* the first reason is the true one */
+	if (client->outcome == OUTCOME_DONE) { /* all was decided before */
+		client->job->usable = false;
+		return;
+	}
+	if (client->state == CLIENT_IDLE) {
+		client->outcome = OUTCOME_GONE;
+		return;
+	}
+	verdict_set(&client->verdict, VERDICT_TEMPORARY, code, enhanced, false, span_str(text));
+	client->outcome = OUTCOME_FAILED;
+}
+
+void client_fail(struct client *client, struct enhanced_code enhanced, const char *what)
+{
+	char text[VERDICT_TEXT];
+
+	snprintf(text, sizeof(text), "%s %s", what, client->who);
+	fail_text(client, CODE_LOST, enhanced, text);
+}
+
+void client_fail_reply(struct client *client, const struct smtp_reply *reply)
+{
+	if (reply->code / 100 != 4 && reply->code / 100 != 5) {
+		client_fail_protocol(client, reply);
+		return;
+	}
+	smtp_reply_verdict(reply, &client->verdict);
+	/* About the session, not about a recipient: whatever the code, another try may do better.
+	 */
+	client->verdict.kind = VERDICT_TEMPORARY;
+	client->outcome = OUTCOME_FAILED;
+}
+
+void client_fail_protocol(struct client *client, const struct smtp_reply *reply)
+{
+	char text[VERDICT_TEXT];
+
+	snprintf(text, sizeof(text),
+		"protocol error: code %u makes no sense as the reply to %s, from %s", reply->code,
+		client_stage_name(client->waiting), client->who);
+	fail_text(client, 451, PROTOCOL_ERROR, text);
+}
+
+/* ---- deadlines ------------------------------------------------------------------------------- */
+
+static uint64_t patience(const struct client *client, enum client_stage stage)
+{
+	const struct config_timeouts *t = client->timeouts;
+
+	switch (stage) {
+	case CLIENT_AT_CONNECT: return t->connect;
+	case CLIENT_AT_GREETING: return t->greeting;
+	case CLIENT_AT_EHLO: return t->ehlo;
+	case CLIENT_AT_MAIL: return client->due == DUE_RSET ? t->rset : t->mail;
+	case CLIENT_AT_RCPT: return t->rcpt;
+	case CLIENT_AT_DATA: return t->data;
+	case CLIENT_AT_BODY: return t->body;
+	case CLIENT_AT_END: return t->body_end;
+	case CLIENT_AT_IDLE: break;
+	}
+	return t->idle;
+}
+
+void client_wait(struct client *client, enum client_stage stage)
+{
+	client->waiting = stage;
+	if (io_timer_after(client->io, &client->deadline, patience(client, stage)))
+		client->broken = ERR_NOMEM;
+	if (client->broken)
+		client_soon(client);
+}
+
+static void deadline_fire(struct timer *timer)
+{
+	struct client *client = CONTAINER_OF(timer, struct client, deadline);
+	char what[64];
+
+	CHECK_MAGIC(client, CLIENT_MAGIC);
+	/* A body may take long as long as it moves (RFC 5321 section 4.5.3.2.5). */
+	if (client->waiting == CLIENT_AT_BODY &&
+		io_conn_unsent(client->conn) < client->unsent_before) {
+		client->unsent_before = io_conn_unsent(client->conn);
+		client_wait(client, CLIENT_AT_BODY);
+		return;
+	}
+	if (client->state == CLIENT_CONNECTING) {
+		client_fail(client, NO_ANSWER, "connecting timed out:");
+	} else {
+		snprintf(what, sizeof(what), "timed out (%s), waiting for",
+			client_stage_name(client->waiting));
+		client_fail(client, BAD_CONNECTION, what);
+	}
+	settle(client);
+}
+
+/* ---- work for the next turn ------------------------------------------------------------------ */
+
+void client_soon(struct client *client)
+{
+	/* Without memory for a timer nothing can be promised any more; the role ends and the
+	 * supervisor starts it again. */
+	CHECK(io_timer_after(client->io, &client->tick, 0) == 0);
+}
+
+static void lost(struct client *client, int err)
+{
+	char what[128];
+
+	snprintf(what, sizeof(what), "connection lost (%s: %s), talking to",
+		client_stage_name(client->waiting), err ? err_text(err) : "closed by the server");
+	client_fail(client, BAD_CONNECTION, what);
+}
+
+static void tick_fire(struct timer *timer)
+{
+	struct client *client = CONTAINER_OF(timer, struct client, tick);
+
+	CHECK_MAGIC(client, CLIENT_MAGIC);
+	if (client->broken && client->outcome == OUTCOME_NONE)
+		lost(client, client->broken);
+	if (client->outcome == OUTCOME_NONE && client->pump && client->pump->ready)
+		client_pump_step(client);
+	settle(client);
+}
+
+void client_send_bytes(struct client *client, struct span bytes, bool more)
+{
+	struct iovec part = {(void *)(uintptr_t)bytes.p, bytes.n};
+
+	if (client->broken)
+		return;
+	client->broken = io_conn_send(client->conn, &part, 1, more);
+	if (client->broken)
+		client_soon(client);
+}
+
+void client_send_out(struct client *client)
+{
+	CHECK(buf_ok(&client->out)); /* CLIENT_OUT holds a whole window of the longest commands */
+	client_send_bytes(client, buf_span(&client->out), false);
+	buf_clear(&client->out);
+}
+
+/* ---- events of the connection ---------------------------------------------------------------- */
+
+static void on_connected(void *owner, int err)
+{
+	struct client *client = owner;
+	char what[128];
+
+	if (err) {
+		snprintf(what, sizeof(what), "no connection (%s) to", err_text(err));
+		client_fail(client, NO_ANSWER, what);
+		settle(client);
+		return;
+	}
+	client->state = CLIENT_GREETING;
+	client_wait(client, CLIENT_AT_GREETING);
+}
+
+static struct iovec on_buffer(void *owner)
+{
+	struct client *client = owner;
+
+	return (struct iovec){client->in, sizeof(client->in)};
+}
+
+static void on_reply(struct client *client, const struct smtp_reply *reply)
+{
+	switch (client->state) {
+	case CLIENT_GREETING:
+	case CLIENT_EHLO:
+	case CLIENT_HELO: client_hello_reply(client, reply); return;
+	case CLIENT_BUSY: client_transaction_reply(client, reply); return;
+	default: client->outcome = OUTCOME_GONE; return; /* idle: 421, or unasked talk */
+	}
+}
+
+static void on_received(void *owner, size_t n)
+{
+	struct client *client = owner;
+	struct span in = span_of(client->in, n);
+	bool moved = false;
+
+	CHECK_MAGIC(client, CLIENT_MAGIC);
+	while (in.n && client->outcome == OUTCOME_NONE) {
+		struct smtp_reply reply;
+		size_t used;
+		int err = smtp_reply_feed(&client->parser, in, &used, &reply);
+
+		in = span_skip(in, used);
+		if (err == 0) {
+			on_reply(client, &reply);
+			moved = true;
+		} else if (err != ERR_MORE) {
+			client_fail(client, PROTOCOL_ERROR, "what was sent is no SMTP reply, by");
+		}
+	}
+	/* Bytes behind the last reply that is due: whatever they are, the two sides are not in
+	 * step. */
+	if (in.n && client->outcome == OUTCOME_DONE)
+		client->job->usable = false;
+	if (in.n && client->outcome == OUTCOME_READY) {
+		client->state = CLIENT_GREETING;
+		client->outcome = OUTCOME_NONE;
+		client_fail(client, PROTOCOL_ERROR, "more replies than commands, from");
+	}
+	/* Half a reply moves no deadline: a server cannot hold us by dripping. */
+	if (moved && client->outcome == OUTCOME_NONE && client->state == CLIENT_BUSY)
+		client_transaction_more(client);
+	settle(client);
+}
+
+static void on_drained(void *owner)
+{
+	struct client *client = owner;
+
+	if (client->state != CLIENT_BUSY || client->waiting != CLIENT_AT_BODY)
+		return;
+	if (client->pump && client->pump->ready)
+		client_pump_step(client);
+	else
+		client_wait(client, CLIENT_AT_END);
+	settle(client);
+}
+
+static void on_closed(void *owner, int err)
+{
+	struct client *client = owner;
+
+	lost(client, err);
+	settle(client);
+}
+
+static const struct io_conn_handler handler = {
+	.connected = on_connected,
+	.buffer = on_buffer,
+	.received = on_received,
+	.drained = on_drained,
+	.closed = on_closed,
+};
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void set_who(struct client *client, const struct client_config *config)
+{
+	struct buf buf;
+
+	buf_init(&buf, sizeof(client->who) - 1);
+	if (config->peer_name.n) {
+		buf_add_escaped(&buf, config->peer_name, CLIENT_NAME);
+		buf_add_char(&buf, ' ');
+	}
+	netaddr_add(&buf, &config->peer);
+	if (buf.n)
+		memcpy(client->who, buf.p, buf.n);
+	client->who[buf.n] = '\0';
+	buf_done(&buf);
+}
+
+int client_new(struct io *io, const struct client_config *config, const struct client_ops *ops,
+	void *owner, struct client **out)
+{
+	if (!config->helo.n || config->helo.n >= CLIENT_NAME)
+		return ERR_LIMIT;
+
+	struct client *client = calloc(1, sizeof(*client));
+	if (!client)
+		return ERR_NOMEM;
+	client->magic = CLIENT_MAGIC;
+	client->io = io;
+	client->ops = ops;
+	client->owner = owner;
+	client->timeouts = config->timeouts;
+	client->state = CLIENT_CONNECTING;
+	client->deadline.fire = deadline_fire;
+	client->tick.fire = tick_fire;
+	client->due = DUE_NOTHING;
+	buf_init(&client->out, CLIENT_OUT);
+	smtp_reply_init(&client->parser);
+	set_who(client, config);
+	memcpy(client->helo, config->helo.p, config->helo.n);
+
+	int err = io_connect(io, &config->local, &config->peer, &handler, client, &client->conn);
+	if (err) {
+		free(client);
+		return err;
+	}
+	client_wait(client, CLIENT_AT_CONNECT);
+	*out = client;
+	return 0;
+}
+
+void client_send(struct client *client, struct client_job *job)
+{
+	CHECK_MAGIC(client, CLIENT_MAGIC);
+	CHECK(client_idle(client));
+	CHECK(job->pick_count > 0);
+	client->state = CLIENT_BUSY;
+	client->job = job;
+	client->waiting = CLIENT_AT_MAIL;
+	job->usable = true;
+	job->converted = false;
+	job->stage = CLIENT_AT_MAIL;
+	job->dsn_passed = client->caps.can & CLIENT_DSN;
+	for (uint32_t i = 0; i < job->pick_count; i++) {
+		job->results[i].not_tried = false;
+		job->results[i].verdict.code = 0;
+	}
+	if (!client_plan_make(client)) {
+		client_finish(client, true);
+		client_soon(client);
+		return;
+	}
+	if (client->plan.form == FORM_DATA_PUMP || client->plan.form == FORM_BDAT_PUMP) {
+		/* The first pass, if there is one, begins in the next turn. */
+		if (client_pump_start(client))
+			client->broken = ERR_NOMEM;
+		client_soon(client);
+		return;
+	}
+	client_transaction_begin(client);
+}
+
+void client_die(struct client *client)
+{
+	client->state = CLIENT_DEAD;
+	io_conn_close(&client->conn, false);
+	io_timer_stop(client->io, &client->deadline);
+	io_timer_stop(client->io, &client->tick);
+	client_pump_free(client);
+}
+
+void client_close(struct client **client, bool polite)
+{
+	struct client *c = *client;
+
+	if (!c)
+		return;
+	CHECK_MAGIC(c, CLIENT_MAGIC);
+	if (polite && client_idle(c)) {
+		client_send_bytes(c, SPAN("QUIT\r\n"), false);
+		io_conn_close(&c->conn, true);
+	}
+	client_die(c);
+	buf_done(&c->out);
+	c->magic = 0;
+	free(c);
+	*client = NULL;
+}
+
+const struct client_caps *client_caps(const struct client *client)
+{
+	CHECK_MAGIC(client, CLIENT_MAGIC);
+	return &client->caps;
+}
+
+bool client_idle(const struct client *client)
+{
+	CHECK_MAGIC(client, CLIENT_MAGIC);
+	return client->state == CLIENT_IDLE;
+}

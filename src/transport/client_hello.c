@@ -1,0 +1,49 @@
+#include "transport/client_private.h"
+
+static void hello(struct client *client, enum client_state state, const char *verb)
+{
+	client->state = state;
+	buf_add_str(&client->out, verb);
+	buf_add_str(&client->out, client->helo);
+	buf_add_str(&client->out, "\r\n");
+	client_send_out(client);
+	client_wait(client, CLIENT_AT_EHLO);
+}
+
+static void ready(struct client *client)
+{
+	client->state = CLIENT_IDLE;
+	client->outcome = OUTCOME_READY;
+	io_timer_stop(client->io, &client->deadline);
+}
+
+void client_hello_reply(struct client *client, const struct smtp_reply *reply)
+{
+	uint32_t class = reply->code / 100;
+
+	switch (client->state) {
+	case CLIENT_GREETING:
+		if (class != 2)
+			client_fail_reply(client, reply);
+		else
+			hello(client, CLIENT_EHLO, "EHLO ");
+		return;
+	case CLIENT_EHLO:
+		if (class == 2) {
+			client_caps_parse(reply->text, &client->caps);
+			ready(client);
+		} else if (class == 5) { /* RFC 5321 section 3.2: a server of the old kind */
+			hello(client, CLIENT_HELO, "HELO ");
+		} else {
+			client_fail_reply(client, reply);
+		}
+		return;
+	default:
+		client->caps = (struct client_caps){0};
+		if (class == 2)
+			ready(client);
+		else
+			client_fail_reply(client, reply);
+		return;
+	}
+}

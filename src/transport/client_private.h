@@ -1,0 +1,172 @@
+/*
+ * The inside of an SMTP client session, shared by the files of this machine:
+ *
+ *   client.c        life: connect, deadlines, loss, close; where bytes come in
+ *   client_hello.c  greeting, EHLO, HELO
+ *   client_caps.c   what the EHLO reply says
+ *   client_plan.c   how a message can go to this hop, if at all
+ *   client_command.c  MAIL and RCPT lines
+ *   client_send.c   a transaction: what is sent when, what replies mean
+ *   client_body.c   the body: straight from the file, or rewritten
+ *
+ * Order of events: whatever happens is worked off, an outcome is noted (client->outcome), and
+ * client_settle(), as the last act of the event, tells the owner.
+ */
+#ifndef TRANSPORT_CLIENT_PRIVATE_H
+#define TRANSPORT_CLIENT_PRIVATE_H
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "codec/mime_downgrade.h"
+#include "codec/smtp_reply.h"
+#include "transport/client.h"
+
+#define CLIENT_MAGIC 0x434c4e54u
+#define CLIENT_IN    4096	  /* bytes read at once */
+#define CLIENT_NAME  256	  /* bytes of a host name, with its NUL */
+#define CLIENT_WHO   320	  /* "name [address]:port" */
+#define CLIENT_VALUE 1024	  /* bytes of an address, ENVID or ORCPT that is sent */
+#define CLIENT_OUT   (256u << 10) /* bytes of commands at once: CLIENT_WINDOW of any length */
+#define CLIENT_PIECE                                                                    \
+	(16u << 10) /* bytes of a body that are rewritten at once; what becomes of them \
+		     * must fit into IO_CONN_UNSENT */
+
+enum client_state {
+	CLIENT_CONNECTING,
+	CLIENT_GREETING,
+	CLIENT_EHLO,
+	CLIENT_HELO,
+	CLIENT_IDLE,
+	CLIENT_BUSY, /* a job is under way */
+	CLIENT_DEAD,
+};
+
+enum client_outcome { OUTCOME_NONE, OUTCOME_READY, OUTCOME_DONE, OUTCOME_FAILED, OUTCOME_GONE };
+
+/* In what form the body goes; see client_plan.c. */
+enum client_form {
+	FORM_DATA_FILE, /* the stored bytes and their ".\r\n", by sendfile */
+	FORM_DATA_PUMP, /* DATA, rewritten */
+	FORM_BDAT_FILE, /* one chunk, by sendfile */
+	FORM_BDAT_PUMP, /* one chunk, rewritten; its length is counted first */
+};
+
+struct client_plan {
+	enum client_form form;
+	bool utf8;    /* the transaction needs SMTPUTF8, and the hop has it */
+	bool convert; /* rewriting includes mime_downgrade */
+	enum mime_target target;
+	const char *body_param; /* " BODY=8BITMIME", … or "" */
+	uint64_t size;		/* as the hop counts it (RFC 1870) */
+};
+
+/* Which reply is due next. */
+enum client_due { DUE_RSET, DUE_MAIL, DUE_RCPT, DUE_DATA, DUE_END, DUE_NOTHING };
+
+/* Rewrites a body, piece by piece; there only while one is. */
+struct client_pump {
+	struct mime_downgrade *downgrade; /* NULL: only stuffing changes */
+	bool counting;			  /* first pass */
+	uint64_t at;			  /* bytes of the stored body read so far */
+	uint64_t counted;		  /* first pass: bytes that come out */
+	bool unstuff, stuff;
+	bool in_start, out_start; /* at the start of a line, coming in and going out */
+	bool in_cr, out_cr;	  /* the last byte was CR */
+	bool ready;		  /* there is something to do for it */
+	struct buf plain;	  /* unstuffed */
+	struct buf converted;
+	struct buf stuffed;
+	char piece[CLIENT_PIECE];
+};
+
+struct client {
+	uint32_t magic;
+	enum client_state state;
+	struct io *io;
+	struct io_conn *conn;
+	const struct client_ops *ops;
+	void *owner;
+	const struct config_timeouts *timeouts;
+	struct client_caps caps;
+	char helo[CLIENT_NAME];
+	char who[CLIENT_WHO];
+
+	struct timer deadline; /* of what is being waited for */
+	enum client_stage waiting;
+	struct timer
+		tick; /* work for the next turn: an outcome, a broken connection, a rewriting */
+	int broken;   /* the connection failed in a call: enum err */
+
+	enum client_outcome outcome;
+	struct verdict verdict; /* of OUTCOME_FAILED */
+
+	/* the transaction */
+	struct client_job *job;
+	struct client_plan plan;
+	bool dirty;	/* the server may hold an open transaction: RSET before the next one */
+	bool data_sent; /* DATA went out ahead of the replies */
+	bool refused;	/* MAIL was refused, or an empty body went out: no result depends on
+			 * what is still answered */
+	bool mail_sent, rset_sent;
+	enum client_due due;
+	uint32_t sent, answered; /* RCPTs: places in job->picks that were sent, answered */
+	uint32_t in_flight;	 /* RCPTs without a reply */
+	uint32_t accepted;
+	uint32_t mails;	      /* transactions begun in this session */
+	size_t unsent_before; /* at the last look of the deadline */
+	struct client_pump *pump;
+
+	struct buf out;
+	struct smtp_reply_parser parser;
+	char in[CLIENT_IN];
+};
+
+/* ---- client.c */
+
+/* Waits for something of this stage, from now on. */
+void client_wait(struct client *client, enum client_stage stage);
+void client_send_bytes(struct client *client, struct span bytes, bool more);
+void client_send_out(struct client *client); /* the command buffer, and empties it */
+/* The session is over: notes why, in a sentence that ends with who the peer is. */
+void client_fail(struct client *client, struct enhanced_code enhanced, const char *text);
+void client_fail_reply(struct client *client, const struct smtp_reply *reply);
+/* The server said something that no server may say here. */
+void client_fail_protocol(struct client *client, const struct smtp_reply *reply);
+void client_soon(struct client *client); /* client_tick() in the next turn */
+void client_die(struct client *client);	 /* lets go of connection and timers */
+
+/* ---- client_hello.c */
+void client_hello_reply(struct client *client, const struct smtp_reply *reply);
+
+/* ---- client_caps.c */
+void client_caps_parse(struct span ehlo_text, struct client_caps *out);
+
+/* ---- client_plan.c */
+/* Decides the plan, or settles every result. True: there is something to send. */
+bool client_plan_make(struct client *client);
+bool client_settled(const struct client_result *result);
+/* Gives the verdict to all that have none. */
+void client_settle_all(struct client *client, const struct verdict *verdict);
+
+/* ---- client_command.c */
+void client_add_mail(struct buf *out, const struct client *client);
+void client_add_rcpt(
+	struct buf *out, const struct client *client, const struct envelope_rcpt *rcpt);
+bool client_address_safe(struct span address);
+
+/* ---- client_send.c */
+void client_transaction_begin(struct client *client); /* the plan stands */
+void client_transaction_reply(struct client *client, const struct smtp_reply *reply);
+void client_transaction_more(struct client *client); /* a batch of replies was worked off */
+void client_finish(struct client *client, bool usable);
+
+/* ---- client_body.c */
+uint64_t client_prepend_bytes(const struct client *client);
+int client_pump_start(struct client *client);
+void client_pump_step(struct client *client);
+void client_pump_free(struct client *client);
+void client_body_send(struct client *client); /* after 354, or with BDAT */
+void client_body_empty(struct client *client);
+bool client_body_whole(const struct client *client); /* the kernel has all of it */
+
+#endif
