@@ -19,6 +19,7 @@
 #include "directory/config.h"
 #include "directory/snapshot.h"
 #include "io/io.h"
+#include "route/self.h"
 #include "spool/spool.h"
 #include "trace/event.h"
 
@@ -30,6 +31,7 @@ struct smtpd;
 struct smtpd_config {
 	struct io *io;
 	const struct config *config; /* outlives the smtpd */
+	const struct route_config *route; /* likewise */
 	struct spool_writer *writer; /* likewise */
 	struct event_sink *events;   /* may be NULL */
 	struct log *log;             /* may be NULL */

@@ -1,0 +1,61 @@
+#include "smtpd/session.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+
+void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
+	struct span recipient)
+{
+	struct smtpd *smtpd = s->smtpd;
+	const struct transaction *t = s->transaction;
+	struct event event = {
+		.kind = EVENT_REJECTION,
+		.wall_ms = smtpd->io->wall_ms,
+		.sender = t ? t->sender : SPAN_NONE,
+		.sender_known = t != NULL,
+		.recipients = &recipient,
+		.recipient_count = recipient.n ? 1 : 0,
+		.client = s->client,
+		.helo = s->helo,
+		.listener = smtpd->c.config->listeners[s->listener].name,
+		.verdict = verdict,
+		.session_us = (smtpd->io->now_ns - s->started_ns) / 1000,
+	};
+
+	smtpd->figures.refused[reason]++;
+	if (t) {
+		event.size = t->scan.bytes;
+		event.receive_us = (smtpd->io->now_ns - t->begun_ns) / 1000;
+	}
+	event_emit(smtpd->c.events, &event);
+	if (smtpd->c.log && LOG_INFO >= smtpd->c.log->least) {
+		buf_clear(&smtpd->work);
+		netaddr_add(&smtpd->work, &s->client);
+		log_write(smtpd->c.log, LOG_INFO, "refused",
+			LOG_STR("reason", smtpd_refusal_name(reason)), LOG_U64("code", verdict->code),
+			LOG_SPAN("text", verdict_text(verdict)),
+			LOG_SPAN("client", buf_span(&smtpd->work)), LOG_SPAN("helo", s->helo),
+			LOG_SPAN("sender", event.sender), LOG_SPAN("recipient", recipient));
+	}
+}
+
+void refuse_simple(struct session *s, enum smtpd_refusal reason, unsigned code, const char *enhanced,
+	const char *text, struct span recipient)
+{
+	struct verdict verdict;
+	unsigned class = 0, subject = 0, detail = 0;
+
+	CHECK(sscanf(enhanced, "%1u.%3u.%3u", &class, &subject, &detail) == 3);
+	verdict_set(&verdict, code < 500 ? VERDICT_TEMPORARY : VERDICT_PERMANENT, (uint16_t)code,
+		(struct enhanced_code){(uint8_t)class, (uint16_t)subject, (uint16_t)detail}, false,
+		span_str(text));
+	refuse(s, reason, &verdict, recipient);
+}
+
+void reply_refuse(struct session *s, enum smtpd_refusal reason, unsigned code, const char *enhanced,
+	const char *text, struct span recipient)
+{
+	refuse_simple(s, reason, code, enhanced, text, recipient);
+	reply(s, code, enhanced, text);
+}

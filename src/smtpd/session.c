@@ -1,0 +1,257 @@
+#include "smtpd/session.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+#define SESSION_MAGIC 0x73657373u
+
+static void deadline_fired(struct timer *timer);
+
+int session_new(struct smtpd *smtpd, struct io_conn *conn, const struct netaddr *client,
+	uint32_t listener, struct session **out)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return ERR_NOMEM;
+	s->magic = SESSION_MAGIC;
+	s->smtpd = smtpd;
+	s->conn = conn;
+	s->client = *client;
+	s->listener = listener;
+	s->started_ns = smtpd->io->now_ns;
+	session_wait(s, smtpd->c.config->timeouts.command);
+	s->timer.fire = deadline_fired;
+	list_init(&s->ready);
+	buf_init(&s->held, SESSION_HELD);
+	arena_init(&s->arena, SESSION_ENVELOPE);
+	if (io_timer_after(smtpd->io, &s->timer, smtpd->c.config->timeouts.command) != 0) {
+		free(s);
+		return ERR_NOMEM;
+	}
+	list_push_back(&smtpd->sessions, &s->node);
+	smtpd->session_count++;
+	*out = s;
+	return 0;
+}
+
+void session_free(struct session **pointer, bool linger)
+{
+	struct session *s = *pointer;
+	struct smtpd *smtpd = s->smtpd;
+
+	CHECK_MAGIC(s, SESSION_MAGIC);
+	transaction_reset(s);
+	io_conn_close(&s->conn, linger);
+	io_timer_stop(smtpd->io, &s->timer);
+	list_remove(&s->node);
+	list_remove(&s->ready);
+	CHECK(smtpd->session_count > 0);
+	smtpd->session_count--;
+	clients_remove(&smtpd->clients, &s->client);
+	free((char *)s->helo.p);
+	buf_done(&s->held);
+	s->magic = 0;
+	free(s);
+	*pointer = NULL;
+	/* Somebody waits for the last one to go. */
+	if (smtpd->draining && smtpd->session_count == 0)
+		io_turn_end(smtpd->io, &smtpd->turn);
+}
+
+/* ---- deadlines ------------------------------------------------------------------------------ */
+
+static uint64_t deadline_of(const struct session *s)
+{
+	const struct config_timeouts *timeouts = &s->smtpd->c.config->timeouts;
+	uint64_t at = s->wait_ns;
+
+	/* The client waits for us, not we for it. */
+	if (s->phase == PHASE_COMMIT)
+		return TIMERS_NEVER;
+	if (s->transaction)
+		at = MIN(at, s->transaction->begun_ns + timeouts->transaction * NS_PER_MS);
+	if (timeouts->session)
+		at = MIN(at, s->started_ns + timeouts->session * NS_PER_MS);
+	return at;
+}
+
+/* The timer may fire too early and look again, but never too late; so most commands leave it. */
+static void watch_deadline(struct session *s)
+{
+	uint64_t at = deadline_of(s);
+
+	if (at == TIMERS_NEVER || (timer_armed(&s->timer) && s->timer.at_ns <= at))
+		return;
+	if (timers_arm(&s->smtpd->io->timers, &s->timer, at) != 0)
+		s->ending = s->broken = true;
+}
+
+/* An idle client that goes away in the end is no news; a message that does not come is. */
+static void time_out(struct session *s)
+{
+	if (s->transaction)
+		refuse_simple(s, SMTPD_REFUSED_TIMEOUT, 421, "4.4.2", "Timeout", SPAN_NONE);
+	else
+		s->smtpd->figures.refused[SMTPD_REFUSED_TIMEOUT]++;
+	reply_goodbye(s, "4.4.2", "Timeout");
+}
+
+static void deadline_fired(struct timer *timer)
+{
+	struct session *s = CONTAINER_OF(timer, struct session, timer);
+
+	CHECK_MAGIC(s, SESSION_MAGIC);
+	if (deadline_of(s) <= s->smtpd->io->now_ns) {
+		if (s->wants_room && s->wait_ns <= s->smtpd->io->now_ns) {
+			body_no_room(s);
+			session_resume(s);
+			return;
+		}
+		time_out(s);
+	}
+	session_settle(s);
+}
+
+/* ---- input ---------------------------------------------------------------------------------- */
+
+static struct iovec session_buffer(void *owner)
+{
+	struct session *s = owner;
+	struct iovec to = {s->smtpd->scratch, SESSION_SCRATCH};
+
+	CHECK_MAGIC(s, SESSION_MAGIC);
+	s->direct = false;
+	if (session_in_body(s) && !session_blocked(s) && !s->held.n && body_room(s, &to))
+		s->direct = true;
+	/* It may be read, but must wait: not much of it. */
+	if (session_blocked(s))
+		to.iov_len = SESSION_AHEAD;
+	return to;
+}
+
+static void run_held(struct session *s)
+{
+	size_t used = input_run(s, buf_span(&s->held));
+
+	buf_drop(&s->held, used);
+	if (!s->held.n) {
+		buf_done(&s->held);
+		buf_init(&s->held, SESSION_HELD);
+	}
+}
+
+void session_take(struct session *s, struct span in)
+{
+	bool waiting = s->held.n > 0;
+
+	if (s->ending)
+		return;
+	if (!waiting)
+		in = span_skip(in, input_run(s, in));
+	if (in.n)
+		buf_add_span(&s->held, in);
+	if (!buf_ok(&s->held)) {
+		buf_clear(&s->held);
+		reply_goodbye(s, "4.3.2", "Out of memory");
+	} else if (waiting) {
+		run_held(s);
+	}
+}
+
+static void session_received(void *owner, size_t n)
+{
+	struct session *s = owner;
+
+	CHECK_MAGIC(s, SESSION_MAGIC);
+	if (s->direct)
+		body_received(s, n);
+	else
+		session_take(s, span_of(s->smtpd->scratch, n));
+	session_settle(s);
+}
+
+void session_resume(struct session *s)
+{
+	CHECK_MAGIC(s, SESSION_MAGIC);
+	if (s->held.n && !session_blocked(s))
+		run_held(s);
+	session_settle(s);
+}
+
+/* ---- the connection ------------------------------------------------------------------------- */
+
+static void session_drained(void *owner)
+{
+	struct session *s = owner;
+
+	CHECK_MAGIC(s, SESSION_MAGIC);
+	s->choked = false;
+	session_resume(s);
+}
+
+/* A client may shut its side down after its last command and still read: what it sent is done and
+ * answered first. */
+static void session_closed(void *owner, int err)
+{
+	struct session *s = owner;
+
+	CHECK_MAGIC(s, SESSION_MAGIC);
+	s->eof = true;
+	if (err != 0)
+		s->ending = s->broken = true;
+	session_settle(s);
+}
+
+const struct io_conn_handler session_handler = {
+	.buffer = session_buffer,
+	.received = session_received,
+	.drained = session_drained,
+	.closed = session_closed,
+};
+
+void session_stop(struct session *s, const char *enhanced, const char *text)
+{
+	reply_goodbye(s, enhanced, text);
+	session_settle(s);
+}
+
+/* What is left to do before the loop goes on. */
+static bool is_over(const struct session *s)
+{
+	if (s->phase == PHASE_COMMIT)
+		return false;
+	if (s->ending)
+		return true;
+	/* Input that waits for memory or for the client to read still counts. */
+	return s->eof && !s->choked && !s->wants_room && list_empty(&s->ready);
+}
+
+void session_settle(struct session *s)
+{
+	if (s->smtpd->draining && !s->transaction && s->phase == PHASE_COMMAND)
+		reply_goodbye(s, "4.3.2", "Service is stopping; try again");
+	reply_flush(s);
+	if (s->broken && s->conn)
+		io_conn_close(&s->conn, false);
+	if (is_over(s)) {
+		if (s->eof && s->transaction)
+			log_write(s->smtpd->c.log, LOG_INFO, "connection lost in a transaction",
+				LOG_SPAN("helo", s->helo), LOG_SPAN("sender", s->transaction->sender));
+		session_free(&s, true);
+		return;
+	}
+	watch_deadline(s);
+	if (!s->conn)
+		return;
+	bool pause = s->choked || s->wants_room || s->held.n >= SESSION_AHEAD;
+	if (pause && session_blocked(s) && !s->paused)
+		io_conn_pause(s->conn);
+	else if (!session_blocked(s) && s->paused)
+		io_conn_resume(s->conn);
+	else
+		return;
+	s->paused = !s->paused;
+}

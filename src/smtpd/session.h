@@ -1,0 +1,259 @@
+/*
+ * One SMTP session, for the files of this folder only: session.c turns the io's callbacks into
+ * input, input.c cuts input into command lines and body bytes, body.c takes a body in, the cmd_*.c
+ * files answer commands, transaction.c keeps what MAIL began.
+ *
+ * Order: replies to all commands of one chunk of input leave in one send. While a body is being
+ * committed nothing further is interpreted, so replies keep the order of commands (RFC 2920).
+ *
+ * Life: from smtpd_session_start() until the connection ends; longer only while a commit runs,
+ * whose outcome is still reported.
+ */
+#ifndef SMTPD_SESSION_H
+#define SMTPD_SESSION_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "codec/smtp_command.h"
+#include "codec/smtp_data.h"
+#include "route/route.h"
+#include "smtpd/clients.h"
+#include "smtpd/smtpd.h"
+
+#define SESSION_LINE        (SMTP_COMMAND_BYTES + 2u) /* bytes of a command line with CRLF */
+#define SESSION_SCRATCH     65536u       /* the worker's input buffer */
+#define SESSION_AHEAD       4096u        /* bytes read ahead while nothing can be interpreted */
+#define SESSION_HELD        (8u << 20)   /* bytes of input that wait in one session, at most */
+#define SESSION_UNSENT      65536u       /* unread replies, above which no command is looked at */
+#define SESSION_REPLY       512u         /* bytes of a reply line with CRLF (RFC 5321 4.5.3.1.5) */
+#define SESSION_REPLIES     16384u       /* bytes of replies gathered before they are sent */
+#define SESSION_ENVELOPE    (8u << 20)   /* bytes of one transaction's envelope */
+#define SMTPD_ENVELOPES     (256u << 20) /* of all transactions of a worker */
+#define SESSION_ROOM_MS     30000u       /* a body waits this long for memory, then 452 */
+#define SESSION_MAILS       100000u      /* transactions of one session: LIMITS MAILMAX (RFC 9422) */
+
+enum session_phase {
+	PHASE_COMMAND,
+	PHASE_DATA,   /* body until CRLF.CRLF */
+	PHASE_CHUNK,  /* `chunk_left` octets of a BDAT */
+	PHASE_COMMIT, /* the spool writer has the message */
+};
+
+/* Why the body that comes in is not kept; its bytes are read and dropped. The reply comes at its
+ * end. */
+enum body_failure {
+	BODY_FINE,     /* or the scanner knows what is wrong */
+	BODY_TOO_BIG,
+	BODY_NO_SPACE, /* 452: disk full, or memory short for too long */
+	BODY_IO,       /* 451 */
+};
+
+struct session;
+
+/* A BDAT that was wrong from the start. */
+struct chunk_refusal {
+	unsigned code;
+	const char *enhanced, *text;
+	bool error; /* of the client: counted */
+};
+
+/* From MAIL to the end of the body, or RSET. In the session's arena, but for the draft. */
+struct transaction {
+	struct snapshot *snapshot; /* the generation it began with */
+	uint64_t begun_ns, body_end_ns;
+	int64_t body_end_ms;
+	uint64_t id;               /* once it is being committed */
+	struct span sender, envid;
+	uint8_t ret;
+	uint32_t flags;            /* enum envelope_flags, without what the body adds */
+	struct envelope_rcpt *rcpts;
+	struct span *addresses;    /* of them, for events */
+	uint32_t *hashes;          /* of their addresses: finds duplicates */
+	uint32_t rcpt_count, rcpt_room;
+	bool chunked;              /* a BDAT was seen: DATA no more (RFC 3030 section 2) */
+	bool chunk_failed;         /* and answered with an error: only RSET helps */
+	struct spool_draft *draft; /* NULL: no body yet, or it is dropped */
+	enum body_failure failure;
+	/* Input that was scanned already and waits to be stored, at the front of what is held. */
+	bool scanned, scanned_end;
+	size_t copy_left, skip_left;
+	struct smtp_data scan;
+};
+
+struct session {
+	uint32_t magic;
+	struct list node;          /* smtpd->sessions */
+	struct list ready;         /* smtpd->ready: input waits to be looked at, at the turn's end */
+	struct smtpd *smtpd;
+	struct io_conn *conn;      /* NULL: gone; a commit still runs */
+	struct netaddr client;
+	uint32_t listener;
+	enum session_phase phase;
+	bool greeted;              /* HELO or EHLO was accepted */
+	bool extended;             /* EHLO */
+	bool skip_line;            /* up to the next CRLF nothing counts */
+	bool skip_cr;              /* the last byte skipped was a CR */
+	bool eof;                  /* the peer will send no more */
+	bool paused;
+	bool choked;               /* replies wait for the client to read them */
+	bool wants_room;           /* the body waits for memory */
+	bool direct;               /* the io reads straight into the draft */
+	bool ending;               /* the last reply was given: close after it is sent */
+	bool broken;               /* nothing can be sent any more */
+	bool chunk_last;
+	const struct chunk_refusal *chunk_refusal; /* not NULL: the octets are dropped, then this */
+	char *direct_at;           /* where they lie */
+	uint32_t errors;
+	uint32_t commands;         /* since the last message */
+	uint32_t mails;
+	struct span helo;          /* heap */
+	struct timer timer;        /* armed for a deadline or earlier; moved only when it fires */
+	uint64_t started_ns;
+	uint64_t wait_ns;          /* deadline of what the phase waits for */
+	uint64_t chunk_left;
+	size_t arena_counted;      /* of arena.used, in smtpd->envelope_bytes */
+	struct buf held;           /* input that is not interpreted yet; freed when empty */
+	struct arena arena;
+	struct transaction *transaction;
+};
+
+struct smtpd {
+	uint32_t magic;
+	struct smtpd_config c;
+	struct io *io;
+	struct snapshot *snapshot;
+	bool queue_full;
+	bool draining;
+	struct list sessions;
+	uint32_t session_count;
+	struct list ready;
+	struct io_turn turn;
+	struct clients clients;
+	char *scratch;          /* SESSION_SCRATCH bytes: input of whoever's turn it is */
+	struct buf out;         /* likewise, replies; empty between callbacks */
+	struct buf work;        /* likewise, a header or a text that is put together */
+	size_t envelope_bytes;  /* in the arenas of all sessions */
+	struct smtpd_figures figures;
+	struct timer drain_timer;
+	void (*drained)(void *arg);
+	void *drained_arg;
+};
+
+/* ---- smtpd.c -------------------------------------------------------------------------------- */
+
+/* Looks at the session again at the end of this turn. */
+void smtpd_make_ready(struct smtpd *smtpd, struct session *s);
+
+/* ---- session.c ------------------------------------------------------------------------------ */
+
+extern const struct io_conn_handler session_handler;
+
+int session_new(struct smtpd *smtpd, struct io_conn *conn, const struct netaddr *client,
+	uint32_t listener, struct session **out);
+/* Closes the connection, aborts the transaction, frees. A commit that runs is not waited for. */
+void session_free(struct session **s, bool linger);
+/* Input from outside the draft: interprets what it can and holds the rest. */
+void session_take(struct session *s, struct span in);
+/* Goes on with input that waited. */
+void session_resume(struct session *s);
+/* 421 with this text, then the end; not while a commit runs. */
+void session_stop(struct session *s, const char *enhanced, const char *text);
+/* Every entry into a session ends with this: sends replies, sees to deadlines and pauses, and
+ * frees the session where it is over. */
+void session_settle(struct session *s);
+
+/* What the client must do next, it does within this time. */
+static inline void session_wait(struct session *s, uint64_t ms)
+{
+	s->wait_ns = s->smtpd->io->now_ns + ms * NS_PER_MS;
+}
+
+static inline bool session_in_body(const struct session *s)
+{
+	return s->phase == PHASE_DATA || s->phase == PHASE_CHUNK;
+}
+
+/* Nothing can be interpreted now. */
+static inline bool session_blocked(const struct session *s)
+{
+	return s->phase == PHASE_COMMIT || s->ending || s->choked || s->wants_room;
+}
+
+/* ---- input.c -------------------------------------------------------------------------------- */
+
+/* Interprets what it can; the number of bytes that are done with. */
+size_t input_run(struct session *s, struct span in);
+
+/* ---- body.c --------------------------------------------------------------------------------- */
+
+/* Begins a body: the draft and the scanner. Where the spool gives no draft, the transaction's
+ * `failure` says why, and what comes is dropped. */
+void body_begin(struct session *s, bool chunked);
+/* What an error of the spool writer means for the body. */
+enum body_failure body_failure_of(int err);
+/* Where the io may put the next body bytes. False: not straight into the draft. */
+bool body_room(struct session *s, struct iovec *to);
+/* n bytes lie there. */
+void body_received(struct session *s, size_t n);
+/* Body bytes that came in elsewhere; how many are done with. */
+size_t body_copy(struct session *s, struct span in);
+/* Memory did not come in time. */
+void body_no_room(struct session *s);
+/* The octets of a BDAT are all there, or it has none. */
+void body_chunk_done(struct session *s);
+
+/* ---- accept.c ------------------------------------------------------------------------------- */
+
+/* The body is whole: refuses it, or hands it to the spool writer. */
+void accept_body(struct session *s);
+/* The reply for a body that cannot be kept. False where nothing is wrong with it so far. */
+bool accept_refused(struct session *s);
+
+/* ---- transaction.c -------------------------------------------------------------------------- */
+
+/* False: memory is used up. */
+bool transaction_begin(struct session *s);
+/* False: memory is used up. A recipient that is there already is not taken twice. */
+bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt);
+/* Forgets it, its draft, and all memory. No harm where there is none. */
+void transaction_reset(struct session *s);
+
+/* ---- cmd_*.c -------------------------------------------------------------------------------- */
+
+/* One line without its CRLF. */
+void command_run(struct session *s, struct span line);
+
+void cmd_helo(struct session *s, const struct smtp_command *command);
+void cmd_mail(struct session *s, const struct smtp_command *command);
+void cmd_rcpt(struct session *s, const struct smtp_command *command);
+void cmd_data(struct session *s);
+void cmd_bdat(struct session *s, const struct smtp_command *command);
+void cmd_misc(struct session *s, const struct smtp_command *command);
+
+/* ---- reply.c -------------------------------------------------------------------------------- */
+
+/* A one-line reply; text is ours. `enhanced` is NULL where RFC 2034 wants none. */
+void reply(struct session *s, unsigned code, const char *enhanced, const char *text);
+/* The same with text that may hold a peer's bytes: made printable, and cut to SESSION_REPLY. */
+void reply_text(struct session *s, unsigned code, const char *enhanced, struct span text);
+void reply_verdict(struct session *s, const struct verdict *verdict);
+/* Sends what was gathered. Sets s->ending where the connection is broken. */
+void reply_flush(struct session *s);
+/* A protocol error of the client: counted, and 421 when there were too many. */
+void reply_error(struct session *s, unsigned code, const char *enhanced, const char *text);
+void reply_syntax(struct session *s, const struct smtp_refusal *refusal);
+/* 421, and the session ends. */
+void reply_goodbye(struct session *s, const char *enhanced, const char *text);
+
+/* ---- refusal.c ------------------------------------------------------------------------------ */
+
+/* Counts, logs and traces a refusal. `recipient` is empty where it speaks of none. */
+void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
+	struct span recipient);
+void refuse_simple(struct session *s, enum smtpd_refusal reason, unsigned code,
+	const char *enhanced, const char *text, struct span recipient);
+/* The same, and tells the client. */
+void reply_refuse(struct session *s, enum smtpd_refusal reason, unsigned code, const char *enhanced,
+	const char *text, struct span recipient);
+
+#endif

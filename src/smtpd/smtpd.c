@@ -1,0 +1,257 @@
+#include "smtpd/smtpd.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "smtpd/session.h"
+
+#include <stdlib.h>
+
+#define SMTPD_MAGIC 0x736d7064u
+
+static void turn_end(struct io_turn *turn);
+static void drain_over(struct timer *timer);
+
+int smtpd_new(const struct smtpd_config *config, struct smtpd **out)
+{
+	struct smtpd *smtpd = calloc(1, sizeof(*smtpd));
+
+	if (!smtpd)
+		return ERR_NOMEM;
+	smtpd->magic = SMTPD_MAGIC;
+	smtpd->c = *config;
+	smtpd->io = config->io;
+	list_init(&smtpd->sessions);
+	list_init(&smtpd->ready);
+	smtpd->turn.end = turn_end;
+	smtpd->drain_timer.fire = drain_over;
+	buf_init(&smtpd->out, SESSION_REPLIES + SESSION_REPLIES);
+	buf_init(&smtpd->work, SESSION_SCRATCH);
+	smtpd->scratch = malloc(SESSION_SCRATCH);
+	if (!smtpd->scratch ||
+		clients_init(&smtpd->clients, config->config->limits.connections,
+			io_random(config->io)) != 0) {
+		free(smtpd->scratch);
+		free(smtpd);
+		return ERR_NOMEM;
+	}
+	*out = smtpd;
+	return 0;
+}
+
+/* A task of the turn cannot be taken back, so it is unlinked before its memory goes. */
+static void unlink_turn(struct io *io, struct io_turn *turn)
+{
+	struct io_turn **at = &io->turns;
+
+	while (*at && *at != turn)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = turn->next;
+	if (!*at)
+		io->turns_tail = at;
+}
+
+void smtpd_free(struct smtpd **pointer)
+{
+	struct smtpd *smtpd = *pointer;
+
+	if (!smtpd)
+		return;
+	CHECK_MAGIC(smtpd, SMTPD_MAGIC);
+	LIST_FOR_EACH(node, &smtpd->sessions) {
+		struct session *s = CONTAINER_OF(node, struct session, node);
+		session_free(&s, false);
+	}
+	if (smtpd->turn.queued)
+		unlink_turn(smtpd->io, &smtpd->turn);
+	io_timer_stop(smtpd->io, &smtpd->drain_timer);
+	if (smtpd->snapshot)
+		snapshot_release(&smtpd->snapshot);
+	clients_done(&smtpd->clients);
+	buf_done(&smtpd->out);
+	buf_done(&smtpd->work);
+	free(smtpd->scratch);
+	smtpd->magic = 0;
+	free(smtpd);
+	*pointer = NULL;
+}
+
+void smtpd_set_snapshot(struct smtpd *smtpd, struct snapshot *snapshot)
+{
+	struct snapshot *old = smtpd->snapshot;
+
+	smtpd->snapshot = snapshot_hold(snapshot);
+	if (old)
+		snapshot_release(&old);
+}
+
+void smtpd_set_queue_full(struct smtpd *smtpd, bool full)
+{
+	smtpd->queue_full = full;
+}
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+struct greeting_refusal {
+	int err;
+	const char *enhanced, *text;
+};
+
+/* May one more come in? What follows is undone by session_free(). */
+static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greeting_refusal *why)
+{
+	const struct config_limits *limits = &smtpd->c.config->limits;
+	enum spool_health health = spool_writer_health(smtpd->c.writer);
+
+	if (smtpd->draining)
+		*why = (struct greeting_refusal){ERR_BUSY, "4.3.2", "Service is stopping; try again"};
+	else if (health == SPOOL_FULL)
+		*why = (struct greeting_refusal){ERR_BUSY, "4.3.1", "Mail system full; try later"};
+	else if (health == SPOOL_SICK)
+		*why = (struct greeting_refusal){ERR_BUSY, "4.3.0", "Mail storage failed; try later"};
+	else if (smtpd->session_count >= limits->connections)
+		*why = (struct greeting_refusal){ERR_LIMIT, "4.3.2", "Too many connections; try later"};
+	else if (clients_add(&smtpd->clients, client, limits->connections_per_client) != 0)
+		*why = (struct greeting_refusal){
+			ERR_LIMIT, "4.7.0", "Too many connections from your address"};
+	else
+		return 0;
+	return why->err;
+}
+
+/* There is no session yet that could answer. */
+static void turn_away(struct smtpd *smtpd, struct io_conn *conn, const struct netaddr *client,
+	uint32_t listener, const struct greeting_refusal *why)
+{
+	struct session nobody = {.smtpd = smtpd, .conn = conn, .client = *client, .listener = listener,
+		.started_ns = smtpd->io->now_ns};
+
+	refuse_simple(&nobody, SMTPD_REFUSED_CONNECTION, 421, why->enhanced, why->text, SPAN_NONE);
+	reply_goodbye(&nobody, why->enhanced, why->text);
+	reply_flush(&nobody);
+	io_conn_close(&conn, true);
+}
+
+int smtpd_session_start(struct smtpd *smtpd, struct io_conn *conn, uint32_t listener,
+	const struct io_conn_handler **handler, void **owner)
+{
+	struct greeting_refusal why;
+	struct netaddr local, client;
+	struct session *s;
+
+	CHECK_MAGIC(smtpd, SMTPD_MAGIC);
+	CHECK(listener < smtpd->c.config->listener_count);
+	smtpd->figures.connections++;
+	io_conn_ends(conn, &local, &client);
+	int err = admit(smtpd, &client, &why);
+	if (err != 0) {
+		turn_away(smtpd, conn, &client, listener, &why);
+		return err;
+	}
+	err = session_new(smtpd, conn, &client, listener, &s);
+	if (err != 0) {
+		clients_remove(&smtpd->clients, &client);
+		io_conn_close(&conn, false);
+		return err;
+	}
+	buf_printf(&smtpd->out, "220 %.*s ESMTP Postern\r\n", (int)smtpd->c.config->hostname.n,
+		smtpd->c.config->hostname.p);
+	reply_flush(s);
+	if (s->ending) {
+		session_free(&s, false);
+		return ERR_CLOSED;
+	}
+	*handler = &session_handler;
+	*owner = s;
+	return 0;
+}
+
+/* ---- the end of a turn ---------------------------------------------------------------------- */
+
+void smtpd_make_ready(struct smtpd *smtpd, struct session *s)
+{
+	if (list_empty(&s->ready))
+		list_push_back(&smtpd->ready, &s->ready);
+	io_turn_end(smtpd->io, &smtpd->turn);
+}
+
+static void turn_end(struct io_turn *turn)
+{
+	struct smtpd *smtpd = CONTAINER_OF(turn, struct smtpd, turn);
+	struct list now;
+
+	/* What becomes ready meanwhile waits for the next turn, so that this one ends. */
+	list_init(&now);
+	while (!list_empty(&smtpd->ready)) {
+		struct list *node = smtpd->ready.next;
+		list_remove(node);
+		list_push_back(&now, node);
+	}
+	while (!list_empty(&now)) {
+		struct session *s = LIST_FIRST(&now, struct session, ready);
+		list_remove(&s->ready);
+		session_resume(s);
+	}
+	if (smtpd->draining && smtpd->session_count == 0 && smtpd->drained) {
+		void (*drained)(void *) = smtpd->drained;
+		smtpd->drained = NULL;
+		drained(smtpd->drained_arg);
+	}
+}
+
+void smtpd_drain(struct smtpd *smtpd, uint64_t ms, void (*drained)(void *arg), void *arg)
+{
+	CHECK_MAGIC(smtpd, SMTPD_MAGIC);
+	if (smtpd->draining)
+		return;
+	smtpd->draining = true;
+	smtpd->drained = drained;
+	smtpd->drained_arg = arg;
+	LIST_FOR_EACH(node, &smtpd->sessions) {
+		struct session *s = CONTAINER_OF(node, struct session, node);
+		if (!s->transaction && s->phase == PHASE_COMMAND)
+			session_stop(s, "4.3.2", "Service is stopping; try again");
+	}
+	/* Where no memory is left for a timer, nothing is waited for. */
+	if (io_timer_after(smtpd->io, &smtpd->drain_timer, ms) != 0)
+		drain_over(&smtpd->drain_timer);
+	io_turn_end(smtpd->io, &smtpd->turn);
+}
+
+static void drain_over(struct timer *timer)
+{
+	struct smtpd *smtpd = CONTAINER_OF(timer, struct smtpd, drain_timer);
+
+	LIST_FOR_EACH(node, &smtpd->sessions) {
+		struct session *s = CONTAINER_OF(node, struct session, node);
+		if (s->phase != PHASE_COMMIT)
+			session_stop(s, "4.3.2", "Service is stopping; try again");
+	}
+}
+
+/* ---- figures -------------------------------------------------------------------------------- */
+
+void smtpd_figures(const struct smtpd *smtpd, struct smtpd_figures *out)
+{
+	*out = smtpd->figures;
+	out->sessions_now = smtpd->session_count;
+}
+
+const char *smtpd_refusal_name(enum smtpd_refusal refusal)
+{
+	static const char *const names[SMTPD_REFUSALS] = {
+		[SMTPD_REFUSED_CONNECTION] = "connection",
+		[SMTPD_REFUSED_ABUSE] = "abuse",
+		[SMTPD_REFUSED_TIMEOUT] = "timeout",
+		[SMTPD_REFUSED_SENDER] = "sender",
+		[SMTPD_REFUSED_RECIPIENT] = "recipient",
+		[SMTPD_REFUSED_SIZE] = "size",
+		[SMTPD_REFUSED_CONTENT] = "content",
+		[SMTPD_REFUSED_LOOP] = "loop",
+		[SMTPD_REFUSED_RESOURCES] = "resources",
+	};
+
+	CHECK((unsigned)refusal < SMTPD_REFUSALS);
+	return names[refusal];
+}

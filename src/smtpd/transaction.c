@@ -1,0 +1,94 @@
+#include "smtpd/session.h"
+
+#include "base/check.h"
+
+#define FIRST_RCPTS 4 /* room for so many recipients at first */
+
+/* What all sessions hold together is bounded too. */
+static void count_memory(struct session *s)
+{
+	s->smtpd->envelope_bytes += s->arena.used - s->arena_counted;
+	s->arena_counted = s->arena.used;
+}
+
+bool transaction_begin(struct session *s)
+{
+	CHECK(!s->transaction && s->smtpd->snapshot);
+	struct transaction *t = arena_alloc(&s->arena, sizeof(*t));
+
+	if (!t || s->smtpd->envelope_bytes >= SMTPD_ENVELOPES)
+		return false;
+	t->snapshot = snapshot_hold(s->smtpd->snapshot);
+	t->begun_ns = s->smtpd->io->now_ns;
+	s->transaction = t;
+	count_memory(s);
+	return true;
+}
+
+static bool grow(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	uint32_t room = t->rcpt_room ? 2 * t->rcpt_room : FIRST_RCPTS;
+	struct envelope_rcpt *rcpts = arena_alloc(&s->arena, room * sizeof(*rcpts));
+	struct span *addresses = arena_alloc(&s->arena, room * sizeof(*addresses));
+	uint32_t *hashes = arena_alloc(&s->arena, room * sizeof(*hashes));
+
+	if (s->arena.overflow)
+		return false;
+	if (t->rcpt_count) {
+		memcpy(rcpts, t->rcpts, t->rcpt_count * sizeof(*rcpts));
+		memcpy(addresses, t->addresses, t->rcpt_count * sizeof(*addresses));
+		memcpy(hashes, t->hashes, t->rcpt_count * sizeof(*hashes));
+	}
+	t->rcpts = rcpts;
+	t->addresses = addresses;
+	t->hashes = hashes;
+	t->rcpt_room = room;
+	return true;
+}
+
+/* FNV-1a: only spares comparisons, so collisions that a client makes cost it little of ours. */
+static uint32_t hash_of(struct span address)
+{
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = 0; i < address.n; i++)
+		hash = (hash ^ (unsigned char)address.p[i]) * 16777619u;
+	return hash;
+}
+
+bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt)
+{
+	struct transaction *t = s->transaction;
+	uint32_t hash = hash_of(rcpt->address);
+
+	count_memory(s);
+	for (uint32_t i = 0; i < t->rcpt_count; i++)
+		if (t->hashes[i] == hash && span_equal(t->addresses[i], rcpt->address))
+			return true;
+	if (s->arena.overflow || s->smtpd->envelope_bytes >= SMTPD_ENVELOPES)
+		return false;
+	if (t->rcpt_count == t->rcpt_room && !grow(s))
+		return false;
+	t->hashes[t->rcpt_count] = hash;
+	t->addresses[t->rcpt_count] = rcpt->address;
+	t->rcpts[t->rcpt_count++] = *rcpt;
+	count_memory(s);
+	return true;
+}
+
+void transaction_reset(struct session *s)
+{
+	struct transaction *t = s->transaction;
+
+	if (t) {
+		if (t->draft)
+			spool_draft_abort(&t->draft);
+		snapshot_release(&t->snapshot);
+		s->transaction = NULL;
+	}
+	s->wants_room = false;
+	arena_reset(&s->arena);
+	s->smtpd->envelope_bytes -= s->arena_counted;
+	s->arena_counted = 0;
+}
