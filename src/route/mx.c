@@ -50,13 +50,16 @@ static void copy_lower(char *to, struct span from)
 	to[from.n] = '\0';
 }
 
-/* 0.0.0.0/8, 224.0.0.0/3 (multicast, reserved, broadcast), "::" and ff00::/8: nobody's mail server. */
+/* 0.0.0.0/8, 224.0.0.0/3 (multicast, reserved, broadcast), "::" and ff00::/8 are nobody's mail server;
+ * fe80::/10 means another host on every link, which only a scope tells. */
 static bool is_usable(const struct netaddr *a)
 {
 	if (a->family == NETADDR_V4)
 		return a->ip[0] != 0 && a->ip[0] < 224;
 	if (a->family != NETADDR_V6 || a->ip[0] == 0xff)
 		return false;
+	if (a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80)
+		return a->scope != 0;
 	for (size_t i = 0; i < sizeof(a->ip); i++)
 		if (a->ip[i])
 			return true;

@@ -14,7 +14,7 @@
  *   - Own preference: where an exchanger is us (by name or by address), it and all with the same or
  *     a higher preference value are dropped. Nothing left: 554 5.4.6, "loops back".
  *   - Addresses of a host alternate IPv6, IPv4, IPv6 … within the families we can use, IPv6 first.
- *     0.0.0.0/8, "::", multicast and broadcast are never used. 127.0.0.0/8 and ::1 are used unless
+ *     0.0.0.0/8, "::", multicast, broadcast and link-local IPv6 are never used. 127.0.0.0/8 and ::1 are used unless
  *     they are ours: a DNS that points there is trusted to mean a server on this machine.
  *   - zone: appended to the recipient's domain, for its MX and for its own A/AAAA. The names of
  *     exchangers are absolute as they stand in the zone's data (RFC 1035) and are looked up as they
