@@ -1,0 +1,355 @@
+/*
+ * One unit being tried: its envelope from the spool, its recipients' results, and the way through
+ * a link's session or into mailboxes.
+ */
+#include "delivery/core.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "route/loop.h"
+
+#include <stdlib.h>
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static struct attempt *attempt_new(struct delivery *d)
+{
+	struct attempt *attempt = LIST_FIRST(&d->spare, struct attempt, node);
+
+	if (attempt) {
+		list_remove(&attempt->node);
+		d->spare_count--;
+		return attempt;
+	}
+	attempt = calloc(1, sizeof(*attempt));
+	if (!attempt)
+		return NULL;
+	attempt->delivery = d;
+	list_init(&attempt->node);
+	list_init(&attempt->waiting);
+	buf_init(&attempt->bytes, DELIVERY_ENVELOPE);
+	arena_init(&attempt->arena, DELIVERY_ARENA);
+	return attempt;
+}
+
+void attempt_end(struct attempt *attempt)
+{
+	struct delivery *d = attempt->delivery;
+
+	if (attempt->link)
+		link_forget(attempt->link, attempt);
+	if (attempt->body_open)
+		spool_store_body_done(d->store, &attempt->body);
+	list_remove(&attempt->node);
+	arena_reset(&attempt->arena);
+	struct buf bytes = attempt->bytes;
+	struct arena arena = attempt->arena;
+
+	buf_clear(&bytes);
+	if (d->spare_count >= DELIVERY_ATTEMPTS_KEPT || bytes.room > DELIVERY_ATTEMPT_BYTES_KEPT) {
+		buf_done(&bytes);
+		free(attempt);
+		return;
+	}
+	*attempt = (struct attempt){.delivery = d, .bytes = bytes, .arena = arena};
+	list_init(&attempt->waiting);
+	list_push_front(&d->spare, &attempt->node);
+	d->spare_count++;
+}
+
+void attempt_put_back(struct attempt *attempt)
+{
+	struct delivery *d = attempt->delivery;
+
+	if (attempt->maildir_runs) {
+		/* A helper thread has it: its result is taken when it comes, if anybody still
+		 * listens. */
+		CHECK(!attempt->session);
+		return;
+	}
+	if (attempt->session)
+		link_drop_session(attempt->session);
+	queue_unit_put_back(d->queue, attempt->unit, delivery_now(d));
+	attempt_end(attempt);
+}
+
+/* ---- the start ------------------------------------------------------------------------------ */
+
+static bool copy_start(struct attempt *attempt, const struct queue_start *start)
+{
+	struct arena *arena = &attempt->arena;
+
+	attempt->unit = start->unit;
+	attempt->id = start->id;
+	attempt->attempts = start->attempts;
+	attempt->ready_ms = start->ready_ms;
+	attempt->began_ns = attempt->delivery->io->now_ns;
+	attempt->pick_count = start->rcpt_count;
+	attempt->transport = arena_copy(arena, start->transport);
+	attempt->picks = arena_alloc(arena, start->rcpt_count * sizeof(*attempt->picks));
+	attempt->results = arena_alloc(arena, start->rcpt_count * sizeof(*attempt->results));
+	if (arena->overflow)
+		return false;
+	memcpy(attempt->picks, start->rcpts, start->rcpt_count * sizeof(*attempt->picks));
+	for (uint32_t i = 0; i < attempt->pick_count; i++)
+		attempt->results[i].not_tried = true;
+	return true;
+}
+
+static void own_verdict(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
+	uint8_t subject, uint8_t detail, const char *text)
+{
+	verdict_set(verdict, kind, code,
+		(struct enhanced_code){kind == VERDICT_PERMANENT ? 5 : 4, subject, detail}, false,
+		span_str(text));
+}
+
+void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict)
+{
+	for (uint32_t i = 0; i < attempt->pick_count; i++) {
+		if (!attempt->results[i].not_tried)
+			continue;
+		attempt->results[i].not_tried = false;
+		attempt->results[i].verdict = *verdict;
+	}
+	outcome(attempt);
+}
+
+void attempt_destination_failed(struct attempt *attempt, const struct verdict *verdict)
+{
+	outcome_unreachable(attempt, verdict);
+}
+
+/* What has no route: ask again, since the directory may have changed; else it fails with the
+ * reason. */
+static void start_nowhere(struct attempt *attempt)
+{
+	struct delivery *d = attempt->delivery;
+	struct route_decision decision;
+	struct verdict verdict;
+
+	for (uint32_t i = 0; i < attempt->pick_count; i++) {
+		struct span address = attempt->envelope.rcpts[attempt->picks[i]].address;
+
+		route_for_delivery(d->snapshot, d->config.route, address, SPAN_NONE, &decision);
+		if (decision.kind == ROUTE_REFUSED)
+			verdict = decision.verdict;
+		else
+			own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 5,
+				"the directory has changed; the message is routed anew");
+		attempt->results[i].not_tried = false;
+		attempt->results[i].verdict = verdict;
+	}
+	outcome(attempt);
+}
+
+static void mailbox_next(struct attempt *attempt);
+
+static bool all_picks_exist(const struct attempt *attempt)
+{
+	for (uint32_t i = 0; i < attempt->pick_count; i++)
+		if (attempt->picks[i] >= attempt->envelope.rcpt_count)
+			return false;
+	return true;
+}
+
+void attempt_start(struct delivery *d, const struct queue_start *start)
+{
+	struct attempt *attempt = attempt_new(d);
+	struct transport transport;
+	struct verdict verdict;
+
+	if (!attempt || !copy_start(attempt, start)) {
+		own_verdict(
+			&verdict, VERDICT_TEMPORARY, 451, 3, 0, "out of memory for the attempt");
+		queue_destination_failed(d->queue, start->unit, &verdict, delivery_now(d));
+		if (attempt)
+			attempt_end(attempt);
+		return;
+	}
+	list_push_back(&d->attempts, &attempt->node);
+	d->figures.attempts++;
+
+	int err = delivery_envelope(
+		d, start->id, &attempt->bytes, &attempt->arena, &attempt->envelope);
+	if (err || !all_picks_exist(attempt)) {
+		/* Without an envelope nobody can be told: it stays, and is tried again. */
+		log_write(d->config.log, LOG_ERROR,
+			"the envelope of a queued message cannot be read", LOG_ID("id", start->id),
+			LOG_STR("error", err_text(err)));
+		attempt->envelope = (struct envelope){0};
+		own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"the stored envelope cannot be read; see posternctl spool verify");
+		attempt_finish_all(attempt, &verdict);
+		return;
+	}
+	if (!delivery_transport(d, attempt->transport, &transport))
+		attempt->give_up = transport.give_up;
+	if (span_equal(attempt->transport, SPAN(DELIVERY_NOWHERE))) {
+		start_nowhere(attempt);
+		return;
+	}
+	err = spool_store_body(d->store, start->id, &attempt->body);
+	if (err) {
+		if (err == ERR_CORRUPT)
+			own_verdict(&verdict, VERDICT_PERMANENT, 554, 3, 0,
+				"the stored message is damaged and cannot be delivered");
+		else
+			own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+				"the stored message cannot be read at the moment");
+		attempt_finish_all(attempt, &verdict);
+		return;
+	}
+	attempt->body_open = true;
+	if (span_equal(attempt->transport, SPAN(DELIVERY_MAILBOXES))) {
+		mailbox_next(attempt);
+		return;
+	}
+	err = link_get(d, start->destination, start->transport, start->next_hop, &attempt->link);
+	if (err) {
+		own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"out of memory for the destination");
+		attempt_destination_failed(attempt, &verdict);
+		return;
+	}
+	link_run(attempt->link, attempt);
+}
+
+/* ---- through a session ---------------------------------------------------------------------- */
+
+void attempt_send(struct attempt *attempt)
+{
+	struct arena *arena = &attempt->arena;
+	uint32_t n = 0;
+
+	if (!attempt->job_again) {
+		/* The ordinary case needs no copies: all recipients, in their order. */
+		attempt->job = (struct client_job){
+			.envelope = &attempt->envelope,
+			.picks = attempt->picks,
+			.pick_count = attempt->pick_count,
+			.body = attempt->body,
+			.results = attempt->results,
+		};
+		client_send(attempt->session->client, &attempt->job);
+		return;
+	}
+	if (!attempt->job_picks) {
+		attempt->job_picks = arena_alloc(arena, attempt->pick_count * sizeof(uint32_t));
+		attempt->job_places = arena_alloc(arena, attempt->pick_count * sizeof(uint32_t));
+		attempt->job_results =
+			arena_alloc(arena, attempt->pick_count * sizeof(*attempt->job_results));
+	}
+	CHECK(!arena->overflow); /* bounded by DELIVERY_ARENA, which holds ten times the most */
+	for (uint32_t i = 0; i < attempt->pick_count; i++) {
+		if (!attempt->results[i].not_tried)
+			continue;
+		attempt->job_picks[n] = attempt->picks[i];
+		attempt->job_places[n] = i;
+		attempt->job_results[n] = (struct client_result){0};
+		n++;
+	}
+	attempt->job = (struct client_job){
+		.envelope = &attempt->envelope,
+		.picks = attempt->job_picks,
+		.pick_count = n,
+		.body = attempt->body,
+		.results = attempt->job_results,
+	};
+	client_send(attempt->session->client, &attempt->job);
+}
+
+bool attempt_job_done(struct attempt *attempt, struct client_job *job)
+{
+	bool left = false;
+
+	CHECK(job == &attempt->job);
+	if (attempt->job_again)
+		for (uint32_t i = 0; i < job->pick_count; i++)
+			attempt->results[attempt->job_places[i]] = attempt->job_results[i];
+	for (uint32_t i = 0; !left && i < attempt->pick_count; i++)
+		left = attempt->results[i].not_tried;
+	attempt->dsn_passed = job->dsn_passed;
+	attempt->job_again = true;
+	return left;
+}
+
+/* ---- into mailboxes, one recipient after the other ------------------------------------------ */
+
+static void mailbox_done(void *owner, struct maildir_delivery *delivery)
+{
+	struct attempt *attempt = owner;
+	struct delivery *d = attempt->delivery;
+
+	attempt->maildir_runs = false;
+	attempt->results[attempt->mailbox].not_tried = false;
+	attempt->results[attempt->mailbox].verdict = delivery->verdict;
+	attempt->mailbox++;
+	mailbox_next(attempt);
+	intake_settle(d);
+	delivery_wake(d);
+}
+
+/* Was it here before (RFC 5321 section 6.3)? The fields that count are the header's own. */
+static bool mailbox_loops(struct attempt *attempt, struct span account, struct verdict *verdict)
+{
+	uint64_t n = MIN(attempt->envelope.header_bytes, DELIVERY_HEADER_LOOKED_AT);
+	char *header = n ? malloc(n) : NULL;
+	bool loops = false;
+
+	if (header) {
+		int64_t got = disk_read(attempt->body.file, header, n, attempt->body.offset);
+
+		if (got > 0)
+			loops = loop_delivered_to_header(
+				span_of(header, (size_t)got), account, verdict);
+	}
+	free(header);
+	return loops;
+}
+
+static void mailbox_next(struct attempt *attempt)
+{
+	struct delivery *d = attempt->delivery;
+
+	for (; attempt->mailbox < attempt->pick_count; attempt->mailbox++) {
+		struct client_result *result = &attempt->results[attempt->mailbox];
+		struct span address =
+			attempt->envelope.rcpts[attempt->picks[attempt->mailbox]].address;
+		struct route_decision decision;
+
+		route_for_delivery(d->snapshot, d->config.route, address, SPAN_NONE, &decision);
+		if (decision.kind != ROUTE_MAILBOX) {
+			result->not_tried = false;
+			if (decision.kind == ROUTE_REFUSED)
+				result->verdict = decision.verdict;
+			else
+				own_verdict(&result->verdict, VERDICT_TEMPORARY, 451, 3, 5,
+					"the domain has no mailboxes any more; the message is "
+					"routed anew");
+			continue;
+		}
+		if (mailbox_loops(attempt, decision.account.address, &result->verdict)) {
+			result->not_tried = false;
+			continue;
+		}
+		attempt->maildir = (struct maildir_delivery){
+			.disk = d->config.mailboxes,
+			.hostname = d->config.config->hostname,
+			.envelope = &attempt->envelope,
+			.rcpt = attempt->picks[attempt->mailbox],
+			.body = attempt->body,
+			.repeat = attempt->attempts > 0 ||
+				  attempt->envelope.arrived_ms <= d->started_ms,
+			.owner = attempt,
+			.done = mailbox_done,
+		};
+		if (!maildir_deliver(d->io, &attempt->maildir)) {
+			attempt->maildir_runs = true;
+			return;
+		}
+		result->not_tried = false;
+		own_verdict(&result->verdict, VERDICT_TEMPORARY, 451, 3, 0, "out of memory");
+	}
+	outcome(attempt);
+}

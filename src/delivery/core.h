@@ -1,0 +1,264 @@
+/*
+ * What the files of this folder share. Nobody else includes it.
+ */
+#ifndef DELIVERY_CORE_H
+#define DELIVERY_CORE_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/prng.h"
+#include "delivery/delivery.h"
+#include "route/lookup.h"
+#include "route/route.h"
+#include "transport/client.h"
+#include "transport/maildir.h"
+
+#define DELIVERY_MAGIC 0x44454c49u
+
+/* Destinations of our own, by names that no transport can have. */
+#define DELIVERY_MAILBOXES "(mailboxes)"
+#define DELIVERY_NOWHERE \
+	"(no route)" /* what has no route: fails, with the reason, when it is started */
+
+#define DELIVERY_ARENA		(256u << 20) /* bytes of one attempt's envelope and results */
+#define DELIVERY_ENVELOPE	ENVELOPE_BYTES
+#define DELIVERY_ATTEMPTS_KEPT	64    /* finished attempts whose memory is used again */
+#define DELIVERY_REROUTE_STEP	200   /* messages looked at per turn after a directory change */
+#define DELIVERY_ADDRESS_BAD_MS 60000 /* an address that failed is tried last for so long */
+#define DELIVERY_ATTEMPT_BYTES_KEPT                                                              \
+	(64u << 10)			       /* of an envelope, in a finished attempt's memory \
+						*/
+#define DELIVERY_HEADER_LOOKED_AT (256u << 10) /* bytes of a header section: Delivered-To, DSNs */
+#define DELIVERY_EVENT_RCPTS	  1000 /* recipients in one event; more come in further ones */
+
+struct link;
+struct session;
+struct attempt;
+
+/* What the queue told us inside a call; settled in order once the call has returned. */
+enum note_kind { NOTE_ENDED, NOTE_WARNED, NOTE_CHANGED, NOTE_FINISHED, NOTE_REROUTE };
+
+struct note {
+	enum note_kind kind;
+	uint64_t id;
+	/* ENDED and WARNED only */
+	enum queue_end_why why;
+	uint32_t attempts;
+	int64_t next_try_ms;
+	char *transport; /* with the recipients' indexes in one block of memory */
+	size_t transport_length;
+	uint32_t *rcpts;
+	uint32_t rcpt_count;
+	struct verdict *verdict; /* NULL: nothing was ever heard */
+};
+
+struct delivery {
+	uint32_t magic;
+	struct delivery_config config;
+	struct io *io;
+	struct spool_store *store;
+	struct queue *queue;
+	struct snapshot *snapshot;
+	struct prng prng;
+	struct delivery_figures figures;
+
+	struct note *notes;
+	size_t note_count, note_room;
+	bool settling;
+
+	struct list links;    /* all */
+	struct list idle;     /* sessions that wait for work, the longest idle first */
+	struct list attempts; /* all that are under way */
+	struct list spare;    /* attempts whose memory can be used again */
+	uint32_t spare_count;
+	uint32_t sessions; /* open or connecting, all links together */
+	bool starved;	   /* an attempt waits for a connection that may not be opened yet */
+
+	struct io_turn pump;
+	struct timer timer;
+	bool loading, loaded, stopping;
+	int64_t started_ms;
+	struct timer load_timer;
+	struct spool_notice *live; /* writers as they stood when loading began */
+	size_t live_count;
+	struct spool_notice *held; /* notices that came while loading; one per file */
+	size_t held_count, held_room;
+	bool gone[SPOOL_OWNER_DELIVERY + 1]; /* writers that died while loading */
+
+	enum spool_health journal;
+	bool full_told;
+	uint64_t reroute_after; /* cursor of the sweep after a directory change */
+	bool rerouting;
+
+	struct timer stop_timer;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+};
+
+/* ---- link.c -----------------------------------------------------------------------------------
+ */
+
+/* One destination's hosts and sessions; made with its first attempt, gone with the destination. */
+struct link {
+	struct list node;
+	struct delivery *delivery;
+	uint32_t destination; /* the queue's handle */
+	struct span name;     /* of the transport; own copy */
+	struct span next_hop; /* own copy */
+	struct list waiting;  /* attempts without a session */
+	uint32_t waiting_count;
+	struct list sessions; /* all of them */
+	uint32_t session_count, connecting;
+	struct list idle; /* of these, those that wait for work */
+	struct mx_lookup *lookup;
+	struct mx_result *hosts;
+	uint64_t hosts_until_ns;
+	uint64_t *bad_until_ns; /* one for each of hosts->addresses */
+	bool forgotten;		/* the queue has no such destination any more */
+};
+
+/* One SMTP session of a link. */
+struct session {
+	struct list node;      /* in link->sessions */
+	struct list idle_node; /* in link->idle */
+	struct list lru_node;  /* in delivery->idle */
+	struct link *link;
+	struct client *client;
+	struct attempt *attempt; /* under way; NULL: connecting or idle */
+	struct timer timer;	 /* idle for too long */
+	uint32_t address;	 /* of the hosts, as they were when it began */
+	uint32_t tried;		 /* addresses that failed before */
+	uint32_t jobs;		 /* transactions done */
+	uint32_t jobs_most;	 /* 0: no limit */
+	bool ready;
+	struct netaddr peer;
+	char host[256]; /* name of the host, for events and DSNs */
+};
+
+int link_get(struct delivery *delivery, uint32_t destination, struct span transport,
+	struct span next_hop, struct link **out);
+/* The attempt takes an idle session or waits for one; never calls back at once with a result. */
+void link_run(struct link *link, struct attempt *attempt);
+/* Opens sessions for what waits, where it may. */
+void link_open(struct link *link);
+/* An attempt that waits is given up by its owner. */
+void link_forget(struct link *link, struct attempt *attempt);
+/* A new directory generation: hosts are looked up anew, idle sessions closed. */
+void link_refresh(struct link *link);
+void link_destination_gone(void *context, uint32_t destination, void *user);
+void link_free(struct link *link);
+/* Cuts a session off in the middle of its work. */
+void link_drop_session(struct session *session);
+/* The session has done its job: what it does next. */
+void session_free_for_work(struct session *session);
+
+/* ---- attempt.c --------------------------------------------------------------------------------
+ */
+
+struct attempt {
+	struct list node;    /* in delivery->attempts, or spare */
+	struct list waiting; /* in link->waiting */
+	struct delivery *delivery;
+	struct link *link; /* NULL for mailboxes */
+	struct session *session;
+	/* from the queue */
+	uint32_t unit;
+	uint64_t id;
+	uint32_t attempts; /* before this one */
+	int64_t ready_ms;
+	uint32_t *picks; /* recipients: indexes in the envelope */
+	uint32_t pick_count;
+	/* from the spool */
+	struct buf bytes;
+	struct arena arena;
+	struct envelope envelope;
+	struct spool_body body;
+	bool body_open;
+	/* of the transport */
+	struct span transport; /* in the arena */
+	enum give_up give_up;
+	uint64_t began_ns;
+	/* results, one for each pick */
+	struct client_result *results;
+	bool dsn_passed;
+	struct client_job job; /* a transaction: all picks, or those not tried yet */
+	uint32_t *job_picks;
+	uint32_t *job_places; /* place of each in picks */
+	struct client_result *job_results;
+	bool job_again; /* not the first transaction of this attempt */
+	/* mailboxes: one recipient after the other */
+	struct maildir_delivery maildir;
+	uint32_t mailbox;  /* place in picks */
+	bool maildir_runs; /* a helper thread has it */
+};
+
+/* Starts what the queue gave. */
+void attempt_start(struct delivery *delivery, const struct queue_start *start);
+/* Sends the job of the recipients that were not tried yet over attempt->session. */
+void attempt_send(struct attempt *attempt);
+/* The transaction ended; true: the attempt goes on (recipients that were not tried). */
+bool attempt_job_done(struct attempt *attempt, struct client_job *job);
+/* No answer about the message: the destination could not be asked. */
+void attempt_destination_failed(struct attempt *attempt, const struct verdict *verdict);
+/* One verdict for all recipients that have none yet, then the outcome. */
+void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict);
+/* Back to the queue, nothing counted. */
+void attempt_put_back(struct attempt *attempt);
+/* Its memory; the queue has its result already. */
+void attempt_end(struct attempt *attempt);
+
+/* ---- outcome.c --------------------------------------------------------------------------------
+ */
+
+/* All results are in: events, DSN, the queue's own reckoning. Ends the attempt. */
+void outcome(struct attempt *attempt);
+/* The destination could not be asked at all; nothing is known about the message. */
+void outcome_unreachable(struct attempt *attempt, const struct verdict *verdict);
+/* A note of the queue: given up, or late. */
+void outcome_ended(struct delivery *delivery, const struct note *note);
+void outcome_warned(struct delivery *delivery, const struct note *note);
+
+/* ---- notify.c ---------------------------------------------------------------------------------
+ */
+
+enum notify_kind { NOTIFY_OF_FAILURE, NOTIFY_OF_DELAY, NOTIFY_OF_RELAY, NOTIFY_OF_DELIVERY };
+
+struct notify_rcpt {
+	uint32_t rcpt; /* index in the envelope */
+	const struct verdict *verdict;
+};
+
+/* Makes a DSN for those recipients that want one (RFC 3461 section 4.1), in the journal's current
+ * record. Returns its id; 0 where nobody wants one or nobody may have one. */
+uint64_t notify(struct delivery *delivery, const struct envelope *envelope, enum notify_kind kind,
+	const struct notify_rcpt *rcpts, uint32_t count, struct span remote_mta,
+	int64_t retry_until_ms);
+
+/* ---- intake.c ---------------------------------------------------------------------------------
+ */
+
+extern const struct spool_store_handler intake_store_handler;
+extern const struct queue_ops intake_queue_ops;
+/* Settles the notes; called after every call into the queue that may leave some. */
+void intake_settle(struct delivery *delivery);
+void intake_notice(struct delivery *delivery, const struct spool_notice *notice);
+
+/* ---- delivery.c -------------------------------------------------------------------------------
+ */
+
+/* The pump runs at the end of this turn. */
+void delivery_wake(struct delivery *delivery);
+/* Settings for a transport by its name, in the present generation; those of the core's own too. */
+int delivery_transport(struct delivery *delivery, struct span name, struct transport *out);
+/* Pauses everything, or resumes, as the directory and the journal's health say. */
+int delivery_set_pauses(struct delivery *delivery);
+/* Reads a message's envelope. */
+int delivery_envelope(struct delivery *delivery, uint64_t id, struct buf *bytes,
+	struct arena *arena, struct envelope *out);
+
+static inline int64_t delivery_now(const struct delivery *delivery)
+{
+	return delivery->io->wall_ms;
+}
+
+#endif

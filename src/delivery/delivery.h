@@ -1,0 +1,91 @@
+/*
+ * The delivery core: joins store, queue, DNS, SMTP client and mailboxes. It is all that the
+ * delivery role does, on struct io, struct disk and struct dns, so that the simulator runs it
+ * unchanged.
+ *
+ *   delivery.c   life, directory, the pump that starts what the queue says
+ *   intake.c     what the store and the queue tell us, settled in order at the end of each call
+ *   link.c       a destination's hosts and sessions
+ *   attempt.c    one unit being tried
+ *   outcome.c    what became of it: events, states, DSNs
+ *   notify.c     builds and stores a DSN
+ *   control.c    queue work for administrators
+ *
+ * Promise: what was taken over by a next hop is recorded (done, or its state) in the same atomic
+ * journal record as the DSN that it caused; nothing is started while the journal cannot be written.
+ */
+#ifndef DELIVERY_DELIVERY_H
+#define DELIVERY_DELIVERY_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "directory/config.h"
+#include "directory/snapshot.h"
+#include "io/disk.h"
+#include "io/dns.h"
+#include "io/io.h"
+#include "queue/queue.h"
+#include "route/self.h"
+#include "spool/spool.h"
+#include "trace/event.h"
+
+struct delivery;
+
+struct delivery_config {
+	struct io *io;
+	struct disk *spool;	/* its root is the spool directory */
+	struct disk *mailboxes; /* its root is the mailboxes directory */
+	struct dns *dns;
+	const struct config *config; /* all that is pointed to outlives the delivery */
+	const struct route_config *route;
+	struct event_sink *events; /* may be NULL */
+	struct log *log;	   /* may be NULL */
+	void *context;
+	/* limits.queue-messages is reached, or no longer. May be NULL. */
+	void (*queue_full)(void *context, bool full);
+	/* The journal's health changed. May be NULL. */
+	void (*health)(void *context, enum spool_health health);
+};
+
+int delivery_new(const struct delivery_config *config, struct delivery **out);
+/* Sessions are closed at once, attempts forgotten; the journal must be idle (delivery_idle()). */
+void delivery_free(struct delivery **delivery);
+
+/* The first generation comes before delivery_start(); each later one takes effect at once, also for
+ * what is queued. Held here; the caller keeps its own reference. */
+int delivery_set_snapshot(struct delivery *delivery, struct snapshot *snapshot);
+
+/* Begins to load the queue; `live` as in spool_store_load(). Deliveries begin as soon as messages
+ * are read. loaded() below turns true at the end. A spool that cannot be read is logged, and
+ * tried again every DELIVERY_LOAD_AGAIN_MS. */
+#define DELIVERY_LOAD_AGAIN_MS 5000
+void delivery_start(struct delivery *delivery, const struct spool_notice *live, size_t live_count);
+bool delivery_loaded(const struct delivery *delivery);
+
+void delivery_notice(struct delivery *delivery, const struct spool_notice *notice);
+void delivery_writer_gone(struct delivery *delivery, uint8_t owner);
+
+/* Starts nothing any more; attempts under way go on for `ms` at most, then are put back. stopped()
+ * is called once, from the loop, when none is left and the journal is durable. */
+void delivery_stop(struct delivery *delivery, uint64_t ms, void (*stopped)(void *arg), void *arg);
+
+/* Queue work: a JSON request, a JSON reply (control.c lists them). One call looks at no more than
+ * DELIVERY_CONTROL_STEP messages; the reply says how to go on. */
+#define DELIVERY_CONTROL_STEP 1000
+void delivery_control(struct delivery *delivery, struct span request, struct buf *reply);
+
+struct delivery_figures {
+	uint64_t attempts, delivered, deferred, failed, expired,
+		discarded; /* recipients, but for attempts */
+	uint64_t notifications;
+	uint64_t connections, sessions_now, attempts_now;
+	uint64_t queued;
+	uint64_t queue_bytes; /* of memory */
+};
+void delivery_figures(const struct delivery *delivery, struct delivery_figures *out);
+
+/* For tests and the simulator: every invariant of the queue (queue_check()), and that every active
+ * unit has an attempt. */
+int delivery_check(struct delivery *delivery, struct buf *problem);
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * Delivery status notifications (RFC 3461, RFC 3464): who gets one, with how much of the message,
+ * and into the journal's current record, so that it is there exactly when its cause is.
+ */
+#include "delivery/core.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "codec/dsn.h"
+
+#include <stdlib.h>
+
+#define NOTIFY_TEXT                                                                   \
+	(1u << 20) /* bytes that a notification may have besides the returned content \
+		    */
+
+static const enum dsn_action actions[] = {
+	[NOTIFY_OF_FAILURE] = DSN_FAILED,
+	[NOTIFY_OF_DELAY] = DSN_DELAYED,
+	[NOTIFY_OF_RELAY] = DSN_RELAYED,
+	[NOTIFY_OF_DELIVERY] = DSN_DELIVERED,
+};
+
+/* RFC 3461 section 4.1; without NOTIFY: failures, and delays at our discretion. */
+static bool wanted(uint8_t notify, enum notify_kind kind)
+{
+	if (notify & NOTIFY_NEVER)
+		return false;
+	switch (kind) {
+	case NOTIFY_OF_FAILURE: return notify == NOTIFY_DEFAULT || (notify & NOTIFY_FAILURE);
+	case NOTIFY_OF_DELAY: return notify == NOTIFY_DEFAULT || (notify & NOTIFY_DELAY);
+	case NOTIFY_OF_RELAY:
+	case NOTIFY_OF_DELIVERY: return (notify & NOTIFY_SUCCESS) != 0;
+	}
+	return false;
+}
+
+/* The original's header, or all of it; what cannot be read is not returned. */
+static struct span read_content(
+	struct delivery *d, const struct envelope *envelope, enum dsn_action action, char **memory)
+{
+	uint64_t most = d->config.config->limits.dsn_return_bytes;
+	uint64_t n = dsn_wants_body(envelope, action, most)
+			     ? envelope->body_bytes
+			     : MIN(envelope->header_bytes, DELIVERY_HEADER_LOOKED_AT);
+	struct spool_body body;
+	struct span content = SPAN_NONE;
+
+	*memory = NULL;
+	if (!n || spool_store_body(d->store, envelope->id, &body))
+		return SPAN_NONE;
+	*memory = malloc(n);
+	if (*memory) {
+		int64_t got = disk_read(body.file, *memory, MIN(n, body.bytes), body.offset);
+
+		content = span_of(*memory, got > 0 ? (size_t)got : 0);
+	}
+	spool_store_body_done(d->store, &body);
+	return content;
+}
+
+static int add_notification(struct delivery *d, const struct envelope *original, struct buf *text,
+	uint32_t flags, uint64_t header_bytes, uint64_t *id)
+{
+	struct envelope_rcpt rcpt = {.address = original->sender, .notify = NOTIFY_NEVER};
+	struct envelope envelope = {
+		.arrived_ms = delivery_now(d),
+		.helo = d->config.config->hostname,
+		.protocol = SPAN("local"),
+		.flags = flags | ENVELOPE_DSN,
+		.header_bytes = header_bytes,
+		.rcpts = &rcpt,
+		.rcpt_count = 1,
+	};
+	int err = spool_store_add(d->store, &envelope, buf_span(text));
+
+	if (err)
+		return err;
+	struct event event = {
+		.kind = EVENT_RECEPTION,
+		.id = envelope.id,
+		.parent_id = original->id,
+		.wall_ms = delivery_now(d),
+		.sender_known = true,
+		.recipients = &rcpt.address,
+		.recipient_count = 1,
+		.protocol = envelope.protocol,
+		.size = text->n,
+	};
+
+	event_emit(d->config.events, &event);
+	d->figures.notifications++;
+	*id = envelope.id;
+	return 0;
+}
+
+uint64_t notify(struct delivery *d, const struct envelope *envelope, enum notify_kind kind,
+	const struct notify_rcpt *rcpts, uint32_t count, struct span remote_mta,
+	int64_t retry_until_ms)
+{
+	struct dsn_rcpt *listed;
+	uint32_t n = 0;
+	uint64_t id = 0;
+
+	/* RFC 3461 section 6.1, RFC 5321 section 6.1: nothing is ever said to the null sender. */
+	if (!envelope->sender.n || (envelope->flags & ENVELOPE_DSN))
+		return 0;
+	listed = calloc(count, sizeof(*listed));
+	CHECK(listed);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct envelope_rcpt *rcpt = &envelope->rcpts[rcpts[i].rcpt];
+
+		if (!wanted(rcpt->notify, kind))
+			continue;
+		listed[n++] = (struct dsn_rcpt){
+			.rcpt = rcpt,
+			.action = actions[kind],
+			.verdict = rcpts[i].verdict,
+			.remote_mta = rcpts[i].verdict->remote ? remote_mta : SPAN_NONE,
+			.last_attempt_ms = delivery_now(d),
+			.retry_until_ms = retry_until_ms,
+		};
+	}
+	if (n) {
+		char *memory;
+		struct dsn dsn = {
+			.hostname = d->config.config->hostname,
+			.original = envelope,
+			.id = prng_u64(&d->prng),
+			.boundary = prng_u64(&d->prng),
+			.now_ms = delivery_now(d),
+			.rcpts = listed,
+			.rcpt_count = n,
+		};
+		struct buf text;
+		uint32_t flags = 0;
+		uint64_t header_bytes = 0;
+
+		dsn.content = read_content(d, envelope, actions[kind], &memory);
+		/* Each recipient has its own few lines, and all its reply's text. */
+		buf_init(&text, NOTIFY_TEXT + 2 * dsn.content.n + (size_t)n * 4096);
+		int err = dsn_build(&dsn, &text, &flags, &header_bytes);
+		if (!err)
+			err = add_notification(d, envelope, &text, flags, header_bytes, &id);
+		if (err)
+			log_write(d->config.log, LOG_ERROR, "a notification cannot be made",
+				LOG_ID("id", envelope->id), LOG_STR("error", err_text(err)));
+		buf_done(&text);
+		free(memory);
+	}
+	free(listed);
+	return id;
+}
