@@ -93,47 +93,47 @@ static void close_level(struct json_write *json, char bracket)
 	json->comma = true;
 }
 
-void json_object(struct json_write *json, const char *key)
+void json_open_object(struct json_write *json, const char *key)
 {
 	open_level(json, key, '{');
 }
 
-void json_object_end(struct json_write *json)
+void json_close_object(struct json_write *json)
 {
 	close_level(json, '}');
 }
 
-void json_array(struct json_write *json, const char *key)
+void json_open_array(struct json_write *json, const char *key)
 {
 	open_level(json, key, '[');
 }
 
-void json_array_end(struct json_write *json)
+void json_close_array(struct json_write *json)
 {
 	close_level(json, ']');
 }
 
-void json_string(struct json_write *json, const char *key, struct span value)
+void json_put_string(struct json_write *json, const char *key, struct span value)
 {
 	begin(json, key);
 	add_quoted(json->buf, value);
 }
 
-void json_str(struct json_write *json, const char *key, const char *value)
+void json_put_str(struct json_write *json, const char *key, const char *value)
 {
 	if (value)
-		json_string(json, key, span_str(value));
+		json_put_string(json, key, span_str(value));
 	else
-		json_null(json, key);
+		json_put_null(json, key);
 }
 
-void json_u64(struct json_write *json, const char *key, uint64_t value)
+void json_put_u64(struct json_write *json, const char *key, uint64_t value)
 {
 	begin(json, key);
 	buf_add_u64(json->buf, value);
 }
 
-void json_i64(struct json_write *json, const char *key, int64_t value)
+void json_put_i64(struct json_write *json, const char *key, int64_t value)
 {
 	begin(json, key);
 	if (value < 0)
@@ -141,19 +141,19 @@ void json_i64(struct json_write *json, const char *key, int64_t value)
 	buf_add_u64(json->buf, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
-void json_bool(struct json_write *json, const char *key, bool value)
+void json_put_bool(struct json_write *json, const char *key, bool value)
 {
 	begin(json, key);
 	buf_add_str(json->buf, value ? "true" : "false");
 }
 
-void json_null(struct json_write *json, const char *key)
+void json_put_null(struct json_write *json, const char *key)
 {
 	begin(json, key);
 	buf_add_str(json->buf, "null");
 }
 
-void json_id(struct json_write *json, const char *key, uint64_t id)
+void json_put_id(struct json_write *json, const char *key, uint64_t id)
 {
 	begin(json, key);
 	buf_add_char(json->buf, '"');
@@ -161,7 +161,7 @@ void json_id(struct json_write *json, const char *key, uint64_t id)
 	buf_add_char(json->buf, '"');
 }
 
-void json_time(struct json_write *json, const char *key, int64_t wall_ms)
+void json_put_time(struct json_write *json, const char *key, int64_t wall_ms)
 {
 	begin(json, key);
 	buf_add_char(json->buf, '"');
@@ -169,7 +169,7 @@ void json_time(struct json_write *json, const char *key, int64_t wall_ms)
 	buf_add_char(json->buf, '"');
 }
 
-void json_raw(struct json_write *json, const char *key, struct span value)
+void json_put_raw(struct json_write *json, const char *key, struct span value)
 {
 	begin(json, key);
 	buf_add_span(json->buf, value);

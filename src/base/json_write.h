@@ -21,19 +21,19 @@ struct json_write {
 void json_write_init(struct json_write *json, struct buf *buf);
 
 /* The key is NULL inside an array and for the outermost value. */
-void json_object(struct json_write *json, const char *key);
-void json_object_end(struct json_write *json);
-void json_array(struct json_write *json, const char *key);
-void json_array_end(struct json_write *json);
-void json_string(struct json_write *json, const char *key, struct span value);
-void json_str(struct json_write *json, const char *key, const char *value); /* NULL: null */
-void json_u64(struct json_write *json, const char *key, uint64_t value);
-void json_i64(struct json_write *json, const char *key, int64_t value);
-void json_bool(struct json_write *json, const char *key, bool value);
-void json_null(struct json_write *json, const char *key);
-void json_id(struct json_write *json, const char *key, uint64_t id);        /* text_add_id */
-void json_time(struct json_write *json, const char *key, int64_t wall_ms);  /* text_add_time */
+void json_open_object(struct json_write *json, const char *key);
+void json_close_object(struct json_write *json);
+void json_open_array(struct json_write *json, const char *key);
+void json_close_array(struct json_write *json);
+void json_put_string(struct json_write *json, const char *key, struct span value);
+void json_put_str(struct json_write *json, const char *key, const char *value); /* NULL: null */
+void json_put_u64(struct json_write *json, const char *key, uint64_t value);
+void json_put_i64(struct json_write *json, const char *key, int64_t value);
+void json_put_bool(struct json_write *json, const char *key, bool value);
+void json_put_null(struct json_write *json, const char *key);
+void json_put_id(struct json_write *json, const char *key, uint64_t id);        /* text_add_id */
+void json_put_time(struct json_write *json, const char *key, int64_t wall_ms);  /* text_add_time */
 /* A value that is JSON text already. */
-void json_raw(struct json_write *json, const char *key, struct span value);
+void json_put_raw(struct json_write *json, const char *key, struct span value);
 
 #endif

@@ -44,9 +44,9 @@ static void refuse(struct control *c, const char *text)
 {
 	buf_clear(c->reply);
 	json_write_init(&c->json, c->reply);
-	json_object(&c->json, NULL);
-	json_str(&c->json, "error", text);
-	json_object_end(&c->json);
+	json_open_object(&c->json, NULL);
+	json_put_str(&c->json, "error", text);
+	json_close_object(&c->json);
 }
 
 static struct span text_of(const struct control *c, const char *key)
@@ -92,18 +92,18 @@ static void put_verdict(struct json_write *json, const char *key, const struct v
 
 	buf_init(&text, 4096);
 	why_add_verdict(&text, verdict);
-	json_string(json, key, buf_span(&text));
+	json_put_string(json, key, buf_span(&text));
 	buf_done(&text);
 }
 
 static void put_recipients(struct control *c, const struct queue_unit_info *unit, uint32_t most)
 {
-	json_array(&c->json, "recipients");
+	json_open_array(&c->json, "recipients");
 	for (uint32_t i = 0; i < unit->rcpt_count && i < most; i++)
 		if (c->envelope_id == unit->id && unit->rcpts[i] < c->envelope.rcpt_count)
-			json_string(&c->json, NULL, c->envelope.rcpts[unit->rcpts[i]].address);
-	json_array_end(&c->json);
-	json_u64(&c->json, "recipient_count", unit->rcpt_count);
+			json_put_string(&c->json, NULL, c->envelope.rcpts[unit->rcpts[i]].address);
+	json_close_array(&c->json);
+	json_put_u64(&c->json, "recipient_count", unit->rcpt_count);
 }
 
 static void put_why(struct control *c, const struct queue_unit_info *unit)
@@ -115,16 +115,16 @@ static void put_why(struct control *c, const struct queue_unit_info *unit)
 		return;
 	buf_init(&text, 8192);
 	why_text(&why, unit->transport, unit->next_hop, &text);
-	json_str(&c->json, "blocker", why_kind_name(why.kind));
-	json_string(&c->json, "why", buf_span(&text));
+	json_put_str(&c->json, "blocker", why_kind_name(why.kind));
+	json_put_string(&c->json, "why", buf_span(&text));
 	if (why.since_ms)
-		json_time(&c->json, "since", why.since_ms);
+		json_put_time(&c->json, "since", why.since_ms);
 	if (why.until_ms)
-		json_time(&c->json, "until", why.until_ms);
+		json_put_time(&c->json, "until", why.until_ms);
 	if (why.own_until_ms)
-		json_time(&c->json, "own_retry", why.own_until_ms);
+		json_put_time(&c->json, "own_retry", why.own_until_ms);
 	if (why.behind)
-		json_u64(&c->json, "behind", why.behind);
+		json_put_u64(&c->json, "behind", why.behind);
 	if (why.has_verdict)
 		put_verdict(&c->json, "last_reply", &why.verdict);
 	buf_done(&text);
@@ -132,38 +132,38 @@ static void put_why(struct control *c, const struct queue_unit_info *unit)
 
 static void put_unit(struct control *c, const struct queue_unit_info *unit, uint32_t rcpts_most)
 {
-	json_object(&c->json, NULL);
-	json_str(&c->json, "state", queue_state_name(unit->state));
-	json_string(&c->json, "transport", unit->transport);
+	json_open_object(&c->json, NULL);
+	json_put_str(&c->json, "state", queue_state_name(unit->state));
+	json_put_string(&c->json, "transport", unit->transport);
 	if (unit->next_hop.n)
-		json_string(&c->json, "next_hop", unit->next_hop);
+		json_put_string(&c->json, "next_hop", unit->next_hop);
 	if (unit->reroute.n)
-		json_string(&c->json, "rerouted_to", unit->reroute);
+		json_put_string(&c->json, "rerouted_to", unit->reroute);
 	put_recipients(c, unit, rcpts_most);
-	json_u64(&c->json, "attempts", unit->attempts);
-	json_bool(&c->json, "priority", unit->priority);
+	json_put_u64(&c->json, "attempts", unit->attempts);
+	json_put_bool(&c->json, "priority", unit->priority);
 	if (unit->next_try_ms)
-		json_time(&c->json, "next_try", unit->next_try_ms);
+		json_put_time(&c->json, "next_try", unit->next_try_ms);
 	put_why(c, unit);
-	json_object_end(&c->json);
+	json_close_object(&c->json);
 }
 
 static void put_message_head(struct control *c, const struct queue_message_info *info)
 {
-	json_id(&c->json, "id", info->id);
-	json_time(&c->json, "arrived", info->arrived_ms);
-	json_u64(&c->json, "size", info->size);
+	json_put_id(&c->json, "id", info->id);
+	json_put_time(&c->json, "arrived", info->arrived_ms);
+	json_put_u64(&c->json, "size", info->size);
 	if (read_envelope(c, info->id)) {
-		json_str(&c->json, "problem", "its envelope cannot be read from the spool");
+		json_put_str(&c->json, "problem", "its envelope cannot be read from the spool");
 		return;
 	}
-	json_string(&c->json, "sender", c->envelope.sender);
+	json_put_string(&c->json, "sender", c->envelope.sender);
 	if (c->envelope.client.family != NETADDR_NONE) {
 		struct buf text;
 
 		buf_init(&text, 128);
 		netaddr_add_ip(&text, &c->envelope.client);
-		json_string(&c->json, "client", buf_span(&text));
+		json_put_string(&c->json, "client", buf_span(&text));
 		buf_done(&text);
 	}
 }
@@ -207,7 +207,7 @@ static bool parse_after(struct control *c, uint64_t *after)
 static void put_after(struct control *c, uint64_t cursor)
 {
 	if (cursor != UINT64_MAX)
-		json_id(&c->json, "after", cursor);
+		json_put_id(&c->json, "after", cursor);
 }
 
 static void op_list(struct control *c)
@@ -233,8 +233,8 @@ static void op_list(struct control *c)
 
 	if (only && cursor < only)
 		cursor = only - 1;
-	json_object(&c->json, NULL);
-	json_array(&c->json, "messages");
+	json_open_object(&c->json, NULL);
+	json_open_array(&c->json, "messages");
 	/* A small step each, so that the listing can end after `most` messages exactly. */
 	for (uint32_t looked = 0;
 		looked < DELIVERY_CONTROL_STEP && shown < most && cursor != UINT64_MAX;) {
@@ -248,9 +248,9 @@ static void op_list(struct control *c)
 			uint64_t id = hits[i].id;
 
 			CHECK(!queue_message_info(d->queue, id, &info));
-			json_object(&c->json, NULL);
+			json_open_object(&c->json, NULL);
 			put_message_head(c, &info);
-			json_array(&c->json, "units");
+			json_open_array(&c->json, "units");
 			for (; i < count && hits[i].id == id; i++) {
 				struct queue_unit_info unit;
 
@@ -258,16 +258,16 @@ static void op_list(struct control *c)
 					    d->queue, hits[i].unit, delivery_now(d), &unit))
 					put_unit(c, &unit, CONTROL_RCPTS);
 			}
-			json_array_end(&c->json);
-			json_object_end(&c->json);
+			json_close_array(&c->json);
+			json_close_object(&c->json);
 			shown++;
 		}
 		if (only && cursor >= only)
 			cursor = UINT64_MAX;
 	}
-	json_array_end(&c->json);
+	json_close_array(&c->json);
 	put_after(c, cursor);
-	json_object_end(&c->json);
+	json_close_object(&c->json);
 	free(hits);
 	filter_free(&filter);
 }
@@ -276,18 +276,18 @@ static void put_envelope(struct control *c)
 {
 	const struct envelope *e = &c->envelope;
 
-	json_string(&c->json, "helo", e->helo);
-	json_string(&c->json, "listener", e->listener);
-	json_string(&c->json, "protocol", e->protocol);
+	json_put_string(&c->json, "helo", e->helo);
+	json_put_string(&c->json, "listener", e->listener);
+	json_put_string(&c->json, "protocol", e->protocol);
 	if (e->envid.n)
-		json_string(&c->json, "envid", e->envid);
-	json_u64(&c->json, "hops", e->hops);
-	json_bool(&c->json, "notification", (e->flags & ENVELOPE_DSN) != 0);
-	json_bool(&c->json, "smtputf8", (e->flags & ENVELOPE_SMTPUTF8) != 0);
-	json_bool(&c->json, "8bit", (e->flags & ENVELOPE_BODY_8BIT) != 0);
-	json_bool(&c->json, "binary", (e->flags & ENVELOPE_BINARYMIME) != 0);
-	json_string(&c->json, "added_header", e->prepend);
-	json_u64(&c->json, "header_bytes", e->header_bytes);
+		json_put_string(&c->json, "envid", e->envid);
+	json_put_u64(&c->json, "hops", e->hops);
+	json_put_bool(&c->json, "notification", (e->flags & ENVELOPE_DSN) != 0);
+	json_put_bool(&c->json, "smtputf8", (e->flags & ENVELOPE_SMTPUTF8) != 0);
+	json_put_bool(&c->json, "8bit", (e->flags & ENVELOPE_BODY_8BIT) != 0);
+	json_put_bool(&c->json, "binary", (e->flags & ENVELOPE_BINARYMIME) != 0);
+	json_put_string(&c->json, "added_header", e->prepend);
+	json_put_u64(&c->json, "header_bytes", e->header_bytes);
 }
 
 static void op_show(struct control *c)
@@ -304,13 +304,13 @@ static void op_show(struct control *c)
 		refuse(c, "no such message in the queue; posternctl trace tells what became of it");
 		return;
 	}
-	json_object(&c->json, NULL);
+	json_open_object(&c->json, NULL);
 	put_message_head(c, &info);
 	if (c->envelope_id == id)
 		put_envelope(c);
-	json_u64(&c->json, "recipients_at_first", info.rcpt_count);
-	json_u64(&c->json, "recipients_waiting", info.waiting);
-	json_array(&c->json, "units");
+	json_put_u64(&c->json, "recipients_at_first", info.rcpt_count);
+	json_put_u64(&c->json, "recipients_waiting", info.waiting);
+	json_open_array(&c->json, "units");
 	for (uint32_t at = info.first_unit; at;) {
 		struct queue_unit_info unit;
 
@@ -319,8 +319,8 @@ static void op_show(struct control *c)
 		put_unit(c, &unit, UINT32_MAX);
 		at = unit.next;
 	}
-	json_array_end(&c->json);
-	json_object_end(&c->json);
+	json_close_array(&c->json);
+	json_close_object(&c->json);
 }
 
 /* ---- summaries ------------------------------------------------------------------------------ */
@@ -328,7 +328,7 @@ static void op_show(struct control *c)
 static void put_counts(struct json_write *json, const struct queue_counts *counts)
 {
 	for (int state = 0; state < QUEUE_STATES; state++)
-		json_u64(json, queue_state_name((enum queue_state)state), counts->units[state]);
+		json_put_u64(json, queue_state_name((enum queue_state)state), counts->units[state]);
 }
 
 static void op_summary(struct control *c)
@@ -339,45 +339,45 @@ static void op_summary(struct control *c)
 	uint32_t left = CONTROL_LIST_MOST;
 	bool more = false;
 
-	json_object(&c->json, NULL);
-	json_array(&c->json, "groups");
+	json_open_object(&c->json, NULL);
+	json_open_array(&c->json, "groups");
 	if (span_equal(by, SPAN("transport"))) {
 		struct queue_transport_info info;
 
 		while (!(more = left-- == 0) && !queue_transport_info(d->queue, at, &info)) {
-			json_object(&c->json, NULL);
-			json_string(&c->json, "transport", info.name);
-			json_u64(&c->json, "destinations", info.destinations);
-			json_u64(&c->json, "destinations_down", info.down);
+			json_open_object(&c->json, NULL);
+			json_put_string(&c->json, "transport", info.name);
+			json_put_u64(&c->json, "destinations", info.destinations);
+			json_put_u64(&c->json, "destinations_down", info.down);
 			put_counts(&c->json, &info.counts);
-			json_object_end(&c->json);
+			json_close_object(&c->json);
 			at++;
 		}
 	} else {
 		struct queue_destination_info info;
 
 		while (!(more = left-- == 0) && !queue_destination_next(d->queue, at, &info)) {
-			json_object(&c->json, NULL);
-			json_string(&c->json, "transport", info.transport);
+			json_open_object(&c->json, NULL);
+			json_put_string(&c->json, "transport", info.transport);
 			if (info.next_hop.n)
-				json_string(&c->json, "next_hop", info.next_hop);
+				json_put_string(&c->json, "next_hop", info.next_hop);
 			put_counts(&c->json, &info.counts);
-			json_bool(&c->json, "is_down", info.down);
+			json_put_bool(&c->json, "is_down", info.down);
 			if (info.down_since_ms)
-				json_time(&c->json, "down_since", info.down_since_ms);
+				json_put_time(&c->json, "down_since", info.down_since_ms);
 			if (info.down && info.next_probe_ms)
-				json_time(&c->json, "next_probe", info.next_probe_ms);
+				json_put_time(&c->json, "next_probe", info.next_probe_ms);
 			if (info.has_verdict)
 				put_verdict(&c->json, "last_failure", &info.verdict);
-			json_u64(&c->json, "limit", info.limit);
-			json_object_end(&c->json);
+			json_put_u64(&c->json, "limit", info.limit);
+			json_close_object(&c->json);
 			at = info.destination;
 		}
 	}
-	json_array_end(&c->json);
+	json_close_array(&c->json);
 	if (more)
-		json_u64(&c->json, "after", at);
-	json_object_end(&c->json);
+		json_put_u64(&c->json, "after", at);
+	json_close_object(&c->json);
 }
 
 static void op_status(struct control *c)
@@ -391,33 +391,33 @@ static void op_status(struct control *c)
 	delivery_figures(d, &figures);
 	spool_store_figures(d->store, &spool);
 	queue_totals(d->queue, &counts);
-	json_object(&c->json, NULL);
-	json_bool(&c->json, "loaded", d->loaded);
-	json_str(&c->json, "journal", health[d->journal]);
-	json_object(&c->json, "queue");
-	json_u64(&c->json, "messages", counts.messages);
+	json_open_object(&c->json, NULL);
+	json_put_bool(&c->json, "loaded", d->loaded);
+	json_put_str(&c->json, "journal", health[d->journal]);
+	json_open_object(&c->json, "queue");
+	json_put_u64(&c->json, "messages", counts.messages);
 	put_counts(&c->json, &counts);
-	json_u64(&c->json, "memory_bytes", figures.queue_bytes);
-	json_object_end(&c->json);
-	json_object(&c->json, "delivery");
-	json_u64(&c->json, "attempts", figures.attempts);
-	json_u64(&c->json, "delivered", figures.delivered);
-	json_u64(&c->json, "deferred", figures.deferred);
-	json_u64(&c->json, "failed", figures.failed);
-	json_u64(&c->json, "expired", figures.expired);
-	json_u64(&c->json, "discarded", figures.discarded);
-	json_u64(&c->json, "notifications", figures.notifications);
-	json_u64(&c->json, "connections", figures.connections);
-	json_u64(&c->json, "sessions_now", figures.sessions_now);
-	json_object_end(&c->json);
-	json_object(&c->json, "spool");
-	json_u64(&c->json, "files", spool.files);
-	json_u64(&c->json, "file_bytes", spool.file_bytes);
-	json_u64(&c->json, "live_bytes", spool.live_bytes);
-	json_u64(&c->json, "journal_syncs", spool.syncs);
-	json_u64(&c->json, "journal_bytes", spool.bytes_written);
-	json_object_end(&c->json);
-	json_object_end(&c->json);
+	json_put_u64(&c->json, "memory_bytes", figures.queue_bytes);
+	json_close_object(&c->json);
+	json_open_object(&c->json, "delivery");
+	json_put_u64(&c->json, "attempts", figures.attempts);
+	json_put_u64(&c->json, "delivered", figures.delivered);
+	json_put_u64(&c->json, "deferred", figures.deferred);
+	json_put_u64(&c->json, "failed", figures.failed);
+	json_put_u64(&c->json, "expired", figures.expired);
+	json_put_u64(&c->json, "discarded", figures.discarded);
+	json_put_u64(&c->json, "notifications", figures.notifications);
+	json_put_u64(&c->json, "connections", figures.connections);
+	json_put_u64(&c->json, "sessions_now", figures.sessions_now);
+	json_close_object(&c->json);
+	json_open_object(&c->json, "spool");
+	json_put_u64(&c->json, "files", spool.files);
+	json_put_u64(&c->json, "file_bytes", spool.file_bytes);
+	json_put_u64(&c->json, "live_bytes", spool.live_bytes);
+	json_put_u64(&c->json, "journal_syncs", spool.syncs);
+	json_put_u64(&c->json, "journal_bytes", spool.bytes_written);
+	json_close_object(&c->json);
+	json_close_object(&c->json);
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
@@ -499,9 +499,9 @@ static void change_by_id(struct control *c, struct span op)
 		refuse(c, err_text(err));
 		return;
 	}
-	json_object(&c->json, NULL);
-	json_u64(&c->json, "messages", 1);
-	json_object_end(&c->json);
+	json_open_object(&c->json, NULL);
+	json_put_u64(&c->json, "messages", 1);
+	json_close_object(&c->json);
 }
 
 static void change_by_filter(struct control *c, struct span op)
@@ -540,11 +540,11 @@ static void change_by_filter(struct control *c, struct span op)
 		last = hits[i].id;
 	}
 	intake_settle(d);
-	json_object(&c->json, NULL);
-	json_u64(&c->json, "messages", messages);
-	json_u64(&c->json, "units", units);
+	json_open_object(&c->json, NULL);
+	json_put_u64(&c->json, "messages", messages);
+	json_put_u64(&c->json, "units", units);
 	put_after(c, cursor);
-	json_object_end(&c->json);
+	json_close_object(&c->json);
 	free(hits);
 	filter_free(&filter);
 }
