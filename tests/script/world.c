@@ -1,0 +1,265 @@
+#include "world.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+static struct peer *peer_of(const struct io_conn *conn)
+{
+	return CONTAINER_OF(conn, struct peer, conn);
+}
+
+static int fake_send(struct io_conn *conn, const struct iovec *parts, size_t count, bool more)
+{
+	struct peer *peer = peer_of(conn);
+	size_t n = 0;
+
+	(void)more;
+	CHECK(!peer->closed);
+	for (size_t i = 0; i < count; i++)
+		n += parts[i].iov_len;
+	if (!peer->reads && peer->unread + n > IO_CONN_UNSENT)
+		return ERR_LIMIT;
+	for (size_t i = 0; i < count; i++)
+		buf_add(&peer->replies, parts[i].iov_base, parts[i].iov_len);
+	if (!peer->reads)
+		peer->unread += n;
+	return 0;
+}
+
+static size_t fake_unsent(const struct io_conn *conn)
+{
+	return peer_of(conn)->unread;
+}
+
+static void fake_pause(struct io_conn *conn)
+{
+	CHECK(!peer_of(conn)->paused && !peer_of(conn)->closed);
+	peer_of(conn)->paused = true;
+}
+
+static void fake_resume(struct io_conn *conn)
+{
+	CHECK(peer_of(conn)->paused && !peer_of(conn)->closed);
+	peer_of(conn)->paused = false;
+}
+
+static void fake_close(struct io_conn **conn, bool linger)
+{
+	(void)linger;
+	CHECK(!peer_of(*conn)->closed);
+	peer_of(*conn)->closed = true;
+	*conn = NULL;
+}
+
+static void fake_ends(const struct io_conn *conn, struct netaddr *local, struct netaddr *peer)
+{
+	*local = (struct netaddr){.family = NETADDR_V4, .port = 25};
+	*peer = peer_of(conn)->address;
+}
+
+static uint64_t fake_random(struct io *io)
+{
+	return prng_u64(&CONTAINER_OF(io, struct world, io)->prng);
+}
+
+static const struct io_ops fake_ops = {
+	.send = fake_send,
+	.unsent = fake_unsent,
+	.pause = fake_pause,
+	.resume = fake_resume,
+	.close = fake_close,
+	.ends = fake_ends,
+	.random = fake_random,
+};
+
+struct peer *world_connect(struct world *world, const char *address, struct buf *turned_away)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+
+	CHECK(peer && world->peer_count < WORLD_PEERS);
+	peer->conn.io = &world->io;
+	peer->world = world;
+	peer->reads = true;
+	CHECK(netaddr_parse_ip(span_str(address), &peer->address) == 0);
+	buf_init(&peer->input, 64u << 20);
+	buf_init(&peer->replies, 64u << 20);
+	world->peers[world->peer_count++] = peer;
+	int err = smtpd_session_start(world->smtpd, &peer->conn, 0, &peer->handler, &peer->owner);
+	peer->adopted = err == 0;
+	CHECK(peer->adopted || peer->closed);
+	if (peer->adopted)
+		return peer;
+	if (turned_away)
+		buf_add_span(turned_away, buf_span(&peer->replies));
+	return NULL;
+}
+
+/* One readable event. */
+static bool peer_read_event(struct peer *peer)
+{
+	if (peer->closed || peer->paused)
+		return false;
+	if (!peer->input.n) {
+		if (!peer->eof || peer->eof_told)
+			return false;
+		peer->eof_told = true;
+		peer->handler->closed(peer->owner, 0);
+		return true;
+	}
+	struct iovec to = peer->handler->buffer(peer->owner);
+	CHECK(to.iov_base && to.iov_len);
+	size_t n = MIN(to.iov_len, peer->input.n);
+	memcpy(to.iov_base, peer->input.p, n);
+	buf_drop(&peer->input, n);
+	peer->handler->received(peer->owner, n);
+	return true;
+}
+
+void peer_send(struct peer *peer, struct span bytes)
+{
+	buf_add_span(&peer->input, bytes);
+	world_settle(peer->world);
+}
+
+void peer_send_str(struct peer *peer, const char *text)
+{
+	peer_send(peer, span_str(text));
+}
+
+void peer_eof(struct peer *peer, int err)
+{
+	peer->eof = true;
+	if (err != 0 && !peer->closed)
+		peer->handler->closed(peer->owner, err);
+	world_settle(peer->world);
+}
+
+void peer_read(struct peer *peer)
+{
+	bool waited = peer->unread > 0;
+
+	peer->unread = 0;
+	if (waited && !peer->closed)
+		peer->handler->drained(peer->owner);
+	world_settle(peer->world);
+}
+
+const char *peer_replies(struct peer *peer, struct buf *out)
+{
+	buf_clear(out);
+	buf_add_span(out, buf_span(&peer->replies));
+	buf_add_char(out, '\0');
+	buf_clear(&peer->replies);
+	return out->p;
+}
+
+/* ---- the world ------------------------------------------------------------------------------ */
+
+static void record_event(struct event_sink *sink, const struct event *event)
+{
+	struct world *world = CONTAINER_OF(sink, struct world, sink);
+
+	for (uint32_t i = 0; i < event->recipient_count; i++)
+		CHECK(event->recipients[i].n > 0);
+	if (world->event_count < WORLD_EVENTS)
+		world->events[world->event_count++] = (struct world_event){event->kind, event->id,
+			event->verdict ? event->verdict->code : 0, event->recipient_count};
+}
+
+static void drop_log(struct log *log, enum log_level level, const char *message,
+	const struct log_field *fields, size_t count)
+{
+	size_t sum = 0;
+
+	(void)log;
+	(void)level;
+	(void)message;
+	/* Fields must be readable. */
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < fields[i].span.n; k++)
+			sum += (unsigned char)fields[i].span.p[k];
+	CHECK(sum < SIZE_MAX);
+}
+
+void world_open(struct world *world)
+{
+	*world = (struct world){
+		.config = {
+			.hostname = SPAN("gw.example.test"),
+			.listener_count = 1,
+			.listeners = {{.name = SPAN("mx")}},
+			.limits = {.message_size = 1 << 20, .hops = 50, .recipients = 100,
+				.connections = 1000, .errors = 20, .commands = 500, .line = 4096,
+				.header_bytes = 262144, .memory = 64 << 20, .inline_bytes = 1 << 20},
+			.timeouts = {.command = 300000, .data_block = 180000, .transaction = 3600000},
+		},
+		.route = {.hostname = SPAN("gw.example.test")},
+		.writer = {.world = world},
+		.sink = {.emit = record_event},
+		.log = {.least = LOG_DEBUG, .write = drop_log},
+	};
+	io_init(&world->io, &fake_ops);
+	world->io.now_ns = 1000 * NS_PER_S;
+	world->io.wall_ms = 1795298077123;
+	prng_seed(&world->prng, 1);
+	list_init(&world->writer.drafts);
+}
+
+void world_start(struct world *world)
+{
+	const struct smtpd_config config = {.io = &world->io, .config = &world->config,
+		.route = &world->route, .writer = &world->writer, .events = &world->sink,
+		.log = &world->log};
+	struct snapshot *snapshot = world_snapshot_new();
+
+	CHECK(smtpd_new(&config, &world->smtpd) == 0);
+	smtpd_set_snapshot(world->smtpd, snapshot);
+	snapshot_release(&snapshot);
+}
+
+void world_close(struct world *world)
+{
+	smtpd_free(&world->smtpd);
+	CHECK(world->writer.open_drafts == 0);
+	for (uint32_t i = 0; i < world->peer_count; i++) {
+		CHECK(world->peers[i]->closed);
+		buf_done(&world->peers[i]->input);
+		buf_done(&world->peers[i]->replies);
+		free(world->peers[i]);
+	}
+	for (uint32_t i = 0; i < world->message_count; i++) {
+		buf_done(&world->messages[i].encoded);
+		buf_done(&world->messages[i].body);
+		arena_reset(&world->messages[i].arena);
+	}
+	CHECK(timers_next(&world->io.timers) == TIMERS_NEVER);
+	timers_done(&world->io.timers);
+}
+
+void world_settle(struct world *world)
+{
+	for (bool moved = true; moved;) {
+		moved = false;
+		for (uint32_t i = 0; i < world->peer_count; i++)
+			moved |= peer_read_event(world->peers[i]);
+		moved |= world->io.turns != NULL;
+		io_turns_run(&world->io);
+		if (!world->writer.hold)
+			world_commit(world, world->writer.outcome);
+		if (!world->writer.starve)
+			world_give_room(world);
+		moved |= world->io.turns != NULL;
+	}
+}
+
+void world_pass_ms(struct world *world, uint64_t ms)
+{
+	world->io.now_ns += ms * NS_PER_MS;
+	world->io.wall_ms += (int64_t)ms;
+	timers_run(&world->io.timers, world->io.now_ns);
+	world_settle(world);
+}

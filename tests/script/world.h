@@ -1,0 +1,117 @@
+/*
+ * A small world for the SMTP server: connections whose bytes come in the pieces that the test
+ * chooses, a spool writer in memory that commits when the turn ends (or fails, or is short of
+ * memory, as told), a directory with three domains. No time passes unless the test says so.
+ *
+ * The writer is harsher than the real one: a room is a fresh allocation of just its length each
+ * time, freed when it was used, so a byte read from the wrong place is caught by the sanitizer.
+ */
+#ifndef TESTS_SCRIPT_WORLD_H
+#define TESTS_SCRIPT_WORLD_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/prng.h"
+#include "route/self.h"
+#include "smtpd/smtpd.h"
+
+#define WORLD_MESSAGES 64
+#define WORLD_PEERS    64
+#define WORLD_EVENTS   256
+
+/* A message that was committed (its outcome may not have been reported). */
+struct world_message {
+	struct buf encoded; /* the envelope */
+	struct arena arena;
+	struct envelope envelope;
+	struct buf body;
+};
+
+struct world_event {
+	enum event_kind kind;
+	uint64_t id;
+	uint16_t code;
+	uint32_t recipients;
+};
+
+struct peer {
+	struct io_conn conn; /* must be first */
+	struct world *world;
+	struct netaddr address;
+	const struct io_conn_handler *handler;
+	void *owner;
+	struct buf input;    /* sent, and not read yet */
+	struct buf replies;  /* all that the server said */
+	size_t unread;       /* of the replies: the client does not read them */
+	bool reads;          /* the client reads what it is told: the default */
+	bool paused, eof, closed, eof_told;
+	bool adopted;
+};
+
+struct spool_writer {
+	struct world *world;
+	enum spool_health health;
+	int new_err, wrote_err, commit_err; /* what the calls answer */
+	int outcome;                        /* what committed() says */
+	bool hold;                          /* commits stay open until told */
+	uint32_t room_most;                 /* bytes of a room; 0: 65536 */
+	bool room_random;                   /* 1 … room_most */
+	uint32_t short_of_memory;           /* of 256 requests for a room, so many get none */
+	bool starve;                        /* no room at all */
+	struct list drafts;
+	uint32_t ordinal;
+	uint32_t open_drafts;
+};
+
+struct world {
+	struct io io;
+	struct config config;
+	struct route_config route;
+	struct spool_writer writer;
+	struct event_sink sink;
+	struct log log;
+	struct smtpd *smtpd;
+	struct prng prng;
+	struct world_message messages[WORLD_MESSAGES];
+	uint32_t message_count;
+	struct world_event events[WORLD_EVENTS];
+	uint32_t event_count;
+	struct peer *peers[WORLD_PEERS];
+	uint32_t peer_count;
+};
+
+/* Defaults: ample limits; c.example has mailboxes (ann@c.example), a.example goes by transport
+ * "site-a"; relaying from loopback by "outbound". */
+void world_open(struct world *world);
+/* Starts the server; between open and start the test may change config. */
+void world_start(struct world *world);
+void world_close(struct world *world);
+
+/* NULL where the server turned it away; then *turned_away has what it said. */
+struct peer *world_connect(struct world *world, const char *address, struct buf *turned_away);
+/* The bytes come in as they are read, in one piece as far as the server's buffers allow. */
+void peer_send(struct peer *peer, struct span bytes);
+void peer_send_str(struct peer *peer, const char *text);
+/* The client shuts its side down, or the connection breaks. */
+void peer_eof(struct peer *peer, int err);
+/* Replies that the client did not read are read now. */
+void peer_read(struct peer *peer);
+/* The replies so far as text; cleared. */
+const char *peer_replies(struct peer *peer, struct buf *out);
+
+/* Ends turns until nothing moves; commits what may be committed. */
+void world_settle(struct world *world);
+void world_pass_ms(struct world *world, uint64_t ms);
+/* Commits that were held end thus. */
+void world_commit(struct world *world, int err);
+/* The writer has memory again. */
+void world_give_room(struct world *world);
+
+/* The fake directory. */
+struct snapshot *world_snapshot_new(void);
+uint32_t world_snapshot_refs(const struct snapshot *snapshot);
+/* A rule of the prioritised queue for every snapshot of this process; NULL: none. */
+void world_set_priority(struct snapshot *snapshot, const struct priority_rule *rule);
+
+#endif
