@@ -1,0 +1,52 @@
+/*
+ * A role's own part of the trace: a directory of files of JSON lines, bounded in bytes and in age.
+ * Lines gather in memory and are written by the file lane every WRITER_DELAY_MS or WRITER_BATCH
+ * bytes, without a sync: the trace tells stories, the spool keeps promises. What a kill takes away
+ * is the last moment's lines.
+ *
+ * Files are named by the wall clock (milliseconds, 16 hex digits) at their beginning and end in
+ * ".jsonl". The oldest is removed when all together are longer than `bytes`, or when its last line
+ * is older than `age_ms`.
+ *
+ * Is an event sink: give &writer->sink to who makes events.
+ */
+#ifndef TRACE_WRITER_H
+#define TRACE_WRITER_H
+
+#include "base/log.h"
+#include "io/disk.h"
+#include "io/io.h"
+#include "trace/event.h"
+
+#define WRITER_DELAY_MS 100
+#define WRITER_BATCH	(64u << 10) /* bytes that are written at once, without waiting */
+#define WRITER_PENDING	(8u << 20)  /* bytes that wait at most; more lines are dropped and counted \
+				     */
+#define WRITER_FILES	  16	    /* files that the bytes are spread over */
+#define WRITER_FILES_MOST 4096	    /* that are looked at in the directory */
+
+struct trace_writer;
+
+struct trace_writer_config {
+	struct io *io;
+	struct disk *disk; /* its root is the role's trace directory */
+	uint64_t bytes;	   /* of all its files */
+	uint64_t age_ms;
+	struct log *log; /* may be NULL */
+	/* A copy of each event for the log; may be NULL. */
+	void (*line)(void *context, struct span json, struct span text);
+	void *context;
+	bool text; /* the log wants the line for people, not the JSON */
+};
+
+int trace_writer_new(const struct trace_writer_config *config, struct trace_writer **out);
+struct event_sink *trace_writer_sink(struct trace_writer *writer);
+/* Writes what waits; ask trace_writer_busy() until it is done. */
+void trace_writer_flush(struct trace_writer *writer);
+bool trace_writer_busy(const struct trace_writer *writer);
+/* Lines that were dropped, as the disk was slow or full. */
+uint64_t trace_writer_dropped(const struct trace_writer *writer);
+/* Not while it is busy. */
+void trace_writer_free(struct trace_writer **writer);
+
+#endif
