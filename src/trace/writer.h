@@ -20,10 +20,11 @@
 
 #define WRITER_DELAY_MS 100
 #define WRITER_BATCH	(64u << 10) /* bytes that are written at once, without waiting */
-#define WRITER_PENDING	(8u << 20)  /* bytes that wait at most; more lines are dropped and counted \
-				     */
-#define WRITER_FILES	  16	    /* files that the bytes are spread over */
-#define WRITER_FILES_MOST 4096	    /* that are looked at in the directory */
+#define WRITER_PENDING                                                                        \
+	(8u << 20)	       /* bytes that wait at most; more lines are dropped and counted \
+				*/
+#define WRITER_FILES	  16   /* files that the bytes are spread over */
+#define WRITER_FILES_MOST 4096 /* that are looked at in the directory */
 
 struct trace_writer;
 

@@ -1,0 +1,63 @@
+/*
+ * Finds messages' stories in the trace files of all roles. Blocking: for a job on the file lane.
+ *
+ * A query is words joined by AND:
+ *   an id                       that message
+ *   sender=A recipient=A        an address, "@domain", or "<>" for the null sender
+ *   client=IP                   who handed it in
+ *   event=Bounce                by kind
+ *   transport=NAME destination=HOST
+ *   since=2026-11-21T08:00Z until=…   also a date alone, or a duration back from now: since=2h
+ *   anything else               an address or "@domain": sender or recipient; an IP address: client
+ *                               or next hop; else text that occurs anywhere in the event
+ *
+ * Two passes: the newest messages of which an event matches, then all events of those messages, in
+ * the order of time. Events without a message (refused clients) stand for themselves.
+ */
+#ifndef TRACE_SEARCH_H
+#define TRACE_SEARCH_H
+
+#include "base/buf.h"
+#include "base/span.h"
+#include "io/disk.h"
+
+#include <stdint.h>
+
+#define SEARCH_WORDS	16
+#define SEARCH_BYTES	1024	    /* of a query */
+#define SEARCH_MESSAGES 1000	    /* found at most */
+#define SEARCH_RESULT	(16u << 20) /* bytes of events at most */
+
+struct search_word {
+	enum {
+		WORD_ID,
+		WORD_SENDER,
+		WORD_RECIPIENT,
+		WORD_CLIENT,
+		WORD_EVENT,
+		WORD_TRANSPORT,
+		WORD_DESTINATION,
+		WORD_ADDRESS,
+		WORD_IP,
+		WORD_TEXT
+	} kind;
+	struct span value; /* points into the query's own copy */
+};
+
+struct search {
+	char text[SEARCH_BYTES];
+	struct search_word words[SEARCH_WORDS];
+	uint32_t count;
+	int64_t since_ms, until_ms; /* 0: not given */
+	uint32_t most;		    /* messages */
+};
+
+/* `problem` gets a line on ERR_SYNTAX. */
+int search_parse(
+	struct span query, uint32_t most, int64_t now_ms, struct search *out, struct buf *problem);
+
+/* `root` holds one directory for each role. Adds the events, one JSON object a line, oldest first.
+ * *more: there may be more than was asked for, or than fits. */
+int search_run(const struct search *search, struct disk *root, struct buf *out, bool *more);
+
+#endif
