@@ -27,8 +27,8 @@ struct pass {
 	struct file_name *files; /* oldest first */
 	size_t file_count, file_room;
 	char dir[PATH_BYTES];
-	uint64_t *ids; /* sorted once the first pass is over */
-	size_t id_count;
+	uint64_t *ids;		     /* sorted once the first pass is over */
+	size_t id_count, ids_before; /* before: those of newer files */
 	struct buf *out;
 	bool more;
 	bool second;
@@ -220,17 +220,22 @@ static bool line_matches(const struct search *s, struct span line, uint64_t *id)
 
 /* ---- the passes ----------------------------------------------------------------------------- */
 
-static bool add_id(struct pass *p, uint64_t id)
+/* Files are read from the newest to the oldest, but lines within one from the oldest on: where
+ * there are too many, those found first in this file make room. */
+static void add_id(struct pass *p, uint64_t id)
 {
 	for (size_t i = 0; i < p->id_count; i++)
 		if (p->ids[i] == id)
-			return true;
+			return;
 	if (p->id_count == p->search->most) {
 		p->more = true;
-		return false;
+		if (p->id_count == p->ids_before)
+			return;
+		p->id_count--;
+		memmove(&p->ids[p->ids_before], &p->ids[p->ids_before + 1],
+			(p->id_count - p->ids_before) * sizeof(*p->ids));
 	}
 	p->ids[p->id_count++] = id;
-	return true;
 }
 
 static int by_id(const void *a, const void *b)
@@ -396,8 +401,10 @@ int search_run(const struct search *search, struct disk *root, struct buf *out, 
 	if (p.file_count)
 		qsort(p.files, p.file_count, sizeof(*p.files), by_begin);
 	if (!p.err && !only_id(&p))
-		for (size_t i = p.file_count; !p.err && i-- && !p.more;)
+		for (size_t i = p.file_count; !p.err && i-- && !p.more;) {
+			p.ids_before = p.id_count;
 			p.err = scan_file(&p, p.files[i].path, memory);
+		}
 	if (!p.err && p.id_count) {
 		p.second = true;
 		qsort(p.ids, p.id_count, sizeof(*p.ids), by_id);
