@@ -23,6 +23,10 @@ int name_host(struct span in, struct arena *arena, struct span *out);
 /* An account's address: dot-string local part in lower case, "@", canonical domain. */
 int name_account(struct span in, struct arena *arena, struct span *out);
 
+/* UTF-8 without control characters, line separators and byte order marks: what can be shown, logged
+ * and written as YAML as it is. */
+bool name_is_text(struct span in);
+
 /* [a-z0-9][a-z0-9._-]{0,62} */
 bool name_is_transport(struct span in);
 

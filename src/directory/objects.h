@@ -78,7 +78,9 @@ struct object {
 };
 
 const struct schema *object_schema(enum object_kind kind);
-/* "transport", "transports", "domain" …; ERR_NOT_FOUND. Pauses and settings have no name here. */
+/* "transport", "domain", "account", "priority", "settings", "pause" */
+const char *object_kind_name(enum object_kind kind);
+/* That, or the plural; ERR_NOT_FOUND. */
 int object_kind_parse(struct span in, enum object_kind *out);
 
 static inline const struct object_transport *object_transport(const struct object *object)
@@ -120,7 +122,7 @@ const struct object *objects_at(const struct objects *objects, enum object_kind 
 const struct object *objects_find(const struct objects *objects, enum object_kind kind, struct span name);
 /* Never NULL; empty where none is set. */
 struct span objects_default_transport(const struct objects *objects);
-/* How many domains name this transport (and the default, and no priority rule). */
+/* By how many domains, and as the default, this transport is named. */
 size_t objects_transport_users(const struct objects *objects, struct span name);
 
 /* The whole as an objects file: apply(export) changes nothing. Pauses are not in it. */

@@ -26,11 +26,12 @@ struct path {
 struct problems {
 	struct buf *out;
 	struct span file; /* empty: no file (a command line, a database row) */
-	uint32_t count;
+	uint32_t count;   /* of lines begun */
+	size_t mark;      /* where the present line begins */
 };
 
-/* Begins a line; path may be NULL. Always closed by problem_end(). Lines over PROBLEMS_MOST are
- * counted and dropped. */
+/* Begins a line in `out`, where the caller may write until problem_end(); path may be NULL. Lines over
+ * PROBLEMS_MOST are counted and taken back at their end. */
 void problem_begin(struct problems *problems, struct place at, const struct path *path);
 void problem_say(struct problems *problems, const char *text);
 void problem_quote(struct problems *problems, struct span quoted); /* in double quotes, escaped */

@@ -92,9 +92,10 @@ int schema_read(const struct schema *schema, const struct node *map, struct span
 int schema_set(const struct schema *schema, struct span name, struct span value, struct arena *arena,
 	const struct path *path, struct problems *problems, void *out);
 
-/* Fields that are required and empty are lines in problems. */
-int schema_check_required(const struct schema *schema, const void *object, struct place at,
-	const struct path *path, struct problems *problems);
+/* Fields that are required and empty are lines in problems; but not those that `map` (may be NULL)
+ * holds, of which schema_read() spoke already. `at`: where the object begins. */
+int schema_check_required(const struct schema *schema, const void *object, const struct node *map,
+	struct place at, const struct path *path, struct problems *problems);
 
 const struct schema_field *schema_find(const struct schema *schema, struct span name);
 

@@ -16,7 +16,7 @@ int snapshot_encode(const struct objects *objects, uint64_t generation, struct b
 /* Encodes into a sealed memfd. The descriptor is the caller's. */
 int snapshot_build(const struct objects *objects, uint64_t generation, int *memfd);
 
-/* For tests and the simulator: the bytes (aligned to 8) stay the caller's until the last release. */
+/* For tests and the simulator: the bytes stay the caller's until the last release. */
 int snapshot_from_bytes(struct span bytes, struct snapshot **out);
 
 #endif

@@ -1,0 +1,90 @@
+/* Objects as an objects file and as JSON. */
+#include "directory/objects_inner.h"
+
+static void add_object(const struct object *object, struct buf *out)
+{
+	const struct schema *schema = object_schema(object->kind);
+
+	if (object->kind == OBJECT_PRIORITY) {
+		buf_add_str(out, "  - ");
+	} else {
+		buf_add_str(out, "  ");
+		node_add_yaml_scalar(out, object->name);
+		buf_add_str(out, ": ");
+	}
+	schema_add_yaml(out, schema, object->fields);
+	buf_add_char(out, '\n');
+}
+
+static void add_settings(const struct object *settings, struct buf *out)
+{
+	const struct schema *schema = object_schema(OBJECT_SETTINGS);
+
+	for (size_t i = 0; i < schema->count; i++) {
+		struct buf value;
+		if (schema_is_default(&schema->fields[i], settings->fields))
+			continue;
+		buf_printf(out, "%s: ", schema->fields[i].name);
+		buf_init(&value, OBJECT_NAME_BYTES);
+		schema_add_value(&value, &schema->fields[i], settings->fields);
+		node_add_yaml_scalar(out, buf_span(&value));
+		buf_done(&value);
+		buf_add_char(out, '\n');
+	}
+}
+
+void objects_export(const struct objects *objects, struct buf *out)
+{
+	size_t before = out->n;
+
+	for (int kind = 0; kind <= OBJECT_PRIORITY; kind++) {
+		const struct object_set *set = &objects->sets[kind];
+		if (set->count == 0)
+			continue;
+		buf_printf(out, "%s:\n", object_schema((enum object_kind)kind)->plural);
+		for (size_t i = 0; i < set->count; i++)
+			add_object(set->items[i], out);
+	}
+	for (size_t i = 0; i < objects->sets[OBJECT_SETTINGS].count; i++)
+		add_settings(objects->sets[OBJECT_SETTINGS].items[i], out);
+	if (out->n == before)
+		buf_add_str(out, "{}\n");
+}
+
+void object_export(const struct object *object, struct buf *out)
+{
+	if (object->kind == OBJECT_SETTINGS) {
+		add_settings(object, out);
+		return;
+	}
+	if (!object_schema(object->kind)->plural)
+		return;
+	buf_printf(out, "%s:\n", object_schema(object->kind)->plural);
+	add_object(object, out);
+}
+
+static void add_pause(const struct object *pause, struct json_write *json)
+{
+	if (!pause) {
+		json_put_null(json, "pause");
+		return;
+	}
+	json_open_object(json, "pause");
+	schema_add_json(json, object_schema(OBJECT_PAUSE), pause->fields, true);
+	json_close_object(json);
+}
+
+void object_json(const struct objects *objects, const struct object *object, const char *key,
+	struct json_write *json)
+{
+	json_open_object(json, key);
+	json_put_string(json, "name", object->name);
+	schema_add_json(json, object_schema(object->kind), object->fields, true);
+	json_put_time(json, "created", object->created_ms);
+	json_put_time(json, "changed", object->changed_ms);
+	if (object->kind == OBJECT_TRANSPORT)
+		add_pause(objects_pause(objects, PAUSE_TRANSPORT, object->name), json);
+	else if (object->kind == OBJECT_DOMAIN)
+		add_pause(objects_pause(objects, PAUSE_DOMAIN, object->name), json);
+	json_close_object(json);
+}

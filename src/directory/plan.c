@@ -1,0 +1,381 @@
+/* From a draft to the next generation: merge, check, compare. */
+#include "base/check.h"
+#include "base/err.h"
+#include "directory/objects_inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PAUSE_TRANSPORTS SPAN("transport/")
+#define PAUSE_DOMAINS    SPAN("domain/")
+
+/* ---- the draft ------------------------------------------------------------------------------ */
+
+void draft_init(struct draft *draft, const struct objects *now, const struct plan_options *options,
+	struct span file, struct buf *problems)
+{
+	*draft = (struct draft){
+		.now = now, .options = options, .problems = {.out = problems, .file = file}};
+	arena_init(&draft->arena, DRAFT_ARENA);
+}
+
+void draft_done(struct draft *draft)
+{
+	for (size_t i = 0; i < draft->count; i++)
+		object_release(&draft->changes[i].after);
+	free(draft->changes);
+	arena_reset(&draft->arena);
+}
+
+static int draft_add(struct draft *draft, const struct draft_change *change)
+{
+	if (draft->count == draft->room) {
+		size_t room = draft->room ? draft->room * 2 : 16;
+		struct draft_change *changes = realloc(draft->changes, room * sizeof(*changes));
+		if (!changes)
+			return ERR_NOMEM;
+		draft->changes = changes;
+		draft->room = room;
+	}
+	draft->changes[draft->count] = *change;
+	draft->changes[draft->count].order = (uint32_t)draft->count;
+	draft->count++;
+	return 0;
+}
+
+/* Settings that nobody set need no object. */
+static bool is_nothing(enum object_kind kind, const void *fields)
+{
+	const struct schema *schema = object_schema(kind);
+
+	for (size_t i = 0; i < schema->count; i++)
+		if (!schema_is_default(&schema->fields[i], fields))
+			return false;
+	return kind == OBJECT_SETTINGS;
+}
+
+int draft_put(struct draft *draft, enum object_kind kind, struct span name, const void *fields,
+	const struct node *node)
+{
+	const struct object *before = objects_find(draft->now, kind, name);
+	int64_t now_ms = draft->options->now_ms;
+	struct draft_change change = {.kind = kind, .node = node};
+
+	if (!before && is_nothing(kind, fields))
+		return 0;
+	int err = object_new(kind, name, fields, before ? before->created_ms : now_ms, now_ms, &change.after);
+	if (err < 0)
+		return err;
+	change.name = change.after->name;
+	err = draft_add(draft, &change);
+	if (err < 0)
+		object_release(&change.after);
+	return err;
+}
+
+int draft_remove(struct draft *draft, enum object_kind kind, struct span name)
+{
+	struct draft_change change = {.kind = kind, .name = arena_copy(&draft->arena, name)};
+
+	return change.name.p ? draft_add(draft, &change) : ERR_NOMEM;
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+	const struct draft_change *x = a, *y = b;
+
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	int order = object_name_compare(x->name, y->name);
+	return order ? order : (x->order > y->order) - (x->order < y->order);
+}
+
+/* Two spellings of one domain or address are one object: the later one is refused. Rules of the
+ * prioritised queue are a set, so one that is there twice does no harm. */
+static int drop_duplicates(struct draft *draft)
+{
+	size_t kept = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < draft->count; i++) {
+		struct draft_change *change = &draft->changes[i];
+		struct draft_change *before = kept ? &draft->changes[kept - 1] : NULL;
+		if (!before || before->kind != change->kind || !span_equal(before->name, change->name)) {
+			draft->changes[kept++] = *change;
+			continue;
+		}
+		if (change->kind != OBJECT_PRIORITY) {
+			struct place at = change->node ? change->node->key_at : (struct place){0};
+			struct path path = {NULL, span_str(object_schema(change->kind)->plural)};
+			problem_begin(&draft->problems, at, &path);
+			problem_quote(&draft->problems, change->name);
+			problem_say(&draft->problems, " is here twice, in two spellings; keep one");
+			problem_end(&draft->problems);
+			err = ERR_SYNTAX;
+		}
+		object_release(&change->after);
+	}
+	draft->count = kept;
+	return err;
+}
+
+/* ---- the plan ------------------------------------------------------------------------------- */
+
+static int plan_add(struct plan *plan, enum object_kind kind, struct object *before, struct object *after)
+{
+	if (plan->count == plan->room) {
+		size_t room = plan->room ? plan->room * 2 : 16;
+		struct change *changes = realloc(plan->changes, room * sizeof(*changes));
+		if (!changes)
+			return ERR_NOMEM;
+		plan->changes = changes;
+		plan->room = room;
+	}
+	plan->changes[plan->count++] = (struct change){kind, before ? object_hold(before) : NULL,
+		after ? object_hold(after) : NULL};
+	return 0;
+}
+
+/* One step of the merge: what is there, what is changed, or both, of one name. */
+static int merge_one(struct plan *plan, struct object_set *to, struct object *old,
+	const struct draft_change *change)
+{
+	struct object *keep = change ? change->after : old;
+
+	if (change && old && keep && object_same(old, keep))
+		keep = old;
+	if (keep)
+		to->items[to->count++] = object_hold(keep);
+	return keep == old ? 0 : plan_add(plan, change->kind, old, keep);
+}
+
+static int merge(struct plan *plan, const struct object_set *from, struct object_set *to,
+	const struct draft_change *changes, size_t count)
+{
+	size_t i = 0, k = 0;
+
+	to->items = malloc((from->count + count + 1) * sizeof(struct object *));
+	if (!to->items)
+		return ERR_NOMEM;
+	while (i < from->count || k < count) {
+		int order = i == from->count ? 1
+			: k == count     ? -1
+					 : object_name_compare(from->items[i]->name, changes[k].name);
+		struct object *old = order <= 0 ? from->items[i++] : NULL;
+		int err = merge_one(plan, to, old, order >= 0 ? &changes[k++] : NULL);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* A pause ends with the transport or domain that it stops. */
+static int drop_pauses(struct plan *plan)
+{
+	struct object_set *pauses = &plan->next->sets[OBJECT_PAUSE];
+	size_t kept = 0;
+
+	for (size_t i = 0; i < pauses->count; i++) {
+		struct object *pause = pauses->items[i];
+		enum object_kind kind = OBJECT_TRANSPORT;
+		struct span name = span_skip(pause->name, PAUSE_TRANSPORTS.n);
+		bool all = span_equal(pause->name, SPAN("all"));
+		if (span_starts_nocase(pause->name, PAUSE_DOMAINS)) {
+			kind = OBJECT_DOMAIN;
+			name = span_skip(pause->name, PAUSE_DOMAINS.n);
+		}
+		if (all || objects_find(plan->next, kind, name)) {
+			pauses->items[kept++] = pause;
+			continue;
+		}
+		int err = plan_add(plan, OBJECT_PAUSE, pause, NULL);
+		if (err < 0) {
+			memmove(&pauses->items[kept], &pauses->items[i],
+				(pauses->count - i) * sizeof(struct object *));
+			pauses->count -= i - kept;
+			return err;
+		}
+		object_release(&pause);
+	}
+	pauses->count = kept;
+	return 0;
+}
+
+static int build(struct draft *draft, struct plan *plan)
+{
+	size_t at = 0;
+
+	for (int kind = 0; kind < OBJECT_KINDS; kind++) {
+		size_t end = at;
+		while (end < draft->count && draft->changes[end].kind == (enum object_kind)kind)
+			end++;
+		int err = merge(plan, &draft->now->sets[kind], &plan->next->sets[kind],
+			draft->changes ? draft->changes + at : NULL, end - at);
+		if (err < 0)
+			return err;
+		at = end;
+	}
+	int err = objects_validate(plan->next, draft->changes, draft->count, &draft->problems);
+	return err ? err : drop_pauses(plan);
+}
+
+int draft_plan(struct draft *draft, struct plan **out)
+{
+	if (draft->count)
+		qsort(draft->changes, draft->count, sizeof(draft->changes[0]), compare_changes);
+	int err = drop_duplicates(draft);
+	if (err < 0)
+		return err;
+	struct plan *plan = calloc(1, sizeof(*plan));
+	if (!plan)
+		return ERR_NOMEM;
+	plan->base = draft->now;
+	err = objects_new(&plan->next);
+	if (err == 0)
+		err = build(draft, plan);
+	if (err < 0) {
+		plan_free(&plan);
+		return err;
+	}
+	*out = plan;
+	return 0;
+}
+
+size_t plan_count(const struct plan *plan)
+{
+	return plan->count;
+}
+
+const struct change *plan_change(const struct plan *plan, size_t at)
+{
+	CHECK(at < plan->count);
+	return &plan->changes[at];
+}
+
+struct objects *plan_take(struct plan **plan)
+{
+	struct objects *next = (*plan)->next;
+
+	(*plan)->next = NULL;
+	plan_free(plan);
+	return next;
+}
+
+void plan_free(struct plan **plan)
+{
+	if (!*plan)
+		return;
+	for (size_t i = 0; i < (*plan)->count; i++) {
+		/* The references are the plan's own; const is for its readers. */
+		struct object *before = (struct object *)(uintptr_t)(*plan)->changes[i].before;
+		struct object *after = (struct object *)(uintptr_t)(*plan)->changes[i].after;
+		object_release(&before);
+		object_release(&after);
+	}
+	free((*plan)->changes);
+	objects_free(&(*plan)->next);
+	free(*plan);
+	*plan = NULL;
+}
+
+/* ---- words ---------------------------------------------------------------------------------- */
+
+static void add_shown(struct buf *out, const struct schema_field *field, const void *object)
+{
+	size_t before = out->n;
+
+	schema_add_value(out, field, object);
+	if (out->n == before)
+		buf_add_str(out, "none");
+}
+
+static void add_differences(struct buf *out, const struct schema *schema, const void *before,
+	const void *after)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < schema->count; i++) {
+		const struct schema_field *field = &schema->fields[i];
+		if (schema_same_value(field, before, after))
+			continue;
+		buf_printf(out, "%s%s ", any ? ", " : "", field->name);
+		add_shown(out, field, before);
+		buf_add_str(out, " → ");
+		add_shown(out, field, after);
+		any = true;
+	}
+}
+
+static void add_settings_words(const struct change *change, struct buf *out)
+{
+	static const struct object_settings none = {0};
+
+	add_differences(out, object_schema(OBJECT_SETTINGS),
+		change->before ? object_settings(change->before) : &none,
+		change->after ? object_settings(change->after) : &none);
+}
+
+static void add_pause_words(const struct change *change, struct buf *out)
+{
+	const struct object *pause = change->after ? change->after : change->before;
+	struct span name = pause->name;
+	size_t slash = span_find(name, '/');
+
+	if (slash == name.n) {
+		buf_add_str(out, "everything");
+	} else {
+		buf_add(out, name.p, slash);
+		buf_add_char(out, ' ');
+		buf_add_span(out, span_skip(name, slash + 1));
+	}
+	if (!change->after) {
+		buf_add_str(out, ": resumed");
+		return;
+	}
+	buf_add_str(out, ": paused");
+	if (object_pause(pause)->by.n) {
+		buf_add_str(out, " by ");
+		buf_add_span(out, object_pause(pause)->by);
+	}
+	if (object_pause(pause)->reason.n) {
+		buf_add_str(out, ", ");
+		buf_add_span(out, object_pause(pause)->reason);
+	}
+}
+
+void change_add_words(const struct change *change, struct buf *out)
+{
+	const struct object *object = change->after ? change->after : change->before;
+	const struct schema *schema = object_schema(change->kind);
+
+	if (change->kind == OBJECT_SETTINGS) {
+		add_settings_words(change, out);
+		return;
+	}
+	if (change->kind == OBJECT_PAUSE) {
+		add_pause_words(change, out);
+		return;
+	}
+	buf_printf(out, "%s ", schema->kind);
+	buf_add_span(out, object->name);
+	if (!change->after) {
+		buf_add_str(out, ": removed");
+	} else if (!change->before) {
+		buf_add_str(out, ": added");
+		if (change->kind != OBJECT_PRIORITY && schema->count) {
+			buf_add_char(out, ' ');
+			schema_add_yaml(out, schema, change->after->fields);
+		}
+	} else {
+		buf_add_str(out, ": ");
+		add_differences(out, schema, change->before->fields, change->after->fields);
+	}
+}
+
+void plan_add_words(const struct plan *plan, struct buf *out)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		change_add_words(&plan->changes[i], out);
+		buf_add_char(out, '\n');
+	}
+}

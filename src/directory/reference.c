@@ -1,0 +1,74 @@
+#include "directory/reference.h"
+
+#include "directory/config.h"
+#include "directory/objects.h"
+#include "directory/schema.h"
+
+static const char config_head[] =
+	"postern.yaml(5)\n\n"
+	"# NAME\n\n"
+	"postern.yaml - the start file of the Postern email gateway\n\n"
+	"# DESCRIPTION\n\n"
+	"What is fixed while *posternd*(8) runs. *posternctl*(1) reads it too, to find the control socket. "
+	"It is YAML without anchors, aliases and tags. A field that is unknown, doubled or out of bounds is "
+	"refused with file, line and column. Relative paths begin at the folder of the file. Sizes take "
+	"K, M, G and T (powers of 1024), times ms, s, m, h, d and w, also in sums such as 1h30m.\n\n"
+	"What changes while the server runs is in the directory: see *postern-objects*(5).\n\n"
+	"# EXAMPLE\n\n"
+	"```\n"
+	"hostname: gw.example.test\n"
+	"spool: /var/spool/postern\n"
+	"directory: /var/lib/postern/directory.db\n"
+	"control: /run/postern/control.sock\n"
+	"workers: 2\n"
+	"listeners:\n"
+	"  mx: { address: \"0.0.0.0:25\" }\n"
+	"limits: { message-size: 50M, hops: 50 }\n"
+	"```\n\n"
+	"# FIELDS\n\n";
+
+static const char config_tail[] =
+	"# SEE ALSO\n\n*posternd*(8), *posternctl*(1), *postern-objects*(5)\n";
+
+static const char objects_head[] =
+	"postern-objects(5)\n\n"
+	"# NAME\n\n"
+	"postern-objects - transports, domains, accounts and settings of Postern\n\n"
+	"# DESCRIPTION\n\n"
+	"What *posternctl apply -f* reads and *posternctl export* writes: YAML without anchors, aliases and "
+	"tags. An object in the file is created or replaced whole; one that is not in the file stays, unless "
+	"*--prune* is given. The file is applied as a whole or not at all. The same fields are given to "
+	"*posternctl transport set* and its like as field=value; field= gives a field its default.\n\n"
+	"# EXAMPLE\n\n"
+	"```\n"
+	"transports:\n"
+	"  site-a:   { server: \"127.0.0.1:2626\", retry-delay: \"60,120,180\", retry-count: 30, give-up: dsn }\n"
+	"  outbound: { server: lookup-mx }\n"
+	"domains:\n"
+	"  a.example: { transport: site-a }\n"
+	"  c.example: { mailboxes: true }\n"
+	"accounts:\n"
+	"  ann@c.example: {}\n"
+	"priorities:\n"
+	"  - { sender: \"ann@c.example\" }\n"
+	"default-transport: outbound\n"
+	"```\n\n"
+	"# OBJECTS\n\n";
+
+static const char objects_tail[] =
+	"# SEE ALSO\n\n*posternctl*(1), *posternd*(8), *postern.yaml*(5)\n";
+
+void reference_config(struct buf *out)
+{
+	buf_add_str(out, config_head);
+	schema_add_reference(out, config_schema());
+	buf_add_str(out, config_tail);
+}
+
+void reference_objects(struct buf *out)
+{
+	buf_add_str(out, objects_head);
+	for (int kind = 0; kind <= OBJECT_SETTINGS; kind++)
+		schema_add_reference(out, object_schema((enum object_kind)kind));
+	buf_add_str(out, objects_tail);
+}

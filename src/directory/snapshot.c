@@ -1,0 +1,296 @@
+#include "directory/snapshot.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "directory/snapshot_build.h"
+#include "directory/snapshot_format.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+static const size_t record_bytes[SECTIONS] = {
+	[SECTION_TRANSPORTS] = sizeof(struct snapshot_transport_record),
+	[SECTION_DOMAINS] = sizeof(struct snapshot_domain_record),
+	[SECTION_ACCOUNTS] = sizeof(struct snapshot_account_record),
+	[SECTION_PRIORITIES] = sizeof(struct snapshot_priority_record),
+	[SECTION_PAUSES] = sizeof(struct snapshot_pause_record),
+	[SECTION_TRANSPORT_HASH] = sizeof(uint32_t),
+	[SECTION_DOMAIN_HASH] = sizeof(uint32_t),
+	[SECTION_ACCOUNT_HASH] = sizeof(uint32_t),
+	[SECTION_TEXTS] = 1,
+};
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static bool sections_fit(const struct snapshot_header *header)
+{
+	for (int i = 0; i < SECTIONS; i++) {
+		const struct snapshot_range *range = &header->sections[i];
+		uint64_t end = range->offset + (uint64_t)range->count * record_bytes[i];
+		if (range->offset < sizeof(*header) || end > header->bytes)
+			return false;
+		bool hash = i >= SECTION_TRANSPORT_HASH && i <= SECTION_ACCOUNT_HASH;
+		if (hash && (range->count == 0 || (range->count & (range->count - 1))))
+			return false;
+	}
+	return true;
+}
+
+int snapshot_from_bytes(struct span bytes, struct snapshot **out)
+{
+	struct snapshot_header header;
+
+	if (bytes.n < sizeof(header) || bytes.n > SNAPSHOT_BYTES)
+		return ERR_CORRUPT;
+	memcpy(&header, bytes.p, sizeof(header));
+	if (header.magic != SNAPSHOT_MAGIC || header.version != SNAPSHOT_VERSION ||
+		header.bytes != bytes.n || !sections_fit(&header))
+		return ERR_CORRUPT;
+	struct span checked = span_skip(bytes, SNAPSHOT_CHECKED_FROM);
+	if (XXH3_64bits(checked.p, checked.n) != header.checksum)
+		return ERR_CORRUPT;
+	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+	if (!snapshot)
+		return ERR_NOMEM;
+	snapshot->refs = 1;
+	snapshot->bytes = bytes.p;
+	snapshot->header = header;
+	*out = snapshot;
+	return 0;
+}
+
+struct snapshot *snapshot_hold(struct snapshot *snapshot)
+{
+	CHECK(snapshot->refs > 0 && snapshot->refs < UINT32_MAX);
+	snapshot->refs++;
+	return snapshot;
+}
+
+void snapshot_release(struct snapshot **snapshot)
+{
+	struct snapshot *s = *snapshot;
+
+	*snapshot = NULL;
+	if (!s || --s->refs > 0)
+		return;
+	if (s->unmap)
+		s->unmap(s->bytes, s->header.bytes);
+	free(s);
+}
+
+uint64_t snapshot_generation(const struct snapshot *snapshot)
+{
+	return snapshot->header.generation;
+}
+
+/* ---- records -------------------------------------------------------------------------------- */
+
+static uint32_t count_of(const struct snapshot *s, enum snapshot_section section)
+{
+	return s->header.sections[section].count;
+}
+
+static int record(
+	const struct snapshot *s, enum snapshot_section section, uint32_t at, void *out, size_t bytes)
+{
+	const struct snapshot_range *range = &s->header.sections[section];
+
+	if (at >= range->count)
+		return ERR_NOT_FOUND;
+	memcpy(out, s->bytes + range->offset + (size_t)at * bytes, bytes);
+	return 0;
+}
+
+/* A text that lies outside is the empty one, and the read is told. */
+static struct span text(const struct snapshot *s, struct snapshot_text at, bool *bad)
+{
+	const struct snapshot_range *texts = &s->header.sections[SECTION_TEXTS];
+
+	if (at.offset > texts->count || at.length > texts->count - at.offset) {
+		*bad = true;
+		return SPAN_NONE;
+	}
+	return span_of(s->bytes + texts->offset + at.offset, at.length);
+}
+
+static void read_pause(const struct snapshot *s, uint32_t index1, struct pause *out, bool *bad)
+{
+	struct snapshot_pause_record r;
+
+	*out = (struct pause){0};
+	if (index1 == 0)
+		return;
+	if (record(s, SECTION_PAUSES, index1 - 1, &r, sizeof(r)) < 0) {
+		*bad = true;
+		return;
+	}
+	out->since_ms = (int64_t)((uint64_t)r.since_high << 32 | r.since_low);
+	out->by = text(s, r.by, bad);
+	out->reason = text(s, r.reason, bad);
+}
+
+static int read_transport(const struct snapshot *s, uint32_t at, struct transport *out)
+{
+	struct snapshot_transport_record r;
+	bool bad = false;
+
+	int err = record(s, SECTION_TRANSPORTS, at, &r, sizeof(r));
+	if (err < 0)
+		return err;
+	struct transport t = {
+		.index = at,
+		.name = text(s, r.name, &bad),
+		.host = text(s, r.host, &bad),
+		.port = (uint16_t)r.port,
+		.zone = text(s, r.zone, &bad),
+		.query = text(s, r.query, &bad),
+		.retry_steps = r.retry_steps,
+		.retry_count = r.retry_count,
+		.give_up = (enum give_up)r.give_up,
+		.delay_warning_s = r.delay_warning_s,
+		.tls = TLS_NONE,
+		.source_v4 = text(s, r.source_v4, &bad),
+		.source_v6 = text(s, r.source_v6, &bad),
+		.helo = text(s, r.helo, &bad),
+		.connections = r.connections,
+		.messages_per_connection = r.messages_per_connection,
+		.rate_per_minute = r.rate_per_minute,
+	};
+	read_pause(s, r.pause, &t.pause, &bad);
+	if (bad || r.retry_steps == 0 || r.retry_steps > RETRY_STEPS || r.give_up > GIVE_UP_DISCARD ||
+		r.port == 0 || r.port > UINT16_MAX)
+		return ERR_CORRUPT;
+	memcpy(t.retry, r.retry, sizeof(t.retry));
+	*out = t;
+	return 0;
+}
+
+static int read_domain(const struct snapshot *s, uint32_t at, struct domain *out)
+{
+	struct snapshot_domain_record r;
+	bool bad = false;
+
+	int err = record(s, SECTION_DOMAINS, at, &r, sizeof(r));
+	if (err < 0)
+		return err;
+	struct domain d = {.name = text(s, r.name, &bad), .kind = (enum domain_kind)r.kind,
+		.transport = r.transport};
+	read_pause(s, r.pause, &d.pause, &bad);
+	if (bad || r.kind > DOMAIN_MAILBOXES ||
+		(r.kind == DOMAIN_TRANSPORT && r.transport >= count_of(s, SECTION_TRANSPORTS)))
+		return ERR_CORRUPT;
+	*out = d;
+	return 0;
+}
+
+/* ---- looking up ----------------------------------------------------------------------------- */
+
+/* The index of a name. The records of all three sections begin with their name. */
+static int find(const struct snapshot *s, enum snapshot_section section,
+	enum snapshot_section hash_section, struct span name, uint32_t *out)
+{
+	uint32_t slots = count_of(s, hash_section);
+	uint32_t slot = (uint32_t)XXH3_64bits(name.n ? name.p : "", name.n) & (slots - 1);
+
+	for (uint32_t tries = 0; tries < slots; tries++, slot = (slot + 1) & (slots - 1)) {
+		struct snapshot_text at;
+		uint32_t index1;
+		bool bad = false;
+		record(s, hash_section, slot, &index1, sizeof(index1));
+		if (index1 == 0)
+			return ERR_NOT_FOUND;
+		const struct snapshot_range *range = &s->header.sections[section];
+		if (index1 > range->count)
+			return ERR_CORRUPT;
+		memcpy(&at, s->bytes + range->offset + (size_t)(index1 - 1) * record_bytes[section],
+			sizeof(at));
+		struct span here = text(s, at, &bad);
+		if (bad)
+			return ERR_CORRUPT;
+		if (span_equal(here, name)) {
+			*out = index1 - 1;
+			return 0;
+		}
+	}
+	return ERR_NOT_FOUND;
+}
+
+int snapshot_domain(const struct snapshot *s, struct span name, struct domain *out)
+{
+	uint32_t at;
+	int err = find(s, SECTION_DOMAINS, SECTION_DOMAIN_HASH, name, &at);
+
+	return err ? err : read_domain(s, at, out);
+}
+
+int snapshot_account(const struct snapshot *s, struct span address, struct account *out)
+{
+	struct snapshot_account_record r;
+	bool bad = false;
+	uint32_t at;
+
+	int err = find(s, SECTION_ACCOUNTS, SECTION_ACCOUNT_HASH, address, &at);
+	if (err == 0)
+		err = record(s, SECTION_ACCOUNTS, at, &r, sizeof(r));
+	if (err < 0)
+		return err;
+	struct span name = text(s, r.name, &bad);
+	if (bad)
+		return ERR_CORRUPT;
+	out->address = name;
+	return 0;
+}
+
+int snapshot_transport(const struct snapshot *s, uint32_t index, struct transport *out)
+{
+	return read_transport(s, index, out);
+}
+
+int snapshot_transport_by_name(const struct snapshot *s, struct span name, struct transport *out)
+{
+	uint32_t at;
+	int err = find(s, SECTION_TRANSPORTS, SECTION_TRANSPORT_HASH, name, &at);
+
+	return err ? err : read_transport(s, at, out);
+}
+
+int snapshot_default_transport(const struct snapshot *s, struct transport *out)
+{
+	if (s->header.default_transport == 0)
+		return ERR_NOT_FOUND;
+	int err = read_transport(s, s->header.default_transport - 1, out);
+	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+uint32_t snapshot_transport_count(const struct snapshot *s)
+{
+	return count_of(s, SECTION_TRANSPORTS);
+}
+
+void snapshot_pause(const struct snapshot *s, struct pause *out)
+{
+	bool bad = false;
+	read_pause(s, s->header.pause, out, &bad);
+}
+
+uint32_t snapshot_priority_count(const struct snapshot *s)
+{
+	return count_of(s, SECTION_PRIORITIES);
+}
+
+int snapshot_priority(const struct snapshot *s, uint32_t at, struct priority_rule *out)
+{
+	struct snapshot_priority_record r;
+	bool bad = false;
+
+	int err = record(s, SECTION_PRIORITIES, at, &r, sizeof(r));
+	if (err < 0)
+		return err;
+	struct priority_rule rule = {text(s, r.sender, &bad), text(s, r.recipient, &bad),
+		text(s, r.domain, &bad), text(s, r.transport, &bad), text(s, r.client, &bad)};
+	if (bad)
+		return ERR_CORRUPT;
+	*out = rule;
+	return 0;
+}
