@@ -159,10 +159,11 @@ static int add_ascii_domain(struct scratch *out, struct span in)
 }
 
 /* U-labels to A-labels. UTS #46 maps many characters, even to dots and "@": the result is checked
- * like any domain. */
+ * like any domain. IDN2_USE_STD3_ASCII_RULES must stay off: it drops such characters and goes on,
+ * where another domain than the sender meant comes out. */
 static int add_unicode_domain(struct scratch *out, struct span in)
 {
-	const int how = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES;
+	const int how = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL;
 	char text[ADDRESS_INPUT_BYTES + 1];
 	char *ascii = NULL;
 	int err;

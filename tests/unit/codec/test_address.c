@@ -131,8 +131,9 @@ static void international_domains_become_a_labels(void **state)
 		"<joe@\xc3\xbc-.example>",
 		"<joe@\xc3\xbc..example>",
 		"<joe@\xc3\xbc.example.>",
-		"<joe@a\xef\xbc\xa0\x62.example>", /* a fullwidth commercial at */
-		"<joe@xn--zzzzzzzzz.\xc3\xbc>",	   /* no punycode */
+		"<joe@a\xef\xbc\xa0\x62.example>",
+		"<joe@\xc3\xbc\xef\xbc\xa0\x62.example>", /* a fullwidth commercial at */
+		"<joe@xn--zzzzzzzzz.\xc3\xbc>",		  /* no punycode */
 		"<joe@\xc3\xbc_.example>",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
