@@ -1,0 +1,355 @@
+#include "spool/writer.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+static bool is_of(const struct spool_draft *draft, const struct log_file *file)
+{
+	return file->made.io && format_id_serial(draft->id) == file->made.id.serial;
+}
+
+struct log_file *writer_tail(struct spool_writer *writer)
+{
+	struct spool_log *log = &writer->log;
+
+	if (log->health != SPOOL_WELL || !log->file.made.io)
+		return NULL;
+	if (!writer->roll && log->next.made.io &&
+		(log->file.end > log->segment_bytes || log->file.place == FORMAT_PLACES))
+		writer->roll = true;
+	struct log_file *tail = writer->roll ? &log->next : &log->file;
+	return tail->place < FORMAT_PLACES ? tail : NULL;
+}
+
+/* Once nothing is left that has an id of the current file, the next one takes its place. */
+static void roll(struct spool_writer *writer)
+{
+	if (!writer->roll)
+		return;
+	LIST_FOR_EACH (node, &writer->queue)
+		if (is_of(CONTAINER_OF(node, struct spool_draft, node), &writer->log.file))
+			return;
+	writer->roll = false;
+	log_roll(&writer->log);
+}
+
+/* ---- batches ---------------------------------------------------------------------------- */
+
+static bool is_ready(const struct spool_draft *draft)
+{
+	return !draft->file || draft->file->durable;
+}
+
+struct gather {
+	uint64_t records;
+	uint64_t bodies;
+	size_t parts;
+	uint32_t messages;
+};
+
+/* Takes from the queue what goes into the next batch. */
+static void gather(struct spool_writer *writer, struct gather *g)
+{
+	*g = (struct gather){.parts = 1};
+	LIST_FOR_EACH (node, &writer->queue) {
+		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
+		if (g->bodies >= WRITER_BATCH_BYTES || g->records >= WRITER_BATCH_RECORDS)
+			break;
+		if (!is_of(draft, &writer->log.file) || !is_ready(draft))
+			continue;
+		list_remove(node);
+		list_push_back(&writer->flight, node);
+		draft->state = DRAFT_FLIGHT;
+		g->messages++;
+		g->records += format_record_bytes(FORMAT_MESSAGE_FIXED + draft->envelope.n);
+		if (draft->file)
+			continue;
+		g->bodies += draft->bytes + FORMAT_END_BYTES;
+		g->parts += MAX(draft->chunks, 1u);
+	}
+}
+
+/* Chunks have room for the end of the body behind their bytes, so it needs no part of its own. */
+static struct iovec *add_body(struct iovec *part, struct spool_draft *draft)
+{
+	static const char end[] = FORMAT_END;
+
+	for (struct chunk *chunk = draft->first; chunk; chunk = chunk->next)
+		*part++ = (struct iovec){chunk->bytes, chunk->used};
+	if (draft->last) {
+		memcpy(draft->last->bytes + draft->last->used, end, FORMAT_END_BYTES);
+		part[-1].iov_len += FORMAT_END_BYTES;
+	} else {
+		*part++ = (struct iovec){(void *)(uintptr_t)end, FORMAT_END_BYTES};
+	}
+	return part;
+}
+
+static size_t build(struct spool_writer *writer, const struct gather *g)
+{
+	const struct log_file *file = &writer->log.file;
+	uint64_t body_at = file->end + FORMAT_BATCH_HEADER + g->records;
+	struct iovec *part = writer->parts + 1;
+	char fixed[FORMAT_MESSAGE_FIXED];
+
+	buf_clear(&writer->head);
+	CHECK(buf_reserve(&writer->head, FORMAT_BATCH_HEADER + g->records));
+	buf_wrote(&writer->head, FORMAT_BATCH_HEADER);
+	LIST_FOR_EACH (node, &writer->flight) {
+		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
+		struct format_message message = {
+			.id = draft->id,
+			.body_bytes = draft->bytes,
+			.body_hash = draft->body_hash,
+		};
+		if (draft->file) {
+			message.body_owner = draft->file->owner;
+			message.body_serial = draft->file->serial;
+			message.body_number = draft->file->number;
+		} else {
+			message.body_offset = body_at;
+			body_at += draft->bytes + FORMAT_END_BYTES;
+			part = add_body(part, draft);
+		}
+		format_put_message(fixed, &message);
+		const struct format_record record = {
+			.type = FORMAT_MESSAGE,
+			.sequence = file->sequence,
+			.id = draft->id,
+			.payload = span_of(fixed, sizeof(fixed)),
+		};
+		format_put_record(
+			&writer->head, &record, buf_span(&draft->envelope), file->made.id.salt);
+	}
+	CHECK(buf_ok(&writer->head) && writer->head.n == FORMAT_BATCH_HEADER + g->records);
+	writer->parts[0] = (struct iovec){writer->head.p, writer->head.n};
+	return (size_t)(part - writer->parts);
+}
+
+static int make_parts(struct spool_writer *writer, size_t count)
+{
+	if (count <= writer->part_room)
+		return 0;
+	struct iovec *parts = realloc(writer->parts, count * sizeof(*parts));
+	if (!parts)
+		return ERR_NOMEM;
+	writer->parts = parts;
+	writer->part_room = count;
+	return 0;
+}
+
+static void answer_all(struct list *drafts, int err)
+{
+	struct spool_draft *draft;
+
+	while ((draft = LIST_FIRST(drafts, struct spool_draft, node)))
+		draft_answer(draft, err);
+}
+
+static void start(struct io_turn *turn)
+{
+	struct spool_writer *writer = CONTAINER_OF(turn, struct spool_writer, turn);
+	struct gather g;
+
+	if (!log_can_write(&writer->log))
+		return;
+	roll(writer);
+	/* The next file is made while there is room in this one, however busy it is. */
+	if (writer->log.file.end > writer->log.segment_bytes / 2)
+		log_make_next(&writer->log);
+	if (log_busy(&writer->log))
+		return;
+	gather(writer, &g);
+	if (!g.messages) {
+		log_make_next(&writer->log);
+		return;
+	}
+	if (make_parts(writer, g.parts) != 0 ||
+		!buf_reserve(&writer->head, FORMAT_BATCH_HEADER + g.records)) {
+		buf_clear(&writer->head);
+		answer_all(&writer->flight, ERR_NOMEM);
+		return;
+	}
+	size_t parts = build(writer, &g);
+	writer->messages = g.messages;
+	log_write_batch(&writer->log, &writer->head, g.messages, g.messages, writer->parts, parts);
+}
+
+/* ---- what became of it ------------------------------------------------------------------ */
+
+/* Messages whose id belongs to a file that is closed now. They were never written. */
+static void refuse_strays(struct spool_writer *writer, int err)
+{
+	struct list strays;
+
+	list_init(&strays);
+	LIST_FOR_EACH (node, &writer->queue) {
+		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
+		bool keeps = writer->log.health == SPOOL_WELL &&
+			(is_of(draft, &writer->log.file) ||
+				(writer->roll && is_of(draft, &writer->log.next)));
+		if (keeps)
+			continue;
+		list_remove(node);
+		list_push_back(&strays, node);
+	}
+	answer_all(&strays, err);
+}
+
+static void settled(struct spool_log *log, enum commit_outcome outcome, int err)
+{
+	struct spool_writer *writer = CONTAINER_OF(log, struct spool_writer, log);
+	struct list batch;
+	int answer = 0;
+
+	list_init(&batch);
+	LIST_FOR_EACH (node, &writer->flight) {
+		list_remove(node);
+		list_push_back(&batch, node);
+	}
+	if (writer->head.room > WRITER_HEAD_KEEP) {
+		buf_done(&writer->head);
+		buf_init(&writer->head, SIZE_MAX);
+	}
+	if (outcome == COMMIT_DURABLE) {
+		struct spool_notice notice;
+		spool_writer_position(writer, &notice);
+		notice.messages = (uint32_t)writer->messages;
+		writer->config.notice(writer->config.context, &notice);
+	} else {
+		/* The next file became the current one, or there is none. */
+		writer->roll = writer->roll && log->next.made.io;
+		answer = outcome == COMMIT_DOUBT ? ERR_CLOSED : err == ERR_NO_SPACE ? err : ERR_IO;
+	}
+	answer_all(&batch, answer);
+	if (outcome != COMMIT_DURABLE)
+		refuse_strays(writer, err == ERR_NO_SPACE ? err : ERR_IO);
+	io_turn_end(writer->config.io, &writer->turn);
+}
+
+static void ready(struct spool_log *log)
+{
+	struct spool_writer *writer = CONTAINER_OF(log, struct spool_writer, log);
+
+	io_turn_end(writer->config.io, &writer->turn);
+}
+
+static void health(struct spool_log *log)
+{
+	struct spool_writer *writer = CONTAINER_OF(log, struct spool_writer, log);
+
+	if (writer->config.health)
+		writer->config.health(writer->config.context, log->health);
+}
+
+static const struct log_handler handler = {.settled = settled, .ready = ready, .health = health};
+
+/* ---- memory ----------------------------------------------------------------------------- */
+
+/* Wakes as many drafts as there is memory for; who finds none after all waits again. */
+static void wake_waiting(struct io_turn *turn)
+{
+	struct spool_writer *writer = CONTAINER_OF(turn, struct spool_writer, room_turn);
+	struct spool_draft *draft;
+
+	for (uint64_t left = chunk_left(&writer->pool); left; left--) {
+		draft = LIST_FIRST(&writer->waiting, struct spool_draft, node);
+		if (!draft)
+			return;
+		draft_wake(draft);
+	}
+}
+
+void writer_memory_freed(struct spool_writer *writer)
+{
+	if (!list_empty(&writer->waiting))
+		io_turn_end(writer->config.io, &writer->room_turn);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------ */
+
+int spool_writer_new(const struct spool_writer_config *config, struct spool_writer **out)
+{
+	CHECK(config->owner < SPOOL_WORKERS_MOST && config->notice);
+	struct spool_writer *writer = calloc(1, sizeof(*writer));
+	if (!writer)
+		return ERR_NOMEM;
+	*writer = (struct spool_writer){
+		.magic = WRITER_MAGIC,
+		.config = *config,
+		.turn = {.end = start},
+		.room_turn = {.end = wake_waiting},
+	};
+	list_init(&writer->queue);
+	list_init(&writer->flight);
+	list_init(&writer->waiting);
+	list_init(&writer->spare);
+	buf_init(&writer->head, SIZE_MAX);
+	chunk_pool_init(&writer->pool, config->memory_bytes);
+	log_init(&writer->log, config->io, config->disk, config->owner, config->segment_bytes, &handler);
+	int err = log_open(&writer->log, config->least_serial, &(struct commit_file){0});
+	if (err) {
+		chunk_pool_done(&writer->pool);
+		free(writer);
+		return err;
+	}
+	*out = writer;
+	return 0;
+}
+
+static void drop_queue(struct spool_writer *writer)
+{
+	LIST_FOR_EACH (node, &writer->queue)
+		draft_free(CONTAINER_OF(node, struct spool_draft, node));
+}
+
+void spool_writer_free(struct spool_writer **at)
+{
+	struct spool_writer *writer = *at;
+
+	*at = NULL;
+	if (!writer)
+		return;
+	CHECK_MAGIC(writer, WRITER_MAGIC);
+	CHECK(!log_busy(&writer->log) && !writer->body_jobs && list_empty(&writer->waiting));
+	drop_queue(writer);
+	draft_spares_done(writer);
+	log_forget_turn(writer->config.io, &writer->turn);
+	log_forget_turn(writer->config.io, &writer->room_turn);
+	log_done(&writer->log);
+	chunk_pool_done(&writer->pool);
+	buf_done(&writer->head);
+	free(writer->parts);
+	writer->magic = 0;
+	free(writer);
+}
+
+bool spool_writer_busy(const struct spool_writer *writer)
+{
+	return log_busy(&writer->log) || writer->body_jobs || !list_empty(&writer->queue);
+}
+
+enum spool_health spool_writer_health(const struct spool_writer *writer)
+{
+	return writer->log.health;
+}
+
+void spool_writer_position(const struct spool_writer *writer, struct spool_notice *out)
+{
+	*out = (struct spool_notice){
+		.owner = writer->config.owner,
+		.serial = writer->log.valid_serial,
+		.durable = writer->log.valid_end,
+	};
+}
+
+void spool_writer_figures(const struct spool_writer *writer, struct spool_figures *out)
+{
+	*out = writer->log.figures;
+	out->files = (writer->log.file.made.io != NULL) + (writer->log.next.made.io != NULL);
+	out->file_bytes = writer->log.file.end;
+}
