@@ -293,8 +293,6 @@ void dns_unbound_free(struct dns **dns)
 	all = unbound_of(*dns);
 	*dns = NULL;
 	CHECK(!all->processing);
-	timers_disarm(&all->loop->io.timers, &all->timer);
-	forget_turn(&all->loop->io, &all->turn);
 	/* Server names first: they are questions to the system's context. */
 	LIST_FOR_EACH(node, &all->contexts)
 		context_cancel_asks(CONTAINER_OF(node, struct context, node));
@@ -305,5 +303,8 @@ void dns_unbound_free(struct dns **dns)
 		context_free(CONTAINER_OF(node, struct context, node));
 	if (all->system)
 		context_free(all->system);
+	/* Last, since cancelling the above made work for it. */
+	timers_disarm(&all->loop->io.timers, &all->timer);
+	forget_turn(&all->loop->io, &all->turn);
 	free(all);
 }
