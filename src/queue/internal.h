@@ -1,0 +1,365 @@
+/*
+ * Inside the queue: its records, and what its files ask of each other. Nothing outside src/queue
+ * includes this but its tests.
+ *
+ * Three clocks:
+ *   wall     as handed in; only for people, and for what is saved
+ *   clock    the queue's own; starts at the wall's value, never goes back (clock_set())
+ *   vclock   of a transport: the clock without the time in which the transport was paused; it
+ *            stands still during a pause. unit.due and unit.born are in this one, so that a resume
+ *            moves all of a transport's units at once.
+ * A unit that is in a place where its own clock stands still (held, paused by its domain, limbo, or
+ * on its way from one place to another) has `due` and `born` as distances instead: due in so many
+ * milliseconds, this old.
+ */
+#ifndef QUEUE_INTERNAL_H
+#define QUEUE_INTERNAL_H
+
+#include "base/check.h"
+#include "base/cursor.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "queue/heap.h"
+#include "queue/idmap.h"
+#include "queue/intern.h"
+#include "queue/queue.h"
+#include "queue/retry.h"
+#include "queue/ring.h"
+#include "queue/slab.h"
+
+#define QUEUE_AGE_MOST_MS     (10ll * 365 * 24 * 3600 * 1000) /* older, or further off, is noise */
+#define QUEUE_REPLY_POOL      (64u << 20) /* bytes of last replies; above, only codes are kept */
+#define QUEUE_TRANSPORTS_MOST (1u << 20)
+#define DOMAIN_MIXED          UINT32_MAX
+
+enum place {
+	PLACE_NONE,     /* on its way; never between two calls */
+	PLACE_READY,    /* in its destination's line; due has come */
+	PLACE_WAITING,  /* has waited for its destination: ready while that is up, else due counts */
+	PLACE_DEFERRED, /* until due, whatever its destination does */
+	PLACE_ACTIVE,
+	PLACE_HELD,
+	PLACE_PAUSED,   /* by its domain */
+	PLACE_LIMBO,    /* no memory to line it up */
+};
+
+enum unit_flags {
+	UNIT_PRIORITY = 1 << 0,
+	UNIT_PRIORITY_SET = 1 << 1, /* by an administrator; else route() says */
+	UNIT_WAITS = 1 << 2,        /* its last failure was its destination's, not its own */
+	UNIT_WARNED = 1 << 3,
+	UNIT_HOLD = 1 << 4,
+	UNIT_DNS = 1 << 5,
+	/* while active: what becomes of what is left */
+	UNIT_BOUNCE = 1 << 6,
+	UNIT_DELETE = 1 << 7,
+	UNIT_REROUTE = 1 << 8,      /* queue_reroute_again() is owed */
+};
+
+struct message {
+	uint64_t id; /* never 0 */
+	int64_t arrived;
+	uint64_t size;
+	uint32_t first_unit;
+	uint32_t rcpt_count;
+};
+
+struct unit {
+	uint32_t message, next; /* next of the same message */
+	uint32_t destination;
+	uint32_t slot;          /* ready: ticket; waiting, deferred: place; limbo: next */
+	uint32_t warn_place;
+	uint32_t reply;         /* the last one */
+	uint32_t extra;
+	uint32_t domain;        /* or DOMAIN_MIXED, then each recipient has its own */
+	uint32_t rcpt_count;
+	uint32_t seen;          /* destination.failures at its last attempt */
+	uint32_t attempts;
+	uint16_t flags;
+	uint8_t place;
+	int64_t since;          /* clock: it is in its place */
+	int64_t due;            /* vclock, or a distance */
+	int64_t born;           /* vclock, or the age */
+	union {
+		uint32_t one;
+		uint32_t *many; /* indexes; with DOMAIN_MIXED as many domains after them */
+	} rcpts;
+};
+
+/* What few units have. */
+struct extra {
+	uint32_t by, reason, reroute; /* names */
+	int64_t hold_since;           /* wall */
+};
+
+struct pausing {
+	int64_t since; /* wall; 0: not paused */
+	uint32_t by, reason;
+};
+
+struct domain_pause {
+	uint32_t domain; /* 0: free */
+	struct pausing pausing;
+};
+
+struct transport_record {
+	uint32_t name;
+	struct retry_step retry[RETRY_STEPS];
+	uint32_t retry_steps, retry_count, delay_warning_s, connections, rate_per_minute;
+	struct pausing pausing;
+	uint32_t blockers; /* its own pause and the one of everything: 0, 1 or 2 */
+	int64_t freeze;    /* clock: stands still since */
+	int64_t shift;     /* paused time so far */
+	uint32_t units;
+	struct list destinations;
+};
+
+enum down { DOWN_NOT, DOWN_FAILED, DOWN_THROTTLED };
+
+struct destination {
+	uint32_t transport;     /* position + 1 */
+	uint32_t self;          /* its own number */
+	uint32_t next_hop;
+	uint32_t hash_next;
+	uint32_t units;         /* all that are its own, wherever they are */
+	uint32_t active, held, paused, limbo;
+	struct ring ready[2];   /* ordinary, prioritised */
+	struct heap waiting[2], deferred, warn;
+	uint8_t down;           /* enum down */
+	uint8_t turn;           /* starts since an ordinary one had its turn */
+	uint8_t reused;         /* starts by queue_next_for() in a row */
+	uint32_t probe_unit;    /* that finds out right now; 0: none */
+	uint32_t failures;      /* real ones, ever */
+	uint32_t throttled;     /* answers in a row that were all 4xx */
+	uint32_t ramp, ramp_credit; /* ramp 0: as many as the transport says */
+	uint32_t reply;         /* how it failed last */
+	uint32_t wake_place;
+	uint32_t open_unit;     /* while units are made: the one that takes more recipients … */
+	uint64_t open_serial;   /* … for this operation */
+	int64_t down_since, up_since, last_success, next_probe; /* clock */
+	int64_t probe_step;
+	int64_t rate_at_us;     /* clock in microseconds: the next start is due by rate */
+	int64_t empty_since;
+	struct list runnable;   /* something can start now, or empty */
+	struct list linger;
+	struct list of_transport; /* next is NULL in a free item */
+	void *user;
+};
+
+struct queue {
+	const struct queue_ops *ops;
+	void *context;
+	struct prng prng;
+	struct mem mem;
+	int64_t wall, clock;
+	uint32_t connections, active;
+	uint64_t serial;            /* of operations that make units */
+	struct slab messages, units, extras, destinations;
+	struct idmap ids;
+	struct intern names, domains, replies; /* tags: transport position + 1; pause position + 1 */
+	struct transport_record **transports;
+	uint32_t transport_count, transport_room;
+	uint32_t *table;            /* of destinations, chained by hash_next */
+	uint32_t table_room;
+	struct pausing pausing;     /* of everything */
+	int64_t pausing_freeze;
+	struct domain_pause *domain_pauses;
+	uint32_t domain_pause_room;
+	uint32_t domain_pause_count;
+	struct heap wakes;          /* destinations by clock */
+	struct list runnable, linger;
+	uint32_t linger_count;
+	uint32_t limbo;             /* first unit in limbo */
+	bool wakes_lost;            /* there was no memory for an entry of wakes */
+};
+
+static inline struct message *message_at(const struct queue *q, uint32_t at)
+{
+	return slab_at(&q->messages, at);
+}
+
+static inline struct unit *unit_at(const struct queue *q, uint32_t at)
+{
+	return slab_at(&q->units, at);
+}
+
+static inline struct extra *extra_at(const struct queue *q, uint32_t at)
+{
+	return slab_at(&q->extras, at);
+}
+
+static inline struct destination *destination_at(const struct queue *q, uint32_t at)
+{
+	return slab_at(&q->destinations, at);
+}
+
+static inline struct transport_record *transport_of(const struct queue *q,
+	const struct destination *d)
+{
+	return q->transports[d->transport - 1];
+}
+
+static inline const uint32_t *unit_rcpts(const struct unit *u)
+{
+	return u->rcpt_count == 1 && u->domain != DOMAIN_MIXED ? &u->rcpts.one : u->rcpts.many;
+}
+
+static inline uint32_t unit_domain(const struct unit *u, uint32_t rcpt)
+{
+	return u->domain == DOMAIN_MIXED ? u->rcpts.many[u->rcpt_count + rcpt] : u->domain;
+}
+
+static inline int unit_class(const struct unit *u)
+{
+	return (u->flags & UNIT_PRIORITY) != 0;
+}
+
+/* ---- clock.c -------------------------------------------------------------------------------- */
+
+void clock_set(struct queue *q, int64_t now);
+int64_t clock_wall(const struct queue *q, int64_t clock); /* as people read it */
+int64_t clock_of(const struct queue *q, int64_t wall);    /* not after now */
+int64_t vclock(const struct queue *q, const struct transport_record *t);
+int64_t sub_clamped(int64_t a, int64_t b); /* a - b within ± QUEUE_AGE_MOST_MS */
+
+/* ---- unit.c: records and their parts -------------------------------------------------------- */
+
+/* The recipients that a unit is made of. */
+struct unit_rcpt {
+	uint32_t rcpt, domain, destination;
+	bool priority;
+};
+int unit_set_rcpts(struct queue *q, struct unit *u, const struct unit_rcpt *rcpts, uint32_t count);
+void unit_drop_rcpts(struct queue *q, struct unit *u);
+/* Keeps those for which keep[i] is set (at least one). */
+void unit_keep_rcpts(struct queue *q, struct unit *u, const bool *keep);
+struct extra *unit_extra(struct queue *q, struct unit *u); /* made if need be; NULL: no memory */
+void unit_drop_hold(struct queue *q, struct unit *u);
+/* A unit like another one, not in any place, without recipients; linked in after `after`, of the
+ * same message. 0: no memory. */
+uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after);
+/* Out of any place already; frees it, unlinks it from its message. */
+void unit_free(struct queue *q, uint32_t unit);
+/* Tells ended() and forgets the unit, and the message after its last one. */
+void unit_end(struct queue *q, uint32_t unit, enum queue_end_why why);
+/* Forgets a unit (out of any place); changed() or finished() of its message. */
+void unit_forget(struct queue *q, uint32_t unit);
+void unit_describe_end(struct queue *q, struct unit *u, enum queue_end_why why,
+	struct verdict *verdict, struct queue_end *out);
+int unit_find(const struct queue *q, uint64_t id, uint32_t unit, uint32_t *message);
+
+/* ---- reply.c -------------------------------------------------------------------------------- */
+
+/* 0 where there is no memory: then nothing is remembered. */
+uint32_t reply_take(struct queue *q, const struct verdict *verdict);
+bool reply_verdict(const struct queue *q, uint32_t reply, struct verdict *out);
+void reply_set(struct queue *q, uint32_t *reply, uint32_t to); /* takes over a reference */
+
+/* ---- place.c: every move of a unit ---------------------------------------------------------- */
+
+extern const heap_moved unit_moved, warn_moved, wake_moved;
+
+/* Out of its place; due and born become distances. */
+void unit_lift(struct queue *q, uint32_t unit);
+/* To where it belongs, which its flags, its domain's pause, due and its destination say. `front`:
+ * before others that are ready. Splits units of several domains of which some are paused. */
+void unit_place(struct queue *q, uint32_t unit, bool front);
+/* From a place of its destination to active; its clocks stay as they are. */
+void unit_activate(struct queue *q, uint32_t unit);
+/* Due has come: to the line of its class. */
+void unit_ready(struct queue *q, uint32_t unit);
+/* To another destination; in no place. */
+void unit_move(struct queue *q, uint32_t unit, uint32_t destination);
+/* Of one that is lined up: when it has waited long enough. */
+void unit_arm_warning(struct queue *q, uint32_t unit);
+void limbo_retry(struct queue *q);
+
+/* ---- destination.c -------------------------------------------------------------------------- */
+
+enum blocker {
+	BLOCKER_NONE,
+	BLOCKER_EMPTY,
+	BLOCKER_PAUSED,
+	BLOCKER_PROBING,
+	BLOCKER_PROBE_WAIT,
+	BLOCKER_LIMIT,
+	BLOCKER_RATE,
+};
+
+struct transport_record *transport_find(const struct queue *q, struct span name);
+/* Made with built-in settings where it is not there; NULL: no memory. */
+struct transport_record *transport_get(struct queue *q, struct span name);
+uint32_t destination_get(struct queue *q, struct span transport, struct span next_hop);
+void destination_free(struct queue *q, uint32_t destination);
+/* After anything changed: is it runnable, when is it to be looked at, is it empty? */
+void destination_update(struct queue *q, uint32_t destination);
+enum blocker destination_blocker(const struct queue *q, const struct destination *d);
+uint32_t destination_limit(const struct queue *q, const struct destination *d);
+uint32_t destination_ready(const struct destination *d, int class); /* while it is up */
+/* When the rate lets the next one start; the past: now. */
+int64_t destination_rate_time(const struct queue *q, const struct destination *d);
+void destination_count_rate(struct queue *q, struct destination *d);
+void linger_run(struct queue *q);
+
+/* ---- outage.c ------------------------------------------------------------------------------- */
+
+void destination_success(struct queue *q, struct destination *d);
+/* Counts an attempt of a unit that is in no place; false: it ended. */
+bool unit_attempted(struct queue *q, uint32_t unit);
+/* The same, for one in a place, since its destination is down. */
+void unit_virtual_attempt(struct queue *q, uint32_t unit);
+
+/* ---- route.c -------------------------------------------------------------------------------- */
+
+/* Asks route() for each recipient of rcpts[] and fills in the rest. ERR_NOMEM: what was taken is
+ * given back. */
+int route_rcpts(struct queue *q, const struct envelope *envelope, struct span reroute,
+	struct unit_rcpt *rcpts, uint32_t count);
+void route_give(struct queue *q, struct unit_rcpt *rcpts, uint32_t count);
+/* Spreads the recipients over the unit (in no place, without recipients) and clones of it, one for
+ * each destination; they take over the domains. *last: the last of them in the message's chain.
+ * ERR_NOMEM: the unit and rcpts[] are as they were. */
+int route_spread(struct queue *q, uint32_t unit, const struct unit_rcpt *rcpts, uint32_t count,
+	uint32_t *last);
+
+/* ---- pause.c -------------------------------------------------------------------------------- */
+
+const struct pausing *domain_pausing(const struct queue *q, uint32_t domain);
+/* Of any of its recipients' domains; NULL: none is paused. */
+const struct pausing *unit_pausing(const struct queue *q, const struct unit *u);
+/* The wall clock at which the unit's own clock stands, or now. */
+int64_t unit_wall(const struct queue *q, const struct unit *u);
+/* due and born as distances, wherever it is. */
+int64_t unit_due_in(const struct queue *q, const struct unit *u);
+int64_t unit_age(const struct queue *q, const struct unit *u);
+
+/* ---- state.c -------------------------------------------------------------------------------- */
+
+/* One unit of a saved state. Its recipients are rcpts[0 … count). */
+struct saved_unit {
+	uint32_t flags; /* enum unit_flags */
+	uint32_t attempts, count;
+	int64_t due_wall, correction, hold_since;
+	struct span by, reason, reroute;
+	bool has_reply;
+	struct verdict reply;
+};
+struct saved {
+	struct cursor in;
+	uint64_t units;     /* that are still to come */
+	uint32_t rcpt_count;/* of the envelope */
+	int64_t arrived;
+	uint8_t *taken;     /* bits: recipients that a unit has */
+};
+int saved_open(struct saved *saved, struct span state, const struct envelope *envelope);
+/* ERR_NOT_FOUND: there are no more. rcpts[] has room for all of the envelope's. */
+int saved_next(struct saved *saved, struct saved_unit *out, struct unit_rcpt *rcpts);
+void saved_close(struct saved *saved);
+
+#define SAVED_TEXT 255 /* bytes that are kept of a name or a reason */
+
+/* ---- why.c ---------------------------------------------------------------------------------- */
+
+enum queue_state unit_state(const struct queue *q, const struct unit *u);
+
+#endif

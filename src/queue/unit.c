@@ -1,0 +1,239 @@
+/*
+ * Units and messages as records: made, cut down, forgotten.
+ */
+#include "queue/internal.h"
+
+static size_t rcpts_bytes(uint32_t count, bool mixed)
+{
+	return sizeof(uint32_t) * count * (mixed ? 2 : 1);
+}
+
+static bool rcpts_inside(const struct unit *u)
+{
+	return u->rcpt_count <= 1 && u->domain != DOMAIN_MIXED;
+}
+
+void unit_drop_rcpts(struct queue *q, struct unit *u)
+{
+	for (uint32_t i = 0; i < (u->domain == DOMAIN_MIXED ? u->rcpt_count : 1); i++)
+		intern_give(&q->domains, &q->mem, unit_domain(u, i));
+	if (!rcpts_inside(u))
+		mem_free(&q->mem, u->rcpts.many,
+			rcpts_bytes(u->rcpt_count, u->domain == DOMAIN_MIXED));
+	u->rcpts.many = NULL;
+	u->rcpt_count = 0;
+	u->domain = 0;
+}
+
+/* Takes over the reference that each recipient has on its domain. */
+int unit_set_rcpts(struct queue *q, struct unit *u, const struct unit_rcpt *rcpts, uint32_t count)
+{
+	CHECK(count && !u->rcpt_count);
+	bool mixed = false;
+	for (uint32_t i = 1; i < count; i++)
+		mixed = mixed || rcpts[i].domain != rcpts[0].domain;
+	uint32_t *many = NULL;
+	if (count > 1) {
+		many = mem_zero(&q->mem, rcpts_bytes(count, mixed));
+		if (!many)
+			return ERR_NOMEM;
+		for (uint32_t i = 0; i < count; i++) {
+			many[i] = rcpts[i].rcpt;
+			if (mixed)
+				many[count + i] = rcpts[i].domain;
+			else if (i)
+				intern_give(&q->domains, &q->mem, rcpts[i].domain);
+		}
+		u->rcpts.many = many;
+	} else {
+		u->rcpts.one = rcpts[0].rcpt;
+	}
+	u->rcpt_count = count;
+	u->domain = mixed ? DOMAIN_MIXED : rcpts[0].domain;
+	return 0;
+}
+
+/* In place, as there may be no memory: what is cut off is given back by size. */
+void unit_keep_rcpts(struct queue *q, struct unit *u, const bool *keep)
+{
+	uint32_t had = u->rcpt_count, kept = 0;
+	bool mixed = u->domain == DOMAIN_MIXED;
+	if (had == 1) {
+		CHECK(keep[0]);
+		return;
+	}
+	uint32_t *many = u->rcpts.many;
+	for (uint32_t i = 0; i < had; i++) {
+		if (keep[i]) {
+			many[kept] = many[i];
+			if (mixed)
+				many[had + kept] = many[had + i];
+			kept++;
+		} else if (mixed) {
+			intern_give(&q->domains, &q->mem, many[had + i]);
+		}
+	}
+	CHECK(kept);
+	if (kept == had)
+		return;
+	u->rcpt_count = kept;
+	if (mixed) {
+		memmove(many + kept, many + had, kept * sizeof(uint32_t));
+		uint32_t same = 1;
+		while (same < kept && many[kept + same] == many[kept])
+			same++;
+		if (same == kept) {
+			for (uint32_t i = 1; i < kept; i++)
+				intern_give(&q->domains, &q->mem, many[kept + i]);
+			u->domain = many[kept];
+		}
+	}
+	if (rcpts_inside(u)) {
+		uint32_t one = many[0];
+		mem_free(&q->mem, many, rcpts_bytes(had, mixed));
+		u->rcpts.one = one;
+	} else {
+		size_t want = rcpts_bytes(kept, u->domain == DOMAIN_MIXED);
+		uint32_t *less = realloc(many, want);
+		u->rcpts.many = less ? less : many; /* shrinking cannot really fail */
+		q->mem.bytes -= rcpts_bytes(had, mixed) - want;
+	}
+}
+
+struct extra *unit_extra(struct queue *q, struct unit *u)
+{
+	if (!u->extra)
+		u->extra = slab_take(&q->extras, &q->mem);
+	return u->extra ? extra_at(q, u->extra) : NULL;
+}
+
+static void drop_extra(struct queue *q, struct unit *u)
+{
+	if (!u->extra)
+		return;
+	struct extra *extra = extra_at(q, u->extra);
+	intern_give(&q->names, &q->mem, extra->by);
+	intern_give(&q->names, &q->mem, extra->reason);
+	intern_give(&q->names, &q->mem, extra->reroute);
+	slab_give(&q->extras, u->extra);
+	u->extra = 0;
+}
+
+void unit_drop_hold(struct queue *q, struct unit *u)
+{
+	u->flags &= (uint16_t)~UNIT_HOLD;
+	if (!u->extra)
+		return;
+	struct extra *extra = extra_at(q, u->extra);
+	intern_give(&q->names, &q->mem, extra->by);
+	intern_give(&q->names, &q->mem, extra->reason);
+	extra->by = extra->reason = 0;
+	extra->hold_since = 0;
+	if (!extra->reroute)
+		drop_extra(q, u);
+}
+
+uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after)
+{
+	uint32_t at = slab_take(&q->units, &q->mem);
+	if (!at)
+		return 0;
+	struct unit *u = unit_at(q, at), *from = unit_at(q, like);
+	CHECK(from->place == PLACE_NONE && !from->warn_place);
+	CHECK(unit_at(q, after)->message == from->message);
+	*u = *from;
+	u->rcpt_count = 0;
+	u->domain = 0;
+	u->rcpts.many = NULL;
+	u->extra = 0;
+	if (from->extra) {
+		struct extra *extra = unit_extra(q, u);
+		if (!extra) {
+			slab_give(&q->units, at);
+			return 0;
+		}
+		*extra = *extra_at(q, from->extra);
+		intern_hold(&q->names, extra->by);
+		intern_hold(&q->names, extra->reason);
+		intern_hold(&q->names, extra->reroute);
+	}
+	intern_hold(&q->replies, u->reply);
+	destination_at(q, u->destination)->units++;
+	transport_of(q, destination_at(q, u->destination))->units++;
+	u->next = unit_at(q, after)->next;
+	unit_at(q, after)->next = at;
+	return at;
+}
+
+void unit_free(struct queue *q, uint32_t unit)
+{
+	struct unit *u = unit_at(q, unit);
+	CHECK(u->place == PLACE_NONE && !u->warn_place);
+	uint32_t *link = &message_at(q, u->message)->first_unit;
+	while (*link != unit)
+		link = &unit_at(q, *link)->next;
+	*link = u->next;
+	if (u->rcpt_count)
+		unit_drop_rcpts(q, u);
+	drop_extra(q, u);
+	reply_set(q, &u->reply, 0);
+	struct destination *d = destination_at(q, u->destination);
+	uint32_t destination = u->destination;
+	CHECK(d->units && transport_of(q, d)->units);
+	d->units--;
+	transport_of(q, d)->units--;
+	slab_give(&q->units, unit);
+	destination_update(q, destination);
+}
+
+void unit_forget(struct queue *q, uint32_t unit)
+{
+	uint32_t message = unit_at(q, unit)->message;
+	unit_free(q, unit);
+	struct message *m = message_at(q, message);
+	uint64_t id = m->id;
+	if (m->first_unit) {
+		q->ops->changed(q->context, id);
+		return;
+	}
+	idmap_remove(&q->ids, &q->mem, id);
+	slab_give(&q->messages, message);
+	q->ops->finished(q->context, id);
+}
+
+void unit_describe_end(struct queue *q, struct unit *u, enum queue_end_why why,
+	struct verdict *verdict, struct queue_end *out)
+{
+	const struct destination *d = destination_at(q, u->destination);
+	*out = (struct queue_end){
+		.id = message_at(q, u->message)->id,
+		.why = why,
+		.transport = intern_text(&q->names, transport_of(q, d)->name),
+		.next_hop = intern_text(&q->domains, d->next_hop),
+		.rcpts = unit_rcpts(u),
+		.rcpt_count = u->rcpt_count,
+		.attempts = u->attempts,
+		.verdict = reply_verdict(q, u->reply, verdict) ? verdict : NULL,
+	};
+}
+
+void unit_end(struct queue *q, uint32_t unit, enum queue_end_why why)
+{
+	struct verdict verdict;
+	struct queue_end end;
+	unit_describe_end(q, unit_at(q, unit), why, &verdict, &end);
+	q->ops->ended(q->context, &end);
+	unit_forget(q, unit);
+}
+
+int unit_find(const struct queue *q, uint64_t id, uint32_t unit, uint32_t *message)
+{
+	uint32_t at = idmap_find(&q->ids, id);
+	if (!at)
+		return ERR_NOT_FOUND;
+	if (unit && (unit >= q->units.top || unit_at(q, unit)->message != at ||
+			    !unit_at(q, unit)->rcpt_count))
+		return ERR_NOT_FOUND;
+	*message = at;
+	return 0;
+}
