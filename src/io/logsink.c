@@ -45,10 +45,13 @@ static size_t whole_lines(const char *p, size_t n)
 {
 	if (n <= PIPE_BUF)
 		return n;
-	const char *end = memrchr(p, '\n', PIPE_BUF);
-	if (!end)
-		end = memchr(p, '\n', n);
-	return end ? (size_t)(end - p) + 1 : n;
+	for (size_t end = PIPE_BUF; end; end--)
+		if (p[end - 1] == '\n')
+			return end;
+	for (size_t end = PIPE_BUF; end < n; end++)
+		if (p[end] == '\n')
+			return end + 1;
+	return n;
 }
 
 /* Gives up when the reader is gone or, where wait_ms is not negative, takes nothing for so long. */
@@ -197,20 +200,20 @@ static void line_json(struct logsink *s, enum log_level level, const char *messa
 	struct json_write json;
 
 	json_write_init(&json, &s->line);
-	json_object(&json, NULL);
-	json_time(&json, "time", wall_ms(s));
-	json_str(&json, "level", level_names[level]);
-	json_str(&json, "role", s->role);
-	json_str(&json, "message", message);
+	json_open_object(&json, NULL);
+	json_put_time(&json, "time", wall_ms(s));
+	json_put_str(&json, "level", level_names[level]);
+	json_put_str(&json, "role", s->role);
+	json_put_str(&json, "message", message);
 	for (size_t i = 0; i < count; i++) {
 		if (fields[i].kind == LOG_FIELD_U64)
-			json_u64(&json, fields[i].name, fields[i].u64);
+			json_put_u64(&json, fields[i].name, fields[i].u64);
 		else if (fields[i].kind == LOG_FIELD_ID)
-			json_id(&json, fields[i].name, fields[i].u64);
+			json_put_id(&json, fields[i].name, fields[i].u64);
 		else
-			json_string(&json, fields[i].name, fields[i].span);
+			json_put_string(&json, fields[i].name, fields[i].span);
 	}
-	json_object_end(&json);
+	json_close_object(&json);
 }
 
 static void make_line(struct logsink *s, enum log_level level, const char *message,

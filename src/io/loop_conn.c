@@ -51,7 +51,10 @@ void conn_destroy(struct conn *c)
 		list_remove(&c->lingering);
 		loop->lingering_count--;
 	}
-	uv_close(&c->uv.handle, on_closed);
+	/* libuv forgets its callbacks when it closes a stream, and calls one after it asked for a
+	 * buffer: then on_read() closes. */
+	if (!c->asking)
+		uv_close(&c->uv.handle, on_closed);
 }
 
 /* ---- beginnings ----------------------------------------------------------------------------- */
@@ -229,7 +232,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	}
 	if (c->paused)
 		return;
+	c->asking = true;
 	struct iovec into = c->handler->buffer(c->owner);
+	c->asking = false;
 	if (c->closing || c->paused || c->lingers)
 		return;
 	CHECK(into.iov_base && into.iov_len);
@@ -251,7 +256,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	struct conn *c = stream->data;
 	(void)buf;
 
-	if (c->closing || n == 0)
+	if (c->closing) { /* in buffer() */
+		if (!uv_is_closing(&c->uv.handle))
+			uv_close(&c->uv.handle, on_closed);
+		return;
+	}
+	if (n == 0)
 		return;
 	if (n > 0) {
 		if (!c->lingers)

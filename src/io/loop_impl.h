@@ -89,7 +89,8 @@ struct conn {
 	bool reading; /* libuv watches */
 	bool paused;
 	bool eof;
-	bool told; /* the owner knows of the failure */
+	bool told;   /* the owner knows of the failure */
+	bool asking; /* buffer() runs */
 	bool lingers, closing, unconnected;
 	union {
 		uv_handle_t handle;
