@@ -1,0 +1,159 @@
+#include "base/text.h"
+#include "codec/dsn_private.h"
+
+#define WIDTH 76 /* columns of the text */
+
+/* Words, broken into lines where a blank allows it; `indent` goes before each line. */
+static void add_wrapped(struct buf *buf, const char *indent, struct span text)
+{
+	size_t column = 0;
+
+	while ((text = span_trim(text)).n) {
+		struct span word = span_of(text.p, span_find(text, ' '));
+
+		text = span_skip(text, word.n);
+		if (column && column + 1 + word.n > WIDTH) {
+			buf_add_str(buf, "\r\n");
+			column = 0;
+		}
+		if (column)
+			buf_add_char(buf, ' ');
+		else
+			buf_add_str(buf, indent);
+		column += (column ? 1 : strlen(indent)) + word.n;
+		buf_add_span(buf, word);
+	}
+	if (column)
+		buf_add_str(buf, "\r\n");
+}
+
+static void add_paragraph(struct buf *buf, const char *text)
+{
+	add_wrapped(buf, "", span_str(text));
+	buf_add_str(buf, "\r\n");
+}
+
+/* What the sender can do about it, by what RFC 3463 calls the subject of the code. */
+static const char *advice(const struct dsn_rcpt *rcpt)
+{
+	struct enhanced_code code = dsn_status(rcpt);
+
+	switch (code.subject) {
+	case 1:
+		return "Please check the address for typing mistakes, or ask the recipient for the "
+		       "right "
+		       "one, and send the message again.";
+	case 2:
+		if (code.detail == 2)
+			return "The mailbox is full. Please reach the recipient in another way, or "
+			       "send "
+			       "again later.";
+		return "The mailbox does not take mail at present. Please reach the recipient in "
+		       "another "
+		       "way.";
+	case 3:
+		if (code.detail == 4)
+			return "The message is too large for the recipient's server. Please send a "
+			       "smaller "
+			       "one, or share large files in another way.";
+		break;
+	case 4:
+		if (code.detail == 6)
+			return "The recipient's mail goes round in circles. Only the "
+			       "administrators of the "
+			       "domain can mend that; please let the recipient know.";
+		return "The recipient's server could not be reached. Please check the part of the "
+		       "address "
+		       "behind the @; if it is right, send again later.";
+	case 6:
+		return "The recipient's server cannot take a message of this form. Please send it "
+		       "again as "
+		       "plain text, without special characters in addresses and subject.";
+	case 7:
+		return "The recipient's server refuses the message by its own rules. Please ask "
+		       "the "
+		       "recipient, or the administrators of that server, what to change.";
+	default: break;
+	}
+	return "If the reason above does not help, please send it to the recipient's "
+	       "administrators.";
+}
+
+static void add_reason(struct buf *buf, const struct dsn_rcpt *rcpt, bool utf8)
+{
+	const struct verdict *verdict = rcpt->verdict;
+	struct buf line;
+
+	buf_init(&line, 4 * DSN_VALUE);
+	if (verdict->remote) {
+		buf_add_str(&line, "The server ");
+		dsn_add_safe(&line, rcpt->remote_mta, utf8);
+		buf_printf(&line, "%ssaid: %u ", rcpt->remote_mta.n ? " " : "", verdict->code);
+	} else {
+		buf_add_str(&line, "Reason: ");
+	}
+	dsn_add_safe(&line, verdict_text(verdict), utf8);
+	add_wrapped(buf, "    ", buf_span(&line));
+	buf_done(&line);
+}
+
+static void add_rcpt(struct buf *buf, const struct dsn_rcpt *rcpt, bool utf8)
+{
+	buf_add_str(buf, "  <");
+	dsn_add_safe(buf, rcpt->rcpt->address, utf8);
+	buf_add_str(buf, ">\r\n");
+	if (rcpt->action == DSN_RELAYED)
+		add_wrapped(buf, "    ",
+			SPAN("was handed on to a server that does not confirm deliveries. You will "
+			     "hear of it again only if something goes wrong there."));
+	else if (rcpt->action == DSN_EXPANDED)
+		add_wrapped(buf, "    ", SPAN("was handed on to the members of a list."));
+	else if (rcpt->action != DSN_DELIVERED)
+		add_reason(buf, rcpt, utf8);
+	if (rcpt->action == DSN_FAILED)
+		add_wrapped(buf, "    ", span_str(advice(rcpt)));
+	if (rcpt->action == DSN_DELAYED && rcpt->retry_until_ms) {
+		buf_add_str(buf, "    It is tried until ");
+		text_add_date(buf, rcpt->retry_until_ms);
+		buf_add_str(buf, ".\r\n");
+	}
+	buf_add_str(buf, "\r\n");
+}
+
+static const char *opening(enum dsn_action action)
+{
+	switch (action) {
+	case DSN_FAILED:
+		return "Your message could not be delivered to the recipients below, and will not "
+		       "be tried "
+		       "again for them.";
+	case DSN_DELAYED:
+		return "Your message could not be delivered yet to the recipients below. You need "
+		       "not do "
+		       "anything: it is kept and will be tried again.";
+	case DSN_DELIVERED:
+	case DSN_RELAYED:
+	case DSN_EXPANDED: break;
+	}
+	return "As you asked to be told: your message has reached the recipients below.";
+}
+
+void dsn_add_text(struct buf *buf, const struct dsn *dsn, bool utf8)
+{
+	uint32_t shown = dsn->rcpt_count < DSN_TEXT_RCPTS ? dsn->rcpt_count : DSN_TEXT_RCPTS;
+
+	buf_add_str(buf, "This is the mail system of ");
+	dsn_add_safe(buf, dsn->hostname, utf8);
+	buf_add_str(buf, ".\r\n\r\n");
+	add_paragraph(buf, opening(dsn->rcpts[0].action));
+	for (uint32_t i = 0; i < shown; i++)
+		add_rcpt(buf, &dsn->rcpts[i], utf8);
+	if (shown < dsn->rcpt_count)
+		buf_printf(buf, "  and %u more, who are named in the attached report.\r\n\r\n",
+			dsn->rcpt_count - shown);
+	if (dsn->rcpts[0].action == DSN_FAILED) {
+		buf_add_str(buf, "For help, write to postmaster@");
+		dsn_add_safe(buf, dsn->hostname, utf8);
+		buf_add_str(buf, " and attach this report.\r\n");
+	}
+}
