@@ -1,0 +1,90 @@
+#include "admin/core.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+int admin_publish(struct admin *admin)
+{
+	struct snapshot *snapshot;
+	int memfd;
+	int err = directory_snapshot(admin->directory, &memfd);
+
+	if (err)
+		return err;
+	int copy = dup(memfd);
+	err = copy < 0 ? ERR_NOMEM : snapshot_open(copy, &snapshot);
+	if (err) {
+		close(memfd);
+		return err;
+	}
+	if (admin->memfd >= 0)
+		close(admin->memfd);
+	admin->memfd = memfd;
+	snapshot_release(&admin->snapshot);
+	admin->snapshot = snapshot;
+	admin->config.generation(
+		admin->config.context, memfd, directory_generation(admin->directory));
+	return 0;
+}
+
+int admin_new(const struct admin_config *config, struct admin **out, struct buf *why)
+{
+	struct admin *admin = calloc(1, sizeof(*admin));
+
+	if (!admin)
+		return ERR_NOMEM;
+	admin->config = *config;
+	admin->memfd = -1;
+	list_init(&admin->doors);
+	int err = directory_open(config->directory_path, &admin->directory, why);
+	if (!err) {
+		err = admin_publish(admin);
+		if (err)
+			buf_printf(
+				why, "the directory's snapshot cannot be made: %s", err_text(err));
+	}
+	if (err) {
+		admin_free(&admin);
+		return err;
+	}
+	*out = admin;
+	return 0;
+}
+
+void admin_free(struct admin **at)
+{
+	struct admin *admin = *at;
+
+	if (!admin)
+		return;
+	*at = NULL;
+	LIST_FOR_EACH(node, &admin->doors)
+	door_free(CONTAINER_OF(node, struct door, node));
+	directory_close(&admin->directory);
+	snapshot_release(&admin->snapshot);
+	if (admin->memfd >= 0)
+		close(admin->memfd);
+	free(admin);
+}
+
+int admin_generation(struct admin *admin, uint64_t *number)
+{
+	*number = directory_generation(admin->directory);
+	return admin->memfd;
+}
+
+void admin_answer(struct admin *admin, uint32_t ticket, struct span who, struct span json)
+{
+	LIST_FOR_EACH(node, &admin->doors)
+	{
+		struct door *door = CONTAINER_OF(node, struct door, node);
+
+		if (door->busy && door->awaited && door->ticket == ticket) {
+			queue_answered(door, who, json);
+			return;
+		}
+	}
+}

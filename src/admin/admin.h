@@ -1,0 +1,70 @@
+/*
+ * The admin core: writer of the directory, and the door for administrators (the control socket
+ * now; the JSON API later). On struct io; the role gives it channels to the others.
+ *
+ *   admin.c     life, the directory's generations
+ *   door.c      control connections: one JSON object a line in, one a line out
+ *   dispatch.c  which command a request is
+ *   objects.c   apply, export, single objects, pause and resume, audit
+ *   queue.c     requests that delivery answers; status, which all roles answer
+ *   trace.c     searches of the trace, explain
+ *
+ * A request is {"cmd":NAME, …}; a reply {"error":TEXT} or the command's own object. Requests of
+ * one connection are answered in order, one at a time.
+ *
+ * Bounds: ADMIN_DOORS connections, ADMIN_REQUEST bytes of a request, ADMIN_REPLY of a reply.
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "base/log.h"
+#include "directory/config.h"
+#include "directory/snapshot.h"
+#include "io/disk.h"
+#include "io/io.h"
+#include "route/self.h"
+#include "trace/event.h"
+
+#define ADMIN_DOORS	64
+#define ADMIN_REQUEST	(128u << 20)
+#define ADMIN_REPLY	(256u << 20)
+#define ADMIN_ANSWER_MS 10000 /* another role that does not answer in time is left out */
+
+struct admin;
+
+struct admin_config {
+	struct io *io;
+	const struct config *config;
+	const struct route_config *route;
+	const char *directory_path; /* of the database, as this process reaches it */
+	struct disk *trace;	    /* root: all roles' trace directories */
+	struct event_sink *events;  /* may be NULL */
+	struct log *log;
+	void *context;
+	/* A new generation: the descriptor is to be sent to the other roles; it stays the admin's.
+	 */
+	void (*generation)(void *context, int memfd, uint64_t number);
+	/* Asks delivery (JSON, as delivery/control.c describes); the answer comes by admin_answer()
+	 * with the same ticket, any time later. ERR_CLOSED: it is not running at the moment. */
+	int (*ask_delivery)(void *context, uint32_t ticket, struct span request);
+	/* Asks every smtpd for its figures; returns how many were asked. */
+	uint32_t (*ask_smtpds)(void *context, uint32_t ticket);
+};
+
+/* Opens the directory; on failure `why` says in a sentence what to do. */
+int admin_new(const struct admin_config *config, struct admin **out, struct buf *why);
+void admin_free(struct admin **admin);
+
+/* The present generation for a role that has just been connected; the descriptor stays the admin's.
+ */
+int admin_generation(struct admin *admin, uint64_t *number);
+
+/* A connection of the control socket; `actor` names who it is, for the audit and the trace
+ * ("root"). */
+int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
+	const struct io_conn_handler **handler, void **owner);
+
+/* An answer to a ticket; `who` names the role. Tickets that nobody waits for are ignored. */
+void admin_answer(struct admin *admin, uint32_t ticket, struct span who, struct span json);
+
+#endif

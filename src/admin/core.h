@@ -1,0 +1,91 @@
+/* What the files of this folder share. Nobody else includes it. */
+#ifndef ADMIN_CORE_H
+#define ADMIN_CORE_H
+
+#include "admin/admin.h"
+#include "base/buf.h"
+#include "base/json_write.h"
+#include "base/list.h"
+#include "directory/directory.h"
+
+#include <jansson.h>
+
+#define DOOR_PIECE  (256u << 10) /* bytes of a reply that are given to the connection at a time */
+#define ACTOR_BYTES 64
+
+struct admin {
+	struct admin_config config;
+	struct directory *directory;
+	struct snapshot *snapshot; /* the present generation, mapped: for explain */
+	int memfd;
+	struct list doors;
+	uint32_t door_count;
+	uint32_t tickets;
+};
+
+/* One control connection and the request that it waits for. */
+struct door {
+	struct list node;
+	struct admin *admin;
+	struct io_conn *conn;
+	char actor[ACTOR_BYTES];
+	struct buf in;
+	size_t searched; /* bytes of `in` without a line end */
+	struct buf out;
+	size_t sent; /* of `out` */
+	bool busy;   /* a request is being answered */
+	bool eof;    /* the peer sends no more */
+	bool gone;   /* the connection is lost; the door lives until its request is over */
+	/* the request */
+	json_t *request;
+	struct json_write json;
+	/* answers of other roles */
+	uint32_t ticket;
+	uint32_t awaited;
+	bool status; /* gathers all roles' answers; else passes delivery's on */
+	struct timer timer;
+	struct search_job *search;
+};
+
+/* ---- door.c -----------------------------------------------------------------------------------
+ */
+
+extern const struct io_conn_handler door_handler;
+/* The reply is in door->out, whole: sends it and goes on. */
+void door_reply(struct door *door);
+/* Throws away what was begun and replies with an error. */
+void door_refuse(struct door *door, const char *text);
+void door_refuse_span(struct door *door, struct span text);
+void door_free(struct door *door);
+
+/* ---- dispatch.c -------------------------------------------------------------------------------
+ */
+
+/* Answers door->request now or later. */
+void dispatch(struct door *door);
+struct span request_text(const struct door *door, const char *key);
+bool request_flag(const struct door *door, const char *key);
+uint32_t request_number(const struct door *door, const char *key, uint32_t unless);
+
+/* ---- the commands -----------------------------------------------------------------------------
+ */
+
+void cmd_apply(struct door *door);
+void cmd_export(struct door *door);
+void cmd_object(struct door *door);
+void cmd_pause(struct door *door);
+void cmd_resume(struct door *door);
+void cmd_audit(struct door *door);
+void cmd_check(struct door *door);
+void cmd_queue(struct door *door);
+void cmd_status(struct door *door);
+void cmd_trace(struct door *door);
+void cmd_explain(struct door *door);
+
+/* admin.c: a change was committed; everybody gets the new generation. */
+int admin_publish(struct admin *admin);
+
+/* queue.c: an answer came, or will not come. */
+void queue_answered(struct door *door, struct span who, struct span json);
+
+#endif

@@ -1,0 +1,224 @@
+/*
+ * Control connections: a line in, a line out. A client that half-closes its side still gets the
+ * reply; one that goes away leaves its request to end by itself.
+ */
+#include "admin/core.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+#define DOOR_READ (64u << 10) /* bytes read at a time */
+
+static void next_request(struct door *door);
+
+int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
+	const struct io_conn_handler **handler, void **owner)
+{
+	struct door *door;
+
+	if (admin->door_count >= ADMIN_DOORS || !(door = calloc(1, sizeof(*door)))) {
+		static char busy[] = "{\"error\":\"too many control connections; close some\"}\n";
+		struct iovec part = {busy, sizeof(busy) - 1};
+
+		io_conn_send(conn, &part, 1, false);
+		io_conn_close(&conn, true);
+		return ERR_LIMIT;
+	}
+	door->admin = admin;
+	door->conn = conn;
+	size_t n = MIN(actor.n, sizeof(door->actor) - 1);
+	if (n)
+		memcpy(door->actor, actor.p, n);
+	buf_init(&door->in, ADMIN_REQUEST);
+	buf_init(&door->out, ADMIN_REPLY);
+	list_push_back(&admin->doors, &door->node);
+	admin->door_count++;
+	*handler = &door_handler;
+	*owner = door;
+	return 0;
+}
+
+void door_free(struct door *door)
+{
+	struct admin *admin = door->admin;
+
+	list_remove(&door->node);
+	admin->door_count--;
+	io_timer_stop(admin->config.io, &door->timer);
+	io_conn_close(&door->conn, true);
+	json_decref(door->request);
+	buf_done(&door->in);
+	buf_done(&door->out);
+	free(door);
+}
+
+/* ---- replies -------------------------------------------------------------------------------- */
+
+/* The next piece; true when all is out. */
+static bool send_some(struct door *door)
+{
+	while (door->sent < door->out.n) {
+		size_t n = MIN(door->out.n - door->sent, DOOR_PIECE);
+		struct iovec part = {door->out.p + door->sent, n};
+
+		if (io_conn_send(door->conn, &part, 1, false)) {
+			io_conn_close(&door->conn, false);
+			return true;
+		}
+		door->sent += n;
+		if (io_conn_unsent(door->conn))
+			return false; /* drained() goes on */
+	}
+	return true;
+}
+
+/* Ends the door now, or, where next_request() is at work on it further up, when that is done. */
+static void end_door(struct door *door)
+{
+	if (door->running)
+		door->ended = true;
+	else
+		door_free(door);
+}
+
+static void request_over(struct door *door)
+{
+	door->busy = false;
+	buf_clear(&door->out);
+	door->sent = 0;
+	if (!door->conn || door->gone) {
+		end_door(door);
+		return;
+	}
+	io_conn_resume(door->conn);
+	next_request(door);
+}
+
+void door_reply(struct door *door)
+{
+	json_decref(door->request);
+	door->request = NULL;
+	door->awaited = 0;
+	io_timer_stop(door->admin->config.io, &door->timer);
+	if (!buf_ok(&door->out)) {
+		door_refuse(door, "the answer is too long; ask for less at a time");
+		return;
+	}
+	buf_add_char(&door->out, '\n');
+	if (door->gone || !door->conn || send_some(door))
+		request_over(door);
+}
+
+void door_refuse_span(struct door *door, struct span text)
+{
+	buf_clear(&door->out);
+	json_write_init(&door->json, &door->out);
+	json_open_object(&door->json, NULL);
+	json_put_string(&door->json, "error", text);
+	json_close_object(&door->json);
+	door_reply(door);
+}
+
+void door_refuse(struct door *door, const char *text)
+{
+	door_refuse_span(door, span_str(text));
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static void begin(struct door *door, struct span line)
+{
+	json_error_t error;
+
+	door->busy = true;
+	buf_clear(&door->out);
+	json_write_init(&door->json, &door->out);
+	door->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &error);
+	buf_drop(&door->in, line.n + 1);
+	door->searched = 0;
+	io_conn_pause(door->conn);
+	if (!json_is_object(door->request))
+		door_refuse(door, "the request is not a JSON object");
+	else
+		dispatch(door);
+}
+
+/* Takes requests that are there already one after the other, not one inside the other. */
+static void next_request(struct door *door)
+{
+	if (door->running)
+		return;
+	door->running = true;
+	while (!door->busy && !door->ended) {
+		struct span in = buf_span(&door->in);
+		size_t end = door->searched + span_find(span_skip(in, door->searched), '\n');
+
+		if (end < in.n) {
+			begin(door, span_of(in.p, end));
+			continue;
+		}
+		door->searched = in.n;
+		if (door->eof)
+			door->ended = true;
+		break;
+	}
+	door->running = false;
+	if (door->ended)
+		door_free(door);
+}
+
+static struct iovec on_buffer(void *owner)
+{
+	static char full[1];
+	struct door *door = owner;
+	char *to = buf_reserve(&door->in, DOOR_READ);
+
+	/* Past the bound the byte is thrown away and the connection ends in on_received(). */
+	return to ? (struct iovec){to, DOOR_READ} : (struct iovec){full, sizeof(full)};
+}
+
+static void on_received(void *owner, size_t n)
+{
+	struct door *door = owner;
+
+	if (!buf_ok(&door->in)) {
+		door->eof = true;
+		buf_clear(&door->in);
+		door->busy = true;
+		door_refuse(door, "the request is too long");
+		return;
+	}
+	buf_wrote(&door->in, n);
+	next_request(door);
+}
+
+static void on_drained(void *owner)
+{
+	struct door *door = owner;
+
+	if (door->busy && !door->awaited && !door->search && door->out.n && send_some(door))
+		request_over(door);
+}
+
+static void on_closed(void *owner, int err)
+{
+	struct door *door = owner;
+
+	if (!err) {
+		door->eof = true;
+		next_request(door);
+		return;
+	}
+	door->gone = true;
+	if (!door->busy || (!door->awaited && !door->search))
+		end_door(door);
+}
+
+const struct io_conn_handler door_handler = {
+	.buffer = on_buffer,
+	.received = on_received,
+	.drained = on_drained,
+	.closed = on_closed,
+};

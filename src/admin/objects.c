@@ -1,0 +1,358 @@
+/*
+ * Changes of the directory. Each is planned whole, committed in one transaction, and given to all
+ * roles; the reply lists what changed in plain words.
+ */
+#include "admin/core.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "directory/check.h"
+
+#include <stdlib.h>
+
+#define OBJECT_SETTINGS_MOST 64 /* of one add or set */
+#define AUDIT_MOST	     1000
+
+static struct plan_options options_of(const struct door *door)
+{
+	return (struct plan_options){
+		.now_ms = door->admin->config.io->wall_ms,
+		.prune = request_flag(door, "prune"),
+	};
+}
+
+static void tell(struct door *door, struct span words)
+{
+	struct event event = {
+		.kind = EVENT_ADMIN_ACTION,
+		.wall_ms = door->admin->config.io->wall_ms,
+		.action = SPAN("directory"),
+		.actor = span_str(door->actor),
+		.reason = words,
+	};
+
+	event_emit(door->admin->config.events, &event);
+}
+
+/* Lines as an array of strings. */
+static void put_lines(struct json_write *json, const char *key, struct span lines)
+{
+	json_open_array(json, key);
+	while (lines.n) {
+		size_t end = span_find(lines, '\n');
+
+		if (end)
+			json_put_string(json, NULL, span_of(lines.p, end));
+		lines = span_skip(lines, end + 1);
+	}
+	json_close_array(json);
+}
+
+static void refuse_lines(struct door *door, int err, struct buf *problems)
+{
+	while (problems->n && problems->p[problems->n - 1] == '\n')
+		problems->n--;
+	if (problems->n)
+		door_refuse_span(door, buf_span(problems));
+	else
+		door_refuse(door, err_text(err));
+}
+
+/* The plan was made, or not: commits it and replies. Frees `problems`. */
+static void finish(struct door *door, int err, struct plan *plan, struct buf *problems)
+{
+	struct admin *admin = door->admin;
+	struct buf words;
+
+	if (err) {
+		refuse_lines(door, err, problems);
+		buf_done(problems);
+		return;
+	}
+	buf_init(&words, ADMIN_REPLY / 2);
+	plan_add_words(plan, &words);
+	bool dry = request_flag(door, "dry_run");
+	bool any = plan_count(plan) > 0;
+	if (dry) {
+		plan_free(&plan);
+	} else if (any) {
+		err = directory_commit(admin->directory, &plan, span_str(door->actor),
+			admin->config.io->wall_ms, problems);
+		if (!err) {
+			err = admin_publish(admin);
+			tell(door, span_of(words.p, MIN(words.n, (size_t)2000)));
+		}
+	} else {
+		plan_free(&plan);
+	}
+	if (err) {
+		refuse_lines(door, err, problems);
+	} else {
+		json_open_object(&door->json, NULL);
+		put_lines(&door->json, "changes", buf_span(&words));
+		json_put_u64(&door->json, "generation", directory_generation(admin->directory));
+		json_put_bool(&door->json, "dry_run", dry);
+		json_close_object(&door->json);
+	}
+	buf_done(&words);
+	buf_done(problems);
+	if (!err)
+		door_reply(door);
+}
+
+void cmd_apply(struct door *door)
+{
+	struct plan_options options = options_of(door);
+	struct span file = request_text(door, "file");
+	struct plan *plan = NULL;
+	struct buf problems;
+	char name[256];
+
+	size_t n = MIN(file.n, sizeof(name) - 1);
+	memcpy(name, n ? file.p : "", n);
+	name[n] = '\0';
+	buf_init(&problems, 1u << 20);
+	int err = objects_plan_apply(directory_objects(door->admin->directory),
+		n ? name : "objects", request_text(door, "text"), &options, &problems, &plan);
+	finish(door, err, plan, &problems);
+}
+
+void cmd_export(struct door *door)
+{
+	struct buf text;
+
+	buf_init(&text, ADMIN_REPLY / 2);
+	objects_export(directory_objects(door->admin->directory), &text);
+	json_open_object(&door->json, NULL);
+	json_put_string(&door->json, "text", buf_span(&text));
+	json_close_object(&door->json);
+	buf_done(&text);
+	door_reply(door);
+}
+
+/* ---- single objects ------------------------------------------------------------------------- */
+
+static void list_objects(struct door *door, enum object_kind kind)
+{
+	const struct objects *objects = directory_objects(door->admin->directory);
+
+	json_open_object(&door->json, NULL);
+	json_open_array(&door->json, "objects");
+	for (size_t i = 0; i < objects_count(objects, kind); i++)
+		object_json(objects, objects_at(objects, kind, i), NULL, &door->json);
+	json_close_array(&door->json);
+	json_close_object(&door->json);
+	door_reply(door);
+}
+
+/* The retry calculator, as the seed's table has it: count, delays, example, sum, total. */
+static void put_retry(struct json_write *json, const struct object *object)
+{
+	const struct object_transport *transport = object_transport(object);
+	const struct retry_list *list = &transport->retry_delay;
+	struct buf text;
+
+	buf_init(&text, 4096);
+	json_open_object(json, "retry");
+	json_put_u64(json, "count", transport->retry_count);
+	retry_add(&text, list->steps, list->count);
+	json_put_string(json, "delay", buf_span(&text));
+	buf_clear(&text);
+	retry_add_example(&text, list->steps, list->count, transport->retry_count);
+	json_put_string(json, "example", buf_span(&text));
+	buf_clear(&text);
+	retry_add_sum(&text, list->steps, list->count, transport->retry_count);
+	json_put_string(json, "sum", buf_span(&text));
+	buf_clear(&text);
+	retry_add_total(&text, list->steps, list->count, transport->retry_count);
+	json_put_string(json, "total", buf_span(&text));
+	json_put_u64(json, "total_seconds",
+		retry_total_s(list->steps, list->count, transport->retry_count));
+	json_close_object(json);
+	buf_done(&text);
+}
+
+static void show_object(struct door *door, enum object_kind kind, struct span name)
+{
+	const struct objects *objects = directory_objects(door->admin->directory);
+	const struct object *object = objects_find(objects, kind, name);
+
+	if (!object) {
+		door_refuse(door, "there is none of that name");
+		return;
+	}
+	struct buf text;
+	buf_init(&text, 1u << 20);
+	object_export(object, &text);
+	json_open_object(&door->json, NULL);
+	object_json(objects, object, "object", &door->json);
+	json_put_string(&door->json, "text", buf_span(&text));
+	if (kind == OBJECT_TRANSPORT)
+		put_retry(&door->json, object);
+	json_close_object(&door->json);
+	buf_done(&text);
+	door_reply(door);
+}
+
+static size_t settings_of(const struct door *door, struct span *settings)
+{
+	const json_t *list = json_object_get(door->request, "settings");
+	size_t count = MIN(json_array_size(list), (size_t)OBJECT_SETTINGS_MOST);
+
+	for (size_t i = 0; i < count; i++) {
+		const json_t *one = json_array_get(list, i);
+
+		settings[i] = span_of(json_string_value(one), json_string_length(one));
+	}
+	return count;
+}
+
+void cmd_object(struct door *door)
+{
+	const struct objects *objects = directory_objects(door->admin->directory);
+	struct plan_options options = options_of(door);
+	struct span op = request_text(door, "op"), name = request_text(door, "name");
+	struct span settings[OBJECT_SETTINGS_MOST];
+	size_t count = settings_of(door, settings);
+	enum object_kind kind;
+	struct plan *plan = NULL;
+	struct buf problems;
+	int err;
+
+	if (object_kind_parse(request_text(door, "kind"), &kind)) {
+		door_refuse(door, "kind: unknown");
+		return;
+	}
+	if (span_equal(op, SPAN("list"))) {
+		list_objects(door, kind);
+		return;
+	}
+	if (span_equal(op, SPAN("show"))) {
+		show_object(door, kind, name);
+		return;
+	}
+	buf_init(&problems, 1u << 20);
+	if (span_equal(op, SPAN("add"))) {
+		err = objects_plan_add(
+			objects, kind, name, settings, count, &options, &problems, &plan);
+	} else if (span_equal(op, SPAN("set"))) {
+		err = objects_plan_set(
+			objects, kind, name, settings, count, &options, &problems, &plan);
+	} else if (span_equal(op, SPAN("remove"))) {
+		err = objects_plan_remove(objects, kind, name, &options, &problems, &plan);
+	} else {
+		buf_add_str(&problems, "op: unknown");
+		err = ERR_SYNTAX;
+	}
+	finish(door, err, plan, &problems);
+}
+
+/* ---- pauses --------------------------------------------------------------------------------- */
+
+static bool scope_of(struct door *door, enum pause_scope *scope)
+{
+	struct span text = request_text(door, "scope");
+
+	if (span_equal(text, SPAN("all")))
+		*scope = PAUSE_ALL;
+	else if (span_equal(text, SPAN("transport")))
+		*scope = PAUSE_TRANSPORT;
+	else if (span_equal(text, SPAN("domain")))
+		*scope = PAUSE_DOMAIN;
+	else
+		return false;
+	return true;
+}
+
+void cmd_pause(struct door *door)
+{
+	struct plan_options options = options_of(door);
+	struct plan *plan = NULL;
+	struct buf problems;
+	enum pause_scope scope;
+
+	if (!scope_of(door, &scope)) {
+		door_refuse(door, "scope: one of all, transport, domain");
+		return;
+	}
+	buf_init(&problems, 1u << 20);
+	int err = objects_plan_pause(directory_objects(door->admin->directory), scope,
+		request_text(door, "name"), span_str(door->actor), request_text(door, "reason"),
+		&options, &problems, &plan);
+	finish(door, err, plan, &problems);
+}
+
+void cmd_resume(struct door *door)
+{
+	struct plan_options options = options_of(door);
+	struct plan *plan = NULL;
+	struct buf problems;
+	enum pause_scope scope;
+
+	if (!scope_of(door, &scope)) {
+		door_refuse(door, "scope: one of all, transport, domain");
+		return;
+	}
+	buf_init(&problems, 1u << 20);
+	int err = objects_plan_resume(directory_objects(door->admin->directory), scope,
+		request_text(door, "name"), &options, &problems, &plan);
+	finish(door, err, plan, &problems);
+}
+
+/* ---- audit and check ------------------------------------------------------------------------ */
+
+static bool each_audit(void *context, const struct store_audit *entry)
+{
+	struct json_write *json = context;
+
+	json_open_object(json, NULL);
+	json_put_u64(json, "number", entry->number);
+	json_put_u64(json, "generation", entry->generation);
+	json_put_time(json, "time", entry->wall_ms);
+	json_put_string(json, "actor", entry->actor);
+	json_put_string(json, "change", entry->what);
+	json_close_object(json);
+	return true;
+}
+
+void cmd_audit(struct door *door)
+{
+	uint32_t limit = request_number(door, "limit", 100);
+	uint32_t before = request_number(door, "before", 0);
+	struct buf why;
+
+	buf_init(&why, 4096);
+	json_open_object(&door->json, NULL);
+	json_open_array(&door->json, "entries");
+	int err = store_audit(directory_store(door->admin->directory), before ? before : UINT64_MAX,
+		MIN(limit, AUDIT_MOST), each_audit, &door->json, &why);
+	json_close_array(&door->json);
+	json_close_object(&door->json);
+	if (err)
+		refuse_lines(door, err, &why);
+	else
+		door_reply(door);
+	buf_done(&why);
+}
+
+static void each_finding(void *context, const struct check_finding *finding)
+{
+	struct json_write *json = context;
+
+	json_open_object(json, NULL);
+	json_put_str(json, "severity", check_severity_name(finding->severity));
+	json_put_string(json, "about", finding->about);
+	json_put_string(json, "text", finding->text);
+	json_close_object(json);
+}
+
+void cmd_check(struct door *door)
+{
+	json_open_object(&door->json, NULL);
+	json_open_array(&door->json, "findings");
+	check_all(door->admin->config.config, directory_objects(door->admin->directory),
+		request_flag(door, "as_root"), each_finding, &door->json);
+	json_close_array(&door->json);
+	json_close_object(&door->json);
+	door_reply(door);
+}

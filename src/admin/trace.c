@@ -1,0 +1,132 @@
+/*
+ * Searches of the trace, on the file lane; and explain, which is quick.
+ */
+#include "trace/search.h"
+
+#include "admin/core.h"
+#include "base/check.h"
+#include "base/err.h"
+#include "route/explain.h"
+
+#include <stdlib.h>
+
+#define TRACE_MESSAGES 20 /* unless asked for otherwise */
+
+struct search_job {
+	struct io_job job;
+	struct door *door;
+	struct disk *disk;
+	struct search search;
+	struct buf out;
+	bool more;
+	int err;
+};
+
+static void search_on_lane(struct io_job *job)
+{
+	struct search_job *s = CONTAINER_OF(job, struct search_job, job);
+
+	s->err = search_run(&s->search, s->disk, &s->out, &s->more);
+}
+
+static void search_done(struct io_job *job)
+{
+	struct search_job *s = CONTAINER_OF(job, struct search_job, job);
+	struct door *door = s->door;
+
+	door->search = NULL;
+	if (s->err) {
+		door_refuse(door, err_text(s->err));
+	} else {
+		json_open_object(&door->json, NULL);
+		json_open_array(&door->json, "events");
+		for (struct span rest = buf_span(&s->out); rest.n;) {
+			size_t end = span_find(rest, '\n');
+
+			json_put_raw(&door->json, NULL, span_of(rest.p, end));
+			rest = span_skip(rest, end + 1);
+		}
+		json_close_array(&door->json);
+		json_put_bool(&door->json, "more", s->more);
+		json_close_object(&door->json);
+		door_reply(door);
+	}
+	buf_done(&s->out);
+	free(s);
+}
+
+void cmd_trace(struct door *door)
+{
+	struct admin *admin = door->admin;
+	struct search_job *s = calloc(1, sizeof(*s));
+	struct buf problem;
+
+	if (!s) {
+		door_refuse(door, err_text(ERR_NOMEM));
+		return;
+	}
+	buf_init(&problem, 4096);
+	s->job = (struct io_job){.run = search_on_lane, .done = search_done};
+	s->door = door;
+	s->disk = admin->config.trace;
+	buf_init(&s->out, SEARCH_RESULT * 2);
+	int err = search_parse(request_text(door, "query"),
+		request_number(door, "limit", TRACE_MESSAGES), admin->config.io->wall_ms,
+		&s->search, &problem);
+	if (!err) {
+		/* Set first: the job may be done before the call returns. */
+		door->search = s;
+		err = io_submit(admin->config.io, IO_LANE_FILE, &s->job);
+		if (!err) {
+			buf_done(&problem);
+			return;
+		}
+		door->search = NULL;
+	}
+	while (problem.n && problem.p[problem.n - 1] == '\n')
+		problem.n--;
+	free(s);
+	if (problem.n)
+		door_refuse_span(door, buf_span(&problem));
+	else
+		door_refuse(door, err_text(err));
+	buf_done(&problem);
+}
+
+void cmd_explain(struct door *door)
+{
+	struct admin *admin = door->admin;
+	struct explain_query query = {
+		.client = request_text(door, "client"),
+		.listener = request_text(door, "listener"),
+		.user = request_text(door, "user"),
+		.sender = request_text(door, "from"),
+		.recipient = request_text(door, "to"),
+		.tls = request_flag(door, "tls"),
+	};
+	struct explain *explain = calloc(1, sizeof(*explain));
+	struct buf text;
+
+	if (!explain) {
+		door_refuse(door, err_text(ERR_NOMEM));
+		return;
+	}
+	if (explain_run(admin->snapshot, admin->config.route, &query, explain)) {
+		free(explain);
+		door_refuse(door, "client: an IP address is needed");
+		return;
+	}
+	buf_init(&text, 1u << 20);
+	explain_text(explain, &text);
+	json_open_object(&door->json, NULL);
+	json_put_string(&door->json, "text", buf_span(&text));
+	buf_clear(&text);
+	struct json_write own;
+	json_write_init(&own, &text);
+	explain_json(explain, &own);
+	json_put_raw(&door->json, "explain", buf_span(&text));
+	json_close_object(&door->json);
+	buf_done(&text);
+	free(explain);
+	door_reply(door);
+}
