@@ -32,10 +32,12 @@ struct door {
 	struct buf in;
 	size_t searched; /* bytes of `in` without a line end */
 	struct buf out;
-	size_t sent; /* of `out` */
-	bool busy;   /* a request is being answered */
-	bool eof;    /* the peer sends no more */
-	bool gone;   /* the connection is lost; the door lives until its request is over */
+	size_t sent;  /* of `out` */
+	bool busy;    /* a request is being answered */
+	bool eof;     /* the peer sends no more */
+	bool running; /* next_request() is at work on it … */
+	bool ended;   /* … and frees it at its end */
+	bool gone;    /* the connection is lost; the door lives until its request is over */
 	/* the request */
 	json_t *request;
 	struct json_write json;
