@@ -7,9 +7,8 @@ static void greets_and_learns_what_the_server_can(void **state)
 	struct scene *s = greeted("250-mx\r\n250-PIPELINING\r\n250-size 5000\r\n250-8BITMIME\r\n"
 				  "250-LIMITS MAILMAX=7 RCPTMAX=20 X=1\r\n250-XFOO\r\n250 DSN\r\n");
 
-	assert_int_equal(s->caps.can,
-		CLIENT_ESMTP | CLIENT_PIPELINING | CLIENT_SIZE | CLIENT_8BITMIME | CLIENT_LIMITS |
-			CLIENT_DSN);
+	assert_int_equal(s->caps.can, CLIENT_ESMTP | CLIENT_PIPELINING | CLIENT_SIZE |
+					      CLIENT_8BITMIME | CLIENT_LIMITS | CLIENT_DSN);
 	assert_int_equal(s->caps.size_most, 5000);
 	assert_int_equal(s->caps.rcpt_most, 20);
 	assert_int_equal(s->caps.mail_most, 7);
@@ -131,8 +130,9 @@ static void refused_ehlo_and_helo(void **state)
 static void nonsense_is_a_temporary_failure(void **state)
 {
 	(void)state;
-	const char *nonsense[] = {"HTTP/1.1 400 Bad Request\r\n", "\r\n", "2x0 hi\r\n", "\x16\x03\x01",
-		"220-a\r\n250 b\r\n", "354 go\r\n", "220 mx\r\n250 unasked\r\n250 again\r\n"};
+	const char *nonsense[] = {"HTTP/1.1 400 Bad Request\r\n", "\r\n", "2x0 hi\r\n",
+		"\x16\x03\x01", "220-a\r\n250 b\r\n", "354 go\r\n",
+		"220 mx\r\n250 unasked\r\n250 again\r\n"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
 		struct scene *s = begin();
@@ -252,8 +252,7 @@ static void quits_politely_only_when_idle(void **state)
 	s = greeted(EHLO_ALL);
 	client_send(s->client, &s->job);
 	says(&s->f, "");
-	s->f.sent_n = 0;
-	s->f.sent[0] = '\0';
+	forget(&s->f);
 	client_close(&s->client, true);
 	expects(&s->f, "");
 	assert_false(s->f.lingered);

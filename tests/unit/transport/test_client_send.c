@@ -128,7 +128,7 @@ static void nobody_accepted_yet_354_sends_nothing(void **state)
 	struct scene *s = greeted(EHLO_ALL);
 
 	client_send(s->client, &s->job);
-	s->f.sent_n = 0;
+	forget(&s->f);
 	says(&s->f, "250 ok\r\n550 no\r\n354 go on\r\n");
 	assert_int_equal(s->done, 0);
 	expects(&s->f, ".\r\n"); /* no byte of the message may go */
@@ -145,11 +145,12 @@ static void a_refused_transaction_is_reset_before_the_next(void **state)
 	struct scene *s = greeted(EHLO_ALL);
 
 	client_send(s->client, &s->job);
-	s->f.sent_n = 0;
+	forget(&s->f);
 	says(&s->f, "250 ok\r\n550 no\r\n554 no valid recipients\r\n");
 	assert_int_equal(s->done, 1);
 	client_send(s->client, &s->job);
-	expects(&s->f, "RSET\r\nMAIL FROM:<a@a.example> SIZE=38\r\nRCPT TO:<r0@b.example>\r\nDATA\r\n");
+	expects(&s->f,
+		"RSET\r\nMAIL FROM:<a@a.example> SIZE=38\r\nRCPT TO:<r0@b.example>\r\nDATA\r\n");
 	says(&s->f, "250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n");
 	says(&s->f, "250 ok\r\n");
 	assert_int_equal(s->done, 2);
@@ -161,7 +162,7 @@ static void a_refused_transaction_is_reset_before_the_next(void **state)
 	says(&s->f, "250 ok\r\n");
 	says(&s->f, "450 no\r\n");
 	assert_int_equal(s->done, 1);
-	s->f.sent_n = 0;
+	forget(&s->f);
 	client_send(s->client, &s->job);
 	expects(&s->f, "RSET\r\n");
 	passes(&s->f, timeouts.rset - 1);
@@ -178,7 +179,7 @@ static void a_finished_transaction_needs_no_reset(void **state)
 	s->send_again = true;
 	client_send(s->client, &s->job);
 	says(&s->f, "250 ok\r\n250 ok\r\n354 go\r\n");
-	s->f.sent_n = 0;
+	forget(&s->f);
 	says(&s->f, "250 ok\r\n");
 	expects(&s->f, "MAIL FROM:<a@a.example> SIZE=38\r\nRCPT TO:<r0@b.example>\r\nDATA\r\n");
 	says(&s->f, "250 ok\r\n250 ok\r\n354 go\r\n");
@@ -202,7 +203,8 @@ static void a_421_ends_the_session_and_is_the_verdict(void **state)
 		assert_int_equal(s->done, 1);
 		assert_false(s->job.usable);
 		verdict_is(s, 0, VERDICT_TEMPORARY, 421);
-		verdict_is(s, 1, i == 2 ? VERDICT_PERMANENT : VERDICT_TEMPORARY, i == 2 ? 550 : 421);
+		verdict_is(
+			s, 1, i == 2 ? VERDICT_PERMANENT : VERDICT_TEMPORARY, i == 2 ? 550 : 421);
 		assert_false(s->f.open);
 		end(s);
 	}
@@ -332,9 +334,10 @@ static void a_reply_in_the_middle_of_the_body(void **state)
 static void codes_that_make_no_sense(void **state)
 {
 	(void)state;
-	const char *dialogues[] = {"354 go\r\n", "250 ok\r\n354 go\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n",
-		"250 ok\r\n250 ok\r\n334 go\r\n", "250 ok\r\n250 ok\r\n354 go\r\n354 go on\r\n",
-		"gibberish\r\n", "250 ok\r\n250-a\r\n550 b\r\n"};
+	const char *dialogues[] = {"354 go\r\n", "250 ok\r\n354 go\r\n",
+		"250 ok\r\n250 ok\r\n250 ok\r\n", "250 ok\r\n250 ok\r\n334 go\r\n",
+		"250 ok\r\n250 ok\r\n354 go\r\n354 go on\r\n", "gibberish\r\n",
+		"250 ok\r\n250-a\r\n550 b\r\n"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(dialogues); i++) {
 		struct scene *s = greeted(EHLO_ALL);
@@ -395,8 +398,9 @@ static void recipients_beyond_rcptmax_are_not_tried(void **state)
 
 	recipients(s, 5);
 	client_send(s->client, &s->job);
-	expects(&s->f, "MAIL FROM:<a@a.example>\r\nRCPT TO:<r0@b.example>\r\nRCPT TO:<r1@b.example>\r\n"
-		       "DATA\r\n");
+	expects(&s->f,
+		"MAIL FROM:<a@a.example>\r\nRCPT TO:<r0@b.example>\r\nRCPT TO:<r1@b.example>\r\n"
+		"DATA\r\n");
 	says(&s->f, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n");
 	says(&s->f, "250 ok\r\n");
 	verdict_is(s, 1, VERDICT_OK, 250);
@@ -435,7 +439,7 @@ static void too_many_recipients_are_told_from_a_full_mailbox(void **state)
 	client_send(s->client, &s->job);
 	says(&s->f, "250 ok\r\n");
 	says(&s->f, "250 ok\r\n");
-	s->f.sent_n = 0;
+	forget(&s->f);
 	says(&s->f, "452 too many\r\n");
 	expects(&s->f, "DATA\r\n");
 	assert_true(s->results[1].not_tried && s->results[2].not_tried);
@@ -468,11 +472,11 @@ static void dsn_parameters_are_passed_on(void **state)
 	s->rcpts[1].orcpt = SPAN("rfc822;x+3Dy@z.example");
 	s->rcpts[2].orcpt = SPAN("rfc822;evil\r\nRSET");
 	client_send(s->client, &s->job);
-	expects(&s->f,
-		"MAIL FROM:<a@a.example> SIZE=38 RET=HDRS ENVID=id+2B1\r\n"
-		"RCPT TO:<r0@b.example> NOTIFY=NEVER\r\n"
-		"RCPT TO:<r1@b.example> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;x+3Dy@z.example\r\n"
-		"RCPT TO:<r2@b.example>\r\nDATA\r\n");
+	expects(&s->f, "MAIL FROM:<a@a.example> SIZE=38 RET=HDRS ENVID=id+2B1\r\n"
+		       "RCPT TO:<r0@b.example> NOTIFY=NEVER\r\n"
+		       "RCPT TO:<r1@b.example> NOTIFY=SUCCESS,FAILURE,DELAY "
+		       "ORCPT=rfc822;x+3Dy@z.example\r\n"
+		       "RCPT TO:<r2@b.example>\r\nDATA\r\n");
 	end(s);
 
 	s = greeted(EHLO_PLAIN);
