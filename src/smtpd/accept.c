@@ -33,8 +33,7 @@ bool accept_refused(struct session *s)
 	if (refused_content(s))
 		return true;
 	switch (t->failure) {
-	case BODY_FINE:
-		return false;
+	case BODY_FINE: return false;
 	case BODY_TOO_BIG:
 		reply_refuse(s, SMTPD_REFUSED_SIZE, 552, "5.3.4", "Message too big", SPAN_NONE);
 		return true;
@@ -42,8 +41,7 @@ bool accept_refused(struct session *s)
 		reply_refuse(s, SMTPD_REFUSED_RESOURCES, 452, "4.3.1",
 			"Insufficient system storage; try later", SPAN_NONE);
 		return true;
-	case BODY_IO:
-		break;
+	case BODY_IO: break;
 	}
 	reply_refuse(s, SMTPD_REFUSED_RESOURCES, 451, "4.3.0", "Mail storage failed; try later",
 		SPAN_NONE);
@@ -100,7 +98,8 @@ static void reply_queued(struct session *s)
 	reply_text(s, 250, "2.0.0", buf_span(work));
 }
 
-/* The spool writer's answer: for the client, if it is still there, and for the trace in any case. */
+/* The spool writer's answer: for the client, if it is still there, and for the trace in any case.
+ */
 static void committed(void *owner, int err)
 {
 	struct session *s = owner;
@@ -114,10 +113,12 @@ static void committed(void *owner, int err)
 		reply_queued(s);
 		s->commands = 0;
 	} else if (err == ERR_CLOSED) {
-		/* Nobody knows whether the message is there: saying anything might lie (RFC 1047). */
+		/* Nobody knows whether the message is there: saying anything might lie (RFC 1047).
+		 */
 		log_write(s->smtpd->c.log, LOG_ERROR,
 			"a commit has no known outcome; the client gets no reply",
-			LOG_ID("id", s->transaction->id), LOG_SPAN("sender", s->transaction->sender));
+			LOG_ID("id", s->transaction->id),
+			LOG_SPAN("sender", s->transaction->sender));
 		s->ending = s->broken = true;
 	} else {
 		s->transaction->failure = body_failure_of(err);

@@ -22,7 +22,8 @@ enum body_failure body_failure_of(int err)
 {
 	if (err == 0)
 		return BODY_FINE;
-	return err == ERR_NO_SPACE || err == ERR_NOMEM || err == ERR_LIMIT ? BODY_NO_SPACE : BODY_IO;
+	return err == ERR_NO_SPACE || err == ERR_NOMEM || err == ERR_LIMIT ? BODY_NO_SPACE
+									   : BODY_IO;
 }
 
 /* Nothing of it will be kept: its memory is free for others while the rest is read. */

@@ -50,8 +50,8 @@ static uint32_t slot_of(const struct clients *clients, const struct netaddr *cli
 	uint64_t prefix = client_prefix(client);
 	uint32_t at = home_of(clients, prefix, client->family);
 
-	while (clients->slots[at].count &&
-		(clients->slots[at].prefix != prefix || clients->slots[at].family != client->family))
+	while (clients->slots[at].count && (clients->slots[at].prefix != prefix ||
+						   clients->slots[at].family != client->family))
 		at = (at + 1) & clients->mask;
 	return at;
 }
@@ -81,7 +81,8 @@ void clients_remove(struct clients *clients, const struct netaddr *client)
 	if (--clients->slots[hole].count)
 		return;
 	clients->used--;
-	/* Moves later entries of the run back, so that no search stops at the hole before its entry. */
+	/* Moves later entries of the run back, so that no search stops at the hole before its
+	 * entry. */
 	for (uint32_t at = (hole + 1) & clients->mask; clients->slots[at].count;
 		at = (at + 1) & clients->mask) {
 		struct clients_slot *slot = &clients->slots[at];

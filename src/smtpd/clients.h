@@ -13,7 +13,7 @@
 
 struct clients_slot {
 	uint64_t prefix; /* the address, or its first 8 bytes */
-	uint32_t count;  /* 0: the slot is free */
+	uint32_t count;	 /* 0: the slot is free */
 	uint8_t family;
 };
 
@@ -29,7 +29,8 @@ struct clients {
 int clients_init(struct clients *clients, uint32_t most, uint64_t seed);
 void clients_done(struct clients *clients);
 
-/* One session more: ERR_LIMIT where the client has `limit` (not 0) of them, or the table is full. */
+/* One session more: ERR_LIMIT where the client has `limit` (not 0) of them, or the table is full.
+ */
 int clients_add(struct clients *clients, const struct netaddr *client, uint32_t limit);
 
 /* One less; it was added before. */

@@ -22,7 +22,8 @@ void cmd_data(struct session *s)
 		/* RFC 3030 section 3 */
 		reply_error(s, 503, "5.5.1", "BINARYMIME needs BDAT");
 	} else if (!t->rcpt_count) {
-		/* Not the client's mistake: it may have pipelined before it saw its recipients refused. */
+		/* Not the client's mistake: it may have pipelined before it saw its recipients
+		 * refused. */
 		reply(s, 554, "5.5.1", "No valid recipients");
 	} else {
 		begin(s);

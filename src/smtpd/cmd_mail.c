@@ -65,7 +65,8 @@ void cmd_mail(struct session *s, const struct smtp_command *command)
 	t->envid = arena_copy(&s->arena, command->mail.envid);
 	t->ret = command->mail.ret;
 	t->flags = flags_of(&command->mail);
-	if (command->mail.has_size && command->mail.size > s->smtpd->c.config->limits.message_size) {
+	if (command->mail.has_size &&
+		command->mail.size > s->smtpd->c.config->limits.message_size) {
 		reply_refuse(s, SMTPD_REFUSED_SIZE, 552, "5.3.4", "Message too big", SPAN_NONE);
 		transaction_reset(s);
 		return;

@@ -3,8 +3,8 @@
 #include "base/check.h"
 #include "smtpd/priority.h"
 
-static void set_priority(struct session *s, const struct route_decision *decision,
-	struct span recipient)
+static void set_priority(
+	struct session *s, const struct route_decision *decision, struct span recipient)
 {
 	struct transaction *t = s->transaction;
 	const struct priority_subject subject = {
@@ -12,7 +12,8 @@ static void set_priority(struct session *s, const struct route_decision *decisio
 		.sender = t->sender,
 		.recipient = recipient,
 		.domain = decision->domain,
-		.transport = decision->kind == ROUTE_TRANSPORT ? decision->transport.name : SPAN_NONE,
+		.transport =
+			decision->kind == ROUTE_TRANSPORT ? decision->transport.name : SPAN_NONE,
 	};
 
 	if (!(t->flags & ENVELOPE_PRIORITY) && priority_matches(t->snapshot, &subject))
@@ -67,7 +68,8 @@ void cmd_rcpt(struct session *s, const struct smtp_command *command)
 		return;
 	}
 	/* RFC 5321 section 4.5.1: "<Postmaster>" is the one at our own name. */
-	if (address.postmaster && address_add_domain(&address, s->smtpd->c.route->hostname, &s->arena) != 0) {
+	if (address.postmaster &&
+		address_add_domain(&address, s->smtpd->c.route->hostname, &s->arena) != 0) {
 		reply_refuse(s, SMTPD_REFUSED_RESOURCES, 452, "4.3.1", "Out of memory; try later",
 			SPAN_NONE);
 		return;

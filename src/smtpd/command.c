@@ -9,15 +9,16 @@ static unsigned flags_of(const struct session *s)
 
 	if (s->extended)
 		flags |= SMTP_WITH_SIZE | SMTP_WITH_8BITMIME | SMTP_WITH_BINARYMIME |
-			SMTP_WITH_SMTPUTF8 | SMTP_WITH_DSN;
+			 SMTP_WITH_SMTPUTF8 | SMTP_WITH_DSN;
 	return flags;
 }
 
 /* A browser that somebody points at this port would else send commands in its body. */
 static bool is_other_protocol(struct span line)
 {
-	static const struct span methods[] = {SPAN("GET "), SPAN("POST "), SPAN("PUT "), SPAN("HEAD "),
-		SPAN("CONNECT "), SPAN("OPTIONS "), SPAN("DELETE "), SPAN("PATCH "), SPAN("TRACE ")};
+	static const struct span methods[] = {SPAN("GET "), SPAN("POST "), SPAN("PUT "),
+		SPAN("HEAD "), SPAN("CONNECT "), SPAN("OPTIONS "), SPAN("DELETE "), SPAN("PATCH "),
+		SPAN("TRACE ")};
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (span_starts_nocase(line, methods[i]))
@@ -38,7 +39,8 @@ static bool too_many(struct session *s)
 }
 
 /* A sender or recipient that is no address is news for the trace, as any other refusal is. */
-static void report_syntax(struct session *s, enum smtp_verb verb, const struct smtp_refusal *refusal)
+static void report_syntax(
+	struct session *s, enum smtp_verb verb, const struct smtp_refusal *refusal)
 {
 	enum smtpd_refusal reason;
 	struct verdict verdict;

@@ -67,10 +67,10 @@ static bool name_matches(struct span pattern, struct span name)
 bool priority_rule_matches(const struct priority_rule *rule, const struct priority_subject *subject)
 {
 	return address_matches(rule->sender, subject->sender) &&
-		address_matches(rule->recipient, subject->recipient) &&
-		name_matches(rule->domain, subject->domain) &&
-		name_matches(rule->transport, subject->transport) &&
-		(!rule->client.n || priority_network_matches(rule->client, &subject->client));
+	       address_matches(rule->recipient, subject->recipient) &&
+	       name_matches(rule->domain, subject->domain) &&
+	       name_matches(rule->transport, subject->transport) &&
+	       (!rule->client.n || priority_network_matches(rule->client, &subject->client));
 }
 
 bool priority_matches(const struct snapshot *snapshot, const struct priority_subject *subject)

@@ -12,15 +12,16 @@
 
 struct priority_subject {
 	struct netaddr client;
-	struct span sender;    /* canonical; empty: the null sender, which only an empty pattern or "*"
-				* matches */
+	struct span sender; /* canonical; empty: the null sender, which only an empty pattern or "*"
+			     * matches */
 	struct span recipient; /* canonical */
 	struct span domain;    /* where it goes, lower case */
 	struct span transport; /* name; empty: a mailbox */
 };
 
 /* Every field of the rule that is not empty matches. */
-bool priority_rule_matches(const struct priority_rule *rule, const struct priority_subject *subject);
+bool priority_rule_matches(
+	const struct priority_rule *rule, const struct priority_subject *subject);
 
 /* Any rule of the generation matches. */
 bool priority_matches(const struct snapshot *snapshot, const struct priority_subject *subject);

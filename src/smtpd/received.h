@@ -13,12 +13,13 @@
 #include <stdint.h>
 
 struct received {
-	struct span helo;      /* as the client said it; hostile */
+	struct span helo; /* as the client said it; hostile */
 	struct netaddr client;
-	struct span hostname;  /* ours */
-	struct span protocol;  /* received_protocol() */
+	struct span hostname; /* ours */
+	struct span protocol; /* received_protocol() */
 	uint64_t id;
-	struct span recipient; /* only where the message has just one, since others must not show it */
+	struct span
+		recipient; /* only where the message has just one, since others must not show it */
 	int64_t wall_ms;
 };
 

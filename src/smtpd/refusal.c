@@ -33,22 +33,22 @@ void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *
 		buf_clear(&smtpd->work);
 		netaddr_add(&smtpd->work, &s->client);
 		log_write(smtpd->c.log, LOG_INFO, "refused",
-			LOG_STR("reason", smtpd_refusal_name(reason)), LOG_U64("code", verdict->code),
-			LOG_SPAN("text", verdict_text(verdict)),
+			LOG_STR("reason", smtpd_refusal_name(reason)),
+			LOG_U64("code", verdict->code), LOG_SPAN("text", verdict_text(verdict)),
 			LOG_SPAN("client", buf_span(&smtpd->work)), LOG_SPAN("helo", s->helo),
 			LOG_SPAN("sender", event.sender), LOG_SPAN("recipient", recipient));
 	}
 }
 
-void refuse_simple(struct session *s, enum smtpd_refusal reason, unsigned code, const char *enhanced,
-	const char *text, struct span recipient)
+void refuse_simple(struct session *s, enum smtpd_refusal reason, unsigned code,
+	const char *enhanced, const char *text, struct span recipient)
 {
 	struct verdict verdict;
 	unsigned class = 0, subject = 0, detail = 0;
 
 	CHECK(sscanf(enhanced, "%1u.%3u.%3u", &class, &subject, &detail) == 3);
 	verdict_set(&verdict, code < 500 ? VERDICT_TEMPORARY : VERDICT_PERMANENT, (uint16_t)code,
-		(struct enhanced_code){(uint8_t)class, (uint16_t)subject, (uint16_t)detail}, false,
+		(struct enhanced_code){(uint8_t) class, (uint16_t)subject, (uint16_t)detail}, false,
 		span_str(text));
 	refuse(s, reason, &verdict, recipient);
 }

@@ -239,7 +239,8 @@ void session_settle(struct session *s)
 	if (is_over(s)) {
 		if (s->eof && s->transaction)
 			log_write(s->smtpd->c.log, LOG_INFO, "connection lost in a transaction",
-				LOG_SPAN("helo", s->helo), LOG_SPAN("sender", s->transaction->sender));
+				LOG_SPAN("helo", s->helo),
+				LOG_SPAN("sender", s->transaction->sender));
 		session_free(&s, true);
 		return;
 	}

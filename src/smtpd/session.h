@@ -20,17 +20,17 @@
 #include "smtpd/clients.h"
 #include "smtpd/smtpd.h"
 
-#define SESSION_LINE        (SMTP_COMMAND_BYTES + 2u) /* bytes of a command line with CRLF */
-#define SESSION_SCRATCH     65536u       /* the worker's input buffer */
-#define SESSION_AHEAD       4096u        /* bytes read ahead while nothing can be interpreted */
-#define SESSION_HELD        (8u << 20)   /* bytes of input that wait in one session, at most */
-#define SESSION_UNSENT      65536u       /* unread replies, above which no command is looked at */
-#define SESSION_REPLY       512u         /* bytes of a reply line with CRLF (RFC 5321 4.5.3.1.5) */
-#define SESSION_REPLIES     16384u       /* bytes of replies gathered before they are sent */
-#define SESSION_ENVELOPE    (8u << 20)   /* bytes of one transaction's envelope */
-#define SMTPD_ENVELOPES     (256u << 20) /* of all transactions of a worker */
-#define SESSION_ROOM_MS     30000u       /* a body waits this long for memory, then 452 */
-#define SESSION_MAILS       100000u      /* transactions of one session: LIMITS MAILMAX (RFC 9422) */
+#define SESSION_LINE	 (SMTP_COMMAND_BYTES + 2u) /* bytes of a command line with CRLF */
+#define SESSION_SCRATCH	 65536u			   /* the worker's input buffer */
+#define SESSION_AHEAD	 4096u	      /* bytes read ahead while nothing can be interpreted */
+#define SESSION_HELD	 (8u << 20)   /* bytes of input that wait in one session, at most */
+#define SESSION_UNSENT	 65536u	      /* unread replies, above which no command is looked at */
+#define SESSION_REPLY	 512u	      /* bytes of a reply line with CRLF (RFC 5321 4.5.3.1.5) */
+#define SESSION_REPLIES	 16384u	      /* bytes of replies gathered before they are sent */
+#define SESSION_ENVELOPE (8u << 20)   /* bytes of one transaction's envelope */
+#define SMTPD_ENVELOPES	 (256u << 20) /* of all transactions of a worker */
+#define SESSION_ROOM_MS	 30000u	      /* a body waits this long for memory, then 452 */
+#define SESSION_MAILS	 100000u      /* transactions of one session: LIMITS MAILMAX (RFC 9422) */
 
 enum session_phase {
 	PHASE_COMMAND,
@@ -42,7 +42,7 @@ enum session_phase {
 /* Why the body that comes in is not kept; its bytes are read and dropped. The reply comes at its
  * end. */
 enum body_failure {
-	BODY_FINE,     /* or the scanner knows what is wrong */
+	BODY_FINE, /* or the scanner knows what is wrong */
 	BODY_TOO_BIG,
 	BODY_NO_SPACE, /* 452: disk full, or memory short for too long */
 	BODY_IO,       /* 451 */
@@ -62,16 +62,16 @@ struct transaction {
 	struct snapshot *snapshot; /* the generation it began with */
 	uint64_t begun_ns, body_end_ns;
 	int64_t body_end_ms;
-	uint64_t id;               /* once it is being committed */
+	uint64_t id; /* once it is being committed */
 	struct span sender, envid;
 	uint8_t ret;
-	uint32_t flags;            /* enum envelope_flags, without what the body adds */
+	uint32_t flags; /* enum envelope_flags, without what the body adds */
 	struct envelope_rcpt *rcpts;
-	struct span *addresses;    /* of them, for events */
-	uint32_t *hashes;          /* of their addresses: finds duplicates */
+	struct span *addresses; /* of them, for events */
+	uint32_t *hashes;	/* of their addresses: finds duplicates */
 	uint32_t rcpt_count, rcpt_room;
-	bool chunked;              /* a BDAT was seen: DATA no more (RFC 3030 section 2) */
-	bool chunk_failed;         /* and answered with an error: only RSET helps */
+	bool chunked;		   /* a BDAT was seen: DATA no more (RFC 3030 section 2) */
+	bool chunk_failed;	   /* and answered with an error: only RSET helps */
 	struct spool_draft *draft; /* NULL: no body yet, or it is dropped */
 	enum body_failure failure;
 	/* Input that was scanned already and waits to be stored, at the front of what is held. */
@@ -82,37 +82,37 @@ struct transaction {
 
 struct session {
 	uint32_t magic;
-	struct list node;          /* smtpd->sessions */
-	struct list ready;         /* smtpd->ready: input waits to be looked at, at the turn's end */
+	struct list node;  /* smtpd->sessions */
+	struct list ready; /* smtpd->ready: input waits to be looked at, at the turn's end */
 	struct smtpd *smtpd;
-	struct io_conn *conn;      /* NULL: gone; a commit still runs */
+	struct io_conn *conn; /* NULL: gone; a commit still runs */
 	struct netaddr client;
 	uint32_t listener;
 	enum session_phase phase;
-	bool greeted;              /* HELO or EHLO was accepted */
-	bool extended;             /* EHLO */
-	bool skip_line;            /* up to the next CRLF nothing counts */
-	bool skip_cr;              /* the last byte skipped was a CR */
-	bool eof;                  /* the peer will send no more */
+	bool greeted;	/* HELO or EHLO was accepted */
+	bool extended;	/* EHLO */
+	bool skip_line; /* up to the next CRLF nothing counts */
+	bool skip_cr;	/* the last byte skipped was a CR */
+	bool eof;	/* the peer will send no more */
 	bool paused;
-	bool choked;               /* replies wait for the client to read them */
-	bool wants_room;           /* the body waits for memory */
-	bool direct;               /* the io reads straight into the draft */
-	bool ending;               /* the last reply was given: close after it is sent */
-	bool broken;               /* nothing can be sent any more */
+	bool choked;	 /* replies wait for the client to read them */
+	bool wants_room; /* the body waits for memory */
+	bool direct;	 /* the io reads straight into the draft */
+	bool ending;	 /* the last reply was given: close after it is sent */
+	bool broken;	 /* nothing can be sent any more */
 	bool chunk_last;
 	const struct chunk_refusal *chunk_refusal; /* not NULL: the octets are dropped, then this */
-	char *direct_at;           /* where they lie */
+	char *direct_at;			   /* where they lie */
 	uint32_t errors;
-	uint32_t commands;         /* since the last message */
+	uint32_t commands; /* since the last message */
 	uint32_t mails;
-	struct span helo;          /* heap */
-	struct timer timer;        /* armed for a deadline or earlier; moved only when it fires */
+	struct span helo;   /* heap */
+	struct timer timer; /* armed for a deadline or earlier; moved only when it fires */
 	uint64_t started_ns;
-	uint64_t wait_ns;          /* deadline of what the phase waits for */
+	uint64_t wait_ns; /* deadline of what the phase waits for */
 	uint64_t chunk_left;
-	size_t arena_counted;      /* of arena.used, in smtpd->envelope_bytes */
-	struct buf held;           /* input that is not interpreted yet; freed when empty */
+	size_t arena_counted; /* of arena.used, in smtpd->envelope_bytes */
+	struct buf held;      /* input that is not interpreted yet; freed when empty */
 	struct arena arena;
 	struct transaction *transaction;
 };
@@ -129,10 +129,10 @@ struct smtpd {
 	struct list ready;
 	struct io_turn turn;
 	struct clients clients;
-	char *scratch;          /* SESSION_SCRATCH bytes: input of whoever's turn it is */
-	struct buf out;         /* likewise, replies; empty between callbacks */
-	struct buf work;        /* likewise, a header or a text that is put together */
-	size_t envelope_bytes;  /* in the arenas of all sessions */
+	char *scratch;	       /* SESSION_SCRATCH bytes: input of whoever's turn it is */
+	struct buf out;	       /* likewise, replies; empty between callbacks */
+	struct buf work;       /* likewise, a header or a text that is put together */
+	size_t envelope_bytes; /* in the arenas of all sessions */
 	struct smtpd_figures figures;
 	struct timer drain_timer;
 	void (*drained)(void *arg);

@@ -27,9 +27,8 @@ int smtpd_new(const struct smtpd_config *config, struct smtpd **out)
 	buf_init(&smtpd->out, SESSION_REPLIES + SESSION_REPLIES);
 	buf_init(&smtpd->work, SESSION_SCRATCH);
 	smtpd->scratch = malloc(SESSION_SCRATCH);
-	if (!smtpd->scratch ||
-		clients_init(&smtpd->clients, config->config->limits.connections,
-			io_random(config->io)) != 0) {
+	if (!smtpd->scratch || clients_init(&smtpd->clients, config->config->limits.connections,
+				       io_random(config->io)) != 0) {
 		free(smtpd->scratch);
 		free(smtpd);
 		return ERR_NOMEM;
@@ -59,7 +58,8 @@ void smtpd_free(struct smtpd **pointer)
 	if (!smtpd)
 		return;
 	CHECK_MAGIC(smtpd, SMTPD_MAGIC);
-	LIST_FOR_EACH(node, &smtpd->sessions) {
+	LIST_FOR_EACH(node, &smtpd->sessions)
+	{
 		struct session *s = CONTAINER_OF(node, struct session, node);
 		session_free(&s, false);
 	}
@@ -105,13 +105,16 @@ static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greet
 	enum spool_health health = spool_writer_health(smtpd->c.writer);
 
 	if (smtpd->draining)
-		*why = (struct greeting_refusal){ERR_BUSY, "4.3.2", "Service is stopping; try again"};
+		*why = (struct greeting_refusal){
+			ERR_BUSY, "4.3.2", "Service is stopping; try again"};
 	else if (health == SPOOL_FULL)
 		*why = (struct greeting_refusal){ERR_BUSY, "4.3.1", "Mail system full; try later"};
 	else if (health == SPOOL_SICK)
-		*why = (struct greeting_refusal){ERR_BUSY, "4.3.0", "Mail storage failed; try later"};
+		*why = (struct greeting_refusal){
+			ERR_BUSY, "4.3.0", "Mail storage failed; try later"};
 	else if (smtpd->session_count >= limits->connections)
-		*why = (struct greeting_refusal){ERR_LIMIT, "4.3.2", "Too many connections; try later"};
+		*why = (struct greeting_refusal){
+			ERR_LIMIT, "4.3.2", "Too many connections; try later"};
 	else if (clients_add(&smtpd->clients, client, limits->connections_per_client) != 0)
 		*why = (struct greeting_refusal){
 			ERR_LIMIT, "4.7.0", "Too many connections from your address"};
@@ -124,7 +127,10 @@ static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greet
 static void turn_away(struct smtpd *smtpd, struct io_conn *conn, const struct netaddr *client,
 	uint32_t listener, const struct greeting_refusal *why)
 {
-	struct session nobody = {.smtpd = smtpd, .conn = conn, .client = *client, .listener = listener,
+	struct session nobody = {.smtpd = smtpd,
+		.conn = conn,
+		.client = *client,
+		.listener = listener,
 		.started_ns = smtpd->io->now_ns};
 
 	refuse_simple(&nobody, SMTPD_REFUSED_CONNECTION, 421, why->enhanced, why->text, SPAN_NONE);
@@ -208,7 +214,8 @@ void smtpd_drain(struct smtpd *smtpd, uint64_t ms, void (*drained)(void *arg), v
 	smtpd->draining = true;
 	smtpd->drained = drained;
 	smtpd->drained_arg = arg;
-	LIST_FOR_EACH(node, &smtpd->sessions) {
+	LIST_FOR_EACH(node, &smtpd->sessions)
+	{
 		struct session *s = CONTAINER_OF(node, struct session, node);
 		if (!s->transaction && s->phase == PHASE_COMMAND)
 			session_stop(s, "4.3.2", "Service is stopping; try again");
@@ -223,7 +230,8 @@ static void drain_over(struct timer *timer)
 {
 	struct smtpd *smtpd = CONTAINER_OF(timer, struct smtpd, drain_timer);
 
-	LIST_FOR_EACH(node, &smtpd->sessions) {
+	LIST_FOR_EACH(node, &smtpd->sessions)
+	{
 		struct session *s = CONTAINER_OF(node, struct session, node);
 		if (s->phase != PHASE_COMMIT)
 			session_stop(s, "4.3.2", "Service is stopping; try again");

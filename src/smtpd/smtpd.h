@@ -30,11 +30,11 @@ struct smtpd;
 
 struct smtpd_config {
 	struct io *io;
-	const struct config *config; /* outlives the smtpd */
+	const struct config *config;	  /* outlives the smtpd */
 	const struct route_config *route; /* likewise */
-	struct spool_writer *writer; /* likewise */
-	struct event_sink *events;   /* may be NULL */
-	struct log *log;             /* may be NULL */
+	struct spool_writer *writer;	  /* likewise */
+	struct event_sink *events;	  /* may be NULL */
+	struct log *log;		  /* may be NULL */
 };
 
 int smtpd_new(const struct smtpd_config *config, struct smtpd **out);
@@ -70,14 +70,14 @@ void smtpd_drain(struct smtpd *smtpd, uint64_t ms, void (*drained)(void *arg), v
 /* Why clients were refused. */
 enum smtpd_refusal {
 	SMTPD_REFUSED_CONNECTION, /* too many, stopping, spool not well */
-	SMTPD_REFUSED_ABUSE,      /* too many errors or commands, another protocol */
+	SMTPD_REFUSED_ABUSE,	  /* too many errors or commands, another protocol */
 	SMTPD_REFUSED_TIMEOUT,
 	SMTPD_REFUSED_SENDER,
 	SMTPD_REFUSED_RECIPIENT,
 	SMTPD_REFUSED_SIZE,
-	SMTPD_REFUSED_CONTENT,    /* bare CR or LF, line or header too long */
-	SMTPD_REFUSED_LOOP,       /* too many Received fields */
-	SMTPD_REFUSED_RESOURCES,  /* 451 and 452: spool, memory, queue, directory */
+	SMTPD_REFUSED_CONTENT,	 /* bare CR or LF, line or header too long */
+	SMTPD_REFUSED_LOOP,	 /* too many Received fields */
+	SMTPD_REFUSED_RESOURCES, /* 451 and 452: spool, memory, queue, directory */
 	SMTPD_REFUSALS
 };
 
@@ -87,7 +87,7 @@ struct smtpd_figures {
 	uint64_t sessions_now;
 	uint64_t messages;   /* committed */
 	uint64_t recipients; /* of these */
-	uint64_t bytes;      /* of their bodies */
+	uint64_t bytes;	     /* of their bodies */
 	uint64_t refused[SMTPD_REFUSALS];
 };
 

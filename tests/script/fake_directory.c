@@ -72,8 +72,8 @@ int snapshot_transport(const struct snapshot *s, uint32_t index, struct transpor
 	(void)s;
 	if (index > 1)
 		return ERR_NOT_FOUND;
-	*out = (struct transport){.index = index,
-		.name = index ? SPAN("outbound") : SPAN("site-a"), .port = 25};
+	*out = (struct transport){
+		.index = index, .name = index ? SPAN("outbound") : SPAN("site-a"), .port = 25};
 	return 0;
 }
 

@@ -125,7 +125,8 @@ void spool_draft_abort(struct spool_draft **draft)
 
 void world_commit(struct world *world, int err)
 {
-	LIST_FOR_EACH(node, &world->writer.drafts) {
+	LIST_FOR_EACH(node, &world->writer.drafts)
+	{
 		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
 
 		if (draft->committing) {
@@ -137,7 +138,8 @@ void world_commit(struct world *world, int err)
 
 void world_give_room(struct world *world)
 {
-	LIST_FOR_EACH(node, &world->writer.drafts) {
+	LIST_FOR_EACH(node, &world->writer.drafts)
+	{
 		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
 		void (*wants)(void *) = draft->wants;
 

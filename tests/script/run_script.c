@@ -57,7 +57,8 @@ static void add_unescaped(struct buf *out, struct span in)
 		}
 		char c = in.p[++i];
 		if (c == 'x' && i + 2 < in.n && hex_digit(in.p[i + 1]) >= 0) {
-			buf_add_char(out, (char)(hex_digit(in.p[i + 1]) * 16 + hex_digit(in.p[i + 2])));
+			buf_add_char(
+				out, (char)(hex_digit(in.p[i + 1]) * 16 + hex_digit(in.p[i + 2])));
 			i += 2;
 		} else {
 			buf_add_char(out, c == 'r' ? '\r' : c == 'n' ? '\n' : c == '0' ? '\0' : c);
@@ -104,8 +105,8 @@ static void parse_line(struct script *script, struct span line, unsigned number)
 	} else if (span_equal(word, SPAN("spool"))) {
 		script->health = span_equal(text, SPAN("full")) ? SPOOL_FULL : SPOOL_SICK;
 	} else if (span_equal(word, SPAN("S:")) || span_equal(word, SPAN("M:")) ||
-		span_equal(word, SPAN("B|")) || span_equal(word, SPAN("P:")) ||
-		span_equal(line, SPAN("open")) || span_equal(line, SPAN("closed"))) {
+		   span_equal(word, SPAN("B|")) || span_equal(word, SPAN("P:")) ||
+		   span_equal(line, SPAN("open")) || span_equal(line, SPAN("closed"))) {
 		buf_add_span(&script->expected, line);
 		buf_add_char(&script->expected, '\n');
 	} else {
@@ -212,7 +213,8 @@ static void describe_message(struct buf *out, const struct world_message *messag
 }
 
 /* Plays the input in pieces: of `piece` bytes, or one cut at `cut`, or random ones. */
-static void run(const struct script *script, size_t piece, size_t cut, uint64_t seed, struct buf *out)
+static void run(
+	const struct script *script, size_t piece, size_t cut, uint64_t seed, struct buf *out)
 {
 	struct world *world = malloc(sizeof(*world));
 	struct span left = buf_span(&script->input);
@@ -277,15 +279,15 @@ static bool matches(const struct script *script, struct span got, struct buf *wh
 		struct span was = expected;
 		struct span want = line_of(&expected);
 		bool may_miss = line.n > 0 && (line.p[0] == 'B' || line.p[0] == 'P' ||
-			line.p[0] == 'o' || line.p[0] == 'c');
+						      line.p[0] == 'o' || line.p[0] == 'c');
 
 		if (line_matches(want, line))
 			continue;
 		expected = was;
 		if (may_miss && (!want.n || want.p[0] != line.p[0]))
 			continue;
-		buf_printf(why, "expected  %.*s\n     got  %.*s\n", (int)want.n, want.p, (int)line.n,
-			line.p);
+		buf_printf(why, "expected  %.*s\n     got  %.*s\n", (int)want.n, want.p,
+			(int)line.n, line.p);
 		return false;
 	}
 	if (expected.n)
@@ -318,7 +320,7 @@ static bool play(const char *path)
 	load(&script, path);
 	size_t step = 1 + script.input.n / CUTS_MOST;
 	bool good = check_run(&script, SIZE_MAX, 0, 0) && check_run(&script, 1, 0, 0) &&
-		check_run(&script, 2, 0, 0) && check_run(&script, 3, 0, 0);
+		    check_run(&script, 2, 0, 0) && check_run(&script, 3, 0, 0);
 	for (size_t cut = 1; good && cut < script.input.n; cut += step)
 		good = check_run(&script, SIZE_MAX, cut, 0);
 	for (uint64_t seed = 1; good && seed <= 100; seed++)

@@ -188,15 +188,25 @@ static void drop_log(struct log *log, enum log_level level, const char *message,
 void world_open(struct world *world)
 {
 	*world = (struct world){
-		.config = {
-			.hostname = SPAN("gw.example.test"),
-			.listener_count = 1,
-			.listeners = {{.name = SPAN("mx")}},
-			.limits = {.message_size = 1 << 20, .hops = 50, .recipients = 100,
-				.connections = 1000, .errors = 20, .commands = 500, .line = 4096,
-				.header_bytes = 262144, .memory = 64 << 20, .inline_bytes = 1 << 20},
-			.timeouts = {.command = 300000, .data_block = 180000, .transaction = 3600000},
-		},
+		.config =
+			{
+				.hostname = SPAN("gw.example.test"),
+				.listener_count = 1,
+				.listeners = {{.name = SPAN("mx")}},
+				.limits = {.message_size = 1 << 20,
+					.hops = 50,
+					.recipients = 100,
+					.connections = 1000,
+					.errors = 20,
+					.commands = 500,
+					.line = 4096,
+					.header_bytes = 262144,
+					.memory = 64 << 20,
+					.inline_bytes = 1 << 20},
+				.timeouts = {.command = 300000,
+					.data_block = 180000,
+					.transaction = 3600000},
+			},
 		.route = {.hostname = SPAN("gw.example.test")},
 		.writer = {.world = world},
 		.sink = {.emit = record_event},
@@ -211,8 +221,11 @@ void world_open(struct world *world)
 
 void world_start(struct world *world)
 {
-	const struct smtpd_config config = {.io = &world->io, .config = &world->config,
-		.route = &world->route, .writer = &world->writer, .events = &world->sink,
+	const struct smtpd_config config = {.io = &world->io,
+		.config = &world->config,
+		.route = &world->route,
+		.writer = &world->writer,
+		.events = &world->sink,
 		.log = &world->log};
 	struct snapshot *snapshot = world_snapshot_new();
 

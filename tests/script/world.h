@@ -41,10 +41,10 @@ struct peer {
 	struct netaddr address;
 	const struct io_conn_handler *handler;
 	void *owner;
-	struct buf input;    /* sent, and not read yet */
-	struct buf replies;  /* all that the server said */
-	size_t unread;       /* of the replies: the client does not read them */
-	bool reads;          /* the client reads what it is told: the default */
+	struct buf input;   /* sent, and not read yet */
+	struct buf replies; /* all that the server said */
+	size_t unread;	    /* of the replies: the client does not read them */
+	bool reads;	    /* the client reads what it is told: the default */
 	bool paused, eof, closed, eof_told;
 	bool adopted;
 };
@@ -53,12 +53,12 @@ struct spool_writer {
 	struct world *world;
 	enum spool_health health;
 	int new_err, wrote_err, commit_err; /* what the calls answer */
-	int outcome;                        /* what committed() says */
-	bool hold;                          /* commits stay open until told */
-	uint32_t room_most;                 /* bytes of a room; 0: 65536 */
-	bool room_random;                   /* 1 … room_most */
-	uint32_t short_of_memory;           /* of 256 requests for a room, so many get none */
-	bool starve;                        /* no room at all */
+	int outcome;			    /* what committed() says */
+	bool hold;			    /* commits stay open until told */
+	uint32_t room_most;		    /* bytes of a room; 0: 65536 */
+	bool room_random;		    /* 1 … room_most */
+	uint32_t short_of_memory;	    /* of 256 requests for a room, so many get none */
+	bool starve;			    /* no room at all */
 	struct list drafts;
 	uint32_t ordinal;
 	uint32_t open_drafts;
