@@ -3,8 +3,8 @@
  * bytes: lines may end in LF alone, and what is no field is given as one without a name. Linear in
  * the input, no memory of its own.
  *
- * It wants the section as a person would see it: a section stored dot-stuffed is read with
- * its doubled dots, which no field of ours begins with.
+ * Dots are not unstuffed: in a section stored in wire form, a line that begins with a dot shows it
+ * doubled. No field that anybody looks for begins with one.
  */
 #ifndef CODEC_HEADER_SCAN_H
 #define CODEC_HEADER_SCAN_H

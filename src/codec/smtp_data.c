@@ -153,7 +153,7 @@ static int take_dot(struct smtp_data *scan, const char *at, const char *end)
 	return 0;
 }
 
-/* The header section ends with the input's byte before `at`. */
+/* The header section is complete, `bytes` long with its empty line if it has one. */
 static void header_done(struct smtp_data *scan, uint64_t bytes)
 {
 	field_done(scan);
