@@ -1,0 +1,97 @@
+/*
+ * posternctl: a thin client of the control socket. What the files of this folder share.
+ *
+ *   main.c      options, which command, --help
+ *   connect.c   one request, one reply
+ *   show.c      tables and texts for people; everything that came from peers is made harmless
+ *   objects.c   check, apply, export, transport, domain, account, priority, settings, audit
+ *   queue.c     queue …
+ *   status.c    status, trace, explain
+ *   spool.c     spool verify: reads the spool by itself, needs no server
+ *
+ * Exit codes: 0 done, 1 refused (the reason is on stderr), 2 wrong usage.
+ */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include "base/span.h"
+#include "directory/config.h"
+
+#include <jansson.h>
+
+enum exit_code { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
+
+struct ctl {
+	const char *config_path;
+	struct config *config;
+	bool json;   /* --json: replies as they come */
+	char **args; /* after the command's name */
+	int count;
+};
+
+/* ---- main.c -----------------------------------------------------------------------------------
+ */
+
+/* Loads the start file once; on failure says why and returns an exit code. */
+int ctl_config(struct ctl *ctl);
+/* Says what is wrong with the command line and how to get help; EXIT_USAGE. */
+int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Says why it cannot be done; EXIT_REFUSED. */
+int ctl_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Takes "--name VALUE" or "--name=VALUE" out of the arguments; NULL where it is not given. */
+const char *ctl_option(struct ctl *ctl, const char *name);
+/* Takes "--name" out of the arguments. */
+bool ctl_flag(struct ctl *ctl, const char *name);
+/* False, and says so, where an unknown option is left over. */
+bool ctl_no_options_left(const struct ctl *ctl);
+/* The remaining arguments joined by blanks; the caller's to free. */
+char *ctl_joined(const struct ctl *ctl, int from);
+/* A whole file ("-": standard input), NUL-terminated; NULL, and said why. */
+char *ctl_read_file(const char *path, size_t *length);
+
+/* ---- connect.c --------------------------------------------------------------------------------
+ */
+
+/* Sends a request (taken over) and returns the reply, NULL where there was none or it is an error;
+ * then the reason has been printed. */
+json_t *ctl_ask(struct ctl *ctl, json_t *request);
+/* The same, then prints the reply as JSON with --json, else by show(). */
+int ctl_ask_and_show(
+	struct ctl *ctl, json_t *request, void (*show)(struct ctl *ctl, const json_t *reply));
+
+/* ---- show.c -----------------------------------------------------------------------------------
+ */
+
+/* Control bytes become \xHH; newlines stay where `lines`. */
+void show_text(const char *text, bool lines);
+void show_json(const json_t *value);
+/* A string member, or "". */
+const char *member_text(const json_t *object, const char *key);
+json_int_t member_int(const json_t *object, const char *key);
+/* Columns of strings: count values, then show_table_end(). Widths fit what is in it. */
+struct table;
+struct table *table_new(size_t columns, const char *const *titles);
+void table_add(struct table *table, const char *const *cells);
+void table_print(struct table **table);
+/* "1.2 KiB", "5.0 MiB" */
+const char *size_text(json_int_t bytes, char out[32]);
+
+/* ---- commands ---------------------------------------------------------------------------------
+ */
+
+int ctl_check(struct ctl *ctl);
+int ctl_status(struct ctl *ctl);
+int ctl_apply(struct ctl *ctl);
+int ctl_export(struct ctl *ctl);
+int ctl_transport(struct ctl *ctl);
+int ctl_domain(struct ctl *ctl);
+int ctl_account(struct ctl *ctl);
+int ctl_priority(struct ctl *ctl);
+int ctl_settings(struct ctl *ctl);
+int ctl_audit(struct ctl *ctl);
+int ctl_queue(struct ctl *ctl);
+int ctl_trace(struct ctl *ctl);
+int ctl_explain(struct ctl *ctl);
+int ctl_spool(struct ctl *ctl);
+
+#endif

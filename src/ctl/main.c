@@ -1,0 +1,255 @@
+#include "ctl/ctl.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DEFAULT_CONFIG "/etc/postern/postern.yaml"
+#define FILE_MOST      (100u << 20) /* bytes of an objects file */
+
+static const char help[] =
+	"usage: posternctl [-c postern.yaml] [--json] COMMAND …\n"
+	"\n"
+	"  check [-f objects.yaml]          check the start file, objects, and what runs, without "
+	"changing it\n"
+	"  status                           what runs, how much is queued, how the spool is\n"
+	"  apply -f objects.yaml [--prune] [--dry-run]\n"
+	"                                   make the directory be as the file says; all or "
+	"nothing\n"
+	"  export                           print the directory as such a file\n"
+	"  transport add|set NAME FIELD=VALUE …   show|remove NAME   list   pause|resume NAME "
+	"[--reason TEXT]\n"
+	"  domain    add|set NAME FIELD=VALUE …   show|remove NAME   list   pause|resume NAME "
+	"[--reason TEXT]\n"
+	"  account   add|show|remove ADDRESS      list\n"
+	"  priority  add FIELD=VALUE …            list   remove RULE\n"
+	"  settings  set FIELD=VALUE …            show\n"
+	"  audit [--limit N]                who changed what\n"
+	"  queue list [FILTER] [--limit N]  what is queued, and why it is not delivered yet\n"
+	"  queue show|why ID                one message\n"
+	"  queue summary [destination|transport]\n"
+	"  queue retry|hold|release|bounce|delete ID|FILTER [--reason TEXT]\n"
+	"  queue reroute ID|FILTER --transport NAME     (--transport '' undoes it)\n"
+	"  queue prioritise|unprioritise ID|FILTER\n"
+	"  queue pause|resume [--reason TEXT]           all deliveries\n"
+	"  trace QUERY [--limit N]          what happened to mail: an id, address, @domain, IP, "
+	"key=value words\n"
+	"  explain --client IP --from A --to B [--user U] [--listener L] [--tls]\n"
+	"                                   what would happen to such a message, rule by rule\n"
+	"  spool verify                     read and check every stored message; changes nothing, "
+	"needs no server\n"
+	"\n"
+	"  -c FILE     the start file (default " DEFAULT_CONFIG ")\n"
+	"  --json      print replies as JSON\n"
+	"  --help, --version\n"
+	"\n"
+	"A filter is made of terms such as state=deferred sender=a@b.example recipient=*@c.example "
+	"domain=d.example\n"
+	"transport=site-a age>2h size<10M attempts>=3 reason~timeout, joined by blanks, or, not "
+	"and parentheses.\n"
+	"Exit codes: 0 done, 1 refused with the reason, 2 wrong usage. More: man posternctl.\n";
+
+static const struct {
+	const char *name;
+	int (*run)(struct ctl *ctl);
+} commands[] = {
+	{"check", ctl_check},
+	{"status", ctl_status},
+	{"apply", ctl_apply},
+	{"export", ctl_export},
+	{"transport", ctl_transport},
+	{"domain", ctl_domain},
+	{"account", ctl_account},
+	{"priority", ctl_priority},
+	{"settings", ctl_settings},
+	{"audit", ctl_audit},
+	{"queue", ctl_queue},
+	{"trace", ctl_trace},
+	{"explain", ctl_explain},
+	{"spool", ctl_spool},
+};
+
+int ctl_usage(const char *format, ...)
+{
+	va_list args;
+
+	fputs("posternctl: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputs("\nposternctl --help lists the commands.\n", stderr);
+	return EXIT_USAGE;
+}
+
+int ctl_refuse(const char *format, ...)
+{
+	va_list args;
+
+	fputs("posternctl: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return EXIT_REFUSED;
+}
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+static void take_args(struct ctl *ctl, int at, int n)
+{
+	for (int i = at; i + n < ctl->count; i++)
+		ctl->args[i] = ctl->args[i + n];
+	ctl->count -= n;
+}
+
+const char *ctl_option(struct ctl *ctl, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (int i = 0; i < ctl->count; i++) {
+		const char *arg = ctl->args[i];
+
+		if (strcmp(arg, name) == 0 && i + 1 < ctl->count) {
+			const char *value = ctl->args[i + 1];
+
+			take_args(ctl, i, 2);
+			return value;
+		}
+		if (strncmp(arg, name, n) == 0 && arg[n] == '=') {
+			take_args(ctl, i, 1);
+			return arg + n + 1;
+		}
+	}
+	return NULL;
+}
+
+bool ctl_flag(struct ctl *ctl, const char *name)
+{
+	for (int i = 0; i < ctl->count; i++) {
+		if (strcmp(ctl->args[i], name) == 0) {
+			take_args(ctl, i, 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool ctl_no_options_left(const struct ctl *ctl)
+{
+	for (int i = 0; i < ctl->count; i++) {
+		if (ctl->args[i][0] == '-' && ctl->args[i][1]) {
+			ctl_usage("unknown option, or one that lacks its value: %s", ctl->args[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
+char *ctl_joined(const struct ctl *ctl, int from)
+{
+	struct buf text;
+
+	buf_init(&text, FILE_MOST);
+	for (int i = from; i < ctl->count; i++) {
+		if (i > from)
+			buf_add_char(&text, ' ');
+		buf_add_str(&text, ctl->args[i]);
+	}
+	buf_add_char(&text, '\0');
+	CHECK(buf_ok(&text));
+	return text.p;
+}
+
+char *ctl_read_file(const char *path, size_t *length)
+{
+	bool input = strcmp(path, "-") == 0;
+	FILE *file = input ? stdin : fopen(path, "rbe");
+	struct buf text;
+
+	if (!file) {
+		ctl_refuse("%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	buf_init(&text, FILE_MOST + 1);
+	for (;;) {
+		char *to = buf_reserve(&text, 65536);
+		size_t n = to ? fread(to, 1, 65536, file) : 0;
+
+		if (!n)
+			break;
+		buf_wrote(&text, n);
+	}
+	bool failed = ferror(file) != 0;
+	if (!input)
+		fclose(file);
+	if (failed || !buf_ok(&text)) {
+		ctl_refuse("%s: %s", path, failed ? "cannot be read" : "longer than 100 MiB");
+		buf_done(&text);
+		return NULL;
+	}
+	*length = text.n;
+	buf_add_char(&text, '\0');
+	return text.p;
+}
+
+int ctl_config(struct ctl *ctl)
+{
+	struct buf problems;
+
+	if (ctl->config)
+		return EXIT_DONE;
+	buf_init(&problems, 1u << 20);
+	int err = config_load(ctl->config_path, &ctl->config, &problems);
+	if (err) {
+		fprintf(stderr, "posternctl: the start file cannot be used:\n%.*s", (int)problems.n,
+			problems.n ? problems.p : "");
+		if (!problems.n)
+			fprintf(stderr, "%s: %s\n", ctl->config_path, err_text(err));
+	}
+	buf_done(&problems);
+	return err ? EXIT_REFUSED : EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = {.config_path = DEFAULT_CONFIG, .args = argv + 1, .count = argc - 1};
+
+	/* Options before the command; --json may stand anywhere. */
+	ctl.json = ctl_flag(&ctl, "--json");
+	while (ctl.count && ctl.args[0][0] == '-') {
+		if (strcmp(ctl.args[0], "--help") == 0 || strcmp(ctl.args[0], "-h") == 0) {
+			fputs(help, stdout);
+			return EXIT_DONE;
+		}
+		if (strcmp(ctl.args[0], "--version") == 0) {
+			puts("posternctl " POSTERN_VERSION);
+			return EXIT_DONE;
+		}
+		if (strcmp(ctl.args[0], "-c") != 0 || ctl.count < 2)
+			return ctl_usage(
+				"unknown option, or one that lacks its value: %s", ctl.args[0]);
+		ctl.config_path = ctl.args[1];
+		take_args(&ctl, 0, 2);
+	}
+	if (!ctl.count)
+		return ctl_usage("which command?");
+	const char *name = ctl.args[0];
+	take_args(&ctl, 0, 1);
+	if (ctl_flag(&ctl, "--help")) {
+		fputs(help, stdout);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(name, commands[i].name) != 0)
+			continue;
+		int code = commands[i].run(&ctl);
+
+		config_free(&ctl.config);
+		return code;
+	}
+	return ctl_usage("unknown command: %s", name);
+}

@@ -1,0 +1,170 @@
+#include "ctl/ctl.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- status --------------------------------------------------------------------------------- */
+
+/* Members as "name value" lines, one level deeper each. */
+static void show_members(const json_t *object, int depth)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value)
+	{
+		printf("%*s", depth * 2, "");
+		show_text(key, false);
+		if (json_is_object(value)) {
+			putchar('\n');
+			show_members(value, depth + 1);
+			continue;
+		}
+		fputs(": ", stdout);
+		if (json_is_string(value)) {
+			show_text(json_string_value(value), false);
+		} else {
+			char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+			fputs(text ? text : "?", stdout);
+			free(text);
+		}
+		putchar('\n');
+	}
+}
+
+static void show_status(struct ctl *ctl, const json_t *reply)
+{
+	(void)ctl;
+	show_members(reply, 0);
+}
+
+int ctl_status(struct ctl *ctl)
+{
+	if (ctl->count)
+		return ctl_usage("status takes no arguments");
+	return ctl_ask_and_show(ctl, json_pack("{ss}", "cmd", "status"), show_status);
+}
+
+/* ---- trace ---------------------------------------------------------------------------------- */
+
+static void show_event_text(const json_t *event)
+{
+	static const char *const first[] = {"time", "event", "id"};
+	const char *key;
+	json_t *value;
+
+	printf("%s  %-16s", member_text(event, first[0]), member_text(event, first[1]));
+	json_object_foreach((json_t *)event, key, value)
+	{
+		if (strcmp(key, first[0]) == 0 || strcmp(key, first[1]) == 0 ||
+			strcmp(key, first[2]) == 0)
+			continue;
+		printf(" %s=", key);
+		if (json_is_string(value)) {
+			bool quote = strchr(json_string_value(value), ' ') != NULL;
+
+			if (quote)
+				putchar('"');
+			show_text(json_string_value(value), false);
+			if (quote)
+				putchar('"');
+		} else if (json_is_array(value)) {
+			for (size_t i = 0; i < json_array_size(value); i++) {
+				if (i)
+					putchar(',');
+				show_text(json_string_value(json_array_get(value, i)), false);
+			}
+		} else {
+			char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+			fputs(text ? text : "?", stdout);
+			free(text);
+		}
+	}
+	putchar('\n');
+}
+
+/* Message by message, in the order of their first events. */
+static void show_trace(struct ctl *ctl, const json_t *reply)
+{
+	const json_t *events = json_object_get(reply, "events");
+	size_t count = json_array_size(events);
+	bool *shown = calloc(count + 1, sizeof(*shown));
+
+	(void)ctl;
+	if (!shown)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const char *id = member_text(json_array_get(events, i), "id");
+
+		if (shown[i])
+			continue;
+		printf("%s%s\n", i ? "\n" : "", *id ? id : "(no message)");
+		for (size_t k = i; k < count; k++) {
+			const json_t *event = json_array_get(events, k);
+
+			if (shown[k] || strcmp(member_text(event, "id"), id) != 0 ||
+				(!*id && k != i))
+				continue;
+			shown[k] = true;
+			fputs("  ", stdout);
+			show_event_text(event);
+		}
+	}
+	if (!count)
+		puts("nothing in the trace fits");
+	if (json_is_true(json_object_get(reply, "more")))
+		puts("… and more, older ones; --limit N shows more, since= and until= narrow it "
+		     "down");
+	free(shown);
+}
+
+int ctl_trace(struct ctl *ctl)
+{
+	const char *limit_text = ctl_option(ctl, "--limit");
+	uint64_t limit = 20;
+
+	if (limit_text && text_parse_u64(span_str(limit_text), 1000, &limit))
+		return ctl_usage("--limit takes a number up to 1000");
+	if (!ctl_no_options_left(ctl))
+		return EXIT_USAGE;
+	if (!ctl->count)
+		return ctl_usage("trace what? An id, an address, @domain, an IP address, or "
+				 "key=value words");
+	char *query = ctl_joined(ctl, 0);
+	json_t *request = json_pack(
+		"{ss, ss, sI}", "cmd", "trace", "query", query, "limit", (json_int_t)limit);
+	free(query);
+	return ctl_ask_and_show(ctl, request, show_trace);
+}
+
+/* ---- explain -------------------------------------------------------------------------------- */
+
+static void show_explain(struct ctl *ctl, const json_t *reply)
+{
+	(void)ctl;
+	show_text(member_text(reply, "text"), true);
+}
+
+int ctl_explain(struct ctl *ctl)
+{
+	const char *client = ctl_option(ctl, "--client"), *from = ctl_option(ctl, "--from");
+	const char *to = ctl_option(ctl, "--to"), *user = ctl_option(ctl, "--user");
+	const char *listener = ctl_option(ctl, "--listener");
+	bool tls = ctl_flag(ctl, "--tls");
+
+	if (!ctl_no_options_left(ctl))
+		return EXIT_USAGE;
+	if (!client || !from || !to || ctl->count)
+		return ctl_usage("explain needs --client IP, --from ADDRESS (\"<>\" for none) and "
+				 "--to ADDRESS");
+	json_t *request = json_pack("{ss, ss, ss, ss, ss, ss, sb}", "cmd", "explain", "client",
+		client, "from", from, "to", to, "user", user ? user : "", "listener",
+		listener ? listener : "", "tls", tls);
+	if (!request)
+		return ctl_refuse("the addresses are not valid UTF-8");
+	return ctl_ask_and_show(ctl, request, show_explain);
+}
