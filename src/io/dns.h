@@ -6,9 +6,9 @@
  * from the loop, exactly once, unless the question was cancelled before. Every question ends: at
  * the latest by its timeout, as DNS_TEMPORARY.
  *
- * What comes back was said by strangers: it is parsed (io/dns_rdata), bounded, and in one form: names
- * are lower case, without a final dot, and only of letters, digits, hyphen and underscore; a record
- * that cannot be such is left out and counted in `dropped`.
+ * What comes back was said by strangers: it is parsed (io/dns_rdata), bounded, and in one form:
+ * names are lower case, without a final dot, and only of letters, digits, hyphen and underscore; a
+ * record that cannot be such is left out and counted in `dropped`.
  */
 #ifndef IO_DNS_H
 #define IO_DNS_H
@@ -19,19 +19,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DNS_RECORDS    128      /* records of one answer; more are dropped */
-#define DNS_NAME       253      /* bytes of a name as text */
-#define DNS_TTL_MOST   3600     /* seconds; what is cached longer cannot be mended by its owner */
-#define DNS_TTL_LEAST  1        /* seconds */
+#define DNS_RECORDS   128  /* records of one answer; more are dropped */
+#define DNS_NAME      253  /* bytes of a name as text */
+#define DNS_TTL_MOST  3600 /* seconds; what is cached longer cannot be mended by its owner */
+#define DNS_TTL_LEAST 1	   /* seconds */
 
 enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 
 enum dns_status {
-	DNS_OK,        /* records of the type that was asked for */
+	DNS_OK,	       /* records of the type that was asked for */
 	DNS_NODATA,    /* the name exists, without such records */
 	DNS_NXDOMAIN,  /* the name does not exist */
 	DNS_TEMPORARY, /* nobody could or would answer: SERVFAIL, REFUSED, timeout, no memory */
-	DNS_BOGUS,     /* DNSSEC proves the answer forged or broken: as temporary, never to be used */
+	DNS_BOGUS, /* DNSSEC proves the answer forged or broken: as temporary, never to be used */
 };
 
 struct dns_mx {
@@ -44,15 +44,15 @@ struct dns_mx {
  * DNS_NODATA with `dropped` above 0, so that a broken MX is told from none. */
 struct dns_answer {
 	enum dns_status status;
-	bool secure;                     /* validated with DNSSEC, absence as well */
-	uint32_t ttl_s;                  /* DNS_TTL_LEAST … DNS_TTL_MOST */
-	struct span canonical;           /* where CNAMEs led; empty: the name itself */
+	bool secure;	       /* validated with DNSSEC, absence as well */
+	uint32_t ttl_s;	       /* DNS_TTL_LEAST … DNS_TTL_MOST */
+	struct span canonical; /* where CNAMEs led; empty: the name itself */
 	uint32_t count;
-	uint32_t dropped;                /* records that were unfit or too many */
+	uint32_t dropped;		 /* records that were unfit or too many */
 	const struct netaddr *addresses; /* A and AAAA; port 0 */
-	const struct dns_mx *mx;         /* MX, in the order of the answer */
-	const struct span *rdata;        /* other types: raw bytes */
-	struct span reason;              /* TEMPORARY and BOGUS: a short phrase of ours for people */
+	const struct dns_mx *mx;	 /* MX, in the order of the answer */
+	const struct span *rdata;	 /* other types: raw bytes */
+	struct span reason; /* TEMPORARY and BOGUS: a short phrase of ours for people */
 };
 
 typedef void dns_done(void *owner, const struct dns_answer *answer);
@@ -82,8 +82,8 @@ struct dns_question {
  * the question was cancelled; the owner forgets it then. Errors that are returned (and done() never
  * called): ERR_SYNTAX (no such name or server can be), ERR_NOMEM.
  */
-static inline int dns_ask(struct dns *dns, struct span servers, struct span name, enum dns_type type,
-	dns_done *done, void *owner, struct dns_question **out)
+static inline int dns_ask(struct dns *dns, struct span servers, struct span name,
+	enum dns_type type, dns_done *done, void *owner, struct dns_question **out)
 {
 	return dns->ops->ask(dns, servers, name, type, done, owner, out);
 }

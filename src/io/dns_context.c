@@ -61,8 +61,8 @@ static int configure(struct context *context, struct ub_ctx *ub, const char *res
 		err = set_server(ub, &context->addresses[i]);
 	if (err == 0 && !context->address_count && ub_ctx_resolvconf(ub, resolv_conf) != 0)
 		err = err_from_ub(ub_ctx_set_fwd(ub, LOOPBACK));
-	/* libunbound has an answer of its own for this top-level domain (RFC 6761), which laboratories
-	 * use for what it is meant for. */
+	/* libunbound has an answer of its own for this top-level domain (RFC 6761), which
+	 * laboratories use for what it is meant for. */
 	if (err == 0)
 		err = err_from_ub(ub_ctx_zone_add(ub, "test.", "transparent"));
 	return err;

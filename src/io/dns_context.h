@@ -14,8 +14,8 @@
 
 #include <unbound.h>
 
-#define DNS_BUCKETS 256 /* of flights */
-#define DNS_SERVER_ADDRESSES 32 /* all servers of a list together */
+#define DNS_BUCKETS	     256 /* of flights */
+#define DNS_SERVER_ADDRESSES 32	 /* all servers of a list together */
 
 enum context_state { CONTEXT_RESOLVING, CONTEXT_READY };
 
@@ -26,11 +26,11 @@ struct context {
 	struct list node;    /* in all->contexts, the last used first; or in all->stale */
 	struct list pending; /* in all->pending: has something to begin */
 	enum context_state state;
-	struct ub_ctx *ub;   /* NULL while resolving */
+	struct ub_ctx *ub; /* NULL while resolving */
 	uv_poll_t *poll;
 	struct list waiting; /* flights that were not begun */
-	uint32_t open;       /* flights under way */
-	bool stale;          /* takes no more questions; goes when it is idle */
+	uint32_t open;	     /* flights under way */
+	bool stale;	     /* takes no more questions; goes when it is idle */
 	/* servers given by name */
 	bool by_name;
 	uint64_t expires_ns;
@@ -43,15 +43,15 @@ struct context {
 	uint32_t asks_open;
 	uint32_t address_count;
 	struct netaddr addresses[DNS_SERVER_ADDRESSES];
-	struct span key;     /* the list as given; empty: the system's */
+	struct span key; /* the list as given; empty: the system's */
 	char text[];
 };
 
 struct flight {
 	struct context *context;
-	struct list bucket;  /* in all->buckets */
-	struct list queue;   /* in context->waiting */
-	struct list askers;  /* questions */
+	struct list bucket; /* in all->buckets */
+	struct list queue;  /* in context->waiting */
+	struct list askers; /* questions */
 	enum dns_type type;
 	int async_id;
 	bool begun;
@@ -62,8 +62,8 @@ struct flight {
 struct question {
 	struct dns_question base;
 	struct flight *flight;
-	struct list node;    /* in flight->askers */
-	struct list age;     /* in all->questions, the oldest first */
+	struct list node; /* in flight->askers */
+	struct list age;  /* in all->questions, the oldest first */
 	uint64_t deadline_ns;
 	dns_done *done;
 	void *owner;
@@ -76,10 +76,10 @@ struct unbound {
 	struct context *system;
 	struct context *processing; /* whose answers are being taken: must not be freed */
 	struct list contexts, stale, pending;
-	uint32_t context_count;     /* of contexts */
+	uint32_t context_count; /* of contexts */
 	struct list questions;
-	struct timer timer;         /* of the oldest question */
-	struct io_turn turn;        /* begins questions, frees stale contexts */
+	struct timer timer;  /* of the oldest question */
+	struct io_turn turn; /* begins questions, frees stale contexts */
 	struct list buckets[DNS_BUCKETS];
 	struct dns_records records;
 };

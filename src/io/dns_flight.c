@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-/* ---- flights ----------------------------------------------------------------------------------- */
+/* ---- flights ---------------------------------------------------------------------------- */
 
-static struct list *bucket_of(struct unbound *all, const struct context *context,
-	struct span name, enum dns_type type)
+static struct list *bucket_of(
+	struct unbound *all, const struct context *context, struct span name, enum dns_type type)
 {
 	uint64_t hash = 14695981039346656037u ^ (uint64_t)(uintptr_t)context ^ (uint64_t)type;
 
@@ -15,8 +15,8 @@ static struct list *bucket_of(struct unbound *all, const struct context *context
 	return &all->buckets[(hash ^ hash >> 32) % DNS_BUCKETS];
 }
 
-static struct flight *find_flight(struct context *context, struct span name, enum dns_type type,
-	struct list *bucket)
+static struct flight *find_flight(
+	struct context *context, struct span name, enum dns_type type, struct list *bucket)
 {
 	LIST_FOR_EACH(node, bucket)
 	{
@@ -29,8 +29,8 @@ static struct flight *find_flight(struct context *context, struct span name, enu
 	return NULL;
 }
 
-static int flight_join(struct context *context, struct span name, enum dns_type type,
-	struct flight **out)
+static int flight_join(
+	struct context *context, struct span name, enum dns_type type, struct flight **out)
 {
 	struct list *bucket = bucket_of(context->all, context, name, type);
 	struct flight *flight = find_flight(context, name, type, bucket);
@@ -71,10 +71,10 @@ static void flight_abandon(struct flight *flight)
 	context_touch(context);
 }
 
-/* ---- questions --------------------------------------------------------------------------------- */
+/* ---- questions -------------------------------------------------------------------------- */
 
-/* The timer is left where it is when the oldest question goes: waking once in a timeout for nothing is
- * cheaper than moving it with every answer. */
+/* The timer is left where it is when the oldest question goes: waking once in a timeout for nothing
+ * is cheaper than moving it with every answer. */
 static void rearm(struct unbound *all)
 {
 	struct question *oldest = LIST_FIRST(&all->questions, struct question, age);
@@ -100,8 +100,8 @@ int question_new(struct context *context, struct span name, enum dns_type type, 
 	q->owner = owner;
 	q->deadline_ns = all->loop->io.now_ns + all->timeout_ms * NS_PER_MS;
 	err = timer_armed(&all->timer)
-		? 0
-		: timers_arm(&all->loop->io.timers, &all->timer, q->deadline_ns);
+		      ? 0
+		      : timers_arm(&all->loop->io.timers, &all->timer, q->deadline_ns);
 	if (err == 0)
 		err = flight_join(context, name, type, &q->flight);
 	if (err < 0) {

@@ -118,8 +118,8 @@ void dns_records_add(struct dns_records *records, enum dns_type type, struct spa
 		records->dropped++;
 }
 
-void dns_records_into(const struct dns_records *records, enum dns_type type,
-	struct dns_answer *answer)
+void dns_records_into(
+	const struct dns_records *records, enum dns_type type, struct dns_answer *answer)
 {
 	answer->count = records->count;
 	answer->dropped = records->dropped;

@@ -7,9 +7,9 @@
 
 #include "io/dns.h"
 
-#define DNS_LABEL        63  /* bytes of a label */
-#define DNS_SERVERS      16  /* entries of a list of servers; more are ERR_LIMIT */
-#define DNS_PORT         53
+#define DNS_LABEL   63 /* bytes of a label */
+#define DNS_SERVERS 16 /* entries of a list of servers; more are ERR_LIMIT */
+#define DNS_PORT    53
 
 /*
  * A host or domain name as text in one form: lower case, no final dot, letters, digits, hyphen and
@@ -40,13 +40,13 @@ void dns_records_clear(struct dns_records *records);
 /* Adds one, or counts it as dropped. The raw bytes of other types stay where they are. */
 void dns_records_add(struct dns_records *records, enum dns_type type, struct span rdata);
 /* Sets the answer's count, dropped, and the array that fits. */
-void dns_records_into(const struct dns_records *records, enum dns_type type,
-	struct dns_answer *answer);
+void dns_records_into(
+	const struct dns_records *records, enum dns_type type, struct dns_answer *answer);
 
 /* One entry of a list of DNS servers: an address with port, or a name and a port. */
 struct dns_server {
 	struct netaddr address; /* NETADDR_NONE: a name */
-	struct span name;       /* points into the input */
+	struct span name;	/* points into the input */
 	uint16_t port;
 };
 

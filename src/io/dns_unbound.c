@@ -12,7 +12,7 @@ static struct unbound *unbound_of(struct dns *dns)
 	return CONTAINER_OF(dns, struct unbound, base);
 }
 
-/* ---- contexts ---------------------------------------------------------------------------------- */
+/* ---- contexts --------------------------------------------------------------------------- */
 
 /* No new question reaches it, and it goes when it is idle. */
 static void context_retire(struct context *context)
@@ -25,8 +25,8 @@ static void context_retire(struct context *context)
 }
 
 /*
- * What the turn left to do. Questions are begun here and not in dns_ask(), so that a failure is told
- * from the loop, and contexts are freed here, when their answers are surely not being taken.
+ * What the turn left to do. Questions are begun here and not in dns_ask(), so that a failure is
+ * told from the loop, and contexts are freed here, when their answers are surely not being taken.
  */
 static void end_of_turn(struct io_turn *turn)
 {
@@ -75,8 +75,8 @@ static void server_found(void *owner, const struct dns_answer *answer)
 	context->asks[resolve->slot] = NULL;
 	context->asks_open--;
 	if (answer->status == DNS_OK)
-		context->expires_ns = MIN(context->expires_ns,
-			context->all->loop->io.now_ns + ttl_s * NS_PER_S);
+		context->expires_ns =
+			MIN(context->expires_ns, context->all->loop->io.now_ns + ttl_s * NS_PER_S);
 	for (uint32_t i = 0; answer->status == DNS_OK && i < answer->count; i++) {
 		if (context->address_count == DNS_SERVER_ADDRESSES)
 			break;
@@ -188,7 +188,7 @@ static int context_for(struct unbound *all, struct span servers, struct context 
 	return 0;
 }
 
-/* ---- the table of operations ------------------------------------------------------------------- */
+/* ---- the table of operations ------------------------------------------------------------ */
 
 static int unbound_ask(struct dns *dns, struct span servers, struct span name, enum dns_type type,
 	dns_done *done, void *owner, struct dns_question **out)
@@ -230,8 +230,7 @@ static int open_system(struct unbound *all, const struct dns_unbound_options *op
 	return err < 0 ? err : context_open(all->system, options->resolv_conf);
 }
 
-int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options,
-	struct dns **out)
+int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options, struct dns **out)
 {
 	struct unbound *all = calloc(1, sizeof(*all));
 	struct dns *dns;
@@ -263,11 +262,11 @@ int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options
 static void drop_questions(struct unbound *all)
 {
 	LIST_FOR_EACH(node, &all->questions)
-		free(CONTAINER_OF(node, struct question, age));
+	free(CONTAINER_OF(node, struct question, age));
 	list_init(&all->questions);
 	for (size_t i = 0; i < DNS_BUCKETS; i++)
 		LIST_FOR_EACH(node, &all->buckets[i])
-			free(CONTAINER_OF(node, struct flight, bucket));
+	free(CONTAINER_OF(node, struct flight, bucket));
 }
 
 /* It may be queued still, and the loop goes on without us. */
@@ -295,12 +294,12 @@ void dns_unbound_free(struct dns **dns)
 	CHECK(!all->processing);
 	/* Server names first: they are questions to the system's context. */
 	LIST_FOR_EACH(node, &all->contexts)
-		context_cancel_asks(CONTAINER_OF(node, struct context, node));
+	context_cancel_asks(CONTAINER_OF(node, struct context, node));
 	drop_questions(all);
 	LIST_FOR_EACH(node, &all->contexts)
-		context_free(CONTAINER_OF(node, struct context, node));
+	context_free(CONTAINER_OF(node, struct context, node));
 	LIST_FOR_EACH(node, &all->stale)
-		context_free(CONTAINER_OF(node, struct context, node));
+	context_free(CONTAINER_OF(node, struct context, node));
 	if (all->system)
 		context_free(all->system);
 	/* Last, since cancelling the above made work for it. */

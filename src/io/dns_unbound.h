@@ -1,14 +1,15 @@
 /*
- * The real struct dns: libunbound, each context with a thread of its own, answers taken on the loop.
+ * The real struct dns: libunbound, each context with a thread of its own, answers taken on the
+ * loop.
  *
  * One context asks the system's servers (or those of the start file), and one more each distinct
- * list of servers of a transport: they keep separate caches, so that a customer's private zone never
- * answers for the Internet. Server names in such a list are resolved with the system's context and
- * asked again when their TTL is over.
+ * list of servers of a transport: they keep separate caches, so that a customer's private zone
+ * never answers for the Internet. Server names in such a list are resolved with the system's
+ * context and asked again when their TTL is over.
  *
  * Equal questions in flight are asked once. No zone is answered out of the program's own head but
- * "localhost"; /etc/hosts is not read (mail goes by the DNS). Caches keep what they got for its TTL,
- * an hour at most; absence for a minute at most.
+ * "localhost"; /etc/hosts is not read (mail goes by the DNS). Caches keep what they got for its
+ * TTL, an hour at most; absence for a minute at most.
  *
  * Bounds: DNS_CONTEXTS lists of servers, DNS_CONTEXT_OPEN questions of a context under way at once;
  * others wait their turn within their timeout.
@@ -19,20 +20,19 @@
 #include "io/dns.h"
 #include "io/loop.h"
 
-#define DNS_CONTEXTS     64
+#define DNS_CONTEXTS	 64
 #define DNS_CONTEXT_OPEN 256
 
 struct dns_unbound_options {
-	struct span servers;    /* the start file's list: addresses only; empty: resolv_conf */
+	struct span servers;	 /* the start file's list: addresses only; empty: resolv_conf */
 	const char *resolv_conf; /* NULL: /etc/resolv.conf. Read once, in dns_unbound_new(); without
 				  * a server in it, or where it is missing, 127.0.0.1 is asked */
-	uint64_t timeout_ms;    /* of a question, all its tries together */
+	uint64_t timeout_ms;	 /* of a question, all its tries together */
 };
 
 /* Opens no socket and starts no thread before the first question, but reads its files now, so the
  * sandbox can be closed in between. ERR_SYNTAX: `servers`; ERR_NOMEM. */
-int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options,
-	struct dns **out);
+int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options, struct dns **out);
 
 /* Open questions are dropped without an answer. Not from within an answer. */
 void dns_unbound_free(struct dns **dns);

@@ -6,17 +6,17 @@
 #include "route/loop.h"
 #include "route/refuse.h"
 
-#define EXPLAIN_ARENA   8192 /* two addresses while they are parsed */
-#define EXPLAIN_PHRASE  1024 /* bytes of a part of a sentence */
+#define EXPLAIN_ARENA  8192 /* two addresses while they are parsed */
+#define EXPLAIN_PHRASE 1024 /* bytes of a part of a sentence */
 
-/* ---- what is asked ----------------------------------------------------------------------------- */
+/* ---- what is asked ---------------------------------------------------------------------- */
 
-static void refuse_address(struct explain *explain, const char *which, uint16_t detail,
-	struct span given, int err)
+static void refuse_address(
+	struct explain *explain, const char *which, uint16_t detail, struct span given, int err)
 {
 	explain->decision.kind = ROUTE_REFUSED;
-	route_verdict(&explain->decision.verdict, 501, 1, detail, "the %s's address is not valid: %s",
-		which, err_text(err));
+	route_verdict(&explain->decision.verdict, 501, 1, detail,
+		"the %s's address is not valid: %s", which, err_text(err));
 	route_trail_add(&explain->trail, which, "refused", "%.*s is no valid address: %s.",
 		SHOWN(given), err_text(err));
 }
@@ -88,8 +88,9 @@ static void say_client(struct explain *explain, const struct explain_query *quer
 {
 	struct route_trail *trail = &explain->trail;
 
-	route_trail_add(trail, "client", netaddr_is_loopback(&explain->query.client) ? "local" : "remote",
-		"%.*s%s%.*s.", SHOWN(query->client), query->listener.n ? " on listener " : "",
+	route_trail_add(trail, "client",
+		netaddr_is_loopback(&explain->query.client) ? "local" : "remote", "%.*s%s%.*s.",
+		SHOWN(query->client), query->listener.n ? " on listener " : "",
 		SHOWN(query->listener));
 	if (query->user.n)
 		route_trail_add(trail, "user", "ignored",
@@ -100,13 +101,13 @@ static void say_client(struct explain *explain, const struct explain_query *quer
 			"STARTTLS is not offered, and no rule asks for it.");
 }
 
-/* ---- what comes after the decision ------------------------------------------------------------- */
+/* ---- what comes after the decision ------------------------------------------------------ */
 
 static void say_pause(struct explain *explain, const char *what, const struct pause *pause)
 {
 	if (pause->since_ms)
-		route_trail_add(&explain->trail, "pause", "waits", "%s is paused by %.*s: %.*s", what,
-			SHOWN(pause->by), SHOWN(pause->reason));
+		route_trail_add(&explain->trail, "pause", "waits", "%s is paused by %.*s: %.*s",
+			what, SHOWN(pause->by), SHOWN(pause->reason));
 }
 
 static void say_server(struct explain *explain, const struct route_config *config)
@@ -117,9 +118,11 @@ static void say_server(struct explain *explain, const struct route_config *confi
 
 	if (!t->host.n) {
 		route_trail_add(&explain->trail, "server", "lookup-mx",
-			"Asks %s%.*s for the mail exchangers of %.*s%s%.*s, and connects to port %u.",
-			t->query.n ? "the DNS servers " : "the system's DNS servers", SHOWN(t->query),
-			SHOWN(explain->decision.domain), t->zone.n ? "." : "", SHOWN(t->zone), t->port);
+			"Asks %s%.*s for the mail exchangers of %.*s%s%.*s, and connects to "
+			"port %u.",
+			t->query.n ? "the DNS servers " : "the system's DNS servers",
+			SHOWN(t->query), SHOWN(explain->decision.domain), t->zone.n ? "." : "",
+			SHOWN(t->zone), t->port);
 		return;
 	}
 	route_trail_add(&explain->trail, "server", "fixed", "Connects to %.*s, port %u.",
@@ -149,8 +152,8 @@ static void say_retry(struct explain *explain)
 	buf_done(&total);
 }
 
-static void say_way(struct explain *explain, const struct snapshot *snapshot,
-	const struct route_config *config)
+static void say_way(
+	struct explain *explain, const struct snapshot *snapshot, const struct route_config *config)
 {
 	const struct route_decision *d = &explain->decision;
 	struct pause all = {0};

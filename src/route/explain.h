@@ -18,22 +18,22 @@ struct explain_query {
 	struct span client;   /* IP address */
 	struct span listener; /* empty: not said */
 	struct span user;
-	struct span sender;   /* "" or "<>": the null sender */
+	struct span sender; /* "" or "<>": the null sender */
 	struct span recipient;
 	bool tls;
 };
 
 struct explain {
 	struct route_trail trail;
-	struct route_query query;        /* as parsed; spans point into this structure */
+	struct route_query query; /* as parsed; spans point into this structure */
 	struct route_decision decision;
-	bool parsed;                     /* the addresses are such; else decision is a refusal */
+	bool parsed; /* the addresses are such; else decision is a refusal */
 	char sender[EXPLAIN_ADDRESS];
 	char recipient[EXPLAIN_ADDRESS];
 };
 
-/* Big (about 12 KiB): the caller's own memory. The snapshot must be held while it is used. ERR_SYNTAX
- * only where `client` is no IP address, and then nothing is filled in. */
+/* Big (about 12 KiB): the caller's own memory. The snapshot must be held while it is used.
+ * ERR_SYNTAX only where `client` is no IP address, and then nothing is filled in. */
 int explain_run(const struct snapshot *snapshot, const struct route_config *config,
 	const struct explain_query *query, struct explain *out);
 

@@ -21,7 +21,8 @@ static void add_outcome(struct buf *out, const struct route_decision *d)
 		buf_add_escaped(out, d->account.address, d->account.address.n);
 		break;
 	case ROUTE_REFUSED:
-		buf_add_str(out, d->verdict.kind == VERDICT_TEMPORARY ? "refused for now: " : "refused: ");
+		buf_add_str(out,
+			d->verdict.kind == VERDICT_TEMPORARY ? "refused for now: " : "refused: ");
 		add_codes(out, &d->verdict);
 		buf_add_char(out, ' ');
 		buf_add_escaped(out, verdict_text(&d->verdict), VERDICT_TEXT);

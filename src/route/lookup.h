@@ -17,7 +17,8 @@ typedef void mx_lookup_done(void *owner, struct mx_result *result);
 /*
  * `servers` is transport.query. ERR_NOMEM: done() is never called.
  * Where no DNS is needed (an address, a literal, a domain that is no name) or nothing can be asked
- * (`servers` makes no sense) *result is filled in at once, *out stays NULL and done() is never called; otherwise *result is NULL.
+ * (`servers` makes no sense) *result is filled in at once, *out stays NULL and done() is never
+ * called; otherwise *result is NULL.
  */
 int mx_lookup_start(struct dns *dns, struct span servers, const struct mx_query *query,
 	mx_lookup_done *done, void *owner, struct mx_lookup **out, struct mx_result **result);

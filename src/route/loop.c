@@ -9,7 +9,8 @@ bool loop_hops(uint32_t received, uint32_t most, struct verdict *out)
 	if (received <= most)
 		return false;
 	route_verdict(out, 554, 4, 6,
-		"mail loop: the message has %u Received fields, and %u are allowed", received, most);
+		"mail loop: the message has %u Received fields, and %u are allowed", received,
+		most);
 	return true;
 }
 
@@ -44,7 +45,8 @@ bool loop_delivered_to(struct span field, struct span account, struct verdict *o
 	if (!account.n || !span_equal_nocase(value, account))
 		return false;
 	route_verdict(out, 554, 4, 6,
-		"mail loop: the message was delivered to %.*s before and came back", SHOWN(account));
+		"mail loop: the message was delivered to %.*s before and came back",
+		SHOWN(account));
 	return true;
 }
 

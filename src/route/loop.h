@@ -22,8 +22,8 @@ bool loop_hops(uint32_t received, uint32_t most, struct verdict *out);
 
 /*
  * One header field, with or without its last CRLF, folded or not: is it a Delivered-To that names
- * this mailbox already? Then it was here before: 554 5.4.6. `account` is the account's address; case
- * does not matter.
+ * this mailbox already? Then it was here before: 554 5.4.6. `account` is the account's address;
+ * case does not matter.
  */
 bool loop_delivered_to(struct span field, struct span account, struct verdict *out);
 

@@ -9,8 +9,8 @@
 
 #include <stdlib.h>
 
-#define MX_ID        0u /* the question for MX; a host's are 1 + host * MX_FAMILIES + family */
-#define LABEL        63 /* RFC 1035 section 2.3.4 */
+#define MX_ID 0u /* the question for MX; a host's are 1 + host * MX_FAMILIES + family */
+#define LABEL 63 /* RFC 1035 section 2.3.4 */
 
 /* Could the DNS be asked about it at all? An underscore never hurt. */
 static bool is_name(struct span name)
@@ -50,8 +50,8 @@ static void copy_lower(char *to, struct span from)
 	to[from.n] = '\0';
 }
 
-/* 0.0.0.0/8, 224.0.0.0/3 (multicast, reserved, broadcast), "::" and ff00::/8 are nobody's mail server;
- * fe80::/10 means another host on every link, which only a scope tells. */
+/* 0.0.0.0/8, 224.0.0.0/3 (multicast, reserved, broadcast), "::" and ff00::/8 are nobody's mail
+ * server; fe80::/10 means another host on every link, which only a scope tells. */
 static bool is_usable(const struct netaddr *a)
 {
 	if (a->family == NETADDR_V4)
@@ -66,7 +66,7 @@ static bool is_usable(const struct netaddr *a)
 	return false;
 }
 
-/* ---- the start --------------------------------------------------------------------------------- */
+/* ---- the start -------------------------------------------------------------------------- */
 
 static void start_direct(struct mx *mx, const struct netaddr *address, bool fixed)
 {
@@ -79,8 +79,8 @@ static void start_direct(struct mx *mx, const struct netaddr *address, bool fixe
 			"the transport's server %.*s is no address that mail can be sent to",
 			SHOWN(mx->domain));
 	else if (!usable)
-		route_verdict(&mx->verdict, 550, 4, 4, "%.*s is no address that mail can be sent to",
-			SHOWN(mx->domain));
+		route_verdict(&mx->verdict, 550, 4, 4,
+			"%.*s is no address that mail can be sent to", SHOWN(mx->domain));
 	else if (!fixed && route_is_own_address(mx->self, address))
 		route_verdict(&mx->verdict, 554, 4, 6,
 			"mail for %.*s loops back to me: it is an address of this gateway",
@@ -144,13 +144,14 @@ static void start_domain(struct mx *mx, const struct mx_query *query)
 	}
 	mx->ask = MX_ASK_DONE;
 	if (!is_name(domain)) {
-		route_verdict(&mx->verdict, 550, 1, 2, "%.*s is no valid domain name",
-			SHOWN(mx->domain));
+		route_verdict(
+			&mx->verdict, 550, 1, 2, "%.*s is no valid domain name", SHOWN(mx->domain));
 		return;
 	}
 	if (zone.n && (!is_name(zone) || n > DNS_NAME)) {
-		route_verdict(&mx->verdict, 550, 1, 2, "%.*s with the zone %.*s is no valid domain name",
-			SHOWN(mx->domain), SHOWN(zone));
+		route_verdict(&mx->verdict, 550, 1, 2,
+			"%.*s with the zone %.*s is no valid domain name", SHOWN(mx->domain),
+			SHOWN(zone));
 		return;
 	}
 	copy_lower(mx->name, domain);
@@ -201,7 +202,7 @@ void mx_free(struct mx **mx)
 	*mx = NULL;
 }
 
-/* ---- questions --------------------------------------------------------------------------------- */
+/* ---- questions -------------------------------------------------------------------------- */
 
 static bool decided(const struct mx *mx)
 {
@@ -250,7 +251,7 @@ bool mx_finished(const struct mx *mx)
 	return true;
 }
 
-/* ---- answers: MX ------------------------------------------------------------------------------- */
+/* ---- answers: MX ------------------------------------------------------------------------ */
 
 static void note_ttl(struct mx *mx, const struct dns_answer *answer)
 {
@@ -269,8 +270,8 @@ static int by_preference(const void *a, const void *b)
 static struct mx_candidate *find_candidate(struct mx *mx, struct span name)
 {
 	for (uint32_t i = 0; i < mx->count; i++)
-		if (span_equal_nocase(span_of(mx->candidates[i].name, mx->candidates[i].name_length),
-			    name))
+		if (span_equal_nocase(
+			    span_of(mx->candidates[i].name, mx->candidates[i].name_length), name))
 			return &mx->candidates[i];
 	return NULL;
 }
@@ -325,8 +326,9 @@ static void cannot_ask(struct mx *mx, struct span name, const struct dns_answer 
 {
 	struct span reason = answer->reason.n ? answer->reason : SPAN("no usable answer");
 
-	route_verdict(&mx->verdict, 451, 4, 3, "the DNS cannot say where mail for %.*s goes: %.*s: %.*s",
-		SHOWN(mx->domain), SHOWN(name), SHOWN(reason));
+	route_verdict(&mx->verdict, 451, 4, 3,
+		"the DNS cannot say where mail for %.*s goes: %.*s: %.*s", SHOWN(mx->domain),
+		SHOWN(name), SHOWN(reason));
 }
 
 static void take_exchangers(struct mx *mx, const struct dns_answer *answer)
@@ -342,8 +344,8 @@ static void take_exchangers(struct mx *mx, const struct dns_answer *answer)
 	}
 	mx->candidates = calloc(answer->count, sizeof(*mx->candidates));
 	if (!mx->candidates) {
-		route_verdict(&mx->verdict, 451, 3, 0, "no memory to look up %.*s",
-			SHOWN(mx->domain));
+		route_verdict(
+			&mx->verdict, 451, 3, 0, "no memory to look up %.*s", SHOWN(mx->domain));
 		return;
 	}
 	mx->mx_secure = answer->secure;
@@ -395,10 +397,10 @@ static void answer_mx(struct mx *mx, const struct dns_answer *answer)
 	}
 }
 
-/* ---- answers: addresses ------------------------------------------------------------------------ */
+/* ---- answers: addresses ----------------------------------------------------------------- */
 
-static void answer_side(struct mx *mx, struct mx_side *side, enum mx_family family,
-	const struct dns_answer *answer)
+static void answer_side(
+	struct mx *mx, struct mx_side *side, enum mx_family family, const struct dns_answer *answer)
 {
 	side->ask = MX_ASK_DONE;
 	side->status = answer->status;

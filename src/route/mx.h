@@ -1,29 +1,30 @@
 /*
  * From a domain (or a fixed server's name) to the addresses to connect to, in order: RFC 5321
- * section 5.1 as a pure machine. It says which DNS questions to ask, takes the answers in any order,
- * and ends with a list or a verdict. route/lookup.h runs it over a struct dns.
+ * section 5.1 as a pure machine. It says which DNS questions to ask, takes the answers in any
+ * order, and ends with a list or a verdict. route/lookup.h runs it over a struct dns.
  *
  * Rules:
  *   - Mail exchangers by preference; equal ones in an order drawn from `random`; none: the domain's
  *     own A/AAAA ("implicit MX"). A single "." is a null MX (RFC 7505): 556 5.1.10, permanent.
- *   - The name does not exist: 550 5.1.2, permanent. DNS fails (SERVFAIL, timeout, bogus): 451 4.4.3,
- *     temporary. Exchangers of which none has a usable address: 451 4.4.3 where one of them only
- *     could not be asked, else 550 5.4.4, permanent.
+ *   - The name does not exist: 550 5.1.2, permanent. DNS fails (SERVFAIL, timeout, bogus):
+ * 451 4.4.3, temporary. Exchangers of which none has a usable address: 451 4.4.3 where one of them
+ * only could not be asked, else 550 5.4.4, permanent.
  *   - An exchanger that could not be asked is left out while others can be used, but it still keeps
  *     its place in the own-preference rule by its name.
  *   - Own preference: where an exchanger is us (by name or by address), it and all with the same or
  *     a higher preference value are dropped. Nothing left: 554 5.4.6, "loops back".
  *   - Addresses of a host alternate IPv6, IPv4, IPv6 … within the families we can use, IPv6 first.
- *     0.0.0.0/8, "::", multicast, broadcast and link-local IPv6 are never used. 127.0.0.0/8 and ::1 are used unless
- *     they are ours: a DNS that points there is trusted to mean a server on this machine.
+ *     0.0.0.0/8, "::", multicast, broadcast and link-local IPv6 are never used. 127.0.0.0/8 and ::1
+ * are used unless they are ours: a DNS that points there is trusted to mean a server on this
+ * machine.
  *   - zone: appended to the recipient's domain, for its MX and for its own A/AAAA. The names of
  *     exchangers are absolute as they stand in the zone's data (RFC 1035) and are looked up as they
  *     are, from the same DNS servers.
  *   - A domain that is an address literal, and a fixed server that is an address, need no DNS. A
  *     fixed server that is a name: A/AAAA only. The own-preference rule does not apply to a fixed
- *     server; loop_fixed_server() (route/loop.h) looks at its addresses. Its name is the administrator's
- *     word, so that a mistake in it must not bounce mail: all its failures are temporary, 451 4.4.4
- *     where the name does not exist or has no address.
+ *     server; loop_fixed_server() (route/loop.h) looks at its addresses. Its name is the
+ * administrator's word, so that a mistake in it must not bounce mail: all its failures are
+ * temporary, 451 4.4.4 where the name does not exist or has no address.
  */
 #ifndef ROUTE_MX_H
 #define ROUTE_MX_H
@@ -37,51 +38,51 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MX_HOSTS     32 /* of a domain that are looked at, the lowest preferences first */
-#define MX_ADDRESSES 64 /* of all hosts together in a result */
+#define MX_HOSTS	      32 /* of a domain that are looked at, the lowest preferences first */
+#define MX_ADDRESSES	      64 /* of all hosts together in a result */
 #define MX_ADDRESSES_PER_HOST 16
 
 struct mx_query {
-	struct span domain;  /* the recipient's, lower case A-labels, or a literal; lookup-mx */
-	struct span host;    /* a fixed server (transport.host): name or address; not empty: domain and
-			      * zone do not matter */
-	struct span zone;    /* transport.zone; empty: none */
-	uint16_t port;       /* transport.port: goes into every address */
-	bool v4, v6;         /* families we can send from; at least one */
-	uint64_t random;     /* orders exchangers of equal preference */
+	struct span domain; /* the recipient's, lower case A-labels, or a literal; lookup-mx */
+	struct span host; /* a fixed server (transport.host): name or address; not empty: domain and
+			   * zone do not matter */
+	struct span zone; /* transport.zone; empty: none */
+	uint16_t port;	  /* transport.port: goes into every address */
+	bool v4, v6;	  /* families we can send from; at least one */
+	uint64_t random;  /* orders exchangers of equal preference */
 	const struct route_config *self; /* must outlive the machine */
 };
 
 struct mx_host {
 	struct span name;    /* lower case; the literal for an address; what TLS and logs show */
 	uint16_t preference; /* 0 for an implicit MX or a fixed server */
-	bool secure;         /* MX and addresses validated with DNSSEC */
+	bool secure;	     /* MX and addresses validated with DNSSEC */
 };
 
 struct mx_address {
 	struct netaddr address; /* with port */
-	uint16_t host;          /* index of its host */
+	uint16_t host;		/* index of its host */
 };
 
 /* One block of memory; free with mx_result_free(). */
 struct mx_result {
-	struct verdict verdict;      /* VERDICT_OK: there are addresses; else why not */
-	uint32_t ttl_s;              /* how long it may be kept, DNS_TTL_LEAST … DNS_TTL_MOST */
-	uint32_t host_count;         /* only hosts with addresses, in the order to try them */
+	struct verdict verdict; /* VERDICT_OK: there are addresses; else why not */
+	uint32_t ttl_s;		/* how long it may be kept, DNS_TTL_LEAST … DNS_TTL_MOST */
+	uint32_t host_count;	/* only hosts with addresses, in the order to try them */
 	const struct mx_host *hosts;
-	uint32_t address_count;      /* in the order to try them, a host's addresses together */
+	uint32_t address_count; /* in the order to try them, a host's addresses together */
 	const struct mx_address *addresses;
 };
 
 void mx_result_free(struct mx_result **result);
 
-/* ---- the machine ------------------------------------------------------------------------------- */
+/* ---- the machine ------------------------------------------------------------------------ */
 
 struct mx;
 
 struct mx_question {
-	uint32_t id;        /* goes into mx_answer() */
-	struct span name;   /* lives as long as the machine */
+	uint32_t id;	  /* goes into mx_answer() */
+	struct span name; /* lives as long as the machine */
 	enum dns_type type;
 };
 

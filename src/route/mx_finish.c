@@ -94,7 +94,8 @@ static void judge_empty(struct mx *mx)
 			(int)silent->name_length, silent->name, SHOWN(mx->domain));
 		return;
 	}
-	/* With better exchangers named but none usable, and us behind them: no loop, but no way either. */
+	/* With better exchangers named but none usable, and us behind them: no loop, but no way
+	 * either. */
 	if (mx->own_seen && !mx->count) {
 		route_verdict(&mx->verdict, 554, 4, 6,
 			"mail for %.*s loops back to me: this gateway is its best mail exchanger",
@@ -106,11 +107,11 @@ static void judge_empty(struct mx *mx)
 			"no mail exchanger of %.*s has a usable address", SHOWN(mx->domain));
 		return;
 	}
-	route_verdict(&mx->verdict, 550, 4, 4, "%.*s has neither a mail exchanger nor a usable address",
-		SHOWN(mx->domain));
+	route_verdict(&mx->verdict, 550, 4, 4,
+		"%.*s has neither a mail exchanger nor a usable address", SHOWN(mx->domain));
 }
 
-/* ---- the result -------------------------------------------------------------------------------- */
+/* ---- the result ------------------------------------------------------------------------- */
 
 struct layout {
 	struct mx_result result;
@@ -143,8 +144,8 @@ void mx_result_free(struct mx_result **result)
 }
 
 /* IPv6, IPv4, IPv6, …: a broken family costs one attempt, not all of them. */
-static uint32_t interleave(const struct mx_candidate *c, uint16_t host, struct mx_address *to,
-	uint32_t room)
+static uint32_t interleave(
+	const struct mx_candidate *c, uint16_t host, struct mx_address *to, uint32_t room)
 {
 	uint32_t n = 0;
 

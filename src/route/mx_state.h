@@ -25,7 +25,7 @@ struct mx_candidate {
 	uint16_t name_length;
 	uint16_t preference;
 	uint64_t order; /* among equal preferences */
-	bool unfit;     /* no name that mail can be sent to: an address, or nonsense */
+	bool unfit;	/* no name that mail can be sent to: an address, or nonsense */
 	struct mx_side sides[MX_FAMILIES];
 };
 
@@ -40,16 +40,16 @@ struct mx {
 	bool use[MX_FAMILIES];
 	uint16_t port;
 	uint64_t random;
-	struct verdict verdict;   /* as soon as it is known: VERDICT_OK while it is not */
+	struct verdict verdict; /* as soon as it is known: VERDICT_OK while it is not */
 	uint32_t ttl_s;
-	struct span domain;       /* as the query said, for texts; the bytes are in `text` */
-	char name[DNS_NAME + 1];  /* what MX is asked for: domain and zone, or the server */
+	struct span domain;	 /* as the query said, for texts; the bytes are in `text` */
+	char name[DNS_NAME + 1]; /* what MX is asked for: domain and zone, or the server */
 	uint16_t name_length;
-	enum mx_ask ask;          /* MX */
+	enum mx_ask ask; /* MX */
 	bool mx_secure;
-	bool implicit;            /* the domain has no MX */
-	bool own_seen;            /* exchangers were dropped because of the own-preference rule */
-	struct netaddr direct;    /* no DNS needed: the address */
+	bool implicit;	       /* the domain has no MX */
+	bool own_seen;	       /* exchangers were dropped because of the own-preference rule */
+	struct netaddr direct; /* no DNS needed: the address */
 	uint32_t count;
 	struct mx_candidate *candidates; /* in the order to try them */
 	char text[DNS_NAME + 1];

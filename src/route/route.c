@@ -37,8 +37,8 @@ struct span route_domain(const struct route_config *config, struct span recipien
 static void broken_directory(struct decide *d, int err)
 {
 	d->out->kind = ROUTE_REFUSED;
-	route_verdict(&d->out->verdict, 451, 3, 5, "the directory cannot be read: %s",
-		err_text(err));
+	route_verdict(
+		&d->out->verdict, 451, 3, 5, "the directory cannot be read: %s", err_text(err));
 	route_trail_add(d->trail, "directory", "failed", "The directory cannot be read: %s.",
 		err_text(err));
 }
@@ -157,11 +157,13 @@ static void refuse_own_name(struct decide *d)
 {
 	d->out->kind = ROUTE_REFUSED;
 	route_verdict(&d->out->verdict, 550, 1, 2,
-		"%.*s is the name of this gateway, which has no mailboxes of its own; its administrator "
+		"%.*s is the name of this gateway, which has no mailboxes of its own; its "
+		"administrator "
 		"can add it as a domain",
 		SHOWN(d->out->domain));
 	route_trail_add(d->trail, "own name", "refused",
-		"%.*s is this gateway's own name and no domain of the directory: add it as a domain to "
+		"%.*s is this gateway's own name and no domain of the directory: add it as a "
+		"domain to "
 		"receive mail for it.",
 		SHOWN(d->out->domain));
 }
@@ -202,11 +204,13 @@ static bool may_relay(struct decide *d, const struct route_query *query)
 		buf_add_str(&client, "this client");
 	d->out->kind = ROUTE_REFUSED;
 	route_verdict(&d->out->verdict, 550, 7, 1,
-		"relaying denied: %.*s is not served here, and %.*s may not send to other domains; use "
+		"relaying denied: %.*s is not served here, and %.*s may not send to other domains; "
+		"use "
 		"your own provider's outgoing server",
 		SHOWN(d->out->domain), SHOWN(buf_span(&client)));
 	route_trail_add(d->trail, "relay", "refused",
-		"%.*s is no loopback address, and only such clients may send to domains that are not "
+		"%.*s is no loopback address, and only such clients may send to domains that are "
+		"not "
 		"served here. Add the domain, or send from this machine.",
 		SHOWN(buf_span(&client)));
 	buf_done(&client);

@@ -28,38 +28,39 @@
 #include <stdint.h>
 
 struct route_query {
-	struct netaddr client;  /* who hands the message in */
-	struct span listener;   /* name in the start file */
-	struct span user;       /* who authenticated; empty: nobody */
+	struct netaddr client; /* who hands the message in */
+	struct span listener;  /* name in the start file */
+	struct span user;      /* who authenticated; empty: nobody */
 	bool tls;
-	struct span sender;     /* canonical; empty: the null sender */
-	struct span recipient;  /* canonical mailbox, "local@domain", or "postmaster" alone */
+	struct span sender;    /* canonical; empty: the null sender */
+	struct span recipient; /* canonical mailbox, "local@domain", or "postmaster" alone */
 };
 
 enum route_kind {
 	ROUTE_TRANSPORT, /* leaves by `transport` */
-	ROUTE_MAILBOX,   /* goes into the mailbox of `account` */
-	ROUTE_REFUSED,   /* `verdict` says why; VERDICT_TEMPORARY or VERDICT_PERMANENT */
+	ROUTE_MAILBOX,	 /* goes into the mailbox of `account` */
+	ROUTE_REFUSED,	 /* `verdict` says why; VERDICT_TEMPORARY or VERDICT_PERMANENT */
 };
 
-/* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or config. */
+/* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or config.
+ */
 struct route_decision {
 	enum route_kind kind;
-	bool served;                 /* the domain is in the directory */
-	struct span domain;          /* the recipient's, after rule 1; a literal keeps its brackets */
+	bool served;	    /* the domain is in the directory */
+	struct span domain; /* the recipient's, after rule 1; a literal keeps its brackets */
 	struct domain served_domain; /* where served: its pause among others */
 	struct transport transport;
 	struct account account;
 	struct verdict verdict;
 };
 
-/* ---- the trail: what `explain` shows ---------------------------------------------------------- */
+/* ---- the trail: what `explain` shows ---------------------------------------------------- */
 
-#define ROUTE_STEPS      32   /* more are dropped, and the trail says so */
+#define ROUTE_STEPS	 32   /* more are dropped, and the trail says so */
 #define ROUTE_TRAIL_TEXT 8192 /* bytes of sentences, all together */
 
 struct route_step {
-	const char *rule;   /* a short constant name: "relay", "domain", "account", "transport", … */
+	const char *rule; /* a short constant name: "relay", "domain", "account", "transport", … */
 	const char *result; /* a constant word: "yes", "no", "refused", "accepted", "uses", … */
 	struct span text;   /* a plain sentence; peer bytes in it are escaped */
 };
@@ -67,7 +68,7 @@ struct route_step {
 struct route_trail {
 	struct route_step steps[ROUTE_STEPS];
 	uint32_t count;
-	bool cut;           /* a step did not fit */
+	bool cut; /* a step did not fit */
 	uint32_t used;
 	char text[ROUTE_TRAIL_TEXT];
 };
@@ -77,7 +78,7 @@ void route_trail_init(struct route_trail *trail);
 void route_trail_add(struct route_trail *trail, const char *rule, const char *result,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* ---- the decisions ---------------------------------------------------------------------------- */
+/* ---- the decisions ---------------------------------------------------------------------- */
 
 /* For RCPT. trail is NULL but for `explain`. */
 void route_decide(const struct snapshot *snapshot, const struct route_config *config,
@@ -87,8 +88,8 @@ void route_decide(const struct snapshot *snapshot, const struct route_config *co
  * For a recipient in the queue: the same without the right to relay, since that was decided when
  * the message was taken in. `override` is the transport that an administrator rerouted the message
  * to (empty: none); while a transport of that name exists it takes every recipient, else the
- * ordinary rules apply. A domain that is served no longer leaves by the default transport; without one
- * 550 5.4.4. An account that is gone gives 550 5.1.1.
+ * ordinary rules apply. A domain that is served no longer leaves by the default transport; without
+ * one 550 5.4.4. An account that is gone gives 550 5.1.1.
  */
 void route_for_delivery(const struct snapshot *snapshot, const struct route_config *config,
 	struct span recipient, struct span override, struct route_decision *out);

@@ -14,7 +14,7 @@ static bool is_unspecified(const struct netaddr *a)
 static bool is_wildcard_for(const struct netaddr *listener, const struct netaddr *a)
 {
 	return is_unspecified(listener) &&
-		(listener->family == a->family || listener->family == NETADDR_V6);
+	       (listener->family == a->family || listener->family == NETADDR_V6);
 }
 
 static bool is_interface(const struct route_config *config, const struct netaddr *a)

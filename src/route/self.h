@@ -14,11 +14,13 @@
 #include <stdint.h>
 
 struct route_config {
-	struct span hostname;               /* of the start file, lower case */
-	const struct netaddr *listeners;    /* what we listen on, with port; "0.0.0.0" and "::" as such */
+	struct span hostname; /* of the start file, lower case */
+	const struct netaddr
+		*listeners; /* what we listen on, with port; "0.0.0.0" and "::" as such */
 	uint32_t listener_count;
-	const struct netaddr *addresses;    /* of this machine's interfaces; they count where a listener
-					     * has "0.0.0.0" or "::". Ports are ignored. May be NULL. */
+	const struct netaddr
+		*addresses; /* of this machine's interfaces; they count where a listener
+			     * has "0.0.0.0" or "::". Ports are ignored. May be NULL. */
 	uint32_t address_count;
 };
 

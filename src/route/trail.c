@@ -36,8 +36,8 @@ static uint32_t escape_into(char *to, uint32_t room, const char *from, size_t n)
 	return used;
 }
 
-void route_trail_add(struct route_trail *trail, const char *rule, const char *result,
-	const char *format, ...)
+void route_trail_add(
+	struct route_trail *trail, const char *rule, const char *result, const char *format, ...)
 {
 	char sentence[SENTENCE];
 	va_list arguments;
@@ -60,8 +60,8 @@ void route_trail_add(struct route_trail *trail, const char *rule, const char *re
 		n = sizeof(sentence) - 1;
 		trail->cut = true;
 	}
-	used = escape_into(trail->text + trail->used, ROUTE_TRAIL_TEXT - trail->used, sentence,
-		(size_t)n);
+	used = escape_into(
+		trail->text + trail->used, ROUTE_TRAIL_TEXT - trail->used, sentence, (size_t)n);
 	if (used < (uint32_t)n)
 		trail->cut = true;
 	step = &trail->steps[trail->count++];

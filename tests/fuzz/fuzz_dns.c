@@ -58,7 +58,8 @@ static void check_result(const struct mx_result *r)
 		const struct mx_address *a = &r->addresses[i];
 
 		CHECK(a->host < r->host_count && a->address.port == 25);
-		CHECK(a->address.family == NETADDR_V6 || (a->address.ip[0] && a->address.ip[0] < 224));
+		CHECK(a->address.family == NETADDR_V6 ||
+			(a->address.ip[0] && a->address.ip[0] < 224));
 	}
 	for (uint32_t i = 1; i < r->host_count; i++)
 		CHECK(r->hosts[i].preference >= r->hosts[i - 1].preference);
@@ -73,7 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct route_config self = {SPAN("gw.example"), &own, 1, NULL, 0};
 	uint8_t flags = cursor_u8(&c);
 	struct span domain = cursor_bytes(&c, cursor_u8(&c));
-	struct mx_query query = {.port = 25, .v4 = true, .v6 = flags & 4, .random = flags, .self = &self};
+	struct mx_query query = {
+		.port = 25, .v4 = true, .v6 = flags & 4, .random = flags, .self = &self};
 	struct dns_server servers[DNS_SERVERS];
 	struct mx_question q;
 	struct mx_result *result;

@@ -12,8 +12,8 @@ static size_t length;
 
 static void test_names(void **state)
 {
-	static const char *const bad[] = {"", ".", "..", ".a", "a..b", "a b", "a\tb", "a\\046b", "b\xc3\xbc.x",
-		"a@b", "*.x", "a/b", "a,b", "[::1]"};
+	static const char *const bad[] = {"", ".", "..", ".a", "a..b", "a b", "a\tb", "a\\046b",
+		"b\xc3\xbc.x", "a@b", "*.x", "a/b", "a,b", "[::1]"};
 	char label[70];
 	char most[256];
 	(void)state;
@@ -41,9 +41,9 @@ static void test_wire_names(void **state)
 	assert_string_equal(name, "mx1.example");
 	assert_int_equal(dns_name_from_wire(SPAN("\0"), name, &length), 0);
 	assert_int_equal(length, 0);
-	static const struct span bad[] = {SPAN(""), SPAN("\3mx1"), SPAN("\4mx1\0"), SPAN("\3mx1\xc0\x0c"),
-		SPAN("\xc0\x0c"), SPAN("\3mx1\0x"), SPAN("\0\0"), SPAN("\3a.b\0"), SPAN("\3a\0b\0"),
-		SPAN("\1 \0"), SPAN("\x40\0"), SPAN("\xff")};
+	static const struct span bad[] = {SPAN(""), SPAN("\3mx1"), SPAN("\4mx1\0"),
+		SPAN("\3mx1\xc0\x0c"), SPAN("\xc0\x0c"), SPAN("\3mx1\0x"), SPAN("\0\0"),
+		SPAN("\3a.b\0"), SPAN("\3a\0b\0"), SPAN("\1 \0"), SPAN("\x40\0"), SPAN("\xff")};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(dns_name_from_wire(bad[i], name, &length), ERR_SYNTAX);
 }
@@ -136,13 +136,16 @@ static void test_too_many(void **state)
 
 static void test_servers(void **state)
 {
-	static const char *const bad[] = {"", ",", "a,", ",a", "a,,b", "a:", "a:0", "a:65536", "a:b", "a b",
-		"[::1", "[::1]:x", "a:53:53"};
+	static const char *const bad[] = {"", ",", "a,", ",a", "a,,b", "a:", "a:0", "a:65536",
+		"a:b", "a b", "[::1", "[::1]:x", "a:53:53"};
 	struct dns_server s[DNS_SERVERS];
 	uint32_t count;
 	(void)state;
-	assert_int_equal(dns_servers_parse(SPAN("ns1.example.org, 192.0.2.53 ,127.0.0.1:5353,[::1]:53,::1,NS2.x:54"),
-				 s, &count), 0);
+	assert_int_equal(
+		dns_servers_parse(
+			SPAN("ns1.example.org, 192.0.2.53 ,127.0.0.1:5353,[::1]:53,::1,NS2.x:54"),
+			s, &count),
+		0);
 	assert_int_equal(count, 6);
 	assert_true(span_equal(s[0].name, SPAN("ns1.example.org")));
 	assert_int_equal(s[0].port, 53);
@@ -156,7 +159,8 @@ static void test_servers(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(dns_servers_parse(span_str(bad[i]), s, &count), ERR_SYNTAX);
 	assert_int_equal(dns_servers_parse(SPAN("a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a"), s, &count), 0);
-	assert_int_equal(dns_servers_parse(SPAN("a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a"), s, &count), ERR_LIMIT);
+	assert_int_equal(
+		dns_servers_parse(SPAN("a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a"), s, &count), ERR_LIMIT);
 }
 
 int main(void)

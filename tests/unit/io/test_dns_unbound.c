@@ -1,6 +1,7 @@
 /*
- * Real questions to a real authoritative server: knotd on a loopback port with a zone of its own. It
- * proves dns_unbound and, with route/lookup on top elsewhere, that private zones on private ports work.
+ * Real questions to a real authoritative server: knotd on a loopback port with a zone of its own.
+ * It proves dns_unbound and, with route/lookup on top elsewhere, that private zones on private
+ * ports work.
  */
 #include "base/err.h"
 #include "io/dns_unbound.h"
@@ -30,9 +31,9 @@ static const char zone_test[] =
 
 static char folder[] = "/tmp/postern-dns-XXXXXX";
 static pid_t knotd;
-static char servers[40];  /* the one that runs */
-static char silent[40];   /* a port that takes questions and never answers */
-static char closed[40];   /* a port where nobody listens */
+static char servers[40]; /* the one that runs */
+static char silent[40];	 /* a port that takes questions and never answers */
+static char closed[40];	 /* a port where nobody listens */
 static int silent_socket = -1;
 static struct loop *loop;
 static struct dns *dns;
@@ -76,9 +77,11 @@ static int start_knotd(void **state)
 	close(udp_socket(&port));
 	snprintf(servers, sizeof(servers), "127.0.0.1:%u", port);
 	snprintf(config, sizeof(config),
-		"server:\n    listen: 127.0.0.1@%u\n    rundir: %s\n    udp-workers: 1\n    tcp-workers: 1\n"
+		"server:\n    listen: 127.0.0.1@%u\n    rundir: %s\n    udp-workers: 1\n    "
+		"tcp-workers: 1\n"
 		"    background-workers: 1\ndatabase:\n    storage: %s\nlog:\n  - target: %s/log\n"
-		"    any: info\nzone:\n  - domain: example\n    file: %s/example.zone\n  - domain: test\n"
+		"    any: info\nzone:\n  - domain: example\n    file: %s/example.zone\n  - domain: "
+		"test\n"
 		"    file: %s/test.zone\n",
 		port, folder, folder, folder, folder, folder);
 	write_file("knot.conf", config);
@@ -142,8 +145,8 @@ struct heard {
 	struct dns_question *question;
 	struct heard *cancels; /* cancelled by this answer */
 	struct heard *then;    /* asked by this answer */
-	bool stops;            /* the loop */
-	bool inside;           /* dns_ask() is running */
+	bool stops;	       /* the loop */
+	bool inside;	       /* dns_ask() is running */
 };
 
 static void ask(struct heard *h, const char *at, const char *name, enum dns_type type);
@@ -193,7 +196,8 @@ static void hear(void *owner, const struct dns_answer *a)
 static void ask(struct heard *h, const char *at, const char *name, enum dns_type type)
 {
 	h->inside = true;
-	assert_int_equal(dns_ask(dns, span_str(at), span_str(name), type, hear, h, &h->question), 0);
+	assert_int_equal(
+		dns_ask(dns, span_str(at), span_str(name), type, hear, h, &h->question), 0);
 	h->inside = false;
 	assert_non_null(h->question);
 }
@@ -324,10 +328,12 @@ static void test_bad_questions(void **state)
 	struct heard h = {0};
 	(void)state;
 	for (size_t i = 0; i < 5; i++)
-		assert_int_equal(dns_ask(dns, SPAN_NONE, span_str(names[i]), DNS_A, hear, &h, &h.question),
+		assert_int_equal(
+			dns_ask(dns, SPAN_NONE, span_str(names[i]), DNS_A, hear, &h, &h.question),
 			ERR_SYNTAX);
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(dns_ask(dns, span_str(lists[i]), SPAN("a.example"), DNS_A, hear, &h, &h.question),
+		assert_int_equal(dns_ask(dns, span_str(lists[i]), SPAN("a.example"), DNS_A, hear,
+					 &h, &h.question),
 			ERR_SYNTAX);
 	assert_null(h.question);
 	loop_run(loop);

@@ -16,7 +16,7 @@ struct snapshot {
 	const struct transport *transports;
 	uint32_t transport_count;
 	int default_transport; /* index; -1: none */
-	int broken;            /* 0, or what every look-up returns */
+	int broken;	       /* 0, or what every look-up returns */
 };
 
 int snapshot_domain(const struct snapshot *s, struct span name, struct domain *out)
@@ -70,8 +70,8 @@ int snapshot_default_transport(const struct snapshot *s, struct transport *out)
 	if (s->broken)
 		return s->broken;
 	return s->default_transport < 0
-		? ERR_NOT_FOUND
-		: snapshot_transport(s, (uint32_t)s->default_transport, out);
+		       ? ERR_NOT_FOUND
+		       : snapshot_transport(s, (uint32_t)s->default_transport, out);
 }
 
 #endif

@@ -17,13 +17,29 @@ void snapshot_pause(const struct snapshot *s, struct pause *out)
 }
 
 static const struct transport transports[] = {
-	{.index = 0, .name = SPAN("site-a"), .host = SPAN("127.0.0.1"), .port = 2626,
-		.retry = {{3600, 1}, {7200, 1}, {10800, 1}}, .retry_steps = 3, .retry_count = 30},
-	{.index = 1, .name = SPAN("mx-only"), .port = 25, .zone = SPAN("customer.example.org"),
-		.query = SPAN("127.0.0.1:5353"), .retry = {{60, 1}}, .retry_steps = 1, .retry_count = 3,
-		.give_up = GIVE_UP_DISCARD, .pause = {1, SPAN("ann"), SPAN("moving house")}},
-	{.index = 2, .name = SPAN("self"), .host = SPAN("127.0.0.1"), .port = 2525,
-		.retry = {{60, 1}}, .retry_steps = 1},
+	{.index = 0,
+		.name = SPAN("site-a"),
+		.host = SPAN("127.0.0.1"),
+		.port = 2626,
+		.retry = {{3600, 1}, {7200, 1}, {10800, 1}},
+		.retry_steps = 3,
+		.retry_count = 30},
+	{.index = 1,
+		.name = SPAN("mx-only"),
+		.port = 25,
+		.zone = SPAN("customer.example.org"),
+		.query = SPAN("127.0.0.1:5353"),
+		.retry = {{60, 1}},
+		.retry_steps = 1,
+		.retry_count = 3,
+		.give_up = GIVE_UP_DISCARD,
+		.pause = {1, SPAN("ann"), SPAN("moving house")}},
+	{.index = 2,
+		.name = SPAN("self"),
+		.host = SPAN("127.0.0.1"),
+		.port = 2525,
+		.retry = {{60, 1}},
+		.retry_steps = 1},
 };
 static const struct domain domains[] = {
 	{.name = SPAN("a.example"), .kind = DOMAIN_TRANSPORT, .transport = 0},
@@ -167,8 +183,11 @@ static void test_loop_is_seen(void **state)
 static void test_user_and_tls(void **state)
 {
 	(void)state;
-	run_query((struct explain_query){.client = SPAN("192.0.2.1"), .listener = SPAN("mx"),
-		.user = SPAN("ann"), .sender = SPAN("a@b.example"), .recipient = SPAN("x@far.example"),
+	run_query((struct explain_query){.client = SPAN("192.0.2.1"),
+		.listener = SPAN("mx"),
+		.user = SPAN("ann"),
+		.sender = SPAN("a@b.example"),
+		.recipient = SPAN("x@far.example"),
 		.tls = true});
 	assert_says("192.0.2.1 on listener mx.");
 	assert_says("user ann gives no further right");
@@ -177,9 +196,10 @@ static void test_user_and_tls(void **state)
 
 static void test_bad_input(void **state)
 {
-	static const char *const bad[] = {"", "ann", "ann@", "a b@c.example", "<ann@c.example", "ann@c.example>",
-		"ann@c.example x", "\x1b[31m@c.example", "<>"};
-	struct explain_query query = {.client = SPAN("nonsense"), .recipient = SPAN("ann@c.example")};
+	static const char *const bad[] = {"", "ann", "ann@", "a b@c.example", "<ann@c.example",
+		"ann@c.example>", "ann@c.example x", "\x1b[31m@c.example", "<>"};
+	struct explain_query query = {
+		.client = SPAN("nonsense"), .recipient = SPAN("ann@c.example")};
 	(void)state;
 	assert_int_equal(explain_run(&directory, &config, &query, &explain), ERR_SYNTAX);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -1,4 +1,5 @@
-/* The machine of route/mx over a struct dns: what is asked, when the answer comes, and who frees what. */
+/* The machine of route/mx over a struct dns: what is asked, when the answer comes, and who frees
+ * what. */
 #include "base/err.h"
 #include "route/lookup.h"
 
@@ -39,7 +40,8 @@ static int fake_ask(struct dns *dns, struct span servers, struct span name, enum
 	fake->count++;
 	*q = (struct fake_question){{dns}, done, owner, "", type, true};
 	snprintf(q->name, sizeof(q->name), "%.*s", (int)name.n, name.p);
-	snprintf(fake->servers, sizeof(fake->servers), "%.*s", (int)servers.n, servers.n ? servers.p : "");
+	snprintf(fake->servers, sizeof(fake->servers), "%.*s", (int)servers.n,
+		servers.n ? servers.p : "");
 	*out = &q->base;
 	return 0;
 }
@@ -80,9 +82,11 @@ static void done(void *owner, struct mx_result *r)
 
 static int start(const char *domain, const char *servers)
 {
-	struct mx_query query = {.domain = span_str(domain), .port = 25, .v4 = true, .v6 = true, .self = &self};
+	struct mx_query query = {
+		.domain = span_str(domain), .port = 25, .v4 = true, .v6 = true, .self = &self};
 
-	return mx_lookup_start(&fake.base, span_str(servers), &query, done, &told, &lookup, &result);
+	return mx_lookup_start(
+		&fake.base, span_str(servers), &query, done, &told, &lookup, &result);
 }
 
 static void give(uint32_t at, const struct dns_answer *answer)
@@ -95,9 +99,11 @@ static void give(uint32_t at, const struct dns_answer *answer)
 }
 
 static const struct dns_mx exchangers[] = {{10, SPAN("mx1")}, {20, SPAN("mx2")}};
-static const struct dns_answer two_mx = {.status = DNS_OK, .ttl_s = 60, .count = 2, .mx = exchangers};
+static const struct dns_answer two_mx = {
+	.status = DNS_OK, .ttl_s = 60, .count = 2, .mx = exchangers};
 static const struct dns_answer no_data = {.status = DNS_NODATA, .ttl_s = 60};
-static const struct dns_answer temporary = {.status = DNS_TEMPORARY, .ttl_s = 1, .reason = SPAN("x")};
+static const struct dns_answer temporary = {
+	.status = DNS_TEMPORARY, .ttl_s = 1, .reason = SPAN("x")};
 
 static void give_address(uint32_t at, const char *text)
 {

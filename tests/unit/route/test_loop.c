@@ -39,12 +39,13 @@ static void test_hops(void **state)
 
 static void test_delivered_to(void **state)
 {
-	static const char *const same[] = {"Delivered-To: ann@c.example", "delivered-to:ANN@C.example\r\n",
-		"Delivered-To:\r\n ann@c.example\r\n", "Delivered-To : <ann@c.example>",
-		"DELIVERED-TO:\tann@c.example \t"};
-	static const char *const other[] = {"Delivered-To: ann@c.example.org", "Delivered-To: xann@c.example",
-		"Delivered-To:", "Delivered-To", "", "Delivered-Too: ann@c.example",
-		"X-Delivered-To: ann@c.example", "Delivered-To: bob@c.example", "Delivered-To: <>",
+	static const char *const same[] = {"Delivered-To: ann@c.example",
+		"delivered-to:ANN@C.example\r\n", "Delivered-To:\r\n ann@c.example\r\n",
+		"Delivered-To : <ann@c.example>", "DELIVERED-TO:\tann@c.example \t"};
+	static const char *const other[] = {"Delivered-To: ann@c.example.org",
+		"Delivered-To: xann@c.example", "Delivered-To:", "Delivered-To", "",
+		"Delivered-Too: ann@c.example", "X-Delivered-To: ann@c.example",
+		"Delivered-To: bob@c.example", "Delivered-To: <>",
 		"Delivered-To: ann@c.example, bob@c.example", "To: ann@c.example"};
 	struct verdict v;
 	(void)state;
@@ -64,14 +65,20 @@ static void test_delivered_to_header(void **state)
 	struct verdict v;
 	struct span ann = SPAN("ann@c.example");
 	(void)state;
-	assert_true(loop_delivered_to_header(SPAN("Received: from x\r\n\tby y\r\nDelivered-To: ann@c.example\r\n"
-						  "Subject: hi\r\n\r\nbody\r\n"), ann, &v));
+	assert_true(loop_delivered_to_header(
+		SPAN("Received: from x\r\n\tby y\r\nDelivered-To: ann@c.example\r\n"
+		     "Subject: hi\r\n\r\nbody\r\n"),
+		ann, &v));
 	assert_true(loop_delivered_to_header(SPAN("Delivered-To:\r\n\tann@c.example"), ann, &v));
 	/* In a folded line, in the body, or of somebody else: no loop. */
-	assert_false(loop_delivered_to_header(SPAN("Subject: a\r\n Delivered-To: ann@c.example\r\n\r\n"), ann, &v));
-	assert_false(loop_delivered_to_header(SPAN("Subject: a\r\n\r\nDelivered-To: ann@c.example\r\n"), ann, &v));
-	assert_false(loop_delivered_to_header(SPAN("\r\nDelivered-To: ann@c.example\r\n"), ann, &v));
-	assert_false(loop_delivered_to_header(SPAN("Delivered-To: bob@c.example\r\n\r\n"), ann, &v));
+	assert_false(loop_delivered_to_header(
+		SPAN("Subject: a\r\n Delivered-To: ann@c.example\r\n\r\n"), ann, &v));
+	assert_false(loop_delivered_to_header(
+		SPAN("Subject: a\r\n\r\nDelivered-To: ann@c.example\r\n"), ann, &v));
+	assert_false(
+		loop_delivered_to_header(SPAN("\r\nDelivered-To: ann@c.example\r\n"), ann, &v));
+	assert_false(
+		loop_delivered_to_header(SPAN("Delivered-To: bob@c.example\r\n\r\n"), ann, &v));
 	assert_false(loop_delivered_to_header(SPAN_NONE, ann, &v));
 }
 

@@ -1,6 +1,6 @@
 /*
- * RFC 5321 section 5.1 as a table: a small world of DNS records, a question, and the list or verdict
- * that must come out, with the answers taken in every order.
+ * RFC 5321 section 5.1 as a table: a small world of DNS records, a question, and the list or
+ * verdict that must come out, with the answers taken in every order.
  */
 #include "base/check.h"
 #include "base/err.h"
@@ -68,10 +68,12 @@ static void answer(struct mx *mx, const struct mx_question *q)
 		if (!r->value) {
 			continue;
 		} else if (!strcmp(r->value, "SERVFAIL")) {
-			a = (struct dns_answer){.status = DNS_TEMPORARY, .ttl_s = 1, .reason = SPAN("SERVFAIL")};
+			a = (struct dns_answer){
+				.status = DNS_TEMPORARY, .ttl_s = 1, .reason = SPAN("SERVFAIL")};
 			break;
 		} else if (!strcmp(r->value, "BOGUS")) {
-			a = (struct dns_answer){.status = DNS_BOGUS, .ttl_s = 1, .reason = SPAN("forged")};
+			a = (struct dns_answer){
+				.status = DNS_BOGUS, .ttl_s = 1, .reason = SPAN("forged")};
 			break;
 		} else if (!strcmp(r->value, "NXDOMAIN")) {
 			a.status = DNS_NXDOMAIN;
@@ -129,7 +131,11 @@ static struct mx_result *look_up_query(const struct mx_query *query)
 static struct mx_query query_for(const char *domain)
 {
 	return (struct mx_query){.domain = span_str(domain),
-		.port = 25, .v4 = true, .v6 = true, .random = 1, .self = &self};
+		.port = 25,
+		.v4 = true,
+		.v6 = true,
+		.random = 1,
+		.self = &self};
 }
 
 /* "host=address,address host=…" in the order to try, or "code x.y.z". */
@@ -169,7 +175,8 @@ static void render(const struct mx_result *r, char *to, size_t room)
 	buf_done(&buf);
 }
 
-static void expect_query(const struct record *records, const struct mx_query *query, const char *should)
+static void expect_query(
+	const struct record *records, const struct mx_query *query, const char *should)
 {
 	char is[4096];
 
@@ -194,10 +201,12 @@ static void expect(const struct record *records, const char *domain, const char 
 
 static void test_by_preference(void **state)
 {
-	static const struct record w[] = {
-		{"b.example", "MX", "30 mx3.b.example", 0}, {"b.example", "MX", "10 mx1.b.example", 0},
-		{"b.example", "MX", "20 mx2.b.example", 0}, {"mx1.b.example", "A", "198.51.100.1", 0},
-		{"mx2.b.example", "A", "198.51.100.2", 0}, {"mx2.b.example", "AAAA", "2001:db8:1::2", 0},
+	static const struct record w[] = {{"b.example", "MX", "30 mx3.b.example", 0},
+		{"b.example", "MX", "10 mx1.b.example", 0},
+		{"b.example", "MX", "20 mx2.b.example", 0},
+		{"mx1.b.example", "A", "198.51.100.1", 0},
+		{"mx2.b.example", "A", "198.51.100.2", 0},
+		{"mx2.b.example", "AAAA", "2001:db8:1::2", 0},
 		{"mx3.b.example", "AAAA", "2001:db8:1::3", 0}, {0}};
 	(void)state;
 	expect(w, "b.example",
@@ -212,9 +221,10 @@ static void test_by_preference(void **state)
 static void test_equal_preferences_are_shuffled(void **state)
 {
 	static const struct record w[] = {{"b.example", "MX", "10 one.example", 0},
-		{"b.example", "MX", "10 two.example", 0}, {"b.example", "MX", "10 three.example", 0},
-		{"one.example", "A", "198.51.100.1", 0}, {"two.example", "A", "198.51.100.2", 0},
-		{"three.example", "A", "198.51.100.3", 0}, {0}};
+		{"b.example", "MX", "10 two.example", 0},
+		{"b.example", "MX", "10 three.example", 0}, {"one.example", "A", "198.51.100.1", 0},
+		{"two.example", "A", "198.51.100.2", 0}, {"three.example", "A", "198.51.100.3", 0},
+		{0}};
 	uint32_t first[3] = {0};
 	struct mx_query query = query_for("b.example");
 	(void)state;
@@ -231,9 +241,10 @@ static void test_equal_preferences_are_shuffled(void **state)
 
 static void test_families_alternate(void **state)
 {
-	static const struct record w[] = {{"b.example", "MX", "10 mx", 0}, {"mx", "A", "198.51.100.1", 0},
-		{"mx", "A", "198.51.100.2", 0}, {"mx", "A", "198.51.100.3", 0},
-		{"mx", "AAAA", "2001:db8:1::1", 0}, {"mx", "AAAA", "2001:db8:1::2", 0}, {0}};
+	static const struct record w[] = {{"b.example", "MX", "10 mx", 0},
+		{"mx", "A", "198.51.100.1", 0}, {"mx", "A", "198.51.100.2", 0},
+		{"mx", "A", "198.51.100.3", 0}, {"mx", "AAAA", "2001:db8:1::1", 0},
+		{"mx", "AAAA", "2001:db8:1::2", 0}, {0}};
 	struct mx_query query = query_for("b.example");
 	(void)state;
 	expect(w, "b.example",
@@ -250,8 +261,9 @@ static void test_implicit_mx(void **state)
 {
 	static const struct record w[] = {{"b.example", "A", "198.51.100.1", 0},
 		{"b.example", "AAAA", "2001:db8:1::1", 0}, {"empty.example", "*", NULL, 0},
-		{"six.example", "AAAA", "2001:db8:1::6", 0}, {"half.example", "AAAA", "SERVFAIL", 0},
-		{"half.example", "A", "198.51.100.4", 0}, {"fail.example", "A", "SERVFAIL", 0}, {0}};
+		{"six.example", "AAAA", "2001:db8:1::6", 0},
+		{"half.example", "AAAA", "SERVFAIL", 0}, {"half.example", "A", "198.51.100.4", 0},
+		{"fail.example", "A", "SERVFAIL", 0}, {0}};
 	(void)state;
 	expect(w, "b.example", "b.example=2001:db8:1::1,198.51.100.1");
 	expect(w, "six.example", "six.example=2001:db8:1::6");
@@ -299,9 +311,9 @@ static void test_dns_failures(void **state)
 
 static void test_own_preference(void **state)
 {
-	static const struct record w[] = {
-		/* by name */
-		{"backup.example", "MX", "10 primary", 0}, {"backup.example", "MX", "20 gw.example.test", 0},
+	static const struct record w[] = {/* by name */
+		{"backup.example", "MX", "10 primary", 0},
+		{"backup.example", "MX", "20 gw.example.test", 0},
 		{"backup.example", "MX", "20 peer", 0}, {"backup.example", "MX", "30 last", 0},
 		{"primary", "A", "198.51.100.1", 0}, {"peer", "A", "198.51.100.2", 0},
 		{"last", "A", "198.51.100.3", 0}, {"gw.example.test", "A", "203.0.113.99", 0},
@@ -312,13 +324,15 @@ static void test_own_preference(void **state)
 		{"byv6.example", "MX", "10 primary", 0}, {"byv6.example", "MX", "20 last", 0},
 		{"alias6", "AAAA", "2001:db8::25", 0},
 		/* best */
-		{"best.example", "MX", "10 gw.example.test", 0}, {"best.example", "MX", "20 last", 0},
-		{"alone.example", "MX", "10 alias4", 0}, {"implicit.example", "A", "192.0.2.25", 0},
-		{"loop.example", "MX", "10 local", 0}, {"local", "A", "127.0.0.1", 0},
-		{"near.example", "MX", "10 near", 0}, {"near", "A", "127.0.0.2", 0},
+		{"best.example", "MX", "10 gw.example.test", 0},
+		{"best.example", "MX", "20 last", 0}, {"alone.example", "MX", "10 alias4", 0},
+		{"implicit.example", "A", "192.0.2.25", 0}, {"loop.example", "MX", "10 local", 0},
+		{"local", "A", "127.0.0.1", 0}, {"near.example", "MX", "10 near", 0},
+		{"near", "A", "127.0.0.2", 0},
 		/* the primary is away */
-		{"away.example", "MX", "10 silent", 0}, {"away.example", "MX", "20 gw.example.test", 0},
-		{"silent", "*", "SERVFAIL", 0}, {"missing.example", "MX", "10 nowhere", 0},
+		{"away.example", "MX", "10 silent", 0},
+		{"away.example", "MX", "20 gw.example.test", 0}, {"silent", "*", "SERVFAIL", 0},
+		{"missing.example", "MX", "10 nowhere", 0},
 		{"missing.example", "MX", "20 alias4", 0}, {0}};
 	(void)state;
 	expect(w, "backup.example", "primary=198.51.100.1");
@@ -350,13 +364,14 @@ static void test_loop_text_names_the_domain(void **state)
 static void test_unfit_exchangers(void **state)
 {
 	static const struct record w[] = {{"ip.example", "MX", "10 198.51.100.7", 0},
-		{"198.51.100.7", "A", "198.51.100.7", 0}, {"both.example", "MX", "5 198.51.100.7", 0},
-		{"both.example", "MX", "10 mx", 0}, {"mx", "A", "198.51.100.1", 0},
-		{"bad.example", "MX", "10 a b", 0}, {"dots.example", "MX", "10 a..b", 0},
-		{"garbage.example", "MX", "GARBAGE", 0}, {"garbage.example", "A", "198.51.100.1", 0},
-		{"zero.example", "MX", "10 zero", 0}, {"zero", "A", "0.0.0.0", 0},
-		{"zero", "A", "224.0.0.1", 0}, {"zero", "A", "255.255.255.255", 0},
-		{"zero", "AAAA", "::", 0}, {"zero", "AAAA", "ff02::1", 0}, {"zero", "AAAA", "fe80::1", 0},
+		{"198.51.100.7", "A", "198.51.100.7", 0},
+		{"both.example", "MX", "5 198.51.100.7", 0}, {"both.example", "MX", "10 mx", 0},
+		{"mx", "A", "198.51.100.1", 0}, {"bad.example", "MX", "10 a b", 0},
+		{"dots.example", "MX", "10 a..b", 0}, {"garbage.example", "MX", "GARBAGE", 0},
+		{"garbage.example", "A", "198.51.100.1", 0}, {"zero.example", "MX", "10 zero", 0},
+		{"zero", "A", "0.0.0.0", 0}, {"zero", "A", "224.0.0.1", 0},
+		{"zero", "A", "255.255.255.255", 0}, {"zero", "AAAA", "::", 0},
+		{"zero", "AAAA", "ff02::1", 0}, {"zero", "AAAA", "fe80::1", 0},
 		{"mixed.example", "MX", "10 mixed", 0}, {"mixed", "A", "0.0.0.0", 0},
 		{"mixed", "A", "198.51.100.9", 0}, {"cross.example", "MX", "10 cross", 0},
 		{"cross", "AAAA", "198.51.100.9", 0}, {0}};
@@ -374,9 +389,9 @@ static void test_unfit_exchangers(void **state)
 
 static void test_duplicates(void **state)
 {
-	static const struct record w[] = {{"b.example", "MX", "30 mx1", 0}, {"b.example", "MX", "20 mx2", 0},
-		{"b.example", "MX", "10 MX1.", 0}, {"mx1", "A", "198.51.100.1", 0},
-		{"mx2", "A", "198.51.100.2", 0}, {0}};
+	static const struct record w[] = {{"b.example", "MX", "30 mx1", 0},
+		{"b.example", "MX", "20 mx2", 0}, {"b.example", "MX", "10 MX1.", 0},
+		{"mx1", "A", "198.51.100.1", 0}, {"mx2", "A", "198.51.100.2", 0}, {0}};
 	(void)state;
 	expect(w, "b.example", "mx1=198.51.100.1 mx2=198.51.100.2");
 	assert_int_equal(asked, 5);
@@ -454,8 +469,8 @@ static void test_fixed_server(void **state)
 {
 	static const struct record w[] = {{"mail.site", "A", "198.51.100.1", 0},
 		{"mail.site", "AAAA", "2001:db8:1::1", 0}, {"mail.site", "MX", "10 other", 0},
-		{"other", "A", "203.0.113.1", 0}, {"empty", "*", NULL, 0}, {"fail", "*", "SERVFAIL", 0},
-		{"us", "A", "127.0.0.1", 0}, {0}};
+		{"other", "A", "203.0.113.1", 0}, {"empty", "*", NULL, 0},
+		{"fail", "*", "SERVFAIL", 0}, {"us", "A", "127.0.0.1", 0}, {0}};
 	struct mx_query query = query_for("b.example");
 	(void)state;
 	query.zone = SPAN("customer.example.org");
@@ -485,13 +500,14 @@ static void test_fixed_server(void **state)
 
 static void test_ttl(void **state)
 {
-	static const struct record w[] = {{"b.example", "MX", "10 mx", 1000}, {"mx", "A", "198.51.100.1", 300},
-		{"mx", "AAAA", NULL, 40}, {"long.example", "A", "198.51.100.1", 0},
-		{"none.example", "*", NULL, 77}, {0}};
+	static const struct record w[] = {{"b.example", "MX", "10 mx", 1000},
+		{"mx", "A", "198.51.100.1", 300}, {"mx", "AAAA", NULL, 40},
+		{"long.example", "A", "198.51.100.1", 0}, {"none.example", "*", NULL, 77}, {0}};
 	static const struct {
 		const char *domain;
 		uint32_t ttl;
-	} table[] = {{"b.example", 40}, {"long.example", 3600}, {"none.example", 77}, {"nx.example", 3600}};
+	} table[] = {{"b.example", 40}, {"long.example", 3600}, {"none.example", 77},
+		{"nx.example", 3600}};
 	(void)state;
 	world = w;
 	for (size_t i = 0; i < 4; i++) {
@@ -510,7 +526,10 @@ static void test_bounds(void **state)
 	struct dns_mx exchangers[DNS_RECORDS];
 	struct netaddr addresses[DNS_RECORDS];
 	char names[DNS_RECORDS][16];
-	struct dns_answer a = {.status = DNS_OK, .ttl_s = 60, .count = DNS_RECORDS, .mx = exchangers,
+	struct dns_answer a = {.status = DNS_OK,
+		.ttl_s = 60,
+		.count = DNS_RECORDS,
+		.mx = exchangers,
 		.addresses = addresses};
 	struct mx_question q;
 	struct mx_result *r;
@@ -552,8 +571,12 @@ static void test_secure(void **state)
 		struct mx *mx;
 		assert_int_equal(mx_new(&query, &mx), 0);
 		while (mx_next(mx, &q)) {
-			struct dns_answer a = {.status = DNS_OK, .ttl_s = 60, .count = 1, .mx = &record,
-				.addresses = &one, .secure = bits & (q.type == DNS_MX ? 1 : 2)};
+			struct dns_answer a = {.status = DNS_OK,
+				.ttl_s = 60,
+				.count = 1,
+				.mx = &record,
+				.addresses = &one,
+				.secure = bits & (q.type == DNS_MX ? 1 : 2)};
 			if (q.type == DNS_AAAA)
 				a.status = DNS_NODATA;
 			mx_answer(mx, q.id, &a);

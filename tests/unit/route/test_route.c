@@ -60,8 +60,8 @@ static struct route_decision decide(const struct snapshot *s, const char *client
 	return d;
 }
 
-static void assert_refused(const struct route_decision *d, unsigned code, unsigned subject,
-	unsigned detail)
+static void assert_refused(
+	const struct route_decision *d, unsigned code, unsigned subject, unsigned detail)
 {
 	assert_int_equal(d->kind, ROUTE_REFUSED);
 	assert_int_equal(d->verdict.code, code);
@@ -146,7 +146,8 @@ static void test_relaying(void **state)
 	for (size_t i = 0; i < 4; i++) {
 		struct route_decision d = decide(&directory, outside[i], "x@far.example");
 		assert_refused(&d, 550, 7, 1);
-		assert_non_null(memmem(d.verdict.text, d.verdict.length, outside[i], strlen(outside[i])));
+		assert_non_null(
+			memmem(d.verdict.text, d.verdict.length, outside[i], strlen(outside[i])));
 		assert_non_null(memmem(d.verdict.text, d.verdict.length, "far.example", 11));
 	}
 }
@@ -221,8 +222,9 @@ static void test_literals(void **state)
 
 static void test_literal_grammar(void **state)
 {
-	static const char *const bad[] = {"192.0.2.1", "[192.0.2.1", "[]", "[192.0.2]", "[2001:db8::1]",
-		"[IPv6:192.0.2.1]", "[IPv6:fe80::1%1]", "[IPv6:]", "[x:y]", "[192.0.2.1]x", "", "["};
+	static const char *const bad[] = {"192.0.2.1", "[192.0.2.1", "[]", "[192.0.2]",
+		"[2001:db8::1]", "[IPv6:192.0.2.1]", "[IPv6:fe80::1%1]", "[IPv6:]", "[x:y]",
+		"[192.0.2.1]x", "", "["};
 	struct netaddr a;
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -286,8 +288,8 @@ static void test_trail(void **state)
 {
 	struct route_trail trail;
 	struct route_decision d;
-	struct route_query query = {.client = address("192.0.2.1"),
-		.recipient = SPAN("x@evil\x1b[31m.example")};
+	struct route_query query = {
+		.client = address("192.0.2.1"), .recipient = SPAN("x@evil\x1b[31m.example")};
 	(void)state;
 	route_trail_init(&trail);
 	route_decide(&directory, &config, &query, &trail, &d);
