@@ -6,9 +6,10 @@
 
 #include <stdlib.h>
 
-#define TEXT_BYTES      1024u
+#define TEXT_BYTES	1024u
 #define PORT_PRIVILEGED 1024
-#define HOPS_LEAST      25 /* RFC 5321 section 6.3 asks for at least 100; below this, real routes fail */
+#define HOPS_LEAST	25 /* RFC 5321 section 6.3 asks for at least 100; below this, real routes fail \
+			    */
 
 struct checker {
 	const struct config *config;
@@ -32,7 +33,8 @@ static void tell(struct checker *c, enum check_severity severity)
 
 static void next_kind(struct checker *c)
 {
-	uint32_t more = c->of_kind > CHECK_FINDINGS_PER_KIND ? c->of_kind - CHECK_FINDINGS_PER_KIND : 0;
+	uint32_t more =
+		c->of_kind > CHECK_FINDINGS_PER_KIND ? c->of_kind - CHECK_FINDINGS_PER_KIND : 0;
 
 	c->of_kind = 0;
 	if (!more)
@@ -60,8 +62,10 @@ static void check_retry(struct checker *c, const struct object *object)
 	buf_add_str(&c->text, "gives up after ");
 	retry_add_total(&c->text, list->steps, list->count, t->retry_count);
 	buf_add_str(&c->text, total < CHECK_RETRY_LEAST_S
-			? "; a short outage of the next hop loses mail to bounces, raise retry-count or retry-delay"
-			: "; senders learn late that their mail did not arrive, lower retry-count or retry-delay");
+				      ? "; a short outage of the next hop loses mail to bounces, "
+					"raise retry-count or retry-delay"
+				      : "; senders learn late that their mail did not arrive, "
+					"lower retry-count or retry-delay");
 	tell(c, CHECK_WARNING);
 }
 
@@ -147,15 +151,17 @@ static void check_settings(struct checker *c)
 {
 	if (objects_default_transport(c->objects).n == 0) {
 		buf_add_str(&c->about, "default-transport");
-		buf_add_str(&c->text, "is not set: mail to domains that are not served here, bounces to "
-				      "other senders among it, cannot leave; set it, usually to a transport "
-				      "with server lookup-mx");
+		buf_add_str(&c->text,
+			"is not set: mail to domains that are not served here, bounces to "
+			"other senders among it, cannot leave; set it, usually to a transport "
+			"with server lookup-mx");
 		tell(c, CHECK_WARNING);
 	}
 	if (objects_count(c->objects, OBJECT_DOMAIN) == 0) {
 		buf_add_str(&c->about, "domains");
-		buf_add_str(&c->text, "there is none: mail is taken from clients that may relay only; "
-				      "add the domains to serve");
+		buf_add_str(&c->text,
+			"there is none: mail is taken from clients that may relay only; "
+			"add the domains to serve");
 		tell(c, CHECK_WARNING);
 	}
 	next_kind(c);
@@ -189,20 +195,22 @@ static void check_listeners(struct checker *c, bool as_root)
 	for (uint32_t i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 		reachable = reachable || is_wildcard(&listener->address) ||
-			!netaddr_is_loopback(&listener->address);
+			    !netaddr_is_loopback(&listener->address);
 		if (as_root || listener->address.port >= PORT_PRIVILEGED)
 			continue;
 		buf_add_str(&c->about, "listeners.");
 		buf_add_span(&c->about, listener->name);
-		buf_printf(&c->text, "port %u needs root or CAP_NET_BIND_SERVICE; start posternd so, or choose "
-				     "a port from %d on",
+		buf_printf(&c->text,
+			"port %u needs root or CAP_NET_BIND_SERVICE; start posternd so, or choose "
+			"a port from %d on",
 			listener->address.port, PORT_PRIVILEGED);
 		tell(c, CHECK_WARNING);
 	}
 	if (!reachable) {
 		buf_add_str(&c->about, "listeners");
-		buf_add_str(&c->text, "all are on loopback addresses: other hosts cannot hand in mail; "
-				      "add one on an outside address when that is wanted");
+		buf_add_str(&c->text,
+			"all are on loopback addresses: other hosts cannot hand in mail; "
+			"add one on an outside address when that is wanted");
 		tell(c, CHECK_NOTE);
 	}
 	next_kind(c);
@@ -215,8 +223,9 @@ static void check_config(struct checker *c, bool as_root)
 	check_listeners(c, as_root);
 	if (config->sandbox == CONFIG_SANDBOX_OFF) {
 		buf_add_str(&c->about, "sandbox");
-		buf_add_str(&c->text, "is off: a flaw in one role reaches all that its user may do; "
-				      "set it to required");
+		buf_add_str(&c->text,
+			"is off: a flaw in one role reaches all that its user may do; "
+			"set it to required");
 		tell(c, CHECK_WARNING);
 	}
 	if (config->limits.hops < HOPS_LEAST) {
@@ -231,7 +240,8 @@ static void check_config(struct checker *c, bool as_root)
 void check_all(const struct config *config, const struct objects *objects, bool as_root,
 	void (*found)(void *context, const struct check_finding *finding), void *context)
 {
-	struct checker c = {.config = config, .objects = objects, .found = found, .context = context};
+	struct checker c = {
+		.config = config, .objects = objects, .found = found, .context = context};
 
 	buf_init(&c.about, TEXT_BYTES);
 	buf_init(&c.text, TEXT_BYTES);

@@ -16,8 +16,8 @@ struct check_finding {
 	struct span text;  /* what is the matter, and what to do */
 };
 
-#define CHECK_RETRY_LEAST_S (4u * 3600u)
-#define CHECK_RETRY_MOST_S  (5u * 86400u)
+#define CHECK_RETRY_LEAST_S	(4u * 3600u)
+#define CHECK_RETRY_MOST_S	(5u * 86400u)
 #define CHECK_FINDINGS_PER_KIND 20 /* then one line says how many more */
 
 /* Either may be NULL. `as_root`: the server will be started by root. */

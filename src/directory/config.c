@@ -63,18 +63,22 @@ static int check_paths(const struct config *config, struct problems *problems)
 	for (size_t i = 1; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		struct span path = paths[i].path, spool = config->spool;
 		bool inside = path.n > spool.n && memcmp(path.p, spool.p, spool.n) == 0 &&
-			path.p[spool.n] == '/';
+			      path.p[spool.n] == '/';
 		for (size_t k = 0; k < i; k++) {
 			if (!span_equal(path, paths[k].path))
 				continue;
-			problem_begin(problems, (struct place){0}, &(struct path){NULL, span_str(paths[i].name)});
-			buf_printf(problems->out, "is the same path as %s; give each its own", paths[k].name);
+			problem_begin(problems, (struct place){0},
+				&(struct path){NULL, span_str(paths[i].name)});
+			buf_printf(problems->out, "is the same path as %s; give each its own",
+				paths[k].name);
 			problem_end(problems);
 			err = ERR_SYNTAX;
 		}
 		if (inside) {
-			problem_line(problems, (struct place){0}, &(struct path){NULL, span_str(paths[i].name)},
-				"lies within the spool, which holds nothing else; choose another place");
+			problem_line(problems, (struct place){0},
+				&(struct path){NULL, span_str(paths[i].name)},
+				"lies within the spool, which holds nothing else; choose another "
+				"place");
 			err = ERR_SYNTAX;
 		}
 	}
@@ -95,7 +99,8 @@ static int check_listeners(
 		struct place at = node ? node->key_at : (struct place){0};
 		if (!name_is_transport(listener->name)) {
 			problem_line(problems, at, &path,
-				"is no name for a listener; use at most 63 of a-z, 0-9, \".\", \"_\" and \"-\"");
+				"is no name for a listener; use at most 63 of a-z, 0-9, \".\", "
+				"\"_\" and \"-\"");
 			err = ERR_SYNTAX;
 		}
 		for (uint32_t k = 0; k < i; k++) {
@@ -126,8 +131,8 @@ static int check_limits(const struct config *config, struct problems *problems)
 	return ERR_SYNTAX;
 }
 
-static int read_config(struct span folder, struct span text, struct config_held *held,
-	struct problems *problems)
+static int read_config(
+	struct span folder, struct span text, struct config_held *held, struct problems *problems)
 {
 	struct config *config = &held->config;
 	struct node *root;
@@ -140,7 +145,8 @@ static int read_config(struct span folder, struct span text, struct config_held 
 	if (root->kind == NODE_NULL)
 		root->at = (struct place){1, 1};
 	err = schema_read(config_schema(), root, folder, &held->arena, NULL, problems, config);
-	int missing = schema_check_required(config_schema(), config, root, root->at, NULL, problems);
+	int missing =
+		schema_check_required(config_schema(), config, root, root->at, NULL, problems);
 	if (err == 0)
 		err = missing;
 	if (err == 0)
@@ -153,8 +159,8 @@ static int read_config(struct span folder, struct span text, struct config_held 
 	return err ? err : listeners ? listeners : limits;
 }
 
-int config_parse_in(const char *file_name, struct span folder, struct span text, struct config **out,
-	struct buf *problems_out)
+int config_parse_in(const char *file_name, struct span folder, struct span text,
+	struct config **out, struct buf *problems_out)
 {
 	struct problems problems = {.out = problems_out, .file = span_str(file_name)};
 

@@ -21,7 +21,8 @@ int directory_open(const char *path, struct directory **out, struct buf *why)
 		return ERR_NOMEM;
 	int err = store_open(path, &directory->store, why);
 	if (err == 0)
-		err = store_load(directory->store, &directory->objects, &directory->generation, why);
+		err = store_load(
+			directory->store, &directory->objects, &directory->generation, why);
 	if (err < 0) {
 		directory_close(&directory);
 		return err;
@@ -55,8 +56,8 @@ struct store *directory_store(struct directory *directory)
 	return directory->store;
 }
 
-int directory_commit(struct directory *directory, struct plan **plan, struct span actor, int64_t now_ms,
-	struct buf *why)
+int directory_commit(struct directory *directory, struct plan **plan, struct span actor,
+	int64_t now_ms, struct buf *why)
 {
 	CHECK((*plan)->base == directory->objects);
 	int err = store_commit(directory->store, *plan, actor, now_ms, &directory->generation, why);

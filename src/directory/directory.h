@@ -20,8 +20,8 @@ struct store *directory_store(struct directory *directory);
 
 /* Keeps the plan, which must have been made from the present objects, and adopts it; the plan is
  * freed in any case. On failure nothing changed and `why` says why. */
-int directory_commit(struct directory *directory, struct plan **plan, struct span actor, int64_t now_ms,
-	struct buf *why);
+int directory_commit(struct directory *directory, struct plan **plan, struct span actor,
+	int64_t now_ms, struct buf *why);
 
 /* The present generation as a sealed memfd for snapshot_open(); the descriptor is the caller's. */
 int directory_snapshot(const struct directory *directory, int *memfd);

@@ -20,8 +20,8 @@ static int scalar(struct reader *reader, struct node *node, const char *text, si
 
 static int convert(struct reader *reader, const json_t *json, uint32_t depth, struct node **out);
 
-static int append(struct reader *reader, struct node *parent, struct node ***tail, const json_t *json,
-	struct span key, uint32_t depth)
+static int append(struct reader *reader, struct node *parent, struct node ***tail,
+	const json_t *json, struct span key, uint32_t depth)
 {
 	struct node *child;
 	int err = convert(reader, json, depth + 1, &child);
@@ -47,7 +47,8 @@ static int convert_children(
 	if (json_is_array(json)) {
 		node->kind = NODE_LIST;
 		for (size_t i = 0; i < json_array_size(json); i++) {
-			int err = append(reader, node, &tail, json_array_get(json, i), SPAN_NONE, depth);
+			int err = append(
+				reader, node, &tail, json_array_get(json, i), SPAN_NONE, depth);
 			if (err < 0)
 				return err;
 		}
@@ -120,6 +121,7 @@ int node_read_json(
 	json_decref(json);
 	if (err < 0)
 		problem_line(problems, (struct place){0}, NULL,
-			err == ERR_LIMIT ? "nested too deep" : "the document needs too much memory");
+			err == ERR_LIMIT ? "nested too deep"
+					 : "the document needs too much memory");
 	return err;
 }

@@ -118,8 +118,9 @@ bool name_is_text(struct span in)
 			return false;
 		if (*at == 0xe2 && at[1] == 0x80 && (at[2] & 0xfe) == 0xa8) /* U+2028, U+2029 */
 			return false;
-		if (*at == 0xef && ((at[1] == 0xbb && at[2] == 0xbf) /* U+FEFF */
-					   || (at[1] == 0xbf && at[2] >= 0xbe))) /* U+FFFE, U+FFFF */
+		if (*at == 0xef &&
+			((at[1] == 0xbb && at[2] == 0xbf)	      /* U+FEFF */
+				|| (at[1] == 0xbf && at[2] >= 0xbe))) /* U+FFFE, U+FFFF */
 			return false;
 	}
 	return true;
@@ -130,7 +131,7 @@ bool name_is_transport(struct span in)
 	if (in.n == 0 || in.n > NAME_TRANSPORT_BYTES || !is_alnum(in.p[0]))
 		return false;
 	for (size_t i = 1; i < in.n; i++)
-		if (!is_alnum(in.p[i]) && !strchr("._-", in.p[i]))
+		if (!is_alnum(in.p[i]) && in.p[i] != '.' && in.p[i] != '_' && in.p[i] != '-')
 			return false;
 	return true;
 }

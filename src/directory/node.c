@@ -18,13 +18,15 @@ const struct node *node_get(const struct node *map, const char *key)
  * something other than text. Numbers read back as the same text here, so they may be plain. */
 static bool plain_is_safe(struct span text)
 {
-	static const char *const words[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
+	static const char *const words[] = {
+		"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
 
 	if (text.n == 0 || text.p[0] == '-' || text.p[0] == '.')
 		return false;
 	for (size_t i = 0; i < text.n; i++) {
 		char c = text.p[i];
-		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+		bool alnum =
+			(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 		if (!alnum && !(c && strchr("-._/+", c)) && !(c == '@' && i > 0))
 			return false;
 	}

@@ -19,7 +19,8 @@ int object_new(enum object_kind kind, struct span name, const void *fields, int6
 
 	if (!object)
 		return ERR_NOMEM;
-	*object = (struct object){1, kind, created_ms, changed_ms, {object->fields + bytes, name.n}};
+	*object =
+		(struct object){1, kind, created_ms, changed_ms, {object->fields + bytes, name.n}};
 	schema_pack(schema, fields, object->fields);
 	if (name.n)
 		memcpy(object->fields + bytes, name.p, name.n);
@@ -67,7 +68,8 @@ static const char *name_rule(enum object_kind kind)
 {
 	switch (kind) {
 	case OBJECT_TRANSPORT:
-		return " is no name for a transport; use at most 63 of a-z, 0-9, \".\", \"_\" and \"-\", "
+		return " is no name for a transport; use at most 63 of a-z, 0-9, \".\", \"_\" and "
+		       "\"-\", "
 		       "a letter or digit first";
 	case OBJECT_DOMAIN: return " is no domain name; give one such as a.example";
 	case OBJECT_ACCOUNT: return " is no address for an account; give one such as ann@c.example";

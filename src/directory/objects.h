@@ -22,17 +22,17 @@
 
 enum object_kind {
 	OBJECT_TRANSPORT, /* name: its own */
-	OBJECT_DOMAIN,    /* the canonical domain */
-	OBJECT_ACCOUNT,   /* the canonical address */
+	OBJECT_DOMAIN,	  /* the canonical domain */
+	OBJECT_ACCOUNT,	  /* the canonical address */
 	OBJECT_PRIORITY,  /* the rule itself, as text: rules are a set */
 	OBJECT_SETTINGS,  /* "": there is one; top-level keys of an objects file */
-	OBJECT_PAUSE,     /* "all", "transport/NAME", "domain/NAME"; in no objects file */
+	OBJECT_PAUSE,	  /* "all", "transport/NAME", "domain/NAME"; in no objects file */
 	OBJECT_KINDS
 };
 
 /* Bounds of one generation. */
 #define OBJECTS_TRANSPORTS 10000u
-#define OBJECTS_DOMAINS    2000000u
+#define OBJECTS_DOMAINS	   2000000u
 #define OBJECTS_ACCOUNTS   4000000u
 #define OBJECTS_PRIORITIES 1000u
 
@@ -119,7 +119,8 @@ void objects_free(struct objects **objects);
 size_t objects_count(const struct objects *objects, enum object_kind kind);
 const struct object *objects_at(const struct objects *objects, enum object_kind kind, size_t at);
 /* By canonical name; NULL. */
-const struct object *objects_find(const struct objects *objects, enum object_kind kind, struct span name);
+const struct object *objects_find(
+	const struct objects *objects, enum object_kind kind, struct span name);
 /* Never NULL; empty where none is set. */
 struct span objects_default_transport(const struct objects *objects);
 /* By how many domains, and as the default, this transport is named. */
@@ -145,7 +146,8 @@ struct change {
 
 struct plan_options {
 	int64_t now_ms;
-	bool prune; /* apply: what the file does not name is removed, settings go to their defaults */
+	bool prune; /* apply: what the file does not name is removed, settings go to their defaults
+		     */
 };
 
 /* All give ERR_SYNTAX (or ERR_NOMEM, ERR_LIMIT, ERR_NOT_FOUND, ERR_EXISTS) with lines in `problems`
@@ -171,12 +173,13 @@ int objects_plan_remove(const struct objects *now, enum object_kind kind, struct
  * changes nothing; resuming what is not paused changes nothing. */
 enum pause_scope { PAUSE_ALL, PAUSE_TRANSPORT, PAUSE_DOMAIN };
 int objects_plan_pause(const struct objects *now, enum pause_scope scope, struct span name,
-	struct span by, struct span reason, const struct plan_options *options, struct buf *problems,
-	struct plan **out);
+	struct span by, struct span reason, const struct plan_options *options,
+	struct buf *problems, struct plan **out);
 int objects_plan_resume(const struct objects *now, enum pause_scope scope, struct span name,
 	const struct plan_options *options, struct buf *problems, struct plan **out);
 /* The pause of a scope, or NULL; also for transports and domains by canonical name. */
-const struct object *objects_pause(const struct objects *now, enum pause_scope scope, struct span name);
+const struct object *objects_pause(
+	const struct objects *now, enum pause_scope scope, struct span name);
 
 size_t plan_count(const struct plan *plan);
 const struct change *plan_change(const struct plan *plan, size_t at);
@@ -198,7 +201,7 @@ int objects_builder_new(struct objects_builder **out);
 int objects_builder_add(struct objects_builder *builder, enum object_kind kind, struct span name,
 	struct span json, int64_t created_ms, int64_t changed_ms, struct problems *problems);
 /* Frees the builder in any case. ERR_CORRUPT: duplicate names or broken references. */
-int objects_builder_finish(struct objects_builder **builder, struct problems *problems,
-	struct objects **out);
+int objects_builder_finish(
+	struct objects_builder **builder, struct problems *problems, struct objects **out);
 
 #endif

@@ -80,8 +80,9 @@ static int read_objects(
 		return 0;
 	if (node->kind != form) {
 		problem_line(&draft->problems, node->at, &(struct path){NULL, node->key},
-			form == NODE_MAP ? "give objects by their names, as in name: { field: value }"
-					 : "give a list of rules, as in - { field: value }");
+			form == NODE_MAP
+				? "give objects by their names, as in name: { field: value }"
+				: "give a list of rules, as in - { field: value }");
 		return ERR_SYNTAX;
 	}
 	for (const struct node *child = node->first; child; child = child->next) {
@@ -97,8 +98,8 @@ static int read_objects(
 	return worst;
 }
 
-static int settings_fields(const struct objects *now, bool keep, struct arena *arena,
-	struct object_settings *out)
+static int settings_fields(
+	const struct objects *now, bool keep, struct arena *arena, struct object_settings *out)
 {
 	const struct object *settings = objects_find(now, OBJECT_SETTINGS, SPAN(""));
 
@@ -129,7 +130,8 @@ static int read_settings(struct draft *draft, const struct node *root)
 	}
 	int err = settings_fields(draft->now, !draft->options->prune, &draft->arena, &fields);
 	if (err == 0)
-		err = schema_read(schema, &own, SPAN_NONE, &draft->arena, NULL, &draft->problems, &fields);
+		err = schema_read(
+			schema, &own, SPAN_NONE, &draft->arena, NULL, &draft->problems, &fields);
 	if (err == 0 && (own.first || draft->options->prune))
 		err = draft_put(draft, OBJECT_SETTINGS, SPAN(""), &fields, root);
 	return err;

@@ -42,8 +42,8 @@ static int append(struct objects_builder *builder, struct object *object)
 }
 
 /* A name in the database is canonical, since it was when it was written. */
-static int check_name(enum object_kind kind, struct span name, const void *fields, struct arena *arena,
-	struct problems *problems)
+static int check_name(enum object_kind kind, struct span name, const void *fields,
+	struct arena *arena, struct problems *problems)
 {
 	struct span canonical = name;
 	int err = 0;
@@ -77,7 +77,8 @@ static int read_row(enum object_kind kind, struct span name, struct span json, s
 	if (err == 0)
 		err = schema_read(schema, node, SPAN_NONE, arena, &path, problems, fields);
 	if (err == 0)
-		err = schema_check_required(schema, fields, NULL, (struct place){0}, &path, problems);
+		err = schema_check_required(
+			schema, fields, NULL, (struct place){0}, &path, problems);
 	return err ? err : check_name(kind, name, fields, arena, problems);
 }
 

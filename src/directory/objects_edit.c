@@ -52,7 +52,8 @@ static int read_settings(struct draft *draft, enum object_kind kind, struct span
 		object_schema(kind), fields, NULL, (struct place){0}, &path, &draft->problems);
 }
 
-static int told(struct draft *draft, int err, enum object_kind kind, struct span name, const char *text)
+static int told(
+	struct draft *draft, int err, enum object_kind kind, struct span name, const char *text)
 {
 	problem_begin(&draft->problems, (struct place){0}, NULL);
 	buf_printf(draft->problems.out, "%s ", object_kind_name(kind));
@@ -70,13 +71,14 @@ static bool is_named(enum object_kind kind)
 static int canonical(struct draft *draft, enum object_kind kind, struct span in, struct span *out)
 {
 	if (is_named(kind))
-		return object_name(kind, in, (struct place){0}, &draft->arena, &draft->problems, out);
+		return object_name(
+			kind, in, (struct place){0}, &draft->arena, &draft->problems, out);
 	*out = in;
 	return 0;
 }
 
-static int add(struct draft *draft, enum object_kind kind, struct span in, const struct span *settings,
-	size_t count)
+static int add(struct draft *draft, enum object_kind kind, struct span in,
+	const struct span *settings, size_t count)
 {
 	union any_fields fields;
 	struct span name;
@@ -105,15 +107,16 @@ int objects_plan_add(const struct objects *now, enum object_kind kind, struct sp
 	return finish(&draft, add(&draft, kind, name, settings, count), out);
 }
 
-static int set(struct draft *draft, enum object_kind kind, struct span in, const struct span *settings,
-	size_t count)
+static int set(struct draft *draft, enum object_kind kind, struct span in,
+	const struct span *settings, size_t count)
 {
 	const struct schema *schema = object_schema(kind);
 	union any_fields fields;
 	struct span name;
 
 	if (!is_named(kind) && kind != OBJECT_SETTINGS)
-		return told(draft, ERR_UNSUPPORTED, kind, in, " cannot be changed; remove it and add another");
+		return told(draft, ERR_UNSUPPORTED, kind, in,
+			" cannot be changed; remove it and add another");
 	int err = canonical(draft, kind, in, &name);
 	if (err < 0)
 		return err;
@@ -184,14 +187,16 @@ const struct object *objects_pause(
 	if (objects_count(now, OBJECT_PAUSE) == 0)
 		return NULL;
 	buf_init(&text, OBJECT_NAME_BYTES);
-	const struct object *pause = objects_find(now, OBJECT_PAUSE, pause_name(scope, name, &text));
+	const struct object *pause =
+		objects_find(now, OBJECT_PAUSE, pause_name(scope, name, &text));
 	if (!buf_ok(&text))
 		pause = NULL;
 	buf_done(&text);
 	return pause;
 }
 
-static int pause_target(struct draft *draft, enum pause_scope scope, struct span in, struct span *out)
+static int pause_target(
+	struct draft *draft, enum pause_scope scope, struct span in, struct span *out)
 {
 	enum object_kind kind = scope == PAUSE_DOMAIN ? OBJECT_DOMAIN : OBJECT_TRANSPORT;
 	struct span name = SPAN_NONE;
@@ -210,22 +215,25 @@ static int pause_target(struct draft *draft, enum pause_scope scope, struct span
 	return out->p ? 0 : ERR_NOMEM;
 }
 
-static int pause_fields(struct draft *draft, struct span by, struct span reason, struct object_pause *out)
+static int pause_fields(
+	struct draft *draft, struct span by, struct span reason, struct object_pause *out)
 {
 	const struct schema *schema = object_schema(OBJECT_PAUSE);
 
 	int err = schema_defaults(schema, &draft->arena, out);
 	if (err == 0)
-		err = schema_set(schema, SPAN("by"), by, &draft->arena, NULL, &draft->problems, out);
+		err = schema_set(
+			schema, SPAN("by"), by, &draft->arena, NULL, &draft->problems, out);
 	if (err == 0)
-		err = schema_set(schema, SPAN("reason"), reason, &draft->arena, NULL, &draft->problems, out);
+		err = schema_set(
+			schema, SPAN("reason"), reason, &draft->arena, NULL, &draft->problems, out);
 	out->since_ms = draft->options->now_ms;
 	return err;
 }
 
 int objects_plan_pause(const struct objects *now, enum pause_scope scope, struct span name,
-	struct span by, struct span reason, const struct plan_options *options, struct buf *problems,
-	struct plan **out)
+	struct span by, struct span reason, const struct plan_options *options,
+	struct buf *problems, struct plan **out)
 {
 	struct draft draft;
 	struct object_pause fields;

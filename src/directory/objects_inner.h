@@ -35,8 +35,8 @@ int object_priority_name(const struct object_priority *rule, struct arena *arena
 
 struct draft_change {
 	enum object_kind kind;
-	struct span name;        /* in the draft's arena */
-	struct object *after;    /* NULL: to be removed */
+	struct span name;	 /* in the draft's arena */
+	struct object *after;	 /* NULL: to be removed */
 	const struct node *node; /* where it was written; NULL: nowhere */
 	uint32_t order;
 };
@@ -63,8 +63,8 @@ int draft_plan(struct draft *draft, struct plan **out);
 
 /* References, exclusive fields and bounds of a whole generation. Changes (sorted by kind and name)
  * tell where a bad object was written. */
-int objects_validate(const struct objects *objects, const struct draft_change *changes, size_t count,
-	struct problems *problems);
+int objects_validate(const struct objects *objects, const struct draft_change *changes,
+	size_t count, struct problems *problems);
 
 struct plan {
 	const struct objects *base; /* what it was made from */

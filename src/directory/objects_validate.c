@@ -38,7 +38,10 @@ static void begin(struct validation *v, const struct object *object, const char 
 	const struct node *node = change ? change->node : NULL;
 	const struct node *value = field ? node_get(node, field) : NULL;
 	const struct schema *schema = object_schema(object->kind);
-	struct place at = value ? value->at : node && node->key.n ? node->key_at : node ? node->at : (struct place){0};
+	struct place at = value			? value->at
+			  : node && node->key.n ? node->key_at
+			  : node		? node->at
+						: (struct place){0};
 	struct path plural = {NULL, span_str(schema->plural)};
 	struct path name = {&plural, object->kind == OBJECT_PRIORITY ? SPAN_NONE : object->name};
 	struct path path = {&name, span_str(field)};
@@ -54,8 +57,8 @@ static void end(struct validation *v, const char *text)
 }
 
 /* A transport that is named must be there; if it is just being removed, say that instead. */
-static void check_reference(struct validation *v, const struct object *object, const char *field,
-	struct span transport)
+static void check_reference(
+	struct validation *v, const struct object *object, const char *field, struct span transport)
 {
 	if (transport.n == 0 || objects_find(v->objects, OBJECT_TRANSPORT, transport))
 		return;
@@ -139,8 +142,8 @@ static void check_count(struct validation *v, enum object_kind kind, size_t most
 	v->err = ERR_LIMIT;
 }
 
-int objects_validate(const struct objects *objects, const struct draft_change *changes, size_t count,
-	struct problems *problems)
+int objects_validate(const struct objects *objects, const struct draft_change *changes,
+	size_t count, struct problems *problems)
 {
 	static void (*const checks[OBJECT_KINDS])(struct validation *, const struct object *) = {
 		[OBJECT_DOMAIN] = check_domain,

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PAUSE_TRANSPORTS SPAN("transport/")
-#define PAUSE_DOMAINS    SPAN("domain/")
+#define PAUSE_DOMAINS	 SPAN("domain/")
 
 /* ---- the draft ------------------------------------------------------------------------------ */
 
@@ -63,7 +63,8 @@ int draft_put(struct draft *draft, enum object_kind kind, struct span name, cons
 
 	if (!before && is_nothing(kind, fields))
 		return 0;
-	int err = object_new(kind, name, fields, before ? before->created_ms : now_ms, now_ms, &change.after);
+	int err = object_new(
+		kind, name, fields, before ? before->created_ms : now_ms, now_ms, &change.after);
 	if (err < 0)
 		return err;
 	change.name = change.after->name;
@@ -100,7 +101,8 @@ static int drop_duplicates(struct draft *draft)
 	for (size_t i = 0; i < draft->count; i++) {
 		struct draft_change *change = &draft->changes[i];
 		struct draft_change *before = kept ? &draft->changes[kept - 1] : NULL;
-		if (!before || before->kind != change->kind || !span_equal(before->name, change->name)) {
+		if (!before || before->kind != change->kind ||
+			!span_equal(before->name, change->name)) {
 			draft->changes[kept++] = *change;
 			continue;
 		}
@@ -121,7 +123,8 @@ static int drop_duplicates(struct draft *draft)
 
 /* ---- the plan ------------------------------------------------------------------------------- */
 
-static int plan_add(struct plan *plan, enum object_kind kind, struct object *before, struct object *after)
+static int plan_add(
+	struct plan *plan, enum object_kind kind, struct object *before, struct object *after)
 {
 	if (plan->count == plan->room) {
 		size_t room = plan->room ? plan->room * 2 : 16;
@@ -131,8 +134,8 @@ static int plan_add(struct plan *plan, enum object_kind kind, struct object *bef
 		plan->changes = changes;
 		plan->room = room;
 	}
-	plan->changes[plan->count++] = (struct change){kind, before ? object_hold(before) : NULL,
-		after ? object_hold(after) : NULL};
+	plan->changes[plan->count++] = (struct change){
+		kind, before ? object_hold(before) : NULL, after ? object_hold(after) : NULL};
 	return 0;
 }
 
@@ -159,8 +162,9 @@ static int merge(struct plan *plan, const struct object_set *from, struct object
 		return ERR_NOMEM;
 	while (i < from->count || k < count) {
 		int order = i == from->count ? 1
-			: k == count     ? -1
-					 : object_name_compare(from->items[i]->name, changes[k].name);
+			    : k == count
+				    ? -1
+				    : object_name_compare(from->items[i]->name, changes[k].name);
 		struct object *old = order <= 0 ? from->items[i++] : NULL;
 		int err = merge_one(plan, to, old, order >= 0 ? &changes[k++] : NULL);
 		if (err < 0)
@@ -289,8 +293,8 @@ static void add_shown(struct buf *out, const struct schema_field *field, const v
 		buf_add_str(out, "none");
 }
 
-static void add_differences(struct buf *out, const struct schema *schema, const void *before,
-	const void *after)
+static void add_differences(
+	struct buf *out, const struct schema *schema, const void *before, const void *after)
 {
 	bool any = false;
 

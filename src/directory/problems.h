@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-#define PROBLEMS_MOST  20  /* lines; more are counted, not shown */
-#define PROBLEM_QUOTE  80  /* bytes of the input that a line shows */
+#define PROBLEMS_MOST 20 /* lines; more are counted, not shown */
+#define PROBLEM_QUOTE 80 /* bytes of the input that a line shows */
 
 struct place {
 	uint32_t line, column; /* from 1; 0: unknown */
@@ -26,19 +26,20 @@ struct path {
 struct problems {
 	struct buf *out;
 	struct span file; /* empty: no file (a command line, a database row) */
-	uint32_t count;   /* of lines begun */
-	size_t mark;      /* where the present line begins */
+	uint32_t count;	  /* of lines begun */
+	size_t mark;	  /* where the present line begins */
 };
 
-/* Begins a line in `out`, where the caller may write until problem_end(); path may be NULL. Lines over
- * PROBLEMS_MOST are counted and taken back at their end. */
+/* Begins a line in `out`, where the caller may write until problem_end(); path may be NULL. Lines
+ * over PROBLEMS_MOST are counted and taken back at their end. */
 void problem_begin(struct problems *problems, struct place at, const struct path *path);
 void problem_say(struct problems *problems, const char *text);
 void problem_quote(struct problems *problems, struct span quoted); /* in double quotes, escaped */
 void problem_end(struct problems *problems);
 
 /* All in one: `text` alone. */
-void problem_line(struct problems *problems, struct place at, const struct path *path, const char *text);
+void problem_line(
+	struct problems *problems, struct place at, const struct path *path, const char *text);
 
 /* The one of `count` names that `name` was probably meant to be, or NULL. name_at(context, i) gives
  * the names. */

@@ -5,7 +5,7 @@
 #include "base/text.h"
 
 #define SECONDS_PER_MINUTE 60u
-#define EXAMPLE_RETRIES    5 /* values that retry_add_example() shows */
+#define EXAMPLE_RETRIES	   5 /* values that retry_add_example() shows */
 
 static bool is_digit(char c)
 {
@@ -174,7 +174,8 @@ void retry_add_example(
 		buf_add_str(buf, "...");
 }
 
-void retry_add_sum(struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries)
+void retry_add_sum(
+	struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries)
 {
 	if (retries == 0)
 		buf_add_char(buf, '0');

@@ -39,10 +39,13 @@ uint64_t retry_total_s(const struct retry_step *steps, uint32_t count, uint32_t 
 /* "60,120,180" or "1m,5m*2,1h": the canonical text, minutes where all are whole ones. */
 void retry_add(struct buf *buf, const struct retry_step *steps, uint32_t count);
 /* "60,120,180,180,180..." : the first retries, in minutes (a fraction as "0.5"). */
-void retry_add_example(struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries);
+void retry_add_example(
+	struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries);
 /* "60+120+(180*28)" */
-void retry_add_sum(struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries);
+void retry_add_sum(
+	struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries);
 /* "87 h (3.6 days)", "45 min", "30 s" */
-void retry_add_total(struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries);
+void retry_add_total(
+	struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries);
 
 #endif

@@ -114,7 +114,8 @@ static int read_list(struct read *read, const struct schema_field *field, const 
 
 	for (const struct node *item = node->first; item; item = item->next) {
 		if (item->kind != NODE_SCALAR || item->text.n == 0) {
-			problem_line(read->problems, item->at, path, "an empty or nested value is not allowed");
+			problem_line(read->problems, item->at, path,
+				"an empty or nested value is not allowed");
 			return ERR_SYNTAX;
 		}
 		bytes += item->text.n + 1;
@@ -136,8 +137,8 @@ static int read_list(struct read *read, const struct schema_field *field, const 
 static int read_map(struct read *read, const struct schema *schema, const struct node *map,
 	const struct path *path, void *object);
 
-static int read_elements(struct read *read, const struct schema_field *field, const struct node *node,
-	const struct path *path, void *object)
+static int read_elements(struct read *read, const struct schema_field *field,
+	const struct node *node, const struct path *path, void *object)
 {
 	const struct schema *sub = field->sub;
 	uint32_t *count = (uint32_t *)(void *)((char *)object + field->count_offset);
@@ -199,12 +200,14 @@ static int read_map(struct read *read, const struct schema *schema, const struct
 	if (map->kind == NODE_NULL)
 		return 0;
 	if (map->kind != NODE_MAP) {
-		problem_line(read->problems, map->at, path, "give fields in braces, as in { field: value }");
+		problem_line(read->problems, map->at, path,
+			"give fields in braces, as in { field: value }");
 		return ERR_SYNTAX;
 	}
 	for (const struct node *node = map->first; node; node = node->next) {
 		const struct schema_field *field = schema_find(schema, node->key);
-		int err = field ? read_field(read, field, node, &(struct path){path, node->key}, object)
+		int err = field ? read_field(read, field, node, &(struct path){path, node->key},
+					  object)
 				: unknown_field(read, schema, node->key_at, path, node->key);
 		if (err < 0 && worst != ERR_NOMEM)
 			worst = err;
@@ -219,8 +222,8 @@ int schema_read(const struct schema *schema, const struct node *map, struct span
 	return read_map(&read, schema, map, path, out);
 }
 
-int schema_set(const struct schema *schema, struct span name, struct span value, struct arena *arena,
-	const struct path *path, struct problems *problems, void *out)
+int schema_set(const struct schema *schema, struct span name, struct span value,
+	struct arena *arena, const struct path *path, struct problems *problems, void *out)
 {
 	struct read read = {SPAN_NONE, arena, problems};
 	const struct schema_field *field = schema_find(schema, name);
@@ -243,14 +246,18 @@ int schema_check_required(const struct schema *schema, const void *object, const
 		if (field->type == SCHEMA_GROUP) {
 			struct path here = {path, span_str(field->name)};
 			const struct node *group = node_get(map, field->name);
-			if (schema_check_required(field->sub, object, group, at, &here, problems) < 0)
+			if (schema_check_required(field->sub, object, group, at, &here, problems) <
+				0)
 				worst = ERR_SYNTAX;
 			continue;
 		}
 		bool missing = field->type == SCHEMA_MAP
-			? *(const uint32_t *)(const void *)((const char *)object + field->count_offset) == 0
-			: schema_value_is_empty(field, schema_at(field, object));
-		if (!field->required || !missing || node_get(map, field->name))
+				       ? *(const uint32_t *)(const void *)((const char *)object +
+									   field->count_offset) == 0
+				       : schema_value_is_empty(field, schema_at(field, object));
+		const struct node *given = node_get(map, field->name);
+		bool told = given && (field->type != SCHEMA_MAP || given->count);
+		if (!field->required || !missing || told)
 			continue;
 		problem_begin(problems, at, &(struct path){path, span_str(field->name)});
 		problem_say(problems, "is missing; give ");
@@ -280,7 +287,7 @@ bool schema_is_default(const struct schema_field *field, const void *object)
 
 	arena_init(&arena, VALUE_ARENA);
 	bool same = schema_value_default(field, &arena, &value) == 0 &&
-		schema_value_same(field, schema_at(field, object), &value);
+		    schema_value_same(field, schema_at(field, object), &value);
 	arena_reset(&arena);
 	return same;
 }
@@ -292,7 +299,8 @@ size_t schema_packed_bytes(const struct schema *schema, const void *object)
 	for (size_t i = 0; i < schema->count; i++) {
 		union schema_value copy;
 		struct span *spans[SCHEMA_VALUE_SPANS];
-		memcpy(&copy, schema_at(&schema->fields[i], object), schema_value_bytes(&schema->fields[i]));
+		memcpy(&copy, schema_at(&schema->fields[i], object),
+			schema_value_bytes(&schema->fields[i]));
 		size_t n = schema_value_spans(&schema->fields[i], &copy, spans);
 		while (n--)
 			bytes += spans[n]->n;
@@ -307,7 +315,8 @@ void schema_pack(const struct schema *schema, const void *object, void *to)
 	memcpy(to, object, schema->size);
 	for (size_t i = 0; i < schema->count; i++) {
 		struct span *spans[SCHEMA_VALUE_SPANS];
-		size_t n = schema_value_spans(&schema->fields[i], schema_at_mut(&schema->fields[i], to), spans);
+		size_t n = schema_value_spans(
+			&schema->fields[i], schema_at_mut(&schema->fields[i], to), spans);
 		for (size_t k = 0; k < n; k++) {
 			if (spans[k]->n)
 				memcpy(texts, spans[k]->p, spans[k]->n);

@@ -45,10 +45,30 @@
 #include <stdint.h>
 
 enum schema_type {
-	SCHEMA_BOOL, SCHEMA_U32, SCHEMA_U64, SCHEMA_SIZE, SCHEMA_DURATION, SCHEMA_TIME, SCHEMA_ENUM,
-	SCHEMA_TEXT, SCHEMA_PATH, SCHEMA_FQDN, SCHEMA_HOST, SCHEMA_IPV4, SCHEMA_IPV6, SCHEMA_CIDR,
-	SCHEMA_PATTERN, SCHEMA_NAME, SCHEMA_USER, SCHEMA_ADDRESS, SCHEMA_SERVERS, SCHEMA_SERVER,
-	SCHEMA_RETRY, SCHEMA_GROUP, SCHEMA_MAP, SCHEMA_TYPES
+	SCHEMA_BOOL,
+	SCHEMA_U32,
+	SCHEMA_U64,
+	SCHEMA_SIZE,
+	SCHEMA_DURATION,
+	SCHEMA_TIME,
+	SCHEMA_ENUM,
+	SCHEMA_TEXT,
+	SCHEMA_PATH,
+	SCHEMA_FQDN,
+	SCHEMA_HOST,
+	SCHEMA_IPV4,
+	SCHEMA_IPV6,
+	SCHEMA_CIDR,
+	SCHEMA_PATTERN,
+	SCHEMA_NAME,
+	SCHEMA_USER,
+	SCHEMA_ADDRESS,
+	SCHEMA_SERVERS,
+	SCHEMA_SERVER,
+	SCHEMA_RETRY,
+	SCHEMA_GROUP,
+	SCHEMA_MAP,
+	SCHEMA_TYPES
 };
 
 struct schema;
@@ -57,24 +77,25 @@ struct schema_field {
 	const char *name;
 	enum schema_type type;
 	size_t offset;
-	const char *value;     /* default, as text; NULL: empty or zero */
-	uint64_t least, most;  /* bounds: of the number, the bytes, the milliseconds, the elements */
-	bool zero_is_off;      /* 0 is allowed whatever `least` says */
+	const char *value;    /* default, as text; NULL: empty or zero */
+	uint64_t least, most; /* bounds: of the number, the bytes, the milliseconds, the elements */
+	bool zero_is_off;     /* 0 is allowed whatever `least` says */
 	bool required;
-	uint64_t unit_ms;      /* SCHEMA_DURATION: of a number without unit */
-	const char *const *choices; /* SCHEMA_ENUM: names in the order of the values, NULL at the end */
+	uint64_t unit_ms; /* SCHEMA_DURATION: of a number without unit */
+	const char *const
+		*choices; /* SCHEMA_ENUM: names in the order of the values, NULL at the end */
 	const struct schema *sub;
-	size_t count_offset;   /* SCHEMA_MAP */
-	const char *since;     /* version that brought it */
-	const char *doc;       /* one line */
-	const char *example;   /* for the reference; NULL: none */
+	size_t count_offset; /* SCHEMA_MAP */
+	const char *since;   /* version that brought it */
+	const char *doc;     /* one line */
+	const char *example; /* for the reference; NULL: none */
 };
 
 struct schema {
-	const char *kind;      /* "transport" */
-	const char *plural;    /* "transports": the key in an objects file; NULL: not there */
+	const char *kind;   /* "transport" */
+	const char *plural; /* "transports": the key in an objects file; NULL: not there */
 	const char *doc;
-	size_t size;           /* of the struct */
+	size_t size; /* of the struct */
 	const struct schema_field *fields;
 	size_t count;
 };
@@ -88,9 +109,10 @@ int schema_defaults(const struct schema *schema, struct arena *arena, void *out)
 int schema_read(const struct schema *schema, const struct node *map, struct span folder,
 	struct arena *arena, const struct path *path, struct problems *problems, void *out);
 
-/* One field from text, as in `transport set site-a retry-count=5`; an empty value is the default. */
-int schema_set(const struct schema *schema, struct span name, struct span value, struct arena *arena,
-	const struct path *path, struct problems *problems, void *out);
+/* One field from text, as in `transport set site-a retry-count=5`; an empty value is the default.
+ */
+int schema_set(const struct schema *schema, struct span name, struct span value,
+	struct arena *arena, const struct path *path, struct problems *problems, void *out);
 
 /* Fields that are required and empty are lines in problems; but not those that `map` (may be NULL)
  * holds, of which schema_read() spoke already. `at`: where the object begins. */
@@ -107,7 +129,8 @@ bool schema_same_value(const struct schema_field *field, const void *a, const vo
 /* { server: "127.0.0.1:2626", retry-count: 12 }: the fields that differ from their defaults. */
 void schema_add_yaml(struct buf *buf, const struct schema *schema, const void *object);
 /* Members of the open JSON object; all fields, or those that differ from their defaults. */
-void schema_add_json(struct json_write *json, const struct schema *schema, const void *object, bool all);
+void schema_add_json(
+	struct json_write *json, const struct schema *schema, const void *object, bool all);
 
 /* "a number from 0 to 10000", "one of: dsn, discard" */
 void schema_add_allowed(struct buf *buf, const struct schema_field *field);

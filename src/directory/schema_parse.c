@@ -91,7 +91,8 @@ static int parse_path(const struct schema_field *field, struct span text, struct
 	return 0;
 }
 
-static int parse_ip(struct span text, enum netaddr_family family, struct arena *arena, struct span *out)
+static int parse_ip(
+	struct span text, enum netaddr_family family, struct arena *arena, struct span *out)
 {
 	struct netaddr address;
 
@@ -108,8 +109,8 @@ static int parse_cidr(struct span text, struct arena *arena, struct span *out)
 
 	if (netaddr_parse_ip(span_of(text.p, slash), &address) < 0)
 		return ERR_SYNTAX;
-	if (slash < text.n &&
-		text_parse_u64(span_skip(text, slash + 1), address.family == NETADDR_V4 ? 32 : 128, &bits) < 0)
+	if (slash < text.n && text_parse_u64(span_skip(text, slash + 1),
+				      address.family == NETADDR_V4 ? 32 : 128, &bits) < 0)
 		return ERR_SYNTAX;
 	return copy(text, arena, out);
 }
@@ -168,7 +169,8 @@ static int parse_servers(
 		struct span item = span_trim(span_of(text.p, comma)), host;
 		struct netaddr address;
 		uint16_t port;
-		if (++count > field->most || server_split(item, SERVER_DNS_PORT, &host, &port) < 0 ||
+		if (++count > field->most ||
+			server_split(item, SERVER_DNS_PORT, &host, &port) < 0 ||
 			netaddr_parse_ip(host, &address) < 0)
 			return ERR_SYNTAX;
 		if (n)
@@ -213,7 +215,8 @@ int schema_value_parse(const struct schema_field *field, struct span text, struc
 	CHECK(text.n > 0);
 	if (!name_is_text(text)) {
 		if (why)
-			buf_add_str(why, "control characters and bytes that are not UTF-8 are not allowed");
+			buf_add_str(why,
+				"control characters and bytes that are not UTF-8 are not allowed");
 		return ERR_SYNTAX;
 	}
 	switch (field->type) {

@@ -25,7 +25,9 @@ static void add_yaml_value(struct buf *buf, const struct schema_field *field, co
 	struct buf text;
 
 	switch (field->type) {
-	case SCHEMA_SERVERS: add_yaml_list(buf, *(const struct span *)schema_at(field, object)); return;
+	case SCHEMA_SERVERS:
+		add_yaml_list(buf, *(const struct span *)schema_at(field, object));
+		return;
 	case SCHEMA_BOOL:
 	case SCHEMA_U32:
 	case SCHEMA_U64: schema_add_value(buf, field, object); return;
@@ -132,12 +134,13 @@ void schema_add_allowed(struct buf *buf, const struct schema_field *field)
 	case SCHEMA_TIME: buf_add_str(buf, "a time such as 2026-11-21T21:54:37Z"); break;
 	case SCHEMA_ENUM: add_choices(buf, field); break;
 	case SCHEMA_TEXT:
-		buf_printf(buf, "a text of %u to %u bytes", (unsigned)field->least, (unsigned)field->most);
+		buf_printf(buf, "a text of %u to %u bytes", (unsigned)field->least,
+			(unsigned)field->most);
 		break;
-	case SCHEMA_PATH: buf_printf(buf, "a path of at most %u bytes", (unsigned)field->most); break;
-	case SCHEMA_FQDN:
-		buf_add_str(buf, "a fully qualified name such as gw.example.org");
+	case SCHEMA_PATH:
+		buf_printf(buf, "a path of at most %u bytes", (unsigned)field->most);
 		break;
+	case SCHEMA_FQDN: buf_add_str(buf, "a fully qualified name such as gw.example.org"); break;
 	case SCHEMA_HOST: buf_add_str(buf, "a host name or an IP address"); break;
 	case SCHEMA_IPV4: buf_add_str(buf, "an IPv4 address"); break;
 	case SCHEMA_IPV6: buf_add_str(buf, "an IPv6 address"); break;
@@ -146,19 +149,22 @@ void schema_add_allowed(struct buf *buf, const struct schema_field *field)
 		buf_add_str(buf, "an address, @domain, a domain, or one of these with \"*\" in it");
 		break;
 	case SCHEMA_NAME:
-		buf_add_str(buf, "a transport's name: at most 63 of a-z, 0-9, \".\", \"_\" and \"-\"");
+		buf_add_str(
+			buf, "a transport's name: at most 63 of a-z, 0-9, \".\", \"_\" and \"-\"");
 		break;
 	case SCHEMA_USER: buf_add_str(buf, "a name of a system user or group"); break;
 	case SCHEMA_ADDRESS:
-		buf_add_str(buf, "an IP address with port, such as \"127.0.0.1:2525\" or \"[::1]:25\"");
+		buf_add_str(
+			buf, "an IP address with port, such as \"127.0.0.1:2525\" or \"[::1]:25\"");
 		break;
 	case SCHEMA_SERVERS:
 		buf_printf(buf, "a list of at most %u IP addresses, each with an optional port",
 			(unsigned)field->most);
 		break;
 	case SCHEMA_SERVER:
-		buf_add_str(buf, "host[:port], \"[IPv6 address]:port\", or lookup-mx with settings, "
-				 "such as \"lookup-mx:zone=customer.example.org\"");
+		buf_add_str(buf,
+			"host[:port], \"[IPv6 address]:port\", or lookup-mx with settings, "
+			"such as \"lookup-mx:zone=customer.example.org\"");
 		break;
 	case SCHEMA_RETRY:
 		buf_add_str(buf, "minutes such as \"60,120,180\", or units and repeats such as "
@@ -166,7 +172,8 @@ void schema_add_allowed(struct buf *buf, const struct schema_field *field)
 		break;
 	case SCHEMA_GROUP: buf_add_str(buf, "fields in braces, as in { field: value }"); break;
 	case SCHEMA_MAP:
-		buf_printf(buf, "1 to %u entries such as name: { field: value }", (unsigned)field->most);
+		buf_printf(buf, "1 to %u entries such as name: { field: value }",
+			(unsigned)field->most);
 		break;
 	case SCHEMA_TYPES: break;
 	}
@@ -197,7 +204,8 @@ static void add_scdoc(struct buf *buf, const char *text)
 	}
 }
 
-static void add_field_reference(struct buf *buf, const struct schema_field *field, const char *prefix)
+static void add_field_reference(
+	struct buf *buf, const struct schema_field *field, const char *prefix)
 {
 	struct buf allowed;
 

@@ -26,7 +26,7 @@ size_t schema_value_bytes(const struct schema_field *field)
 bool schema_value_is_span(const struct schema_field *field)
 {
 	return (field->type >= SCHEMA_TEXT && field->type <= SCHEMA_USER) ||
-		field->type == SCHEMA_SERVERS;
+	       field->type == SCHEMA_SERVERS;
 }
 
 size_t schema_value_spans(
@@ -68,7 +68,8 @@ bool schema_value_same(const struct schema_field *field, const void *a, const vo
 		return netaddr_same_ip(x, y) && x->port == y->port && x->scope == y->scope;
 	}
 	case SCHEMA_SERVER:
-		return span_equal(((const struct server *)a)->text, ((const struct server *)b)->text);
+		return span_equal(
+			((const struct server *)a)->text, ((const struct server *)b)->text);
 	case SCHEMA_RETRY:
 		return span_equal(
 			((const struct retry_list *)a)->text, ((const struct retry_list *)b)->text);

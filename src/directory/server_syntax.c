@@ -62,7 +62,8 @@ static int check_query(struct span list, struct arena *arena, struct buf *why)
 		if (err == 0)
 			err = name_host(host, arena, &host);
 		if (err == ERR_SYNTAX)
-			return say(why, "query= takes DNS servers, as in query=ns1.example.org,192.0.2.53:5353");
+			return say(why, "query= takes DNS servers, as in "
+					"query=ns1.example.org,192.0.2.53:5353");
 		if (err < 0)
 			return err;
 		if (comma == list.n)
@@ -97,7 +98,8 @@ static int lookup_setting(struct span in, struct arena *arena, struct server *ou
 		err = parse_port(value, &out->port);
 		return err == ERR_SYNTAX ? say(why, "port= takes a number from 1 to 65535") : err;
 	}
-	return say(why, "after \"" LOOKUP_MX ":\" come zone=, query= and port=, each once, with \";\" between");
+	return say(why, "after \"" LOOKUP_MX
+			":\" come zone=, query= and port=, each once, with \";\" between");
 }
 
 static int parse_lookup(struct span rest, struct arena *arena, struct server *out, struct buf *why)
@@ -136,7 +138,8 @@ int server_parse(struct span in, struct arena *arena, struct server *out, struct
 		if (err == 0)
 			err = name_host(server.host, arena, &server.host);
 		if (err == ERR_SYNTAX)
-			say(why, "neither host[:port] nor [IPv6 address]:port nor \"" LOOKUP_MX "\"");
+			say(why, "neither host[:port] nor [IPv6 address]:port nor \"" LOOKUP_MX
+				 "\"");
 	}
 	if (err < 0)
 		return err;

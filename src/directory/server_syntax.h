@@ -15,8 +15,8 @@
 
 #define SERVER_TEXT_BYTES 1024u
 #define SERVER_QUERY_MOST 8
-#define SERVER_PORT       25
-#define SERVER_DNS_PORT   53
+#define SERVER_PORT	  25
+#define SERVER_DNS_PORT	  53
 
 struct server {
 	struct span text;  /* as given, blanks around it removed */

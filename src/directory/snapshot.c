@@ -91,8 +91,8 @@ static uint32_t count_of(const struct snapshot *s, enum snapshot_section section
 	return s->header.sections[section].count;
 }
 
-static int record(
-	const struct snapshot *s, enum snapshot_section section, uint32_t at, void *out, size_t bytes)
+static int record(const struct snapshot *s, enum snapshot_section section, uint32_t at, void *out,
+	size_t bytes)
 {
 	const struct snapshot_range *range = &s->header.sections[section];
 
@@ -158,8 +158,8 @@ static int read_transport(const struct snapshot *s, uint32_t at, struct transpor
 		.rate_per_minute = r.rate_per_minute,
 	};
 	read_pause(s, r.pause, &t.pause, &bad);
-	if (bad || r.retry_steps == 0 || r.retry_steps > RETRY_STEPS || r.give_up > GIVE_UP_DISCARD ||
-		r.port == 0 || r.port > UINT16_MAX)
+	if (bad || r.retry_steps == 0 || r.retry_steps > RETRY_STEPS ||
+		r.give_up > GIVE_UP_DISCARD || r.port == 0 || r.port > UINT16_MAX)
 		return ERR_CORRUPT;
 	memcpy(t.retry, r.retry, sizeof(t.retry));
 	*out = t;
@@ -174,7 +174,8 @@ static int read_domain(const struct snapshot *s, uint32_t at, struct domain *out
 	int err = record(s, SECTION_DOMAINS, at, &r, sizeof(r));
 	if (err < 0)
 		return err;
-	struct domain d = {.name = text(s, r.name, &bad), .kind = (enum domain_kind)r.kind,
+	struct domain d = {.name = text(s, r.name, &bad),
+		.kind = (enum domain_kind)r.kind,
 		.transport = r.transport};
 	read_pause(s, r.pause, &d.pause, &bad);
 	if (bad || r.kind > DOMAIN_MAILBOXES ||

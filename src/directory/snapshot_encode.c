@@ -115,7 +115,8 @@ static void add_pause(struct encoder *e, const struct object *object)
 {
 	const struct object_pause *p = object_pause(object);
 	struct snapshot_pause_record r = {(uint32_t)((uint64_t)p->since_ms & UINT32_MAX),
-		(uint32_t)((uint64_t)p->since_ms >> 32), add_text(e, p->by), add_text(e, p->reason)};
+		(uint32_t)((uint64_t)p->since_ms >> 32), add_text(e, p->by),
+		add_text(e, p->reason)};
 
 	buf_add(e->out, &r, sizeof(r));
 }

@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 
-#define SNAPSHOT_MAGIC   0x3150414e53545350ull /* "PSTSNAP1" */
+#define SNAPSHOT_MAGIC	 0x3150414e53545350ull /* "PSTSNAP1" */
 #define SNAPSHOT_VERSION 1u
 
 enum snapshot_section {
@@ -38,11 +38,11 @@ struct snapshot_range {
 struct snapshot_header {
 	uint64_t magic;
 	uint64_t checksum; /* XXH3 of all that follows it */
-	uint64_t bytes;    /* of the whole */
+	uint64_t bytes;	   /* of the whole */
 	uint64_t generation;
 	uint32_t version;
 	uint32_t default_transport; /* index plus 1; 0: none */
-	uint32_t pause;             /* of everything: index plus 1; 0: none */
+	uint32_t pause;		    /* of everything: index plus 1; 0: none */
 	uint32_t unused;
 	struct snapshot_range sections[SECTIONS];
 };

@@ -10,12 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define APPLICATION_ID    0x5053544e /* "PSTN", in the header of the database file */
-#define VALUE_BYTES       (1 << 20)  /* of one text in the database */
-#define FIELDS_BYTES      (64u << 10) /* of one object, and of the words for one change */
-#define AUDIT_LINES_MOST  1000u   /* of one commit; then one line says how many more */
-#define AUDIT_KEPT        200000 /* lines; older ones go */
-#define TEXT(literal)     literal, -1
+#define APPLICATION_ID	 0x5053544e  /* "PSTN", in the header of the database file */
+#define VALUE_BYTES	 (1 << 20)   /* of one text in the database */
+#define FIELDS_BYTES	 (64u << 10) /* of one object, and of the words for one change */
+#define AUDIT_LINES_MOST 1000u	     /* of one commit; then one line says how many more */
+#define AUDIT_KEPT	 200000	     /* lines; older ones go */
+#define TEXT(literal)	 literal, -1
 
 struct store {
 	sqlite3 *db;
@@ -109,7 +109,8 @@ static int ask(struct store *store, const char *sql, int64_t *out, struct buf *w
 	if (code == SQLITE_ROW)
 		*out = sqlite3_column_int64(query, 0);
 	else
-		err = code == SQLITE_DONE ? say(why, ERR_CORRUPT, "a row is missing") : fail(store, code, why);
+		err = code == SQLITE_DONE ? say(why, ERR_CORRUPT, "a row is missing")
+					  : fail(store, code, why);
 	sqlite3_finalize(query);
 	return err;
 }
@@ -135,8 +136,9 @@ static int migrate(struct store *store, int64_t version, struct buf *why)
 	for (int64_t at = version; at < STORE_SCHEMA_VERSION && err == 0; at++)
 		err = run(store, migrations[at], why);
 	if (err == 0) {
-		sqlite3_snprintf(sizeof(sql), sql, "PRAGMA application_id=%d; PRAGMA user_version=%d",
-			APPLICATION_ID, STORE_SCHEMA_VERSION);
+		sqlite3_snprintf(sizeof(sql), sql,
+			"PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION_ID,
+			STORE_SCHEMA_VERSION);
 		err = run(store, sql, why);
 	}
 	if (err == 0)
@@ -178,11 +180,13 @@ static int check_form(struct store *store, bool may_write, struct buf *why)
 	if (!fresh && (id != APPLICATION_ID || version < 1))
 		return say(why, ERR_CORRUPT, "the file is not a Postern directory");
 	if (version > STORE_SCHEMA_VERSION)
-		return say(why, ERR_UNSUPPORTED, "the file was made by a newer Postern; use that version");
+		return say(why, ERR_UNSUPPORTED,
+			"the file was made by a newer Postern; use that version");
 	if (version == STORE_SCHEMA_VERSION)
 		return check_pages(store, why);
 	if (!may_write)
-		return say(why, ERR_UNSUPPORTED, "the file is empty or of an older form; start posternd once");
+		return say(why, ERR_UNSUPPORTED,
+			"the file is empty or of an older form; start posternd once");
 	if (!fresh)
 		err = check_pages(store, why);
 	return err ? err : migrate(store, version, why);
@@ -203,7 +207,8 @@ static int open_error(const char *path, struct buf *why, int system_errno)
 {
 	int err = err_from_errno(system_errno);
 
-	buf_printf(why, "directory database: %s cannot be opened: %s%s", path, err_text(err), advice(err));
+	buf_printf(why, "directory database: %s cannot be opened: %s%s", path, err_text(err),
+		advice(err));
 	return err;
 }
 
@@ -220,7 +225,8 @@ static int make_file(const char *path, struct buf *why)
 
 static int open_with(const char *path, bool may_write, struct store **out, struct buf *why)
 {
-	int flags = SQLITE_OPEN_NOMUTEX | (may_write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+	int flags =
+		SQLITE_OPEN_NOMUTEX | (may_write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
 	struct store *store = calloc(1, sizeof(*store));
 
 	if (!store)
@@ -230,8 +236,11 @@ static int open_with(const char *path, bool may_write, struct store **out, struc
 	if (err == 0) {
 		distrust(store->db);
 		sqlite3_busy_timeout(store->db, STORE_BUSY_MS);
-		/* EXTRA: the folder is synced too once the journal is gone, so that a commit stays. */
-		err = run(store, "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA synchronous=EXTRA", why);
+		/* EXTRA: the folder is synced too once the journal is gone, so that a commit stays.
+		 */
+		err = run(store,
+			"PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA synchronous=EXTRA",
+			why);
 	}
 	if (err == 0 && may_write)
 		err = run(store, "PRAGMA journal_mode=DELETE", why);
@@ -279,17 +288,19 @@ static int load_row(sqlite3_stmt *query, struct objects_builder *builder, struct
 	}
 	struct span name = column(query, 1);
 	/* Later calls of sqlite3_column_text() for other columns leave this one's bytes alone. */
-	return objects_builder_add(builder, kind, name, column(query, 2), sqlite3_column_int64(query, 3),
-		sqlite3_column_int64(query, 4), problems);
+	return objects_builder_add(builder, kind, name, column(query, 2),
+		sqlite3_column_int64(query, 3), sqlite3_column_int64(query, 4), problems);
 }
 
-static int load_rows(struct store *store, struct objects_builder *builder, struct problems *problems)
+static int load_rows(
+	struct store *store, struct objects_builder *builder, struct problems *problems)
 {
 	sqlite3_stmt *query;
 	int code;
 
-	int err = prepare(store, "SELECT kind, name, fields, created_ms, changed_ms FROM objects"
-				 " ORDER BY kind, name",
+	int err = prepare(store,
+		"SELECT kind, name, fields, created_ms, changed_ms FROM objects"
+		" ORDER BY kind, name",
 		&query, problems->out);
 	if (err < 0)
 		return err;
@@ -343,13 +354,15 @@ int store_load(struct store *store, struct objects **out, uint64_t *generation, 
 }
 
 int store_audit(struct store *store, uint64_t before_number, uint32_t most,
-	bool (*each)(void *context, const struct store_audit *entry), void *context, struct buf *why)
+	bool (*each)(void *context, const struct store_audit *entry), void *context,
+	struct buf *why)
 {
 	sqlite3_stmt *query;
 	int code;
 
-	int err = prepare(store, "SELECT number, generation, at_ms, actor, what FROM audit"
-				 " WHERE number < ? ORDER BY number DESC LIMIT ?",
+	int err = prepare(store,
+		"SELECT number, generation, at_ms, actor, what FROM audit"
+		" WHERE number < ? ORDER BY number DESC LIMIT ?",
 		&query, why);
 	if (err < 0)
 		return err;
@@ -443,15 +456,18 @@ static int write_words(struct writer *w, const struct plan *plan)
 
 static int prepare_writer(struct writer *w)
 {
-	int err = prepare(w->store, "INSERT INTO objects VALUES (?, ?, ?, ?, ?)"
-				    " ON CONFLICT DO UPDATE SET fields = excluded.fields,"
-				    " created_ms = excluded.created_ms, changed_ms = excluded.changed_ms",
+	int err = prepare(w->store,
+		"INSERT INTO objects VALUES (?, ?, ?, ?, ?)"
+		" ON CONFLICT DO UPDATE SET fields = excluded.fields,"
+		" created_ms = excluded.created_ms, changed_ms = excluded.changed_ms",
 		&w->put, w->why);
 	if (err == 0)
-		err = prepare(w->store, "DELETE FROM objects WHERE kind = ? AND name = ?", &w->drop, w->why);
+		err = prepare(w->store, "DELETE FROM objects WHERE kind = ? AND name = ?", &w->drop,
+			w->why);
 	if (err == 0)
-		err = prepare(w->store, "INSERT INTO audit (generation, at_ms, actor, what)"
-					" VALUES (?, ?, ?, ?)",
+		err = prepare(w->store,
+			"INSERT INTO audit (generation, at_ms, actor, what)"
+			" VALUES (?, ?, ?, ?)",
 			&w->audit, w->why);
 	return err;
 }

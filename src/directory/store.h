@@ -16,11 +16,11 @@
 struct store;
 
 #define STORE_SCHEMA_VERSION 1
-#define STORE_BUSY_MS        5000 /* waits this long for another process's lock */
+#define STORE_BUSY_MS	     5000 /* waits this long for another process's lock */
 
-/* Creates the file (mode 0600) where there is none, and brings an older form up to date. ERR_CORRUPT;
- * ERR_UNSUPPORTED: made by a newer version; ERR_BUSY; ERR_DENIED; ERR_NOT_FOUND: no such folder;
- * ERR_NO_SPACE; ERR_IO. `why` gets one sentence with what to do. */
+/* Creates the file (mode 0600) where there is none, and brings an older form up to date.
+ * ERR_CORRUPT; ERR_UNSUPPORTED: made by a newer version; ERR_BUSY; ERR_DENIED; ERR_NOT_FOUND: no
+ * such folder; ERR_NO_SPACE; ERR_IO. `why` gets one sentence with what to do. */
 int store_open(const char *path, struct store **out, struct buf *why);
 /* For reading only: nothing is created or changed. */
 int store_open_read(const char *path, struct store **out, struct buf *why);
@@ -42,6 +42,7 @@ struct store_audit {
 	struct span what; /* as plan_add_words() says it */
 };
 int store_audit(struct store *store, uint64_t before_number, uint32_t most,
-	bool (*each)(void *context, const struct store_audit *entry), void *context, struct buf *why);
+	bool (*each)(void *context, const struct store_audit *entry), void *context,
+	struct buf *why);
 
 #endif

@@ -66,7 +66,9 @@ static int compare_keys(const void *a, const void *b)
 		order = x->key.n < y->key.n ? -1 : 1;
 	if (order == 0 && x->key_at.line != y->key_at.line)
 		order = x->key_at.line < y->key_at.line ? -1 : 1;
-	return order ? order : (x->key_at.column > y->key_at.column) - (x->key_at.column < y->key_at.column);
+	return order ? order
+		     : (x->key_at.column > y->key_at.column) -
+			       (x->key_at.column < y->key_at.column);
 }
 
 /* Sorting, since a mapping may have 100,000 keys. */
@@ -97,8 +99,8 @@ static int check_duplicates(struct reader *reader, const struct node *map)
 }
 
 /* Puts a value where it belongs: a new node, or a key that waits for its value. */
-static int add_node(
-	struct reader *reader, enum node_kind kind, struct place at, struct span text, struct node **out)
+static int add_node(struct reader *reader, enum node_kind kind, struct place at, struct span text,
+	struct node **out)
 {
 	struct level *level = reader->depth ? &reader->levels[reader->depth - 1] : NULL;
 
@@ -139,7 +141,7 @@ static bool plain_null(const yaml_event_t *event)
 	struct span text = span_of(event->data.scalar.value, event->data.scalar.length);
 
 	return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-		(text.n == 0 || span_equal(text, SPAN("~")) || span_equal(text, SPAN("null")));
+	       (text.n == 0 || span_equal(text, SPAN("~")) || span_equal(text, SPAN("null")));
 }
 
 static int on_scalar(struct reader *reader, const yaml_event_t *event, struct place at)
@@ -187,7 +189,8 @@ static int on_event(struct reader *reader, const yaml_event_t *event)
 	case YAML_ALIAS_EVENT: return fail(reader, at, ERR_SYNTAX, "aliases (*) are not used here");
 	case YAML_DOCUMENT_START_EVENT:
 		if (reader->documents++)
-			return fail(reader, at, ERR_SYNTAX, "a second document begins here; one is read");
+			return fail(reader, at, ERR_SYNTAX,
+				"a second document begins here; one is read");
 		return 0;
 	case YAML_STREAM_END_EVENT: reader->done = true; return 0;
 	default: return 0;
@@ -201,13 +204,15 @@ int node_read_yaml(
 	int err = 0;
 
 	if (text.n > NODE_TEXT_BYTES)
-		return fail(&reader, (struct place){0}, ERR_LIMIT, "the document is longer than 64M");
+		return fail(
+			&reader, (struct place){0}, ERR_LIMIT, "the document is longer than 64M");
 	if (!text_is_utf8(text))
 		return fail(&reader, (struct place){0}, ERR_SYNTAX, "not UTF-8 text");
 	if (!yaml_parser_initialize(&reader.parser))
 		return fail(&reader, (struct place){0}, ERR_NOMEM, "out of memory");
 	yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&reader.parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
+	yaml_parser_set_input_string(
+		&reader.parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
 	while (err == 0 && !reader.done) {
 		yaml_event_t event;
 		if (!yaml_parser_parse(&reader.parser, &event)) {

@@ -1,0 +1,120 @@
+#include "directory/check.h"
+
+#include "common.h"
+
+static void gather(void *context, const struct check_finding *finding)
+{
+	struct buf *out = context;
+	buf_printf(out, "%s %.*s: %.*s\n", check_severity_name(finding->severity),
+		(int)finding->about.n, finding->about.p, (int)finding->text.n, finding->text.p);
+}
+
+static struct objects *objects_of(const char *text)
+{
+	const struct plan_options options = {.now_ms = 1000};
+	struct objects *objects, *next;
+	struct buf problems;
+	struct plan *plan;
+	buf_init(&problems, 10000);
+	assert_int_equal(objects_new(&objects), 0);
+	if (objects_plan_apply(objects, "f", span_str(text), &options, &problems, &plan) < 0)
+		fail_msg("%s", text_of(&problems));
+	next = plan_take(&plan);
+	objects_free(&objects);
+	buf_done(&problems);
+	return next;
+}
+
+static void check_objects(const char *text, struct buf *out)
+{
+	struct objects *objects = objects_of(text);
+	check_all(NULL, objects, false, gather, out);
+	objects_free(&objects);
+}
+
+static void a_good_directory_is_quiet(void **state)
+{
+	(void)state;
+	struct buf out;
+	buf_init(&out, 100000);
+	check_objects(SAMPLE_OBJECTS, &out);
+	assert_text(&out, "");
+	buf_done(&out);
+}
+
+static void what_is_found(void **state)
+{
+	(void)state;
+	struct buf out;
+	buf_init(&out, 100000);
+	check_objects("transports:\n"
+		      "  quick: { server: a.example, retry-delay: 1, retry-count: 3 }\n"
+		      "  slow: { server: a.example, retry-delay: 1d, retry-count: 30, give-up: "
+		      "discard }\n"
+		      "domains:\n"
+		      "  c.example: { mailboxes: true }\n"
+		      "  d.example: { transport: slow }\n",
+		&out);
+	assert_has(&out, "warning default-transport: is not set");
+	assert_has(&out, "warning transport quick: gives up after 3 min;");
+	assert_has(&out, "warning transport slow: gives up after 720 h (30 days);");
+	assert_has(&out, "warning transport slow: discards mail");
+	assert_has(&out, "note transport quick: is used by no domain");
+	assert_has(&out, "warning domain c.example: has mailboxes but no account");
+	assert_null(strstr(text_of(&out), "note transport slow"));
+	buf_clear(&out);
+	check_objects("{}\n", &out);
+	assert_has(&out, "warning domains: there is none");
+	buf_done(&out);
+}
+
+static void findings_are_bounded(void **state)
+{
+	(void)state;
+	struct buf text, out;
+	buf_init(&text, 1 << 20);
+	buf_init(&out, 1 << 20);
+	buf_add_str(&text, "domains:\n");
+	for (int i = 0; i < 500; i++)
+		buf_printf(&text, "  d%d.example: { mailboxes: true }\n", i);
+	check_objects(text_of(&text), &out);
+	assert_has(&out, "note : and 480 more of the kind\n");
+	buf_done(&text);
+	buf_done(&out);
+}
+
+static void start_files(void **state)
+{
+	(void)state;
+	struct config *config;
+	struct buf out;
+	buf_init(&out, 100000);
+	assert_int_equal(
+		config_parse("p",
+			SPAN("hostname: gw.example.test\nspool: s\ndirectory: d\ncontrol: c\n"
+			     "listeners: { mx: { address: 127.0.0.1:25 } }\nsandbox: off\n"
+			     "limits: { hops: 10 }\n"),
+			&config, &out),
+		0);
+	check_all(config, NULL, false, gather, &out);
+	assert_has(&out, "warning listeners.mx: port 25 needs root");
+	assert_has(&out, "note listeners: all are on loopback");
+	assert_has(&out, "warning sandbox: is off");
+	assert_has(&out, "warning limits.hops: 10 is less");
+	buf_clear(&out);
+	check_all(config, NULL, true, gather, &out);
+	assert_null(strstr(text_of(&out), "needs root"));
+	config_free(&config);
+	buf_done(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_good_directory_is_quiet),
+		cmocka_unit_test(what_is_found),
+		cmocka_unit_test(findings_are_bounded),
+		cmocka_unit_test(start_files),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

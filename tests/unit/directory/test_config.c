@@ -1,0 +1,256 @@
+#include "base/log.h"
+#include "directory/config.h"
+
+#include "common.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MINIMAL                                   \
+	"# postern.yaml\n"                        \
+	"hostname: gw.example.test\n"             \
+	"spool: /tmp/p/spool\n"                   \
+	"directory: /tmp/p/directory.db\n"        \
+	"control: /tmp/p/control.sock\n"          \
+	"workers: 2\n"                            \
+	"listeners:\n"                            \
+	"  mx: { address: \"127.0.0.1:2525\" }\n" \
+	"limits: { message-size: 50M, hops: 50 }\n"
+
+static struct config *parsed(const char *file, const char *text)
+{
+	struct config *config = NULL;
+	struct buf problems;
+
+	buf_init(&problems, 100000);
+	if (config_parse(file, span_str(text), &config, &problems) < 0)
+		fail_msg("%s", text_of(&problems));
+	assert_int_equal(problems.n, 0);
+	buf_done(&problems);
+	return config;
+}
+
+static void assert_refused(const char *text, const char *part)
+{
+	struct config *config = NULL;
+	struct buf problems;
+
+	buf_init(&problems, 100000);
+	assert_int_equal(
+		config_parse("postern.yaml", span_str(text), &config, &problems), ERR_SYNTAX);
+	assert_null(config);
+	assert_has(&problems, part);
+	buf_done(&problems);
+}
+
+static void the_minimal_file(void **state)
+{
+	(void)state;
+	struct config *config = parsed("postern.yaml", MINIMAL);
+	assert_span(config->hostname, "gw.example.test");
+	assert_span(config->spool, "/tmp/p/spool");
+	assert_span(config->directory, "/tmp/p/directory.db");
+	assert_span(config->control, "/tmp/p/control.sock");
+	assert_span(config->mailboxes, "/tmp/p/mail");
+	assert_span(config->trace, "/tmp/p/trace");
+	assert_int_equal(config->workers, 2);
+	assert_int_equal(config->listener_count, 1);
+	assert_span(config->listeners[0].name, "mx");
+	assert_int_equal(config->listeners[0].address.port, 2525);
+	assert_true(netaddr_is_loopback(&config->listeners[0].address));
+	assert_int_equal(config->limits.message_size, 50 << 20);
+	assert_int_equal(config->limits.hops, 50);
+	config_free(&config);
+	assert_null(config);
+}
+
+/* RFC 5321 sections 4.5.3.1.8 and 4.5.3.2 give the least that is right. */
+static void defaults_follow_the_rfc(void **state)
+{
+	(void)state;
+	struct config *config = parsed("postern.yaml", MINIMAL);
+	const struct config_timeouts *t = &config->timeouts;
+	assert_true(config->limits.recipients >= 100);
+	assert_true(config->limits.line >= 998);
+	assert_true(t->command >= 300000 && t->greeting >= 300000 && t->mail >= 300000 &&
+		    t->rcpt >= 300000);
+	assert_true(t->data >= 120000 && t->body >= 180000 && t->body_end >= 600000);
+	assert_true(t->transaction > 0 && t->dns > 0 && t->connect > 0 && t->idle > 0);
+	assert_int_equal(config->sandbox, CONFIG_SANDBOX_REQUIRED);
+	assert_int_equal(config->log_level, LOG_INFO);
+	assert_int_equal(config->log_format, CONFIG_LOG_TEXT);
+	assert_int_equal(config->trace_bytes, 1 << 30);
+	assert_true(config->trace_age_ms == 30ull * 86400000);
+	assert_span(config->user_smtpd, "postern-smtpd");
+	assert_int_equal(config->dns_servers.n, 0);
+	config_free(&config);
+}
+
+static void every_group(void **state)
+{
+	(void)state;
+	struct config *config = parsed("/etc/postern/postern.yaml",
+		"hostname: GW.Example.Test\n"
+		"spool: spool/\n"
+		"directory: db/directory.db\n"
+		"control: control.sock\n"
+		"mailboxes: /srv/mail\n"
+		"listeners:\n"
+		"  mx: { address: 0.0.0.0 }\n"
+		"  six: { address: \"[::]:2525\" }\n"
+		"limits: { message-size: 10M, recipients: 200, connections-per-client: 0 }\n"
+		"timeouts: { command: 90, idle: 500ms, session: 0 }\n"
+		"log: { format: json, level: debug }\n"
+		"trace: { path: traces, size: 2G, age: 7 }\n"
+		"storage: { segment-size: 16M, journal-delay: 10 }\n"
+		"sandbox: optional\n"
+		"users: { smtpd: mta-in, group: mta }\n"
+		"dns: { servers: [ 127.0.0.1, \"[::1]:5353\" ] }\n");
+	assert_span(config->hostname, "gw.example.test");
+	assert_span(config->spool, "/etc/postern/spool");
+	assert_span(config->directory, "/etc/postern/db/directory.db");
+	assert_span(config->control, "/etc/postern/control.sock");
+	assert_span(config->mailboxes, "/srv/mail");
+	assert_span(config->trace, "/etc/postern/traces");
+	assert_int_equal(config->listeners[0].address.port, 25);
+	assert_int_equal(config->listeners[1].address.family, NETADDR_V6);
+	assert_int_equal(config->limits.connections_per_client, 0);
+	assert_int_equal(config->timeouts.command, 90000);
+	assert_int_equal(config->timeouts.idle, 500);
+	assert_int_equal(config->timeouts.session, 0);
+	assert_int_equal(config->log_format, CONFIG_LOG_JSON);
+	assert_int_equal(config->log_level, LOG_DEBUG);
+	assert_true(config->trace_age_ms == 7ull * 86400000);
+	assert_int_equal(config->journal_ms, 10);
+	assert_int_equal(config->sandbox, CONFIG_SANDBOX_OPTIONAL);
+	assert_span(config->user_smtpd, "mta-in");
+	assert_span(config->user_admin, "postern-admin");
+	assert_span(config->dns_servers, "127.0.0.1,[::1]:5353");
+	config_free(&config);
+}
+
+static void paths_beside_a_relative_file(void **state)
+{
+	(void)state;
+	struct config *config = parsed("etc/postern.yaml",
+		"hostname: gw.example.test\nspool: spool\ndirectory: d.db\ncontrol: c.sock\n"
+		"listeners: { mx: { address: 127.0.0.1:2525 } }\n");
+	assert_span(config->spool, "etc/spool");
+	assert_span(config->mailboxes, "etc/mail");
+	config_free(&config);
+}
+
+static void refused_with_place(void **state)
+{
+	(void)state;
+	assert_refused("", "postern.yaml:1:1: hostname: is missing; give a fully qualified name");
+	assert_refused(
+		MINIMAL "hostname: b.example\n", "postern.yaml:10:1: \"hostname\" is here twice");
+	assert_refused(MINIMAL "wokers: 3\n", "postern.yaml:10:1: wokers: start file has no such "
+					      "field; did you mean \"workers\"?");
+	assert_refused("hostname: localhost\n", "postern.yaml:1:11: hostname: \"localhost\" is not "
+						"allowed; give a fully qualified name");
+	assert_refused(
+		MINIMAL "log: { level: loud }\n", "postern.yaml:10:15: log.level: \"loud\" is not "
+						  "allowed; give one of: debug, info, warn, error");
+	assert_refused("listeners:\n  mx: { address: localhost }\n",
+		"postern.yaml:2:18: listeners.mx.address: \"localhost\" is not allowed; give an IP "
+		"address");
+	assert_refused(
+		"listeners:\n  mx: {}\n", "postern.yaml:2:3: listeners.mx.address: is missing");
+	assert_refused("listeners: {}\n", "listeners: is missing; give 1 to 64 entries");
+	assert_refused(
+		MINIMAL "timeouts: 5\n", "postern.yaml:10:11: timeouts: give fields in braces");
+	assert_refused(MINIMAL "timeouts: { command: 10h }\n",
+		"timeouts.command: \"10h\" is not allowed; give a time from 1s to 1h");
+	assert_refused(MINIMAL "timeouts: { command: }\n", "timeouts.command: is empty");
+	assert_refused(MINIMAL "sandbox: [off]\n", "sandbox: is not one value");
+	assert_refused(MINIMAL "dns: { servers: [ns1.example.org] }\n", "dns.servers");
+	assert_refused("- a\n", "postern.yaml:1:1: give fields in braces");
+	assert_refused("\xff", "not UTF-8");
+}
+
+static void all_problems_at_once(void **state)
+{
+	(void)state;
+	struct config *config;
+	struct buf problems;
+	buf_init(&problems, 100000);
+	assert_int_equal(
+		config_parse("p", SPAN("workers: 0\nlimits: { hops: x }\n"), &config, &problems),
+		ERR_SYNTAX);
+	assert_has(&problems, "p:1:10: workers");
+	assert_has(&problems, "p:2:17: limits.hops");
+	assert_has(&problems, "hostname: is missing");
+	assert_has(&problems, "listeners: is missing");
+	buf_done(&problems);
+}
+
+static void two_things_in_one_place(void **state)
+{
+	(void)state;
+	assert_refused("hostname: gw.example.test\nspool: /s\ndirectory: /s\ncontrol: /c\n"
+		       "listeners: { mx: { address: 127.0.0.1:2525 } }\n",
+		"directory: is the same path as spool");
+	assert_refused("hostname: gw.example.test\nspool: /s\ndirectory: /s/d.db\ncontrol: /c\n"
+		       "listeners: { mx: { address: 127.0.0.1:2525 } }\n",
+		"directory: lies within the spool");
+	assert_refused("hostname: gw.example.test\nspool: /s\ndirectory: /d\ncontrol: /c\n"
+		       "listeners:\n  a: { address: 127.0.0.1:25 }\n  b: { address: 127.0.0.1 }\n",
+		"postern.yaml:7:3: listeners.b: has the same address as \"a\"");
+}
+
+static void control_fits_a_socket_address(void **state)
+{
+	char text[1000];
+	(void)state;
+	snprintf(text, sizeof(text),
+		"hostname: gw.example.test\nspool: /s\ndirectory: /d\ncontrol: /%0120d\n"
+		"listeners: { mx: { address: 127.0.0.1:2525 } }\n",
+		0);
+	assert_refused(text, "a path of at most 107 bytes");
+}
+
+static void loading(void **state)
+{
+	char path[] = "/tmp/postern-test-XXXXXX", file[64];
+	struct config *config;
+	struct buf problems;
+
+	(void)state;
+	buf_init(&problems, 10000);
+	assert_non_null(mkdtemp(path));
+	snprintf(file, sizeof(file), "%s/postern.yaml", path);
+	assert_int_equal(config_load(file, &config, &problems), ERR_NOT_FOUND);
+	assert_has(&problems, "postern.yaml: cannot be read: not found");
+	FILE *out = fopen(file, "w");
+	fputs("hostname: gw.example.test\nspool: spool\ndirectory: d.db\ncontrol: c.sock\n"
+	      "listeners: { mx: { address: 127.0.0.1:2525 } }\n",
+		out);
+	fclose(out);
+	buf_clear(&problems);
+	assert_int_equal(config_load(file, &config, &problems), 0);
+	assert_true(config->spool.p[0] == '/');
+	config_free(&config);
+	assert_int_equal(config_load(path, &config, &problems), ERR_UNSUPPORTED);
+	unlink(file);
+	rmdir(path);
+	buf_done(&problems);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_minimal_file),
+		cmocka_unit_test(defaults_follow_the_rfc),
+		cmocka_unit_test(every_group),
+		cmocka_unit_test(paths_beside_a_relative_file),
+		cmocka_unit_test(refused_with_place),
+		cmocka_unit_test(all_problems_at_once),
+		cmocka_unit_test(two_things_in_one_place),
+		cmocka_unit_test(control_fits_a_socket_address),
+		cmocka_unit_test(loading),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
