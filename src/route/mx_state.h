@@ -1,11 +1,14 @@
 /*
- * The inside of the machine of route/mx.h, shared by its two halves: mx.c asks and listens,
- * mx_finish.c judges and makes the result.
+ * The inside of the machine of route/mx.h, shared by its parts: mx.c begins and asks,
+ * mx_answer.c listens, mx_finish.c judges and makes the result.
  */
 #ifndef ROUTE_MX_STATE_H
 #define ROUTE_MX_STATE_H
 
 #include "route/mx.h"
+
+/* The question for MX; those for a host's addresses are 1 + host * MX_FAMILIES + family. */
+#define MX_ID 0u
 
 enum mx_family { MX_V6, MX_V4, MX_FAMILIES }; /* in the order in which addresses are tried */
 
@@ -54,5 +57,15 @@ struct mx {
 	struct mx_candidate *candidates; /* in the order to try them */
 	char text[DNS_NAME + 1];
 };
+
+/* Could the DNS be asked about it at all? An underscore never hurt. */
+bool mx_is_name(struct span name);
+struct span mx_without_dot(struct span name);
+/* Could mail be sent there? */
+bool mx_is_usable(const struct netaddr *a);
+/* A host whose addresses have to be asked for; preference and order are the caller's. */
+void mx_start_candidate(struct mx *mx, struct mx_candidate *c, struct span name);
+/* The name itself is the one host: a fixed server, or a domain without MX. ERR_NOMEM. */
+int mx_start_single(struct mx *mx);
 
 #endif
