@@ -53,7 +53,7 @@ struct mime_downgrade {
 	struct buf *out; /* NULL: first pass */
 
 	uint8_t *plan; /* enum action by entity */
-	uint32_t entities, planned, room;
+	uint32_t entities, room;
 
 	uint32_t depth;
 	struct level levels[MIME_DEPTH];
@@ -91,10 +91,12 @@ static void plan_set(struct mime_downgrade *d, uint32_t index, enum action actio
 /* Room for the plan of one more entity. */
 static void plan_grow(struct mime_downgrade *d, uint32_t index)
 {
-	if (index < d->room)
+	bool within = index < MIME_ENTITIES;
+
+	if (within && index < d->room)
 		return;
 	uint32_t room = d->room ? d->room * 2 : PLAN_FIRST;
-	uint8_t *plan = index < MIME_ENTITIES ? realloc(d->plan, room) : NULL;
+	uint8_t *plan = within ? realloc(d->plan, room) : NULL;
 	if (!plan) {
 		give_up(d, MIME_COMPLEX);
 		return;
