@@ -114,7 +114,7 @@ void body_received(struct session *s, size_t n)
 			body_chunk_done(s);
 	} else if (step.end) {
 		s->phase = PHASE_COMMAND;
-		accept_body(s);
+		finish_body(s);
 		session_take(s, SPAN_NONE);
 	}
 }
@@ -173,7 +173,7 @@ size_t body_copy(struct session *s, struct span in)
 			body_chunk_done(s);
 	} else if (!t->scanned && t->scanned_end) {
 		s->phase = PHASE_COMMAND;
-		accept_body(s);
+		finish_body(s);
 	}
 	return used;
 }
@@ -196,8 +196,8 @@ void body_chunk_done(struct session *s)
 			transaction_reset(s);
 	} else if (s->chunk_last) {
 		smtp_data_end(&t->scan);
-		accept_body(s);
-	} else if (accept_refused(s)) {
+		finish_body(s);
+	} else if (finish_refused(s)) {
 		t->chunk_failed = true;
 	} else {
 		reply(s, 250, "2.0.0", "Chunk received");

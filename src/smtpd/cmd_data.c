@@ -3,7 +3,7 @@
 static void begin(struct session *s)
 {
 	body_begin(s, false);
-	if (accept_refused(s))
+	if (finish_refused(s))
 		return;
 	s->phase = PHASE_DATA;
 	session_wait(s, s->smtpd->c.config->timeouts.data_block);

@@ -79,14 +79,13 @@ static uint64_t deadline_of(const struct session *s)
 }
 
 /* The timer may fire too early and look again, but never too late; so most commands leave it. */
-static void watch_deadline(struct session *s)
+static int watch_deadline(struct session *s)
 {
 	uint64_t at = deadline_of(s);
 
 	if (at == TIMERS_NEVER || (timer_armed(&s->timer) && s->timer.at_ns <= at))
-		return;
-	if (timers_arm(&s->smtpd->io->timers, &s->timer, at) != 0)
-		s->ending = s->broken = true;
+		return 0;
+	return timers_arm(&s->smtpd->io->timers, &s->timer, at);
 }
 
 /* An idle client that goes away in the end is no news; a message that does not come is. */
@@ -244,7 +243,11 @@ void session_settle(struct session *s)
 		session_free(&s, true);
 		return;
 	}
-	watch_deadline(s);
+	/* A session that nothing would end must not stay. */
+	if (watch_deadline(s) != 0) {
+		session_free(&s, false);
+		return;
+	}
 	if (!s->conn)
 		return;
 	bool pause = s->choked || s->wants_room || s->held.n >= SESSION_AHEAD;

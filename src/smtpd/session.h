@@ -202,12 +202,12 @@ void body_no_room(struct session *s);
 /* The octets of a BDAT are all there, or it has none. */
 void body_chunk_done(struct session *s);
 
-/* ---- accept.c ------------------------------------------------------------------------------- */
+/* ---- finish.c ------------------------------------------------------------------------------- */
 
 /* The body is whole: refuses it, or hands it to the spool writer. */
-void accept_body(struct session *s);
+void finish_body(struct session *s);
 /* The reply for a body that cannot be kept. False where nothing is wrong with it so far. */
-bool accept_refused(struct session *s);
+bool finish_refused(struct session *s);
 
 /* ---- transaction.c -------------------------------------------------------------------------- */
 

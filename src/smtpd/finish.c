@@ -26,7 +26,7 @@ static bool refused_content(struct session *s)
 	return true;
 }
 
-bool accept_refused(struct session *s)
+bool finish_refused(struct session *s)
 {
 	const struct transaction *t = s->transaction;
 
@@ -122,7 +122,7 @@ static void committed(void *owner, int err)
 		s->ending = s->broken = true;
 	} else {
 		s->transaction->failure = body_failure_of(err);
-		accept_refused(s);
+		finish_refused(s);
 	}
 	transaction_reset(s);
 	if (!s->conn)
@@ -170,13 +170,13 @@ static int commit(struct session *s)
 	return spool_draft_commit(t->draft, &envelope, committed, s);
 }
 
-void accept_body(struct session *s)
+void finish_body(struct session *s)
 {
 	struct transaction *t = s->transaction;
 
 	t->body_end_ns = s->smtpd->io->now_ns;
 	t->body_end_ms = s->smtpd->io->wall_ms;
-	if (!accept_refused(s) && !refused_loop(s)) {
+	if (!finish_refused(s) && !refused_loop(s)) {
 		int err = commit(s);
 
 		if (err == 0) {
@@ -184,7 +184,7 @@ void accept_body(struct session *s)
 			return;
 		}
 		t->failure = body_failure_of(err);
-		accept_refused(s);
+		finish_refused(s);
 	}
 	/* RFC 5321 section 4.1.1.4: whatever became of it, the buffers are empty now. */
 	transaction_reset(s);
