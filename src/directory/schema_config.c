@@ -19,7 +19,6 @@
 #define PATH_BYTES   4000
 #define SOCKET_BYTES 107 /* sun_path of a Unix socket, without its NUL */
 
-/* clang-format off: one field, one line */
 static const struct schema_field listener_fields[] = {
 	{.name = "address",
 		.type = SCHEMA_ADDRESS,
@@ -406,7 +405,6 @@ static const struct schema schema = {
 	.fields = config_fields,
 	.count = ARRAY_SIZE(config_fields),
 };
-/* clang-format on */
 
 const struct schema *config_schema(void)
 {

@@ -13,7 +13,6 @@
 
 static const char *const give_ups[] = {[GIVE_UP_DSN] = "dsn", [GIVE_UP_DISCARD] = "discard", NULL};
 
-/* clang-format off: one field, a few lines */
 #define AT(member) offsetof(struct object_transport, member)
 static const struct schema_field transport_fields[] = {
 	{.name = "server",
@@ -227,7 +226,6 @@ static const struct schema schemas[OBJECT_KINDS] = {
 		.fields = pause_fields,
 		.count = ARRAY_SIZE(pause_fields)},
 };
-/* clang-format on */
 
 const struct schema *object_schema(enum object_kind kind)
 {
