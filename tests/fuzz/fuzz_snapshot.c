@@ -11,12 +11,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Reads a text to its end, so that the sanitizer sees a wrong one. */
-static unsigned touch(struct span text)
+static void touch(struct span text)
 {
-	unsigned sum = 0;
 	for (size_t i = 0; i < text.n; i++)
-		sum += (unsigned char)text.p[i];
-	return sum;
+		(void)*(const volatile char *)&text.p[i];
 }
 
 static void ask(const struct snapshot *s, struct span name)
@@ -24,14 +22,17 @@ static void ask(const struct snapshot *s, struct span name)
 	struct transport transport;
 	struct domain domain;
 	struct account account;
-	volatile unsigned sum = 0;
 
-	if (snapshot_domain(s, name, &domain) == 0)
-		sum += touch(domain.name) + touch(domain.pause.reason);
+	if (snapshot_domain(s, name, &domain) == 0) {
+		touch(domain.name);
+		touch(domain.pause.reason);
+	}
 	if (snapshot_account(s, name, &account) == 0)
-		sum += touch(account.address);
-	if (snapshot_transport_by_name(s, name, &transport) == 0)
-		sum += touch(transport.host) + touch(transport.query);
+		touch(account.address);
+	if (snapshot_transport_by_name(s, name, &transport) == 0) {
+		touch(transport.host);
+		touch(transport.query);
+	}
 }
 
 static void ask_everything(const struct snapshot *s)
@@ -39,23 +40,26 @@ static void ask_everything(const struct snapshot *s)
 	struct transport transport;
 	struct priority_rule rule;
 	struct pause pause;
-	volatile unsigned sum = 0;
 
 	ask(s, SPAN(""));
 	ask(s, SPAN("a.example"));
 	ask(s, SPAN("ann@c.example"));
 	ask(s, SPAN("site-a"));
 	for (uint32_t i = 0; i < INDEXES; i++) {
-		if (snapshot_transport(s, i, &transport) == 0)
-			sum += touch(transport.zone) + touch(transport.helo) +
-			       touch(transport.pause.by);
-		if (snapshot_priority(s, i, &rule) == 0)
-			sum += touch(rule.sender) + touch(rule.client);
+		if (snapshot_transport(s, i, &transport) == 0) {
+			touch(transport.zone);
+			touch(transport.helo);
+			touch(transport.pause.by);
+		}
+		if (snapshot_priority(s, i, &rule) == 0) {
+			touch(rule.sender);
+			touch(rule.client);
+		}
 	}
 	if (snapshot_default_transport(s, &transport) == 0)
-		sum += touch(transport.name);
+		touch(transport.name);
 	snapshot_pause(s, &pause);
-	sum += touch(pause.reason);
+	touch(pause.reason);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

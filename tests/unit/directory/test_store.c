@@ -252,8 +252,7 @@ static void rows_that_are_no_objects(void **state)
 		"INSERT INTO objects VALUES ('domain', 'x.example', 'no json', 0, 0)",
 		"INSERT INTO objects VALUES ('domain', 'x.example', '{}', 0, 0)",
 		"INSERT INTO objects VALUES ('domain', 'X.example', '{\"mailboxes\":true}', 0, 0)",
-		"INSERT INTO objects VALUES ('domain', 'x.example', '{\"transport\":\"gone\"}', 0, "
-		"0)",
+		"INSERT INTO objects VALUES ('domain', 'x.example', '{\"transport\":\"n\"}', 0, 0)",
 		"INSERT INTO objects VALUES ('planet', 'x', '{}', 0, 0)",
 		"INSERT INTO objects VALUES ('settings', 'x', '{}', 0, 0)",
 		"INSERT INTO objects VALUES ('account', '../x', '{}', 0, 0)",
