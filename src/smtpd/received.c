@@ -38,7 +38,7 @@ static void add_name(struct buf *buf, struct span name)
 	for (size_t i = 0; i < name.n && i < RECEIVED_HELO; i++) {
 		char c = name.p[i];
 		bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			    (c >= '0' && c <= '9') || memchr(".-_:[]", c, 6) != NULL;
+			    (c >= '0' && c <= '9') || (c != '\0' && strchr(".-_:[]", c) != NULL);
 
 		buf_add_char(buf, fits ? c : '?');
 	}
