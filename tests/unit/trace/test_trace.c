@@ -1,0 +1,404 @@
+/*
+ * The trace: what is written is found again, by whatever a person knows of the mail; files stay
+ * within their bounds; peer bytes cannot forge lines.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "sim_disk.h"
+#include "trace/event_format.h"
+#include "trace/search.h"
+#include "trace/writer.h"
+
+#define NOON 1795262400000ll /* 2026-11-21T12:00:00Z */
+
+struct world {
+	struct io io;
+	struct io_job *job; /* one that was submitted */
+	struct sim_disk *sim;
+	struct disk *disk;
+	struct trace_writer *writer;
+	uint64_t lines;
+};
+
+static int world_submit(struct io *io, enum io_lane lane, struct io_job *job)
+{
+	struct world *w = CONTAINER_OF(io, struct world, io);
+
+	assert_int_equal(lane, IO_LANE_FILE);
+	assert_null(w->job);
+	w->job = job;
+	return 0;
+}
+
+static const struct io_ops world_ops = {.submit = world_submit};
+
+/* A disk that puts everything below one directory, as a role's descriptor does. */
+struct below {
+	struct disk disk;
+	struct disk *under;
+	const char *dir;
+};
+
+static void join(struct disk *disk, const char *path, char out[512])
+{
+	struct below *b = CONTAINER_OF(disk, struct below, disk);
+
+	snprintf(out, 512, *path ? "%s/%s" : "%s", b->dir, path);
+}
+
+static int below_open(struct disk *disk, const char *path, unsigned flags, struct io_file **out)
+{
+	char full[512];
+
+	join(disk, path, full);
+	return disk_open(CONTAINER_OF(disk, struct below, disk)->under, full, flags, out);
+}
+
+static int below_unlink(struct disk *disk, const char *path)
+{
+	char full[512];
+
+	join(disk, path, full);
+	return disk_unlink(CONTAINER_OF(disk, struct below, disk)->under, full);
+}
+
+static int below_list(
+	struct disk *disk, const char *path, int (*each)(void *, const char *), void *arg)
+{
+	char full[512];
+
+	join(disk, path, full);
+	return disk_list(CONTAINER_OF(disk, struct below, disk)->under, full, each, arg);
+}
+
+static const struct disk_ops below_ops = {
+	.open = below_open, .unlink = below_unlink, .list = below_list};
+
+static void run_jobs(struct world *w)
+{
+	while (w->job) {
+		struct io_job *job = w->job;
+
+		w->job = NULL;
+		job->run(job);
+		job->done(job);
+	}
+}
+
+static void count_line(void *context, struct span json, struct span text)
+{
+	struct world *w = context;
+
+	assert_int_equal(span_find(json, '\n'), json.n);
+	assert_int_equal(span_find(text, '\n'), text.n);
+	w->lines++;
+}
+
+static struct below role_disk;
+
+static void start(struct world *w, uint64_t bytes, uint64_t age_ms)
+{
+	role_disk = (struct below){{&below_ops}, w->disk, "delivery"};
+	struct trace_writer_config config = {
+		.io = &w->io,
+		.disk = &role_disk.disk,
+		.bytes = bytes,
+		.age_ms = age_ms,
+		.line = count_line,
+		.context = w,
+		.text = true,
+	};
+
+	assert_int_equal(trace_writer_new(&config, &w->writer), 0);
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	io_init(&w->io, &world_ops);
+	w->io.wall_ms = NOON;
+	assert_int_equal(sim_disk_new(1, &w->sim), 0);
+	w->disk = sim_disk_base(w->sim);
+	assert_int_equal(disk_make_dir(w->disk, "delivery"), 0);
+	start(w, 1u << 20, 86400000);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	trace_writer_flush(w->writer);
+	run_jobs(w);
+	trace_writer_free(&w->writer);
+	sim_disk_free(&w->sim);
+	timers_done(&w->io.timers);
+	free(w);
+	return 0;
+}
+
+static void tell(
+	struct world *w, enum event_kind kind, uint64_t id, const char *from, const char *to)
+{
+	struct span rcpt = span_str(to);
+	struct event event = {
+		.kind = kind,
+		.id = id,
+		.wall_ms = w->io.wall_ms,
+		.sender = span_str(from),
+		.sender_known = true,
+		.recipients = &rcpt,
+		.recipient_count = 1,
+		.transport = SPAN("site-a"),
+		.destination = SPAN("mx.a.example"),
+	};
+
+	assert_int_equal(netaddr_parse_ip(SPAN("2001:db8::7"), &event.client), 0);
+	event_emit(trace_writer_sink(w->writer), &event);
+	w->io.wall_ms += 1000;
+}
+
+/* The ids of the events found, in order, as "id id id". */
+static void expect(struct world *w, const char *query, uint32_t most, bool more, const char *events)
+{
+	struct search search;
+	struct buf problem, out, got;
+	bool has_more = !more;
+
+	trace_writer_flush(w->writer);
+	run_jobs(w);
+	buf_init(&problem, 1000);
+	buf_init(&out, SEARCH_RESULT);
+	buf_init(&got, 100000);
+	assert_int_equal(search_parse(span_str(query), most, w->io.wall_ms, &search, &problem), 0);
+	assert_int_equal(search_run(&search, w->disk, &out, &has_more), 0);
+	for (struct span rest = buf_span(&out); rest.n;) {
+		size_t end = span_find(rest, '\n');
+		json_error_t error;
+		json_t *event = json_loadb(rest.p, end, 0, &error);
+		uint64_t id = 0;
+
+		assert_non_null(event);
+		text_parse_id(span_str(json_string_value(json_object_get(event, "id"))), &id);
+		buf_printf(&got, "%s%s:%llu", got.n ? " " : "",
+			json_string_value(json_object_get(event, "event")), (unsigned long long)id);
+		json_decref(event);
+		rest = span_skip(rest, end + 1);
+	}
+	buf_add_char(&got, '\0');
+	assert_string_equal(got.p, events);
+	assert_int_equal(has_more, more);
+	buf_done(&problem);
+	buf_done(&out);
+	buf_done(&got);
+}
+
+static void three_messages(struct world *w)
+{
+	tell(w, EVENT_RECEPTION, 1, "ann@x.example", "joe@a.example");
+	tell(w, EVENT_RECEPTION, 2, "", "Bob@b.example");
+	tell(w, EVENT_DELIVERY, 1, "ann@x.example", "joe@a.example");
+	tell(w, EVENT_BOUNCE, 2, "", "Bob@b.example");
+	tell(w, EVENT_REJECTION, 0, "spam@evil.example", "joe@a.example");
+}
+
+static void test_found_by_what_people_know(void **state)
+{
+	struct world *w = *state;
+
+	three_messages(w);
+	expect(w, "0000000000001", 10, false, "Reception:1 Delivery:1");
+	expect(w, "id=0000000000002", 10, false, "Reception:2 Bounce:2");
+	expect(w, "ANN@x.example", 10, false, "Reception:1 Delivery:1");
+	expect(w, "sender=<>", 10, false, "Reception:2 Bounce:2");
+	expect(w, "@b.example", 10, false, "Reception:2 Bounce:2");
+	expect(w, "recipient=bob@B.EXAMPLE", 10, false, "Reception:2 Bounce:2");
+	expect(w, "event=bounce", 10, false, "Reception:2 Bounce:2");
+	expect(w, "recipient=joe@a.example event=Rejection", 10, false, "Rejection:0");
+	/* An address of a host in another spelling is the same host. */
+	expect(w, "client=2001:0db8:0::0007 @x.example", 10, false, "Reception:1 Delivery:1");
+	expect(w, "mx.a.example transport=SITE-A @b.example", 10, false, "Reception:2 Bounce:2");
+	expect(w, "@nowhere.example", 10, false, "");
+	expect(w, "a@x.example", 10, false, ""); /* no part of an address */
+}
+
+static void test_story_is_whole_though_one_event_matches(void **state)
+{
+	struct world *w = *state;
+
+	three_messages(w);
+	expect(w, "since=2026-11-21T12:00:02Z until=2026-11-21T12:00:02Z", 10, false,
+		"Reception:1 Delivery:1");
+	w->io.wall_ms = NOON + 5000;
+	expect(w, "since=3s @b.example", 10, false, "Reception:2 Bounce:2");
+}
+
+static void test_the_newest_come_first_when_there_are_many(void **state)
+{
+	struct world *w = *state;
+
+	for (uint64_t id = 1; id <= 50; id++)
+		tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+	expect(w, "ann@x.example", 3, true, "Reception:48 Reception:49 Reception:50");
+}
+
+static void test_bad_queries_say_why(void **state)
+{
+	static const char *const bad[] = {"", "   ", "id=zzz", "since=yesterday", "until=25"};
+	struct search search;
+
+	(void)state;
+	for (size_t i = 0; i + 1 < ARRAY_SIZE(bad); i++) {
+		struct buf problem;
+
+		buf_init(&problem, 1000);
+		assert_int_equal(
+			search_parse(span_str(bad[i]), 1, NOON, &search, &problem), ERR_SYNTAX);
+		assert_true(problem.n > 10);
+		buf_done(&problem);
+	}
+}
+
+/* Bytes of a peer are data: no new lines, no quotes that end a string, no terminal escapes. */
+static void test_peers_cannot_forge_lines(void **state)
+{
+	static const char evil[] = "a\"@x\n{\"event\":\"Delivery\"}\x1b[2J\xff";
+	struct world *w = *state;
+	struct event event = {.kind = EVENT_REJECTION,
+		.wall_ms = NOON,
+		.sender = {evil, sizeof(evil) - 1},
+		.sender_known = true,
+		.helo = {evil, sizeof(evil) - 1}};
+	struct buf text;
+	json_error_t error;
+
+	buf_init(&text, 10000);
+	event_json(&event, &text);
+	assert_null(memchr(text.p, '\n', text.n));
+	assert_null(memchr(text.p, 0x1b, text.n));
+	json_t *object = json_loadb(text.p, text.n, 0, &error);
+	assert_non_null(object);
+	assert_string_equal(json_string_value(json_object_get(object, "event")), "Rejection");
+	json_decref(object);
+	buf_clear(&text);
+	event_text(&event, &text);
+	for (size_t i = 0; i < text.n; i++)
+		assert_in_range((unsigned char)text.p[i], ' ', 0x7e);
+	buf_done(&text);
+	event_emit(trace_writer_sink(w->writer), &event);
+	expect(w, "event=Delivery", 10, false, "");
+	expect(w, "event=Rejection", 10, false, "Rejection:0");
+}
+
+static int count_file(void *arg, const char *name)
+{
+	(void)name;
+	++*(int *)arg;
+	return 0;
+}
+
+static void test_bytes_are_bounded_and_survive_a_restart(void **state)
+{
+	struct world *w = *state;
+	uint64_t all = 0;
+	int files = 0;
+
+	trace_writer_free(&w->writer);
+	start(w, 64 * 1024, 86400000);
+	for (uint64_t id = 1; id <= 5000; id++) {
+		tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+		if (id % 10 == 0) {
+			trace_writer_flush(w->writer);
+			run_jobs(w);
+		}
+		if (id == 2500) {
+			trace_writer_free(&w->writer);
+			start(w, 64 * 1024, 86400000);
+		}
+	}
+	assert_int_equal(w->lines, 5000);
+	assert_int_equal(disk_list(w->disk, "delivery", count_file, &files), 0);
+	assert_in_range(files, 2, WRITER_FILES + 2);
+	struct search search;
+	struct buf out, problem;
+	bool more;
+	buf_init(&out, SEARCH_RESULT);
+	buf_init(&problem, 100);
+	assert_int_equal(
+		search_parse(SPAN("@a.example"), 1000, w->io.wall_ms, &search, &problem), 0);
+	assert_int_equal(search_run(&search, w->disk, &out, &more), 0);
+	all = out.n;
+	assert_in_range(all, 32 * 1024, 80 * 1024);
+	buf_done(&out);
+	buf_done(&problem);
+	expect(w, "000000000004w8", 10, false, ""); /* text that nobody said */
+	expect(w, "id=00000000004w8", 1, false, "Reception:5000");
+}
+
+static void test_old_files_go(void **state)
+{
+	struct world *w = *state;
+	int files = 0;
+
+	trace_writer_free(&w->writer);
+	start(w, 16 * 1024, 3600000);
+	for (uint64_t id = 1; id <= 20; id++) {
+		tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+		trace_writer_flush(w->writer);
+		run_jobs(w);
+	}
+	w->io.wall_ms += 2 * 3600000;
+	for (uint64_t id = 21; id <= 40; id++) {
+		tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+		trace_writer_flush(w->writer);
+		run_jobs(w);
+	}
+	assert_int_equal(disk_list(w->disk, "delivery", count_file, &files), 0);
+	expect(w, "id=0000000000002", 1, false, "");
+	expect(w, "id=0000000000018", 1, false, "Reception:40");
+}
+
+static void test_a_full_disk_costs_lines_not_the_role(void **state)
+{
+	struct world *w = *state;
+
+	sim_disk_fail_nth(w->sim, SIM_OPEN, 1, ERR_NO_SPACE, true);
+	tell(w, EVENT_RECEPTION, 1, "ann@x.example", "joe@a.example");
+	trace_writer_flush(w->writer);
+	run_jobs(w);
+	assert_int_equal(trace_writer_dropped(w->writer), 1);
+	tell(w, EVENT_RECEPTION, 2, "ann@x.example", "joe@a.example");
+	expect(w, "ann@x.example", 10, false, "Reception:2");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_found_by_what_people_know, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_story_is_whole_though_one_event_matches, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_newest_come_first_when_there_are_many, setup, teardown),
+		cmocka_unit_test(test_bad_queries_say_why),
+		cmocka_unit_test_setup_teardown(test_peers_cannot_forge_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_bytes_are_bounded_and_survive_a_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_files_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_full_disk_costs_lines_not_the_role, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
