@@ -44,7 +44,7 @@
 
 #define FILTER_BYTES 4096 /* of its text */
 #define FILTER_NODES 256
-#define FILTER_DEPTH 32   /* parentheses and nots */
+#define FILTER_DEPTH 32 /* parentheses and nots */
 
 struct filter;
 
@@ -67,18 +67,18 @@ struct filter_subject {
 	uint64_t age_ms, size;
 	uint32_t attempts;
 	bool priority;
-	struct span domain;            /* empty: several; then taken from the envelope */
-	struct span reason;            /* text of the last reply, with its code */
+	struct span domain; /* empty: several; then taken from the envelope */
+	struct span reason; /* text of the last reply, with its code */
 	/* of the envelope */
 	int (*load)(struct filter_subject *subject); /* fills in what follows; 0 or an error */
-	bool loaded;                   /* set by filter_match() */
+	bool loaded;				     /* set by filter_match() */
 	struct span sender;
 	struct netaddr client;
 	const struct envelope_rcpt *all_rcpts; /* the envelope's */
-	const uint32_t *rcpts;         /* the unit's: indexes in it */
+	const uint32_t *rcpts;		       /* the unit's: indexes in it */
 	uint32_t rcpt_count;
-	int error;                     /* what load() returned; then nothing matches */
-	void *context;                 /* the caller's */
+	int error;     /* what load() returned; then nothing matches */
+	void *context; /* the caller's */
 };
 
 bool filter_match(const struct filter *filter, struct filter_subject *subject);

@@ -1,0 +1,196 @@
+#include "queue/filter_node.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#define CLIENT_TEXT 64 /* bytes of an address as text */
+
+/* What is known: three values, so that the envelope is read only where it decides. */
+enum truth { FALSE, TRUE, UNKNOWN };
+
+/* ---- texts ---------------------------------------------------------------------------------- */
+
+/* "*" stands for any text; linear in practice and never more than pattern times text. */
+static bool match_pattern(struct span pattern, struct span text)
+{
+	size_t p = 0, t = 0, star = SIZE_MAX, back = 0;
+	while (t < text.n) {
+		if (p < pattern.n && pattern.p[p] == '*') {
+			star = p++;
+			back = t;
+		} else if (p < pattern.n && ascii_lower(pattern.p[p]) == ascii_lower(text.p[t])) {
+			p++;
+			t++;
+		} else if (star != SIZE_MAX) {
+			p = star + 1;
+			t = ++back;
+		} else {
+			return false;
+		}
+	}
+	while (p < pattern.n && pattern.p[p] == '*')
+		p++;
+	return p == pattern.n;
+}
+
+static bool contains(struct span text, struct span part)
+{
+	for (size_t at = 0; at + part.n <= text.n; at++)
+		if (span_equal_nocase(span_of(text.p + at, part.n), part))
+			return true;
+	return false;
+}
+
+/* Without its negation, which the caller applies to the whole. */
+static bool match_text(const struct filter_node *term, struct span text)
+{
+	if (term->op == FILTER_CONTAINS || term->op == FILTER_NOT_CONTAINS)
+		return contains(text, term->text);
+	return match_pattern(term->text, text);
+}
+
+static bool match_number(const struct filter_node *term, uint64_t value)
+{
+	switch ((enum filter_op)term->op) {
+	case FILTER_LESS: return value < term->number;
+	case FILTER_GREATER: return value > term->number;
+	case FILTER_AT_MOST: return value <= term->number;
+	case FILTER_AT_LEAST: return value >= term->number;
+	default: return value == term->number;
+	}
+}
+
+static bool match_network(const struct filter_node *term, const struct netaddr *client)
+{
+	if (term->op == FILTER_CONTAINS || term->op == FILTER_NOT_CONTAINS) {
+		struct buf text;
+		buf_init(&text, CLIENT_TEXT);
+		if (client->family != NETADDR_NONE)
+			netaddr_add_ip(&text, client);
+		bool is = contains(buf_span(&text), term->text);
+		buf_done(&text);
+		return is;
+	}
+	if (client->family != term->network.family)
+		return false;
+	unsigned whole = term->prefix / 8, rest = term->prefix % 8;
+	if (memcmp(client->ip, term->network.ip, whole) != 0)
+		return false;
+	return !rest || (client->ip[whole] ^ term->network.ip[whole]) >> (8 - rest) == 0;
+}
+
+/* ---- terms ---------------------------------------------------------------------------------- */
+
+/* Any of the unit's recipients will do. */
+static bool match_rcpts(const struct filter_node *term, const struct filter_subject *s)
+{
+	for (uint32_t i = 0; i < s->rcpt_count; i++) {
+		struct span address = s->all_rcpts[s->rcpts[i]].address;
+		if (term->key == FILTER_DOMAIN)
+			address = envelope_domain(address);
+		if (match_text(term, address))
+			return true;
+	}
+	return false;
+}
+
+static bool term_needs_envelope(const struct filter_node *term, const struct filter_subject *s)
+{
+	return filter_keys[term->key].envelope || (term->key == FILTER_DOMAIN && !s->domain.n);
+}
+
+static bool match_known(const struct filter_node *term, const struct filter_subject *s)
+{
+	switch ((enum filter_key)term->key) {
+	case FILTER_ID: return s->id == term->number;
+	case FILTER_STATE: return (uint64_t)s->state == term->number;
+	case FILTER_SENDER: return match_text(term, s->sender);
+	case FILTER_RECIPIENT: return match_rcpts(term, s);
+	case FILTER_DOMAIN: return s->domain.n ? match_text(term, s->domain) : match_rcpts(term, s);
+	case FILTER_TRANSPORT: return match_text(term, s->transport);
+	case FILTER_DESTINATION:
+		return match_text(term, s->next_hop.n ? s->next_hop : s->transport);
+	case FILTER_CLIENT: return match_network(term, &s->client);
+	case FILTER_AGE: return match_number(term, s->age_ms);
+	case FILTER_SIZE: return match_number(term, s->size);
+	case FILTER_ATTEMPTS: return match_number(term, s->attempts);
+	case FILTER_PRIORITY: return s->priority == (term->number != 0);
+	case FILTER_REASON: return match_text(term, s->reason);
+	case FILTER_KEYS: break;
+	}
+	return false;
+}
+
+static enum truth match_term(const struct filter_node *term, const struct filter_subject *s)
+{
+	if (!s->loaded && term_needs_envelope(term, s))
+		return UNKNOWN;
+	bool is = match_known(term, s);
+	return is != filter_op_negates((enum filter_op)term->op) ? TRUE : FALSE;
+}
+
+/* Nodes come after those that they join, so one pass from the front needs no recursion. */
+static enum truth match_tree(const struct filter *filter, const struct filter_subject *s)
+{
+	uint8_t truth[FILTER_NODES];
+	if (filter->root == FILTER_NONE)
+		return TRUE;
+	for (uint16_t i = 0; i <= filter->root; i++) {
+		const struct filter_node *node = &filter->nodes[i];
+		enum truth left = node->kind == FILTER_TERM ? UNKNOWN : truth[node->left];
+		enum truth right = node->kind == FILTER_AND || node->kind == FILTER_OR
+					   ? truth[node->right]
+					   : UNKNOWN;
+		switch ((enum filter_kind)node->kind) {
+		case FILTER_TERM: truth[i] = match_term(node, s); break;
+		case FILTER_NOT: truth[i] = left == UNKNOWN ? UNKNOWN : left == FALSE; break;
+		case FILTER_AND:
+			truth[i] = left == FALSE || right == FALSE ? FALSE : MAX(left, right);
+			break;
+		case FILTER_OR:
+			truth[i] = left == TRUE || right == TRUE ? TRUE : MAX(left, right);
+			break;
+		}
+	}
+	return truth[filter->root];
+}
+
+bool filter_match(const struct filter *filter, struct filter_subject *s)
+{
+	enum truth truth = match_tree(filter, s);
+	if (truth != UNKNOWN)
+		return truth == TRUE;
+	if (!s->error)
+		s->error = s->load ? s->load(s) : ERR_NOT_FOUND;
+	if (s->error)
+		return false;
+	s->loaded = true;
+	return match_tree(filter, s) == TRUE;
+}
+
+bool filter_needs_envelope(const struct filter *filter)
+{
+	for (uint16_t i = 0; i < filter->count; i++) {
+		const struct filter_node *node = &filter->nodes[i];
+		if (node->kind == FILTER_TERM &&
+			(filter_keys[node->key].envelope || node->key == FILTER_DOMAIN))
+			return true;
+	}
+	return false;
+}
+
+uint64_t filter_single_id(const struct filter *filter)
+{
+	uint16_t at = filter->root;
+	/* down the left side of what is joined by AND, and to its right sides */
+	while (at != FILTER_NONE) {
+		const struct filter_node *node = &filter->nodes[at];
+		const struct filter_node *term = node;
+		if (node->kind == FILTER_AND)
+			term = &filter->nodes[node->right];
+		if (term->kind == FILTER_TERM && term->key == FILTER_ID && term->op == FILTER_EQUAL)
+			return term->number;
+		at = node->kind == FILTER_AND ? node->left : FILTER_NONE;
+	}
+	return 0;
+}

@@ -1,0 +1,382 @@
+/*
+ * The filter grammar: what it understands, what it says about what it does not, what it matches,
+ * and that it reads no envelope in vain.
+ */
+#include "base/text.h"
+#include "queue/filter.h"
+#include "world.h"
+
+#include <string.h>
+
+static struct filter *parse(const char *text)
+{
+	struct filter *filter = NULL;
+	struct buf problem;
+	buf_init(&problem, 1000);
+	int err = filter_parse(span_str(text), &filter, &problem);
+	if (err)
+		print_error("%s: %.*s\n", text, (int)problem.n, problem.p);
+	assert_int_equal(err, 0);
+	buf_done(&problem);
+	return filter;
+}
+
+static void expect_problem(const char *text, int want, const char *what)
+{
+	struct filter *filter = NULL;
+	struct buf problem;
+	buf_init(&problem, 1000);
+	assert_int_equal(filter_parse(span_str(text), &filter, &problem), want);
+	assert_null(filter);
+	buf_add_char(&problem, '\0');
+	if (!strstr(problem.p, what))
+		print_error("%s: %s instead of %s\n", text, problem.p, what);
+	assert_non_null(strstr(problem.p, what));
+	buf_done(&problem);
+}
+
+static struct envelope_rcpt rcpts[] = {
+	{.address = {"bob@b.example", 13}},
+	{.address = {"carol@c.example", 15}},
+	{.address = {"Dave@B.example", 14}},
+};
+static const uint32_t all[] = {0, 1, 2};
+static int loads;
+
+static int load(struct filter_subject *s)
+{
+	loads++;
+	s->sender = SPAN("Ann (Ops)@a.example");
+	netaddr_parse_ip(SPAN("192.0.2.77"), &s->client);
+	s->all_rcpts = rcpts;
+	return 0;
+}
+
+static int load_fails(struct filter_subject *s)
+{
+	(void)s;
+	return ERR_IO;
+}
+
+static struct filter_subject subject(void)
+{
+	return (struct filter_subject){.id = 12345,
+		.state = QUEUE_DEFERRED,
+		.transport = SPAN("site-a"),
+		.next_hop = SPAN("mx.b.example"),
+		.age_ms = 3 * 3600 * 1000,
+		.size = 65536,
+		.attempts = 3,
+		.reason = SPAN("450 4.2.0 Greylisted, try again"),
+		.load = load,
+		.rcpts = all,
+		.rcpt_count = 3};
+}
+
+static bool matches(const char *text)
+{
+	struct filter *filter = parse(text);
+	struct filter_subject s = subject();
+	bool is = filter_match(filter, &s);
+	filter_free(&filter);
+	return is;
+}
+
+static void every_key(void **state)
+{
+	(void)state;
+	assert_true(matches(""));
+	assert_true(matches("  \t "));
+	assert_true(matches("state=deferred"));
+	assert_true(matches("STATE=Deferred"));
+	assert_false(matches("state=ready"));
+	assert_true(matches("state!=ready"));
+	assert_true(matches("transport=site-a"));
+	assert_true(matches("transport=site-*"));
+	assert_true(matches("transport~TE-"));
+	assert_false(matches("transport~xyz"));
+	assert_true(matches("transport!~xyz"));
+	assert_true(matches("destination=*.b.example"));
+	assert_true(matches("age>2h"));
+	assert_true(matches("age<1d"));
+	assert_true(matches("age>=180"));
+	assert_true(matches("age=3h"));
+	assert_false(matches("age!=3h"));
+	assert_false(matches("age>180"));
+	assert_true(matches("size=64K"));
+	assert_true(matches("size<=65536"));
+	assert_false(matches("size<64K"));
+	assert_true(matches("attempts=3"));
+	assert_true(matches("attempts>2"));
+	assert_true(matches("priority=no"));
+	assert_false(matches("priority=yes"));
+	assert_true(matches("priority!=yes"));
+	assert_true(matches("reason~greylisted"));
+	assert_true(matches("reason=450*"));
+	assert_true(matches("reason~\"try again\""));
+	assert_true(matches("sender=\"ann (ops)@a.example\""));
+	assert_true(matches("sender=*@a.example"));
+	assert_false(matches("sender=\"\""));
+	assert_true(matches("recipient=dave@b.example"));
+	assert_true(matches("recipient=*@c.example"));
+	assert_false(matches("recipient=erin@*"));
+	assert_true(matches("domain=c.example"));
+	assert_true(matches("domain=b.example"));
+	assert_false(matches("domain=a.example"));
+	assert_true(matches("domain!=a.example"));
+	assert_true(matches("client=192.0.2.77"));
+	assert_false(matches("client=192.0.2.78"));
+	assert_true(matches("client=192.0.2.0/24"));
+	assert_true(matches("client=192.0.2.64/28"));
+	assert_false(matches("client=192.0.2.80/28"));
+	assert_true(matches("client=0.0.0.0/0"));
+	assert_false(matches("client=2001:db8::/32"));
+	assert_true(matches("client!=2001:db8::/32"));
+	assert_true(matches("client~.2.77"));
+	assert_false(matches("id=000000000000a"));
+	assert_true(matches("id!=000000000000a"));
+}
+
+static void joining(void **state)
+{
+	(void)state;
+	assert_true(matches("state=deferred transport=site-a"));
+	assert_true(matches("state=deferred and transport=site-a"));
+	assert_false(matches("state=deferred transport=site-b"));
+	assert_true(matches("state=ready or transport=site-a"));
+	/* and binds closer than or */
+	assert_true(matches("state=deferred or state=ready transport=nowhere"));
+	assert_false(matches("(state=deferred or state=ready) transport=nowhere"));
+	assert_false(matches("not state=deferred"));
+	assert_true(matches("not state=deferred or attempts=3"));
+	assert_true(matches("not (state=ready attempts=3)"));
+	assert_true(matches("NOT not state=deferred"));
+	/* words of the grammar as values */
+	assert_false(matches("transport=or or transport=not"));
+	assert_false(matches("transport=and"));
+	assert_true(matches("((((state=deferred))))"));
+}
+
+static void patterns(void **state)
+{
+	(void)state;
+	assert_true(matches("transport=*"));
+	assert_true(matches("transport=**"));
+	assert_true(matches("transport=s*-*a"));
+	assert_true(matches("transport=*site-a*"));
+	assert_false(matches("transport=*b"));
+	assert_false(matches("transport=site"));
+	assert_false(matches("transport=\"\""));
+	assert_true(matches("transport~\"\""));
+	/* the worst case ends in time */
+	char text[2100] = "reason=", *at = text + 7;
+	for (int i = 0; i < 1000; i++) {
+		*at++ = '*';
+		*at++ = 'a';
+	}
+	*at = '\0';
+	char letters[500];
+	memset(letters, 'a', sizeof(letters));
+	struct filter *filter = parse(text);
+	struct filter_subject s = subject();
+	s.reason = span_of(letters, sizeof(letters));
+	assert_false(filter_match(filter, &s));
+	filter_free(&filter);
+}
+
+static void problems_have_a_place(void **state)
+{
+	char text[8000];
+	(void)state;
+	expect_problem(
+		"colour=red", ERR_SYNTAX, "column 1: no key \"colour\"; there are id, state,");
+	expect_problem("state=deferred  siz>10", ERR_SYNTAX, "column 17: no key \"siz\"");
+	expect_problem("state", ERR_SYNTAX, "column 6: after a key goes");
+	expect_problem("state =ready", ERR_SYNTAX, "column 6: after a key goes");
+	expect_problem("state=", ERR_SYNTAX, "column 7: a value is missing");
+	expect_problem("state= ready", ERR_SYNTAX, "column 7: a value is missing");
+	expect_problem("state=sleeping", ERR_SYNTAX, "column 7: a state is ready, active");
+	expect_problem("state>ready", ERR_SYNTAX, "column 6: < and > are for");
+	expect_problem("size~10", ERR_SYNTAX, "column 5: ~ is for text");
+	expect_problem("size>much", ERR_SYNTAX, "column 6: a size");
+	expect_problem("age>soon", ERR_SYNTAX, "column 5: an age");
+	expect_problem("attempts=-1", ERR_SYNTAX, "column 10: attempts is a number");
+	expect_problem("priority=high", ERR_SYNTAX, "column 10: priority is yes or no");
+	expect_problem("id=xyz", ERR_SYNTAX, "column 4: that is no id");
+	expect_problem("client=localhost", ERR_SYNTAX, "column 8: a client is an address");
+	expect_problem("client=192.0.2.0/33", ERR_SYNTAX, "column 8: after / goes");
+	expect_problem("sender=\"ann", ERR_SYNTAX, "column 8: the closing quote");
+	expect_problem("sender=\"ann\\", ERR_SYNTAX, "column 8: the closing quote");
+	expect_problem("sender=\"ann\"bob", ERR_SYNTAX, "column 13: a blank belongs");
+	expect_problem("sender=an\"n\"", ERR_SYNTAX, "column 10: put the whole value in quotes");
+	expect_problem("(state=ready", ERR_SYNTAX, "column 1: this parenthesis is not closed");
+	expect_problem("state=ready)", ERR_SYNTAX, "column 12: there is no opening");
+	expect_problem("state=ready or", ERR_SYNTAX, "column 15: a term");
+	expect_problem("or state=ready", ERR_SYNTAX, "column 1");
+	expect_problem("not", ERR_SYNTAX, "column 4: a term");
+	expect_problem("()", ERR_SYNTAX, "column 2: a term");
+	expect_problem("sta\x1bte=ready", ERR_SYNTAX, "column 1: no key \"sta\"");
+	memset(text, '(', 100);
+	text[100] = '\0';
+	expect_problem(text, ERR_LIMIT, "column 34: too many parentheses");
+	text[0] = '\0';
+	for (int i = 0; i < 200; i++)
+		strcat(text, "size>1 ");
+	expect_problem(text, ERR_LIMIT, "the filter is too long");
+	memset(text, ' ', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	expect_problem(text, ERR_LIMIT, "longer than 4096 bytes");
+}
+
+static void the_envelope_is_read_only_if_it_decides(void **state)
+{
+	(void)state;
+	loads = 0;
+	assert_false(matches("state=ready sender=ann"));
+	assert_true(matches("state=deferred or sender=ann"));
+	assert_false(matches("sender=ann state=ready"));
+	assert_false(matches("not (sender=ann or state=deferred)"));
+	assert_int_equal(loads, 0);
+	assert_true(matches("state=deferred sender=*@a.example recipient=bob@* client=192.0.2.77"));
+	assert_int_equal(loads, 1);
+	struct filter *filter = parse("state=ready"), *sender = parse("not sender=a");
+	assert_false(filter_needs_envelope(filter));
+	assert_true(filter_needs_envelope(sender));
+	/* what cannot be read matches nothing, not even by `not` */
+	struct filter_subject s = subject();
+	s.load = load_fails;
+	assert_false(filter_match(sender, &s));
+	assert_int_equal(s.error, ERR_IO);
+	filter_free(&filter);
+	filter_free(&sender);
+	/* a unit of one domain knows it without the envelope */
+	loads = 0;
+	filter = parse("domain=b.example");
+	s = subject();
+	s.domain = SPAN("b.example");
+	assert_true(filter_match(filter, &s));
+	assert_int_equal(loads, 0);
+	filter_free(&filter);
+}
+
+static void format_is_canonical(void **state)
+{
+	static const char *const texts[][2] = {
+		{"", ""},
+		{" STATE=deferred   and size>1K ", "state=deferred size>1K"},
+		{"a", NULL},
+		{"(state=ready or state=down) (age>1h)", "(state=ready or state=down) age>1h"},
+		{"state=ready or (state=down age>1h)", "state=ready or state=down age>1h"},
+		{"not (state=ready age>1h)", "not (state=ready age>1h)"},
+		{"not(not state=ready)", "not not state=ready"},
+		{"sender=\"\" sender=\"a\\\"b c\\\\\"", "sender=\"\" sender=\"a\\\"b c\\\\\""},
+		{"age>1 (age>2 age>3)", "age>1 (age>2 age>3)"},
+		{"age>1 or (age>2 or age>3)", "age>1 or (age>2 or age>3)"},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct buf out;
+		if (!texts[i][1])
+			continue;
+		buf_init(&out, 1000);
+		struct filter *filter = parse(texts[i][0]);
+		filter_format(filter, &out);
+		assert_true(span_equal(buf_span(&out), span_str(texts[i][1])));
+		filter_free(&filter);
+		buf_done(&out);
+	}
+}
+
+/* ---- over a queue --------------------------------------------------------------------------- */
+
+static int load_world(struct filter_subject *s)
+{
+	static struct envelope_rcpt world_rcpts[] = {
+		{.address = {"x@a.example", 11}}, {.address = {"y@b.example", 11}}};
+	loads++;
+	s->sender = s->id % 2 ? SPAN("odd@a.example") : SPAN("even@a.example");
+	s->all_rcpts = world_rcpts;
+	return 0;
+}
+
+static void select_from_the_queue(void **state)
+{
+	struct world w;
+	struct filter_hit hits[10];
+	uint64_t cursor = 0;
+	(void)state;
+	world_init(&w, 10);
+	for (uint64_t id = 1; id <= 100; id++)
+		world_add(&w, id, "x@a.example y@b.example");
+	struct queue_start start = world_expect(&w, 1);
+	world_result(&w, &start, VERDICT_TEMPORARY, 450);
+
+	struct filter *filter = parse("state=deferred reason~\"as you\" reason=450*");
+	size_t n = filter_select(filter, w.q, w.now, &cursor, 1000, load_world, NULL, hits, 10);
+	assert_int_equal(n, 1);
+	assert_int_equal(hits[0].id, 1);
+	assert_int_equal(hits[0].unit, start.unit);
+	assert_true(cursor == UINT64_MAX);
+	filter_free(&filter);
+
+	/* by pages, all of a message or nothing, each once */
+	filter = parse("sender=even*");
+	cursor = 0;
+	loads = 0;
+	size_t total = 0;
+	uint64_t last = 0;
+	while (cursor != UINT64_MAX) {
+		n = filter_select(filter, w.q, w.now, &cursor, 7, load_world, NULL, hits, 5);
+		assert_true(n % 2 == 0);
+		for (size_t i = 0; i < n; i++) {
+			assert_true(hits[i].id % 2 == 0 && hits[i].id >= last);
+			last = hits[i].id;
+		}
+		total += n;
+	}
+	assert_int_equal(total, 100);
+	filter_free(&filter);
+
+	/* units are told apart */
+	filter = parse("domain=b.example state=ready");
+	cursor = 0;
+	loads = 0;
+	n = filter_select(filter, w.q, w.now, &cursor, 3, load_world, NULL, hits, 10);
+	assert_int_equal(n, 3);
+	assert_int_equal(loads, 0);
+	assert_int_equal(cursor, 3);
+	filter_free(&filter);
+
+	/* an id is found without looking at others */
+	struct buf id;
+	buf_init(&id, 100);
+	buf_add_str(&id, "state!=held id=");
+	text_add_id(&id, 77);
+	buf_add_char(&id, '\0');
+	filter = parse(id.p);
+	assert_int_equal(filter_single_id(filter), 77);
+	cursor = 0;
+	n = filter_select(filter, w.q, w.now, &cursor, 1, load_world, NULL, hits, 10);
+	assert_int_equal(n, 2);
+	assert_true(cursor == UINT64_MAX);
+	filter_free(&filter);
+	filter = parse("id=000000000000a or state=ready");
+	assert_int_equal(filter_single_id(filter), 0);
+	filter_free(&filter);
+	buf_done(&id);
+	world_done(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_key),
+		cmocka_unit_test(joining),
+		cmocka_unit_test(patterns),
+		cmocka_unit_test(problems_have_a_place),
+		cmocka_unit_test(the_envelope_is_read_only_if_it_decides),
+		cmocka_unit_test(format_is_canonical),
+		cmocka_unit_test(select_from_the_queue),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
