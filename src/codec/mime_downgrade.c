@@ -377,14 +377,23 @@ static void between_piece(struct mime_downgrade *d, struct span piece, uint8_t f
 	}
 }
 
+/* Its length without blanks at the end. */
+static size_t trimmed(struct span in)
+{
+	while (in.n && (in.p[in.n - 1] == ' ' || in.p[in.n - 1] == '\t'))
+		in.n--;
+	return in.n;
+}
+
 /* The level whose delimiter this line is, or -1; *closing: the last delimiter. */
 static int delimiter(const struct mime_downgrade *d, struct span line, bool *closing)
 {
 	if (line.n < 2 || line.p[0] != '-' || line.p[1] != '-')
 		return -1;
 	line = span_skip(line, 2);
-	while (line.n && strchr(" \t\r\n", line.p[line.n - 1]) && line.p[line.n - 1])
-		line.n--;
+	if (line.n >= 2 && line.p[line.n - 2] == '\r' && line.p[line.n - 1] == '\n')
+		line.n -= 2;
+	line = span_of(line.p, trimmed(line)); /* RFC 2046 section 5.1.1: padding of transports */
 	for (uint32_t i = d->depth; i-- > 0;) {
 		const struct level *level = &d->levels[i];
 		struct span rest;

@@ -136,10 +136,12 @@ static int find_boundary(struct span in, struct mime_type *out)
 
 int mime_type_parse(struct span in, struct mime_type *out)
 {
-	struct span type = token(&in);
-
 	out->kind = MIME_LEAF;
 	out->boundary_n = 0;
+	if (!in.n)
+		return 0;
+
+	struct span type = token(&in);
 	in = skip_blank(in);
 	if (!in.n || in.p[0] != '/')
 		return 0; /* not understood: text/plain (RFC 2045 section 5.2) */
@@ -157,7 +159,7 @@ int mime_type_parse(struct span in, struct mime_type *out)
 
 enum mime_encoding mime_encoding_parse(struct span in)
 {
-	struct span name = token(&in);
+	struct span name = in.n ? token(&in) : SPAN_NONE;
 
 	if (span_equal_nocase(name, SPAN("7bit")) || !name.n)
 		return ENCODING_7BIT;

@@ -319,6 +319,19 @@ static void nesting_and_parts_have_bounds(void **state)
 	buf_done(&in);
 }
 
+/* "--b" and then bare LFs is content, and is encoded as such. */
+static void only_crlf_ends_a_delimiter(void **state)
+{
+	(void)state;
+	becomes(MIME_TO_8BIT,
+		"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+		"Content-Type: text/x\r\n\r\n--b\n\r\n--b--\r\n",
+		"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+		"Content-Type: text/x\r\nContent-Transfer-Encoding: "
+		"base64\r\n\r\nLS1iCg==\r\n--b--\r\n");
+	becomes(MIME_TO_7BIT, "Content-Type:", "Content-Type:");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +349,7 @@ int main(void)
 		cmocka_unit_test(what_may_not_be_encoded_is_refused),
 		cmocka_unit_test(between_the_parts_nothing_is_lost_but_strange_bytes),
 		cmocka_unit_test(an_outer_delimiter_ends_inner_parts),
+		cmocka_unit_test(only_crlf_ends_a_delimiter),
 		cmocka_unit_test(nesting_and_parts_have_bounds),
 	};
 
