@@ -25,23 +25,30 @@ void buf_clear(struct buf *buf)
 	buf->overflow = false;
 }
 
+/* Room for `more` bytes behind those in use, whatever the bound. */
+static bool grow(struct buf *buf, size_t more)
+{
+	size_t room = buf->room ? buf->room : BUF_FIRST;
+
+	if (more <= buf->room - buf->n)
+		return true;
+	if (more > SIZE_MAX / 2 - buf->n)
+		return false;
+	while (room - buf->n < more)
+		room *= 2;
+	char *p = realloc(buf->p, room);
+	if (!p)
+		return false;
+	buf->p = p;
+	buf->room = room;
+	return true;
+}
+
 char *buf_reserve(struct buf *buf, size_t n)
 {
-	if (buf->overflow || n > buf->bound - buf->n) {
+	if (buf->overflow || n > buf->bound - buf->n || !grow(buf, n)) {
 		buf->overflow = true;
 		return NULL;
-	}
-	if (n > buf->room - buf->n) {
-		size_t room = buf->room ? buf->room : BUF_FIRST;
-		while (room - buf->n < n)
-			room *= 2;
-		char *p = realloc(buf->p, room);
-		if (!p) {
-			buf->overflow = true;
-			return NULL;
-		}
-		buf->p = p;
-		buf->room = room;
 	}
 	return buf->p + buf->n;
 }
@@ -98,11 +105,15 @@ void buf_printf(struct buf *buf, const char *format, ...)
 		buf->overflow = true;
 		return;
 	}
-	char *to = buf_reserve(buf, (size_t)n + 1);
-	if (!to)
+	/* The NUL that vsnprintf() adds is not counted, so it needs room but no place in the bound. */
+	if (!buf_reserve(buf, (size_t)n))
 		return;
+	if (!grow(buf, (size_t)n + 1)) {
+		buf->overflow = true;
+		return;
+	}
 	va_start(args, format);
-	vsnprintf(to, (size_t)n + 1, format, args);
+	vsnprintf(buf->p + buf->n, (size_t)n + 1, format, args);
 	va_end(args);
 	buf->n += (size_t)n;
 }

@@ -155,9 +155,29 @@ static void spans_compare_and_trim(void **state)
 	assert_int_equal(span_find(SPAN_NONE, 'd'), 0);
 }
 
+/* The bound is what may be in it; the NUL of printf is not in it. */
+static void test_printf_fills_up_to_the_bound(void **state)
+{
+	struct buf buf;
+
+	(void)state;
+	buf_init(&buf, 5);
+	buf_printf(&buf, "%d", 12345);
+	assert_true(buf_ok(&buf));
+	assert_int_equal(buf.n, 5);
+	assert_memory_equal(buf.p, "12345", 5);
+	buf_printf(&buf, "%s", "");
+	assert_true(buf_ok(&buf));
+	buf_printf(&buf, "%d", 6);
+	assert_false(buf_ok(&buf));
+	assert_int_equal(buf.n, 5);
+	buf_done(&buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_printf_fills_up_to_the_bound),
 		cmocka_unit_test(text_and_numbers_are_appended),
 		cmocka_unit_test(the_bound_sticks_until_cleared),
 		cmocka_unit_test(dropping_moves_the_rest_to_the_front),
