@@ -8,8 +8,9 @@
 
 #define TEXT_BYTES	1024u
 #define PORT_PRIVILEGED 1024
-#define HOPS_LEAST	25 /* RFC 5321 section 6.3 asks for at least 100; below this, real routes fail \
-			    */
+#define HOPS_LEAST                                                                     \
+	25 /* RFC 5321 section 6.3 asks for at least 100; below this, real routes fail \
+	    */
 
 struct checker {
 	const struct config *config;

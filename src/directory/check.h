@@ -16,9 +16,9 @@ struct check_finding {
 	struct span text;  /* what is the matter, and what to do */
 };
 
-#define CHECK_RETRY_LEAST_S	(4u * 3600u)
-#define CHECK_RETRY_MOST_S	(5u * 86400u)
-#define CHECK_FINDINGS_PER_KIND 20 /* then one line says how many more */
+#define CHECK_RETRY_LEAST_S	14400u	/* 4 hours */
+#define CHECK_RETRY_MOST_S	432000u /* 5 days */
+#define CHECK_FINDINGS_PER_KIND 20	/* then one line says how many more */
 
 /* Either may be NULL. `as_root`: the server will be started by root. */
 void check_all(const struct config *config, const struct objects *objects, bool as_root,

@@ -33,7 +33,7 @@ static int beside(struct span path, const char *name, struct arena *arena, struc
 		return ERR_NOMEM;
 	if (folder.n)
 		memcpy(whole, folder.p, folder.n);
-	memcpy(whole + folder.n, name, n);
+	memcpy(whole + folder.n, name, n + 1);
 	*out = span_of(whole, folder.n + n);
 	return 0;
 }
@@ -140,7 +140,7 @@ static int read_config(
 	int err = schema_defaults(config_schema(), &held->arena, config);
 	if (err == 0)
 		err = node_read_yaml(text, &held->arena, problems, &root);
-	if (err < 0)
+	if (err != 0)
 		return err;
 	if (root->kind == NODE_NULL)
 		root->at = (struct place){1, 1};

@@ -3,7 +3,6 @@
 #include "directory/node.h"
 
 #include <jansson.h>
-#include <stdint.h>
 #include <stdio.h>
 
 struct reader {
@@ -18,15 +17,15 @@ static int scalar(struct reader *reader, struct node *node, const char *text, si
 	return node->text.p ? 0 : ERR_NOMEM;
 }
 
-static int convert(struct reader *reader, const json_t *json, uint32_t depth, struct node **out);
+static int convert(struct reader *reader, json_t *json, uint32_t depth, struct node **out);
 
-static int append(struct reader *reader, struct node *parent, struct node ***tail,
-	const json_t *json, struct span key, uint32_t depth)
+static int append(struct reader *reader, struct node *parent, struct node ***tail, json_t *json,
+	struct span key, uint32_t depth)
 {
 	struct node *child;
 	int err = convert(reader, json, depth + 1, &child);
 
-	if (err < 0)
+	if (err != 0)
 		return err;
 	child->key = key.p ? arena_copy(reader->arena, key) : key;
 	if (key.p && !child->key.p)
@@ -37,8 +36,7 @@ static int append(struct reader *reader, struct node *parent, struct node ***tai
 	return 0;
 }
 
-static int convert_children(
-	struct reader *reader, const json_t *json, uint32_t depth, struct node *node)
+static int convert_children(struct reader *reader, json_t *json, uint32_t depth, struct node *node)
 {
 	struct node **tail = &node->first;
 
@@ -55,9 +53,7 @@ static int convert_children(
 		return 0;
 	}
 	node->kind = NODE_MAP;
-	/* jansson's iterators take a pointer to non-const, and change nothing. */
-	json_t *object = (json_t *)(uintptr_t)json;
-	for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+	for (void *at = json_object_iter(json); at; at = json_object_iter_next(json, at)) {
 		int err = append(reader, node, &tail, json_object_iter_value(at),
 			span_of(json_object_iter_key(at), json_object_iter_key_len(at)), depth);
 		if (err < 0)
@@ -66,7 +62,7 @@ static int convert_children(
 	return 0;
 }
 
-static int convert(struct reader *reader, const json_t *json, uint32_t depth, struct node **out)
+static int convert(struct reader *reader, json_t *json, uint32_t depth, struct node **out)
 {
 	struct node *node = arena_alloc(reader->arena, sizeof(*node));
 	char number[40];

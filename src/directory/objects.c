@@ -149,6 +149,16 @@ void objects_free(struct objects **objects)
 	*objects = NULL;
 }
 
+int object_set_room(struct object_set *set, size_t room)
+{
+	struct object **items = realloc(set->items, (room ? room : 1) * sizeof(*items));
+
+	if (!items)
+		return ERR_NOMEM;
+	set->items = items;
+	return 0;
+}
+
 size_t object_set_place(const struct object_set *set, struct span name, bool *found)
 {
 	size_t low = 0, high = set->count;

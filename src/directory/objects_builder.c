@@ -31,10 +31,9 @@ static int append(struct objects_builder *builder, struct object *object)
 
 	if (set->count == *room) {
 		size_t more = *room ? *room * 2 : 64;
-		struct object **items = realloc(set->items, more * sizeof(struct object *));
-		if (!items)
-			return ERR_NOMEM;
-		set->items = items;
+		int err = object_set_room(set, more);
+		if (err < 0)
+			return err;
 		*room = more;
 	}
 	set->items[set->count++] = object;

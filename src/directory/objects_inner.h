@@ -21,6 +21,8 @@ bool object_same(const struct object *a, const struct object *b);
 
 /* Order of names: bytes, the shorter one first. */
 int object_name_compare(struct span a, struct span b);
+/* Makes room for so many objects. */
+int object_set_room(struct object_set *set, size_t room);
 /* The place of a name in a set, or where it would go. */
 size_t object_set_place(const struct object_set *set, struct span name, bool *found);
 

@@ -95,15 +95,19 @@ static int compare_changes(const void *a, const void *b)
  * prioritised queue are a set, so one that is there twice does no harm. */
 static int drop_duplicates(struct draft *draft)
 {
+	struct draft_change *changes = draft->changes;
 	size_t kept = 0;
 	int err = 0;
 
+	if (draft->count == 0)
+		return 0;
+	CHECK(changes != NULL);
 	for (size_t i = 0; i < draft->count; i++) {
-		struct draft_change *change = &draft->changes[i];
-		struct draft_change *before = kept ? &draft->changes[kept - 1] : NULL;
+		struct draft_change *change = &changes[i];
+		struct draft_change *before = kept ? &changes[kept - 1] : NULL;
 		if (!before || before->kind != change->kind ||
 			!span_equal(before->name, change->name)) {
-			draft->changes[kept++] = *change;
+			changes[kept++] = *change;
 			continue;
 		}
 		if (change->kind != OBJECT_PRIORITY) {
@@ -157,16 +161,16 @@ static int merge(struct plan *plan, const struct object_set *from, struct object
 {
 	size_t i = 0, k = 0;
 
-	to->items = malloc((from->count + count + 1) * sizeof(struct object *));
-	if (!to->items)
-		return ERR_NOMEM;
+	int err = object_set_room(to, from->count + count);
+	if (err < 0)
+		return err;
 	while (i < from->count || k < count) {
 		int order = i == from->count ? 1
 			    : k == count
 				    ? -1
 				    : object_name_compare(from->items[i]->name, changes[k].name);
 		struct object *old = order <= 0 ? from->items[i++] : NULL;
-		int err = merge_one(plan, to, old, order >= 0 ? &changes[k++] : NULL);
+		err = merge_one(plan, to, old, order >= 0 ? &changes[k++] : NULL);
 		if (err < 0)
 			return err;
 	}
@@ -271,8 +275,8 @@ void plan_free(struct plan **plan)
 		return;
 	for (size_t i = 0; i < (*plan)->count; i++) {
 		/* The references are the plan's own; const is for its readers. */
-		struct object *before = (struct object *)(uintptr_t)(*plan)->changes[i].before;
-		struct object *after = (struct object *)(uintptr_t)(*plan)->changes[i].after;
+		struct object *before = (struct object *)(*plan)->changes[i].before;
+		struct object *after = (struct object *)(*plan)->changes[i].after;
 		object_release(&before);
 		object_release(&after);
 	}

@@ -145,7 +145,7 @@ void retry_add(struct buf *buf, const struct retry_step *steps, uint32_t count)
 			buf_add_u64(buf, delay / unit_seconds(*unit));
 			buf_add_char(buf, *unit);
 		}
-		if (steps[i].times > 1 && i < count - 1)
+		if (i < count - 1 && steps[i].times > 1)
 			buf_printf(buf, "*%u", steps[i].times);
 	}
 }

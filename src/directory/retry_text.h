@@ -14,7 +14,7 @@
 #include "directory/snapshot.h"
 
 #define RETRY_DELAY_LEAST_S 1u
-#define RETRY_DELAY_MOST_S  (30u * 86400u)
+#define RETRY_DELAY_MOST_S  2592000u /* 30 days */
 #define RETRY_TIMES_MOST    10000u
 #define RETRY_COUNT_MOST    10000u
 #define RETRY_TEXT_BYTES    512u

@@ -75,20 +75,19 @@ struct schema;
 
 struct schema_field {
 	const char *name;
-	enum schema_type type;
+	const char *value;     /* default, as text; NULL: empty or zero */
 	size_t offset;
-	const char *value;    /* default, as text; NULL: empty or zero */
-	uint64_t least, most; /* bounds: of the number, the bytes, the milliseconds, the elements */
-	bool zero_is_off;     /* 0 is allowed whatever `least` says */
-	bool required;
-	uint64_t unit_ms; /* SCHEMA_DURATION: of a number without unit */
-	const char *const
-		*choices; /* SCHEMA_ENUM: names in the order of the values, NULL at the end */
+	uint64_t least, most;  /* bounds: of the number, the bytes, the milliseconds, the elements */
+	uint64_t unit_ms;      /* SCHEMA_DURATION: of a number without unit */
+	const char *const *choices; /* SCHEMA_ENUM: names in the order of the values, NULL at the end */
 	const struct schema *sub;
-	size_t count_offset; /* SCHEMA_MAP */
-	const char *since;   /* version that brought it */
-	const char *doc;     /* one line */
-	const char *example; /* for the reference; NULL: none */
+	size_t count_offset;   /* SCHEMA_MAP */
+	const char *since;     /* version that brought it */
+	const char *doc;       /* one line */
+	const char *example;   /* for the reference; NULL: none */
+	enum schema_type type;
+	bool zero_is_off;      /* 0 is allowed whatever `least` says */
+	bool required;
 };
 
 struct schema {

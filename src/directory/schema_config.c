@@ -40,13 +40,14 @@ static const struct schema listener_schema = {
 
 #define LIMIT_U32(name_, member, value_, least_, most_, zero, doc_)                              \
 	{                                                                                        \
-		.name = name_, .type = SCHEMA_U32, .offset = LIMIT(member), .value = value_,     \
-		.least = least_, .most = most_, .zero_is_off = zero, .since = SINCE, .doc = doc_ \
+		.name = (name_), .type = SCHEMA_U32, .offset = LIMIT(member), .value = (value_), \
+		.least = (least_), .most = (most_), .zero_is_off = (zero), .since = SINCE,       \
+		.doc = (doc_)                                                                    \
 	}
-#define LIMIT_SIZE(name_, member, value_, least_, most_, doc_)                                \
-	{                                                                                     \
-		.name = name_, .type = SCHEMA_SIZE, .offset = LIMIT(member), .value = value_, \
-		.least = least_, .most = most_, .since = SINCE, .doc = doc_                   \
+#define LIMIT_SIZE(name_, member, value_, least_, most_, doc_)                                    \
+	{                                                                                         \
+		.name = (name_), .type = SCHEMA_SIZE, .offset = LIMIT(member), .value = (value_), \
+		.least = (least_), .most = (most_), .since = SINCE, .doc = (doc_)                 \
 	}
 
 static const struct schema_field limit_fields[] = {
@@ -97,11 +98,11 @@ static const struct schema limits_schema = {
 	.count = ARRAY_SIZE(limit_fields),
 };
 
-#define TIMEOUT(name_, member, value_, least_, most_, zero, doc_)                                \
-	{                                                                                        \
-		.name = name_, .type = SCHEMA_DURATION, .offset = TIME(member), .value = value_, \
-		.least = least_, .most = most_, .zero_is_off = zero, .unit_ms = SECOND,          \
-		.since = SINCE, .doc = doc_                                                      \
+#define TIMEOUT(name_, member, value_, least_, most_, zero, doc_)                             \
+	{                                                                                     \
+		.name = (name_), .type = SCHEMA_DURATION, .offset = TIME(member),             \
+		.value = (value_), .least = (least_), .most = (most_), .zero_is_off = (zero), \
+		.unit_ms = SECOND, .since = SINCE, .doc = (doc_)                              \
 	}
 
 static const struct schema_field timeout_fields[] = {

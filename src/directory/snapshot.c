@@ -116,7 +116,7 @@ static struct span text(const struct snapshot *s, struct snapshot_text at, bool 
 
 static void read_pause(const struct snapshot *s, uint32_t index1, struct pause *out, bool *bad)
 {
-	struct snapshot_pause_record r;
+	struct snapshot_pause_record r = {0};
 
 	*out = (struct pause){0};
 	if (index1 == 0)
@@ -132,7 +132,7 @@ static void read_pause(const struct snapshot *s, uint32_t index1, struct pause *
 
 static int read_transport(const struct snapshot *s, uint32_t at, struct transport *out)
 {
-	struct snapshot_transport_record r;
+	struct snapshot_transport_record r = {0};
 	bool bad = false;
 
 	int err = record(s, SECTION_TRANSPORTS, at, &r, sizeof(r));
@@ -168,7 +168,7 @@ static int read_transport(const struct snapshot *s, uint32_t at, struct transpor
 
 static int read_domain(const struct snapshot *s, uint32_t at, struct domain *out)
 {
-	struct snapshot_domain_record r;
+	struct snapshot_domain_record r = {0};
 	bool bad = false;
 
 	int err = record(s, SECTION_DOMAINS, at, &r, sizeof(r));
@@ -196,7 +196,7 @@ static int find(const struct snapshot *s, enum snapshot_section section,
 
 	for (uint32_t tries = 0; tries < slots; tries++, slot = (slot + 1) & (slots - 1)) {
 		struct snapshot_text at;
-		uint32_t index1;
+		uint32_t index1 = 0;
 		bool bad = false;
 		record(s, hash_section, slot, &index1, sizeof(index1));
 		if (index1 == 0)
@@ -227,7 +227,7 @@ int snapshot_domain(const struct snapshot *s, struct span name, struct domain *o
 
 int snapshot_account(const struct snapshot *s, struct span address, struct account *out)
 {
-	struct snapshot_account_record r;
+	struct snapshot_account_record r = {0};
 	bool bad = false;
 	uint32_t at;
 
@@ -282,7 +282,7 @@ uint32_t snapshot_priority_count(const struct snapshot *s)
 
 int snapshot_priority(const struct snapshot *s, uint32_t at, struct priority_rule *out)
 {
-	struct snapshot_priority_record r;
+	struct snapshot_priority_record r = {0};
 	bool bad = false;
 
 	int err = record(s, SECTION_PRIORITIES, at, &r, sizeof(r));

@@ -50,7 +50,7 @@ int snapshot_build(const struct objects *objects, uint64_t generation, int *memf
 static void unmap(const char *bytes, size_t length)
 {
 	/* const is for the readers; the mapping is read-only in any case. */
-	munmap((void *)(uintptr_t)bytes, length);
+	munmap((void *)bytes, length);
 }
 
 static int map(int fd, struct snapshot **out)
@@ -79,9 +79,9 @@ static int map(int fd, struct snapshot **out)
 
 int snapshot_open(int memfd, struct snapshot **out)
 {
+	if (memfd < 0)
+		return ERR_CORRUPT;
 	int err = map(memfd, out);
-
-	if (memfd >= 0)
-		close(memfd);
+	close(memfd);
 	return err;
 }

@@ -1,0 +1,161 @@
+/* A plan into the database, as one transaction. */
+#include "directory/store_inner.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#define FIELDS_BYTES	 (64u << 10) /* of one object, and of the words for one change */
+#define AUDIT_LINES_MOST 1000u	     /* of one commit; then one line says how many more */
+#define AUDIT_KEPT	 200000	     /* lines; older ones go */
+
+struct writer {
+	struct store *store;
+	sqlite3_stmt *put, *drop, *audit;
+	struct buf text;
+	struct buf *why;
+	struct span actor;
+	int64_t now_ms;
+	int64_t generation;
+};
+
+static int step(struct writer *w, sqlite3_stmt *statement)
+{
+	int code = sqlite3_step(statement);
+
+	sqlite3_reset(statement);
+	return code == SQLITE_DONE ? 0 : store_fail(w->store, code, w->why);
+}
+
+static int write_object(struct writer *w, const struct change *change)
+{
+	const struct object *object = change->after;
+	const char *kind = object_kind_name(change->kind);
+	struct json_write json;
+
+	if (!object) {
+		store_bind(w->drop, 1, span_str(kind));
+		store_bind(w->drop, 2, change->before->name);
+		return step(w, w->drop);
+	}
+	buf_clear(&w->text);
+	json_write_init(&json, &w->text);
+	json_open_object(&json, NULL);
+	schema_add_json(&json, object_schema(change->kind), object->fields, false);
+	json_close_object(&json);
+	if (!buf_ok(&w->text))
+		return store_say(w->why, ERR_LIMIT, "an object is too large");
+	store_bind(w->put, 1, span_str(kind));
+	store_bind(w->put, 2, object->name);
+	store_bind(w->put, 3, buf_span(&w->text));
+	sqlite3_bind_int64(w->put, 4, object->created_ms);
+	sqlite3_bind_int64(w->put, 5, object->changed_ms);
+	return step(w, w->put);
+}
+
+static int write_audit(struct writer *w, struct span words)
+{
+	sqlite3_bind_int64(w->audit, 1, w->generation);
+	sqlite3_bind_int64(w->audit, 2, w->now_ms);
+	store_bind(w->audit, 3, w->actor);
+	store_bind(w->audit, 4, words);
+	return step(w, w->audit);
+}
+
+static int write_words(struct writer *w, const struct plan *plan)
+{
+	size_t count = plan_count(plan);
+
+	for (size_t i = 0; i < MIN(count, (size_t)AUDIT_LINES_MOST); i++) {
+		buf_clear(&w->text);
+		change_add_words(plan_change(plan, i), &w->text);
+		int err = write_audit(w, buf_span(&w->text));
+		if (err < 0)
+			return err;
+	}
+	if (count <= AUDIT_LINES_MOST)
+		return 0;
+	buf_clear(&w->text);
+	buf_printf(&w->text, "and %zu more changes", count - AUDIT_LINES_MOST);
+	return write_audit(w, buf_span(&w->text));
+}
+
+static int prepare_writer(struct writer *w)
+{
+	int err = store_prepare(w->store,
+		"INSERT INTO objects VALUES (?, ?, ?, ?, ?)"
+		" ON CONFLICT DO UPDATE SET fields = excluded.fields,"
+		" created_ms = excluded.created_ms, changed_ms = excluded.changed_ms",
+		&w->put, w->why);
+	if (err == 0)
+		err = store_prepare(w->store, "DELETE FROM objects WHERE kind = ? AND name = ?",
+			&w->drop, w->why);
+	if (err == 0)
+		err = store_prepare(w->store,
+			"INSERT INTO audit (generation, at_ms, actor, what)"
+			" VALUES (?, ?, ?, ?)",
+			&w->audit, w->why);
+	return err;
+}
+
+static int write_changes(struct writer *w, const struct plan *plan)
+{
+	char sql[160];
+
+	int err = prepare_writer(w);
+	for (size_t i = 0; i < plan_count(plan) && err == 0; i++)
+		err = write_object(w, plan_change(plan, i));
+	if (err == 0)
+		err = write_words(w, plan);
+	if (err < 0)
+		return err;
+	sqlite3_snprintf(sizeof(sql), sql,
+		"UPDATE meta SET value = %lld WHERE name = 'generation';"
+		"DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - %d",
+		(long long)w->generation, AUDIT_KEPT);
+	return store_run(w->store, sql, w->why);
+}
+
+static int transaction(struct writer *w, const struct plan *plan)
+{
+	int64_t present = 0;
+
+	int err = store_run(w->store, "BEGIN IMMEDIATE", w->why);
+	if (err < 0)
+		return err;
+	err = store_ask(
+		w->store, "SELECT value FROM meta WHERE name = 'generation'", &present, w->why);
+	if (err == 0 && (uint64_t)present != w->store->generation)
+		err = store_say(
+			w->why, ERR_BUSY, "it was changed by somebody else since it was read");
+	if (err == 0) {
+		w->generation = present + 1;
+		err = write_changes(w, plan);
+	}
+	sqlite3_finalize(w->put);
+	sqlite3_finalize(w->drop);
+	sqlite3_finalize(w->audit);
+	if (err == 0)
+		err = store_run(w->store, "COMMIT", w->why);
+	if (err < 0)
+		sqlite3_exec(w->store->db, "ROLLBACK", NULL, NULL, NULL);
+	return err;
+}
+
+int store_commit(struct store *store, const struct plan *plan, struct span actor, int64_t now_ms,
+	uint64_t *generation, struct buf *why)
+{
+	struct writer w = {.store = store, .why = why, .actor = actor, .now_ms = now_ms};
+
+	if (plan_count(plan) == 0) {
+		*generation = store->generation;
+		return 0;
+	}
+	buf_init(&w.text, FIELDS_BYTES);
+	int err = transaction(&w, plan);
+	buf_done(&w.text);
+	if (err < 0)
+		return err;
+	store->generation = (uint64_t)w.generation;
+	*generation = store->generation;
+	return 0;
+}
