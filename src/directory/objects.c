@@ -151,7 +151,7 @@ void objects_free(struct objects **objects)
 
 int object_set_room(struct object_set *set, size_t room)
 {
-	struct object **items = realloc(set->items, (room ? room : 1) * sizeof(*items));
+	struct object **items = realloc(set->items, (room ? room : 1) * sizeof(struct object *));
 
 	if (!items)
 		return ERR_NOMEM;
