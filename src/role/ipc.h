@@ -21,7 +21,7 @@ enum role_kind { ROLE_SUPERVISOR, ROLE_SMTPD, ROLE_DELIVERY, ROLE_ADMIN, ROLE_KI
 
 enum ipc_type {
 	/* supervisor → role, while it starts; in this order */
-	IPC_CONFIG = 1, /* bytes16 file name, bytes32 text of the start file */
+	IPC_CONFIG = 1, /* bytes16 file name, bytes16 its folder, bytes32 its text */
 	IPC_BOOT,	/* struct ipc_boot */
 	IPC_DIRECTORY,	/* fd; u8 enum ipc_directory, bytes16 path */
 	IPC_LISTENER,	/* fd; u16 place in config->listeners, IPC_LISTENER_CONTROL: the control
@@ -35,7 +35,6 @@ enum ipc_type {
 	/* supervisor → role, later */
 	IPC_STOP,      /* u32: milliseconds to end in */
 	IPC_LOG_LEVEL, /* u8 */
-	IPC_REOPEN,    /* SIGHUP */
 	/* admin → smtpd, delivery */
 	IPC_SNAPSHOT, /* fd; u64 generation */
 	/* smtpd → delivery */
@@ -43,13 +42,12 @@ enum ipc_type {
 	IPC_POSITION, /* struct spool_notice: the current file, first message on the channel */
 	/* delivery → smtpd */
 	IPC_QUEUE_FULL, /* u8 */
-	/* admin → delivery, smtpd, and back with the same request number */
+	/* admin → delivery, and back with the same request number */
 	IPC_QUEUE_REQUEST, /* JSON */
 	IPC_QUEUE_REPLY,   /* JSON */
+	/* admin → smtpd, and back likewise */
 	IPC_FIGURES_REQUEST,
 	IPC_FIGURES_REPLY, /* JSON */
-	/* smtpd, delivery → admin */
-	IPC_HEALTH, /* u8 enum spool_health */
 	IPC_TYPES
 };
 
@@ -58,15 +56,16 @@ enum ipc_flags { IPC_MORE = 1 };
 #define IPC_HEADER_BYTES     8
 #define IPC_LISTENER_CONTROL 0xffff
 #define IPC_MESSAGE_BYTES    (64u << 20) /* of one joined payload */
-#define IPC_QUEUE_BYTES	     (8u << 20) /* wait in a port for a slow peer, at most, before it refuses \
-					 */
-#define IPC_NOTICES 512			/* in one datagram */
+#define IPC_QUEUE_BYTES                                                               \
+	(8u << 20)	/* wait in a port for a slow peer, at most, before it refuses \
+			 */
+#define IPC_NOTICES 512 /* in one datagram */
 
 enum ipc_directory {
-	IPC_DIRECTORY_SPOOL, /* smtpd: its own log; delivery, admin: the whole spool */
+	IPC_DIRECTORY_SPOOL,
 	IPC_DIRECTORY_MAILBOXES,
-	IPC_DIRECTORY_TRACE,
-	IPC_DIRECTORY_DATABASE, /* the folder of the directory's file */
+	IPC_DIRECTORY_TRACE,  /* of this role */
+	IPC_DIRECTORY_TRACES, /* of all roles */
 	IPC_DIRECTORIES
 };
 

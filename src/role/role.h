@@ -20,7 +20,9 @@
 #include "role/ipc.h"
 #include "role/sandbox.h"
 
-#define ROLE_BOOT_FD 3
+#define ROLE_BOOT_FD 3 /* the channel to the supervisor */
+#define ROLE_LOCK_FD \
+	4 /* the lock on the spool: held until the last process that may write is gone */
 
 /* Exit codes that the supervisor tells apart. */
 enum role_exit {
@@ -66,7 +68,6 @@ struct role {
 	void (*channel)(struct role *role, enum role_kind peer, uint8_t index,
 		int fd);			      /* a new one, later */
 	void (*stop)(struct role *role, uint32_t ms); /* IPC_STOP came, or the supervisor is gone */
-	void (*reopen)(struct role *role);	      /* may be NULL */
 	bool stopping;
 };
 

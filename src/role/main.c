@@ -1,0 +1,134 @@
+/*
+ * posternd: the supervisor, or, started by it, one of its roles.
+ */
+#include "base/buf.h"
+#include "base/span.h"
+#include "base/text.h"
+#include "role/role.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define EXIT_USAGE 2
+
+static const char usage[] = "usage: posternd -c FILE [--check]\n"
+			    "       posternd --version | --help\n"
+			    "\n"
+			    "  -c, --config FILE  the start file (postern.yaml)\n"
+			    "      --check        look whether the start file is good, and end\n"
+			    "\n"
+			    "It stays in the foreground, writes its log to stderr, and ends in "
+			    "order on SIGTERM or SIGINT.\n"
+			    "SIGHUP: reads the log level of the start file again. Exit codes: 0 "
+			    "done, 1 refused with a\n"
+			    "reason, 2 wrong usage.\n";
+
+struct options {
+	const char *config;
+	const char *role;
+	const char *index;
+	bool check;
+};
+
+/* A role is of use to the supervisor only: it left a channel. */
+static bool has_channel(void)
+{
+	int type;
+	socklen_t size = sizeof(type);
+
+	return getsockopt(ROLE_BOOT_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+	       type == SOCK_SEQPACKET;
+}
+
+static int run_role(const struct options *options)
+{
+	uint64_t index = 0;
+	char title[64];
+
+	if (!has_channel()) {
+		fprintf(stderr, "posternd: --role is for the supervisor's own use; start posternd "
+				"-c FILE\n");
+		return EXIT_USAGE;
+	}
+	if (options->index &&
+		text_parse_u64(span_str(options->index), CONFIG_WORKERS - 1, &index) != 0)
+		return EXIT_USAGE;
+	if (strcmp(options->role, role_kind_name(ROLE_SMTPD)) == 0) {
+		snprintf(title, sizeof(title), "postern: smtpd %u", (unsigned)index);
+		uv_set_process_title(title);
+		return role_smtpd_main((uint8_t)index);
+	}
+	snprintf(title, sizeof(title), "postern: %s", options->role);
+	uv_set_process_title(title);
+	if (strcmp(options->role, role_kind_name(ROLE_DELIVERY)) == 0)
+		return role_delivery_main();
+	if (strcmp(options->role, role_kind_name(ROLE_ADMIN)) == 0)
+		return role_admin_main();
+	return EXIT_USAGE;
+}
+
+static int check(const char *path)
+{
+	struct config *config = NULL;
+	struct buf problems;
+
+	buf_init(&problems, 1u << 20);
+	int err = config_load(path, &config, &problems);
+	if (problems.n)
+		fprintf(stderr, "%.*s", (int)problems.n, problems.p);
+	if (err == 0)
+		printf("%s: good\n", path);
+	buf_done(&problems);
+	config_free(&config);
+	return err ? ROLE_EXIT_FAILED : ROLE_EXIT_DONE;
+}
+
+/* -1: go on; else an exit code. */
+static int parse(int argc, char **argv, struct options *options)
+{
+	static const struct option longs[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check", no_argument, NULL, 'k'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"role", required_argument, NULL, 'r'},
+		{"index", required_argument, NULL, 'i'},
+		{0},
+	};
+
+	for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
+		switch (c) {
+		case 'c': options->config = optarg; break;
+		case 'k': options->check = true; break;
+		case 'r': options->role = optarg; break;
+		case 'i': options->index = optarg; break;
+		case 'V': printf("posternd %s\n", POSTERN_VERSION); return ROLE_EXIT_DONE;
+		case 'h': fputs(usage, stdout); return ROLE_EXIT_DONE;
+		default: fputs(usage, stderr); return EXIT_USAGE;
+		}
+	}
+	if (optind != argc || (!options->role && !options->config)) {
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {0};
+
+	argv = uv_setup_args(argc, argv);
+	int result = parse(argc, argv, &options);
+	if (result >= 0)
+		return result;
+	if (options.role)
+		return run_role(&options);
+	if (options.check)
+		return check(options.config);
+	return supervisor_main(options.config);
+}

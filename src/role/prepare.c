@@ -1,0 +1,338 @@
+#include "role/prepare.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATH_ROOM    4096
+#define CHOWN_DEPTH  8 /* folders below a mailbox folder are three deep */
+#define LOCK_STEP_MS 100
+#define SPOOL_MODE   0750 /* passed through by the roles */
+#define SHARED_MODE  0770 /* a worker appends, delivery removes */
+#define OWN_MODE     0700
+#define READ_MODE    0750 /* a trace: read by admin */
+
+static int say(struct buf *problem, const char *path, const char *what)
+{
+	int err = err_from_errno(errno);
+
+	buf_printf(problem, "%s: %s: %s", path, what, strerror(errno));
+	return err;
+}
+
+/* ---- folders -------------------------------------------------------------------------------- */
+
+/* What an earlier run as another user left in it becomes the owner's too. */
+static void chown_below(int dir, const char *name, uid_t uid, gid_t gid, int depth)
+{
+	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *list = fd >= 0 && depth ? fdopendir(fd) : NULL;
+
+	if (!list) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	for (struct dirent *e; (e = readdir(list));) {
+		struct stat info;
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+			fstatat(fd, e->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		/* A second name of a file may lie anywhere: it stays whose it is. */
+		if (S_ISREG(info.st_mode) && info.st_nlink > 1)
+			continue;
+		if (info.st_uid != uid || info.st_gid != gid)
+			(void)!fchownat(fd, e->d_name, uid, gid, AT_SYMLINK_NOFOLLOW);
+		if (S_ISDIR(info.st_mode))
+			chown_below(fd, e->d_name, uid, gid, depth - 1);
+	}
+	closedir(list);
+}
+
+/* Makes missing folders above it, as anybody's umask would have them. */
+static int make_parents(char *path)
+{
+	for (char *at = path + 1; (at = strchr(at, '/')); at++) {
+		*at = 0;
+		int bad = mkdir(path, 0755) < 0 && errno != EEXIST;
+		*at = '/';
+		if (bad)
+			return -1;
+	}
+	return 0;
+}
+
+static int make_folder(
+	const char *path, const struct users *users, uid_t uid, mode_t mode, struct buf *problem)
+{
+	char copy[PATH_ROOM];
+	struct stat info;
+
+	/* Without users of their own, nobody else shares anything. */
+	if (!users->root)
+		mode &= 0700;
+	snprintf(copy, sizeof(copy), "%s", path);
+	if (make_parents(copy) < 0 || (mkdir(path, mode) < 0 && errno != EEXIST))
+		return say(problem, path, "cannot be made");
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &info) < 0) {
+		int err = say(problem, path, "cannot be opened");
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	int bad = 0;
+	if (users->root && (info.st_uid != uid || info.st_gid != users->gid)) {
+		bad = fchown(fd, uid, users->gid);
+		if (uid != 0)
+			chown_below(AT_FDCWD, path, uid, users->gid, CHOWN_DEPTH);
+	}
+	if ((info.st_mode & 07777) != mode && (users->root || info.st_uid == geteuid()))
+		bad |= fchmod(fd, mode);
+	/* The names of the logs' folders count before any message does. */
+	bad |= fsync(fd);
+	int err = bad ? say(problem, path, "cannot be given to its user") : 0;
+	close(fd);
+	return err;
+}
+
+static int make_below(struct span base, const char *name, const struct users *users,
+	enum role_kind owner, mode_t mode, struct buf *problem)
+{
+	char path[PATH_ROOM];
+
+	snprintf(path, sizeof(path), "%.*s%s%s", (int)base.n, base.p, *name ? "/" : "", name);
+	return make_folder(path, users, users->uid[owner], mode, problem);
+}
+
+static void role_folder(char out[32], enum role_kind kind, uint8_t index)
+{
+	if (kind == ROLE_SMTPD)
+		snprintf(out, 32, "smtpd-%u", index);
+	else
+		snprintf(out, 32, "%s", role_kind_name(kind));
+}
+
+static int make_workers(const struct config *config, const struct users *users, struct buf *problem)
+{
+	for (uint32_t i = 0; i < config->workers; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "w%u", i);
+		int err = make_below(config->spool, name, users, ROLE_SMTPD, SHARED_MODE, problem);
+		role_folder(name, ROLE_SMTPD, (uint8_t)i);
+		if (err == 0)
+			err = make_below(
+				config->trace, name, users, ROLE_SMTPD, READ_MODE, problem);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int prepare_folders(const struct config *config, const struct users *users, struct buf *problem)
+{
+	const struct {
+		struct span base;
+		const char *name;
+		enum role_kind owner;
+		mode_t mode;
+	} folders[] = {
+		{config->spool, "", ROLE_SUPERVISOR, SPOOL_MODE},
+		{config->spool, "d", ROLE_DELIVERY, OWN_MODE},
+		{config->mailboxes, "", ROLE_DELIVERY, READ_MODE},
+		{config->trace, "", ROLE_SUPERVISOR, READ_MODE},
+		{config->trace, "delivery", ROLE_DELIVERY, READ_MODE},
+		{config->trace, "admin", ROLE_ADMIN, READ_MODE},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		int err = make_below(folders[i].base, folders[i].name, users, folders[i].owner,
+			folders[i].mode, problem);
+		if (err)
+			return err;
+	}
+	int err = make_workers(config, users, problem);
+	/* And the names in the spool itself. */
+	return err ? err
+		   : make_below(config->spool, "", users, ROLE_SUPERVISOR, SPOOL_MODE, problem);
+}
+
+int prepare_open(const struct config *config, enum ipc_directory which, enum role_kind kind,
+	uint8_t index, char *path, size_t room, int *out_fd)
+{
+	struct span base = which == IPC_DIRECTORY_SPOOL	      ? config->spool
+			   : which == IPC_DIRECTORY_MAILBOXES ? config->mailboxes
+							      : config->trace;
+	char name[32] = "";
+
+	if (which == IPC_DIRECTORY_TRACE)
+		role_folder(name, kind, index);
+	snprintf(path, room, "%.*s%s%s", (int)base.n, base.p, *name ? "/" : "", name);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_from_errno(errno);
+	*out_fd = fd;
+	return 0;
+}
+
+/* ---- the database --------------------------------------------------------------------------- */
+
+/* May the role's user pass all folders on the way? */
+static bool can_reach(
+	const char *path, const struct users *users, enum role_kind kind, char *closed)
+{
+	snprintf(closed, PATH_ROOM, "%s", path);
+	for (char *at = closed; (at = strchr(at + 1, '/'));) {
+		struct stat info;
+		*at = 0;
+		if (stat(closed, &info) < 0)
+			return false;
+		mode_t bit = info.st_uid == users->uid[kind] ? S_IXUSR
+			     : info.st_gid == users->gid     ? S_IXGRP
+							     : S_IXOTH;
+		if (!(info.st_mode & bit))
+			return false;
+		*at = '/';
+	}
+	return true;
+}
+
+static int make_file(const char *path, const struct users *users, struct buf *problem)
+{
+	struct stat info;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || fstat(fd, &info) < 0) {
+		int err = say(problem, path, "cannot be made");
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	bool wrong =
+		users->root && (info.st_uid != users->uid[ROLE_ADMIN] || info.st_gid != users->gid);
+	int err = wrong && fchown(fd, users->uid[ROLE_ADMIN], users->gid) < 0
+			  ? say(problem, path, "cannot be given to its user")
+			  : 0;
+	close(fd);
+	return err;
+}
+
+int prepare_database(const struct config *config, const struct users *users, struct buf *problem)
+{
+	char path[PATH_ROOM], journal[PATH_ROOM + 16], closed[PATH_ROOM];
+
+	snprintf(path, sizeof(path), "%.*s", (int)config->directory.n, config->directory.p);
+	snprintf(journal, sizeof(journal), "%s-journal", path);
+	snprintf(closed, sizeof(closed), "%s", path);
+	if (make_parents(closed) < 0)
+		return say(problem, path, "its folder cannot be made");
+	int err = make_file(path, users, problem);
+	if (err == 0)
+		err = make_file(journal, users, problem);
+	if (err == 0 && users->root && !can_reach(path, users, ROLE_ADMIN, closed)) {
+		buf_printf(problem,
+			"%s: the admin role's user (%u) cannot pass %s: chmod o+x %s, or put the "
+			"directory elsewhere",
+			path, users->uid[ROLE_ADMIN], closed, closed);
+		err = ERR_DENIED;
+	}
+	return err;
+}
+
+/* ---- the spool ------------------------------------------------------------------------------ */
+
+int prepare_lock(const struct config *config, struct log *log, int *out_fd, struct buf *problem)
+{
+	char path[PATH_ROOM];
+	const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000l};
+
+	snprintf(path, sizeof(path), "%.*s/lock", (int)config->spool.n, config->spool.p);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return say(problem, path, "cannot be opened");
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+		if (errno != EWOULDBLOCK || waited >= PREPARE_LOCK_MS) {
+			buf_printf(problem,
+				"%.*s: another posternd uses this spool; end it first, or give "
+				"this one a spool of its own",
+				(int)config->spool.n, config->spool.p);
+			close(fd);
+			return ERR_BUSY;
+		}
+		if (waited == 0)
+			log_write(log, LOG_WARN,
+				"another posternd uses this spool: waiting for it to end",
+				LOG_SPAN("spool", config->spool));
+		nanosleep(&step, NULL);
+	}
+	*out_fd = fd;
+	return 0;
+}
+
+/* Eight hex digits at the beginning of a name. */
+static bool serial_of(const char *name, uint32_t *out)
+{
+	uint32_t serial = 0;
+
+	for (int i = 0; i < 8; i++) {
+		char c = name[i];
+		int digit = c >= '0' && c <= '9'   ? c - '0'
+			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+						   : -1;
+		if (digit < 0)
+			return false;
+		serial = serial << 4 | (uint32_t)digit;
+	}
+	*out = serial;
+	return true;
+}
+
+static void greatest_serial(int spool, const char *name, uint32_t *greatest)
+{
+	int fd = openat(spool, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+	uint32_t serial;
+
+	if (!list) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	for (struct dirent *e; (e = readdir(list));)
+		if (serial_of(e->d_name, &serial))
+			*greatest = MAX(*greatest, serial);
+	closedir(list);
+}
+
+int prepare_least_serial(const struct config *config, uint32_t *out)
+{
+	char path[PATH_ROOM];
+	uint32_t greatest = 0;
+
+	snprintf(path, sizeof(path), "%.*s", (int)config->spool.n, config->spool.p);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!list) {
+		if (fd >= 0)
+			close(fd);
+		return ERR_IO;
+	}
+	for (struct dirent *e; (e = readdir(list));)
+		if (e->d_name[0] == 'w' || e->d_name[0] == 'd')
+			greatest_serial(fd, e->d_name, &greatest);
+	closedir(list);
+	*out = greatest == UINT32_MAX ? greatest : greatest + 1;
+	return 0;
+}

@@ -1,0 +1,45 @@
+/*
+ * What the supervisor makes ready before the roles start: users, folders and who owns them, the
+ * lock, the database's files, sockets. All of it can be done again, and repairs what it finds.
+ */
+#ifndef ROLE_PREPARE_H
+#define ROLE_PREPARE_H
+
+#include "base/log.h"
+#include "directory/config.h"
+#include "role/ipc.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define PREPARE_LOCK_MS 10000 /* the roles of a killed supervisor may need this long to end */
+
+struct users {
+	bool root; /* started as root: each role gets its own user */
+	uid_t uid[ROLE_KINDS];
+	gid_t gid;
+};
+
+/* Where the start file names no users and the usual ones do not exist, numbers without an account
+ * take their place, and a warning says how to make them. ERR_NOT_FOUND with `problem`. */
+int prepare_users(
+	const struct config *config, struct log *log, struct users *out, struct buf *problem);
+
+/* All folders. `problem` says in a sentence what to do. */
+int prepare_folders(const struct config *config, const struct users *users, struct buf *problem);
+
+/* The database and its journal exist and are admin's, so that admin needs no right to their folder.
+ */
+int prepare_database(const struct config *config, const struct users *users, struct buf *problem);
+
+/* Held while the descriptor, or a copy in a role, is open. ERR_BUSY. */
+int prepare_lock(const struct config *config, struct log *log, int *out_fd, struct buf *problem);
+
+/* A folder as a role gets it. */
+int prepare_open(const struct config *config, enum ipc_directory which, enum role_kind kind,
+	uint8_t index, char *path, size_t room, int *out_fd);
+
+/* Greater than the serial of every file in the spool. */
+int prepare_least_serial(const struct config *config, uint32_t *out);
+
+#endif

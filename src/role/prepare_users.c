@@ -1,0 +1,122 @@
+#include "base/check.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "role/prepare.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME_BYTES 64
+/* Numbers that no account has, for a machine on which nobody made the users yet. Debian hands
+ * numbers from 60000 to 64999 out to packages, on request only. */
+#define SPARE_ID 64620
+
+static const char *const usual_names[ROLE_KINDS] = {
+	[ROLE_SMTPD] = "postern-smtpd",
+	[ROLE_DELIVERY] = "postern-delivery",
+	[ROLE_ADMIN] = "postern-admin",
+};
+static const char usual_group[] = "postern";
+
+static bool number(const char *name, uint64_t *out)
+{
+	return text_parse_u64(span_str(name), UINT32_MAX - 1, out) == 0 && *out != 0;
+}
+
+static void advise(struct buf *out, const char *group)
+{
+	buf_printf(out,
+		"groupadd --system %s; for u in smtpd delivery admin; do useradd --system --gid %s "
+		"--no-create-home --shell /usr/sbin/nologin postern-$u; done",
+		group, group);
+}
+
+static int missing(struct buf *problem, const char *what, const char *name)
+{
+	buf_printf(problem,
+		"%s \"%s\" does not exist; make it, or change \"users\" in the start file: ", what,
+		name);
+	advise(problem, usual_group);
+	return ERR_NOT_FOUND;
+}
+
+static int find_group(const char *name, struct users *users, bool *spare, struct buf *problem)
+{
+	const struct group *found = getgrnam(name);
+	uint64_t id;
+
+	if (found) {
+		users->gid = found->gr_gid;
+	} else if (number(name, &id)) {
+		users->gid = (gid_t)id;
+	} else if (strcmp(name, usual_group) == 0 && !getgrgid(SPARE_ID)) {
+		users->gid = SPARE_ID;
+		*spare = true;
+	} else {
+		return missing(problem, "the group", name);
+	}
+	return 0;
+}
+
+static int find_user(const char *name, enum role_kind kind, struct users *users, bool *spare,
+	struct buf *problem)
+{
+	const struct passwd *found = getpwnam(name);
+	uint64_t id;
+
+	if (found) {
+		users->uid[kind] = found->pw_uid;
+	} else if (number(name, &id)) {
+		users->uid[kind] = (uid_t)id;
+	} else if (strcmp(name, usual_names[kind]) == 0 && !getpwuid(SPARE_ID + kind)) {
+		users->uid[kind] = SPARE_ID + kind;
+		*spare = true;
+	} else {
+		return missing(problem, "the user", name);
+	}
+	if (users->uid[kind] == 0) {
+		buf_printf(problem, "\"users\": a role cannot run as root (%s)", name);
+		return ERR_DENIED;
+	}
+	return 0;
+}
+
+int prepare_users(
+	const struct config *config, struct log *log, struct users *out, struct buf *problem)
+{
+	const struct span names[ROLE_KINDS] = {
+		[ROLE_SMTPD] = config->user_smtpd,
+		[ROLE_DELIVERY] = config->user_delivery,
+		[ROLE_ADMIN] = config->user_admin,
+	};
+	struct users users = {.root = geteuid() == 0, .gid = getegid()};
+	char name[NAME_BYTES];
+	bool spare = false;
+
+	for (size_t i = 0; i < ROLE_KINDS; i++)
+		users.uid[i] = geteuid();
+	if (users.root) {
+		snprintf(name, sizeof(name), "%.*s", (int)config->group.n, config->group.p);
+		int err = find_group(name, &users, &spare, problem);
+		for (enum role_kind kind = ROLE_SMTPD; kind < ROLE_KINDS && err == 0; kind++) {
+			snprintf(name, sizeof(name), "%.*s", (int)names[kind].n, names[kind].p);
+			err = find_user(name, kind, &users, &spare, problem);
+		}
+		if (err)
+			return err;
+	}
+	if (spare) {
+		struct buf advice;
+		buf_init(&advice, 1024);
+		advise(&advice, usual_group);
+		log_write(log, LOG_WARN,
+			"the roles' users do not exist: they run under numbers without an account",
+			LOG_U64("first", SPARE_ID), LOG_SPAN("make_them", buf_span(&advice)));
+		buf_done(&advice);
+	}
+	*out = users;
+	return 0;
+}

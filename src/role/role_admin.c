@@ -1,0 +1,287 @@
+/*
+ * The admin role: writer of the directory, and the control socket. It gives each generation of the
+ * directory to the others and carries their answers.
+ */
+#include "admin/admin.h"
+#include "base/check.h"
+#include "base/err.h"
+#include "role/world.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define END_MS	      20   /* between two looks whether everything is written */
+#define DATABASE_PATH 4096 /* the start file's bound, and "-journal" */
+
+struct admin_role {
+	struct role *role;
+	struct world world;
+	struct admin *admin;
+	struct ipc_port delivery;
+	struct ipc_port workers[CONFIG_WORKERS];
+	struct listener *control;
+	char database[DATABASE_PATH], journal[DATABASE_PATH];
+	struct timer end_timer;
+	uint64_t end_ns; /* when to end although not all is written */
+};
+
+/* ---- the directory's generations ------------------------------------------------------------ */
+
+static void give(struct ipc_port *port, int memfd, uint64_t number)
+{
+	struct buf buf;
+
+	if (!port->channel)
+		return;
+	buf_init(&buf, 16);
+	buf_put_u64(&buf, number);
+	(void)ipc_send(port, IPC_SNAPSHOT, 0, buf_span(&buf), &memfd, 1);
+	buf_done(&buf);
+}
+
+static void generation(void *context, int memfd, uint64_t number)
+{
+	struct admin_role *a = context;
+
+	give(&a->delivery, memfd, number);
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		give(&a->workers[i], memfd, number);
+}
+
+/* ---- questions and answers ------------------------------------------------------------------ */
+
+static int ask_delivery(void *context, uint32_t ticket, struct span request)
+{
+	struct admin_role *a = context;
+
+	return ipc_send(&a->delivery, IPC_QUEUE_REQUEST, ticket, request, NULL, 0);
+}
+
+static uint32_t ask_smtpds(void *context, uint32_t ticket)
+{
+	struct admin_role *a = context;
+	uint32_t asked = 0;
+
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		if (ipc_send(&a->workers[i], IPC_FIGURES_REQUEST, ticket, SPAN_NONE, NULL, 0) == 0)
+			asked++;
+	return asked;
+}
+
+static void peer_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
+{
+	struct admin_role *a = owner;
+	char who[32];
+
+	for (size_t i = 0; i < message->fd_count; i++)
+		close(message->fds[i]);
+	bool fits = port->peer == ROLE_DELIVERY ? message->type == IPC_QUEUE_REPLY
+						: message->type == IPC_FIGURES_REPLY;
+	if (!fits) {
+		log_write(a->role->log, LOG_ERROR, "a role said what it should not",
+			LOG_STR("role", role_kind_name(port->peer)),
+			LOG_STR("type", ipc_type_name(message->type)));
+		return;
+	}
+	if (port->peer == ROLE_DELIVERY)
+		snprintf(who, sizeof(who), "delivery");
+	else
+		snprintf(who, sizeof(who), "smtpd %u", port->peer_index);
+	admin_answer(a->admin, message->request, span_str(who), message->payload);
+}
+
+static void peer_gone(void *owner, struct ipc_port *port)
+{
+	/* Its tickets end by their time; the supervisor brings another channel. */
+	(void)owner;
+	(void)port;
+}
+
+static const struct ipc_port_calls peer_calls = {peer_says, peer_gone};
+
+/* ---- the control socket --------------------------------------------------------------------- */
+
+static void accepted(void *owner, struct io_conn *conn)
+{
+	struct admin_role *a = owner;
+	const struct io_conn_handler *handler;
+	uint32_t uid, gid;
+	char actor[32];
+	void *door;
+
+	/* By number: this role cannot read the list of users. */
+	if (loop_conn_peer_uid(conn, &uid, &gid) != 0)
+		snprintf(actor, sizeof(actor), "unknown");
+	else if (uid == 0)
+		snprintf(actor, sizeof(actor), "root");
+	else
+		snprintf(actor, sizeof(actor), "uid %u", uid);
+	if (admin_accept(a->admin, conn, span_str(actor), &handler, &door) == 0)
+		loop_conn_adopt(conn, handler, door);
+}
+
+static int open_control(struct admin_role *a)
+{
+	struct role *role = a->role;
+
+	for (size_t i = 0; i < role->listener_count; i++) {
+		struct role_listener *given = &role->listeners[i];
+		int fd = given->fd;
+		if (given->place != IPC_LISTENER_CONTROL)
+			continue;
+		given->fd = -1;
+		return loop_listen(role->loop, fd, accepted, a, role->log, &a->control);
+	}
+	return ERR_NOT_FOUND;
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void channel(struct role *role, enum role_kind peer, uint8_t index, int fd)
+{
+	struct admin_role *a = role->core;
+	struct ipc_port *port =
+		peer == ROLE_DELIVERY ? &a->delivery : &a->workers[index % CONFIG_WORKERS];
+	uint64_t number;
+
+	if (peer != ROLE_DELIVERY && (peer != ROLE_SMTPD || index >= CONFIG_WORKERS)) {
+		close(fd);
+		return;
+	}
+	ipc_port_close(port);
+	ipc_port_init(port, peer, index, &peer_calls, a);
+	if (role_open_port(role, fd, port) != 0)
+		return;
+	int memfd = admin_generation(a->admin, &number);
+	if (memfd >= 0)
+		give(port, memfd, number);
+}
+
+static void end_when_written(struct timer *timer)
+{
+	struct admin_role *a = CONTAINER_OF(timer, struct admin_role, end_timer);
+
+	if ((world_flushed(&a->world) && !loop_lingering(a->role->loop)) ||
+		a->role->io->now_ns >= a->end_ns)
+		loop_stop(a->role->loop);
+	else
+		(void)io_timer_after(a->role->io, &a->end_timer, END_MS);
+}
+
+static void stop(struct role *role, uint32_t ms)
+{
+	struct admin_role *a = role->core;
+
+	a->end_ns = role->io->now_ns + ms * NS_PER_MS;
+	listener_close(&a->control);
+	ipc_port_close(&a->delivery);
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		ipc_port_close(&a->workers[i]);
+	admin_free(&a->admin);
+	(void)io_timer_after(role->io, &a->end_timer, 0);
+}
+
+/* Writes the database and its journal, which the supervisor made, and its own trace; reads the
+ * trace of all. */
+static int allow(struct admin_role *a)
+{
+	static const unsigned all = SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE;
+
+	int err = world_allow(&a->world, IPC_DIRECTORY_TRACE, "", all);
+	if (err == 0)
+		err = world_allow(&a->world, IPC_DIRECTORY_TRACES, "", SANDBOX_READ);
+	sandbox_add_path(&a->role->sandbox, a->database, SANDBOX_READ | SANDBOX_WRITE);
+	sandbox_add_path(&a->role->sandbox, a->journal, SANDBOX_READ | SANDBOX_WRITE);
+	/* For SQLite's random numbers. */
+	sandbox_add_path(&a->role->sandbox, "/dev/urandom", SANDBOX_READ);
+	return err;
+}
+
+static int make_core(struct admin_role *a)
+{
+	struct role *role = a->role;
+	const struct admin_config config = {
+		.io = role->io,
+		.config = role->config,
+		.route = &a->world.route,
+		.directory_path = a->database,
+		.trace = a->world.disks[IPC_DIRECTORY_TRACES],
+		.events = world_events(&a->world),
+		.log = role->log,
+		.context = a,
+		.generation = generation,
+		.ask_delivery = ask_delivery,
+		.ask_smtpds = ask_smtpds,
+	};
+	struct buf why;
+
+	buf_init(&why, 4096);
+	int err = admin_new(&config, &a->admin, &why);
+	if (err)
+		role_fatal(role, "the directory cannot be opened",
+			why.n ? buf_span(&why) : span_str(err_text(err)));
+	buf_done(&why);
+	return err;
+}
+
+static int begin(struct admin_role *a)
+{
+	struct role *role = a->role;
+	struct span path = role->config->directory;
+	int err = world_open(&a->world, role);
+
+	snprintf(a->database, sizeof(a->database), "%.*s", (int)path.n, path.p);
+	snprintf(a->journal, sizeof(a->journal), "%.*s-journal", (int)path.n, path.p);
+	if (err == 0)
+		err = allow(a);
+	if (err) {
+		role_fatal(role, "cannot open the trace", span_str(err_text(err)));
+		return err;
+	}
+	err = role_enter(role);
+	if (err == 0)
+		err = make_core(a);
+	if (err)
+		return err;
+	for (size_t i = 0; i < role->channel_count; i++)
+		channel(role, role->channels[i].peer, role->channels[i].index,
+			role->channels[i].fd);
+	err = open_control(a);
+	if (err)
+		role_fatal(role, "there is no control socket", span_str(err_text(err)));
+	else
+		(void)role_ready(role);
+	return err;
+}
+
+static void end(struct admin_role *a)
+{
+	io_timer_stop(a->role->io, &a->end_timer);
+	ipc_port_close(&a->delivery);
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		ipc_port_close(&a->workers[i]);
+	world_close(&a->world);
+}
+
+int role_admin_main(void)
+{
+	static const uint8_t no_index = 0;
+	struct role role;
+	struct admin_role a = {.role = &role, .end_timer.fire = end_when_written};
+
+	if (role_start(&role, ROLE_ADMIN, no_index) != 0)
+		return ROLE_EXIT_FAILED;
+	role.core = &a;
+	role.channel = channel;
+	role.stop = stop;
+	ipc_port_init(&a.delivery, ROLE_DELIVERY, 0, &peer_calls, &a);
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		ipc_port_init(&a.workers[i], ROLE_SMTPD, (uint8_t)i, &peer_calls, &a);
+	int err = begin(&a);
+	if (err == 0) {
+		loop_run(role.loop);
+		end(&a);
+	}
+	role_end(&role);
+	return err ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
+}

@@ -1,0 +1,366 @@
+/*
+ * The delivery role: the queue, DNS, SMTP client sessions, mailboxes. It begins to load the queue
+ * once it knows the directory and how far each running smtpd is with its log.
+ */
+#include "base/check.h"
+#include "base/err.h"
+#include "delivery/delivery.h"
+#include "io/dns_unbound.h"
+#include "role/world.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define POSITION_MS 3000 /* a worker that says nothing for so long is taken for gone */
+#define END_MS	    20	 /* between two looks whether everything is written */
+
+struct worker {
+	struct ipc_port port;
+	bool said; /* its position is known */
+	struct spool_notice position;
+};
+
+struct delivery_role {
+	struct role *role;
+	struct world world;
+	struct dns *dns;
+	struct delivery *delivery;
+	struct worker workers[CONFIG_WORKERS];
+	struct ipc_port admin;
+	bool knows;   /* a directory came */
+	bool started; /* delivery_start() was called */
+	bool full;    /* the queue */
+	struct timer position_timer;
+	struct timer end_timer;
+};
+
+/* ---- beginning ------------------------------------------------------------------------------ */
+
+static bool all_said(const struct delivery_role *d)
+{
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		if (d->workers[i].port.channel && !d->workers[i].said)
+			return false;
+	return true;
+}
+
+static void start(struct delivery_role *d)
+{
+	struct spool_notice live[CONFIG_WORKERS];
+	size_t count = 0;
+
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		if (d->workers[i].port.channel && d->workers[i].said)
+			live[count++] = d->workers[i].position;
+	io_timer_stop(d->role->io, &d->position_timer);
+	d->started = true;
+	delivery_start(d->delivery, live, count);
+	(void)role_ready(d->role);
+}
+
+static void start_if_known(struct delivery_role *d)
+{
+	if (!d->started && d->knows && !d->role->stopping && all_said(d))
+		start(d);
+}
+
+/* A worker that hangs at its start must not hold all mail back: its file is then read as if it were
+ * gone, and its position, when it comes, tells the rest. */
+static void position_late(struct timer *timer)
+{
+	struct delivery_role *d = CONTAINER_OF(timer, struct delivery_role, position_timer);
+
+	if (d->knows && !d->started)
+		start(d);
+	else if (!d->started)
+		(void)io_timer_after(d->role->io, &d->position_timer, POSITION_MS);
+}
+
+/* ---- what the workers say ------------------------------------------------------------------- */
+
+static void take_position(
+	struct delivery_role *d, struct worker *w, const struct spool_notice *position)
+{
+	w->said = true;
+	w->position = *position;
+	if (!d->started)
+		start_if_known(d);
+	else
+		delivery_notice(d->delivery, position);
+}
+
+static void worker_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
+{
+	struct delivery_role *d = owner;
+	struct worker *w = CONTAINER_OF(port, struct worker, port);
+	struct cursor in = cursor_of(message->payload);
+	struct spool_notice notice;
+
+	for (size_t i = 0; i < message->fd_count; i++)
+		close(message->fds[i]);
+	if (message->type != IPC_NOTICE && message->type != IPC_POSITION)
+		return;
+	for (size_t i = 0; i < IPC_NOTICES && cursor_left(&in); i++) {
+		if (ipc_get_notice(&in, port->peer_index, &notice) != 0) {
+			log_write(d->role->log, LOG_ERROR,
+				"an smtpd sent a notice that is damaged or not its own",
+				LOG_U64("worker", port->peer_index));
+			return;
+		}
+		if (message->type == IPC_POSITION)
+			take_position(d, w, &notice);
+		else if (d->started)
+			delivery_notice(d->delivery, &notice);
+		else /* loading reads up to here */
+			w->position = notice;
+	}
+}
+
+static void worker_gone(void *owner, struct ipc_port *port)
+{
+	struct delivery_role *d = owner;
+	struct worker *w = CONTAINER_OF(port, struct worker, port);
+
+	w->said = false;
+	if (d->started)
+		delivery_writer_gone(d->delivery, port->peer_index);
+	else
+		start_if_known(d);
+}
+
+static const struct ipc_port_calls worker_calls = {worker_says, worker_gone};
+
+static void queue_full(void *context, bool full)
+{
+	struct delivery_role *d = context;
+	const uint8_t byte = full;
+
+	d->full = full;
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		(void)ipc_send(&d->workers[i].port, IPC_QUEUE_FULL, 0, span_of(&byte, 1), NULL, 0);
+}
+
+/* ---- what admin says ------------------------------------------------------------------------ */
+
+static void take_snapshot(struct delivery_role *d, int fd)
+{
+	struct snapshot *snapshot;
+	int err = snapshot_open(fd, &snapshot);
+
+	if (err == 0) {
+		err = delivery_set_snapshot(d->delivery, snapshot);
+		snapshot_release(&snapshot);
+	}
+	if (err) {
+		log_write(d->role->log, LOG_ERROR,
+			"a generation of the directory cannot be used; the one before stays",
+			LOG_STR("reason", err_text(err)));
+		return;
+	}
+	d->knows = true;
+	start_if_known(d);
+}
+
+static void control(struct delivery_role *d, const struct ipc_message *message)
+{
+	struct buf reply;
+
+	buf_init(&reply, IPC_MESSAGE_BYTES);
+	delivery_control(d->delivery, message->payload, &reply);
+	int err = ipc_send(&d->admin, IPC_QUEUE_REPLY, message->request, buf_span(&reply), NULL, 0);
+	if (err)
+		log_write(d->role->log, LOG_ERROR, "admin does not take the reply to queue work",
+			LOG_STR("reason", err_text(err)));
+	buf_done(&reply);
+}
+
+static void admin_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
+{
+	struct delivery_role *d = owner;
+	size_t taken = 0;
+	(void)port;
+
+	if (message->type == IPC_SNAPSHOT && message->fd_count) {
+		taken = 1;
+		take_snapshot(d, message->fds[0]);
+	} else if (message->type == IPC_QUEUE_REQUEST) {
+		control(d, message);
+	}
+	for (size_t i = taken; i < message->fd_count; i++)
+		close(message->fds[i]);
+}
+
+static void admin_gone(void *owner, struct ipc_port *port)
+{
+	/* The last generation stays; admin comes back. */
+	(void)owner;
+	(void)port;
+}
+
+static const struct ipc_port_calls admin_calls = {admin_says, admin_gone};
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void worker_channel(struct delivery_role *d, uint8_t index, int fd)
+{
+	struct worker *w = &d->workers[index];
+	const uint8_t full = d->full;
+
+	/* The new one may be heard of before the end of the old one is. */
+	if (w->port.channel) {
+		ipc_port_close(&w->port);
+		worker_gone(d, &w->port);
+	}
+	ipc_port_init(&w->port, ROLE_SMTPD, index, &worker_calls, d);
+	if (role_open_port(d->role, fd, &w->port) == 0 && d->full)
+		(void)ipc_send(&w->port, IPC_QUEUE_FULL, 0, span_of(&full, 1), NULL, 0);
+}
+
+static void channel(struct role *role, enum role_kind peer, uint8_t index, int fd)
+{
+	struct delivery_role *d = role->core;
+
+	if (peer == ROLE_SMTPD && index < CONFIG_WORKERS) {
+		worker_channel(d, index, fd);
+	} else if (peer == ROLE_ADMIN) {
+		ipc_port_close(&d->admin);
+		ipc_port_init(&d->admin, ROLE_ADMIN, 0, &admin_calls, d);
+		(void)role_open_port(role, fd, &d->admin);
+	} else {
+		close(fd);
+	}
+}
+
+static void end_when_written(struct timer *timer)
+{
+	struct delivery_role *d = CONTAINER_OF(timer, struct delivery_role, end_timer);
+
+	if (world_flushed(&d->world))
+		loop_stop(d->role->loop);
+	else
+		(void)io_timer_after(d->role->io, &d->end_timer, END_MS);
+}
+
+static void stopped(void *arg)
+{
+	struct delivery_role *d = arg;
+
+	(void)io_timer_after(d->role->io, &d->end_timer, 0);
+}
+
+static void stop(struct role *role, uint32_t ms)
+{
+	struct delivery_role *d = role->core;
+
+	if (d->started)
+		delivery_stop(d->delivery, ms, stopped, d);
+	else
+		stopped(d);
+}
+
+/* The whole spool, the mailboxes, its own trace; what names are looked up with. */
+static int allow(struct delivery_role *d)
+{
+	static const enum ipc_directory own[] = {
+		IPC_DIRECTORY_SPOOL, IPC_DIRECTORY_MAILBOXES, IPC_DIRECTORY_TRACE};
+	static const char *const files[] = {
+		"/etc/resolv.conf", "/etc/hosts", "/dev/urandom", "/dev/null"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+		int err = world_allow(
+			&d->world, own[i], "", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE);
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		sandbox_add_path(&d->role->sandbox, files[i], SANDBOX_READ);
+	return 0;
+}
+
+static int make_core(struct delivery_role *d)
+{
+	struct role *role = d->role;
+	const struct delivery_config config = {
+		.io = role->io,
+		.spool = d->world.disks[IPC_DIRECTORY_SPOOL],
+		.mailboxes = d->world.disks[IPC_DIRECTORY_MAILBOXES],
+		.dns = d->dns,
+		.config = role->config,
+		.route = &d->world.route,
+		.events = world_events(&d->world),
+		.log = role->log,
+		.context = d,
+		.queue_full = queue_full,
+	};
+
+	return delivery_new(&config, &d->delivery);
+}
+
+static int begin(struct delivery_role *d)
+{
+	struct role *role = d->role;
+	const struct dns_unbound_options dns = {
+		.servers = role->config->dns_servers,
+		.timeout_ms = role->config->timeouts.dns,
+	};
+
+	int err = world_open(&d->world, role);
+	if (err == 0)
+		err = allow(d);
+	if (err == 0)
+		err = dns_unbound_new(role->loop, &dns, &d->dns);
+	if (err) {
+		role_fatal(role, "cannot open the spool, the mailboxes, the trace or the DNS",
+			span_str(err_text(err)));
+		return err;
+	}
+	err = role_enter(role);
+	if (err)
+		return err;
+	err = make_core(d);
+	if (err) {
+		role_fatal(role, "cannot use the spool", span_str(err_text(err)));
+		return err;
+	}
+	for (size_t i = 0; i < role->channel_count; i++)
+		channel(role, role->channels[i].peer, role->channels[i].index,
+			role->channels[i].fd);
+	return io_timer_after(role->io, &d->position_timer, POSITION_MS);
+}
+
+static void end(struct delivery_role *d)
+{
+	io_timer_stop(d->role->io, &d->position_timer);
+	io_timer_stop(d->role->io, &d->end_timer);
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		ipc_port_close(&d->workers[i].port);
+	ipc_port_close(&d->admin);
+	delivery_free(&d->delivery);
+	dns_unbound_free(&d->dns);
+	world_close(&d->world);
+}
+
+int role_delivery_main(void)
+{
+	static const uint8_t no_index = 0;
+	struct role role;
+	struct delivery_role d = {.role = &role,
+		.position_timer.fire = position_late,
+		.end_timer.fire = end_when_written};
+
+	if (role_start(&role, ROLE_DELIVERY, no_index) != 0)
+		return ROLE_EXIT_FAILED;
+	role.core = &d;
+	role.channel = channel;
+	role.stop = stop;
+	for (size_t i = 0; i < CONFIG_WORKERS; i++)
+		ipc_port_init(&d.workers[i].port, ROLE_SMTPD, (uint8_t)i, &worker_calls, &d);
+	ipc_port_init(&d.admin, ROLE_ADMIN, 0, &admin_calls, &d);
+	int err = begin(&d);
+	if (err == 0) {
+		loop_run(role.loop);
+		end(&d);
+	}
+	role_end(&role);
+	return err ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
+}

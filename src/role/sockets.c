@@ -1,0 +1,98 @@
+/*
+ * Listening sockets. Each worker has its own for each listener, and the kernel spreads connections
+ * over them (SO_REUSEPORT): one connection wakes one worker, where a shared socket wakes all. The
+ * supervisor keeps them open, so clients wait in the queue of a worker that is started again,
+ * and are not refused.
+ */
+#include "base/check.h"
+#include "base/err.h"
+#include "role/supervisor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONTROL_MODE 0660 /* root, admin, and the group */
+#define CONTROL_PATH 4096
+
+static int failed(struct buf *problem, const char *name, const char *address, int err)
+{
+	const char *advice =
+		err == ERR_BUSY ? "another program listens there; end it, or change the start file"
+		: err == ERR_DENIED	 ? "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+		: err == ERR_UNREACHABLE ? "this machine has no such address"
+					 : err_text(err);
+
+	buf_printf(problem, "cannot listen on %s (%s): %s", address, name, advice);
+	return err;
+}
+
+static int open_listener(struct supervisor *sv, uint32_t place, struct buf *problem)
+{
+	const struct config_listener *listener = &sv->config->listeners[place];
+	uint32_t workers = sv->config->workers;
+	struct buf address;
+	char name[64], text[80];
+
+	buf_init(&address, sizeof(text));
+	netaddr_add(&address, &listener->address);
+	snprintf(text, sizeof(text), "%.*s", (int)address.n, address.p);
+	buf_done(&address);
+	snprintf(name, sizeof(name), "%.*s", (int)listener->name.n, listener->name.p);
+	int err = listener_probe_tcp(&listener->address);
+	for (uint32_t worker = 0; worker < workers && err == 0; worker++)
+		err = listener_bind_tcp(
+			&listener->address, workers > 1, &sv->sockets[worker][place]);
+	return err ? failed(problem, name, text, err) : 0;
+}
+
+static int open_control(struct supervisor *sv, struct buf *problem)
+{
+	char path[CONTROL_PATH];
+
+	snprintf(path, sizeof(path), "%.*s", (int)sv->config->control.n, sv->config->control.p);
+	/* Its folder, where it is missing. */
+	for (char *at = path + 1; (at = strchr(at, '/')); at++) {
+		*at = 0;
+		(void)mkdir(path, 0755);
+		*at = '/';
+	}
+	int err = listener_bind_unix(path, CONTROL_MODE, &sv->control);
+	if (err == ERR_BUSY) {
+		buf_printf(problem, "%s: another posternd answers on this control socket", path);
+	} else if (err) {
+		buf_printf(
+			problem, "%s: the control socket cannot be made: %s", path, err_text(err));
+	} else if (sv->users.root && chown(path, sv->users.uid[ROLE_ADMIN], sv->users.gid) < 0) {
+		err = err_from_errno(errno);
+		buf_printf(problem, "%s: the control socket cannot be given to its user: %s", path,
+			err_text(err));
+	}
+	return err;
+}
+
+int sockets_open(struct supervisor *sv, struct buf *problem)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < sv->config->listener_count && err == 0; i++)
+		err = open_listener(sv, i, problem);
+	return err ? err : open_control(sv, problem);
+}
+
+void sockets_close(struct supervisor *sv)
+{
+	char path[CONTROL_PATH];
+
+	for (size_t w = 0; w < CONFIG_WORKERS; w++)
+		for (size_t i = 0; i < CONFIG_LISTENERS; i++)
+			if (sv->sockets[w][i] >= 0)
+				close(sv->sockets[w][i]);
+	if (sv->control < 0)
+		return;
+	close(sv->control);
+	snprintf(path, sizeof(path), "%.*s", (int)sv->config->control.n, sv->config->control.p);
+	(void)unlink(path);
+}

@@ -1,0 +1,355 @@
+#include "role/supervisor.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "role/notify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define CONFIG_TEXT (1u << 20) /* bytes of a start file */
+
+/* ---- the start file ------------------------------------------------------------------------- */
+
+static int read_text(const char *path, struct buf *text)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return err_from_errno(errno);
+	for (;;) {
+		char *to = buf_reserve(text, 4096);
+		ssize_t n = to ? read(fd, to, 4096) : 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		int err = !to ? ERR_LIMIT : n < 0 ? err_from_errno(errno) : 0;
+		if (err || n == 0) {
+			close(fd);
+			return err;
+		}
+		buf_wrote(text, (size_t)n);
+	}
+}
+
+/* "/etc/postern/" of "/etc/postern/postern.yaml", absolute where it can be found. */
+static struct span folder_of(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	return slash ? span_of(path, (size_t)(slash + 1 - path)) : SPAN_NONE;
+}
+
+/* Problems and warnings of the parser, a line each, to stderr. */
+static void show(const struct buf *lines)
+{
+	if (lines->n)
+		(void)!write(STDERR_FILENO, lines->p, lines->n);
+}
+
+static int read_config(struct supervisor *sv, const char *path)
+{
+	struct buf problems;
+
+	sv->config_path = realpath(path, NULL);
+	if (!sv->config_path)
+		sv->config_path = strdup(path);
+	if (!sv->config_path)
+		return ERR_NOMEM;
+	sv->folder = folder_of(sv->config_path);
+	buf_init(&problems, CONFIG_TEXT);
+	int err = read_text(path, &sv->text);
+	if (err)
+		buf_printf(&problems, "%s: cannot be read: %s\n", path,
+			err == ERR_LIMIT ? "a start file is at most 1M long" : err_text(err));
+	else
+		err = config_parse_in(
+			path, sv->folder, buf_span(&sv->text), &sv->config, &problems);
+	show(&problems);
+	buf_done(&problems);
+	return err;
+}
+
+/* SIGHUP: what can change while we run. */
+static void read_again(struct supervisor *sv)
+{
+	struct config *config = NULL;
+	struct buf text, problems;
+
+	buf_init(&text, CONFIG_TEXT);
+	buf_init(&problems, CONFIG_TEXT);
+	int err = read_text(sv->config_path, &text);
+	if (err == 0)
+		err = config_parse_in(
+			sv->config_path, sv->folder, buf_span(&text), &config, &problems);
+	if (err) {
+		show(&problems);
+		log_write(sv->log, LOG_ERROR,
+			"the start file cannot be read again; nothing changed",
+			LOG_STR("file", sv->config_path));
+	} else {
+		const uint8_t level = (uint8_t)config->log_level;
+		logsink_set_level(sv->sink, (enum log_level)level);
+		for (size_t i = 0; i < sv->slot_count; i++)
+			(void)ipc_send(
+				&sv->slots[i].port, IPC_LOG_LEVEL, 0, span_of(&level, 1), NULL, 0);
+		log_write(sv->log, LOG_INFO,
+			"the log level was read again; all else in the start file needs a restart",
+			LOG_STR("file", sv->config_path));
+	}
+	config_free(&config);
+	buf_done(&text);
+	buf_done(&problems);
+}
+
+/* ---- readiness ------------------------------------------------------------------------------ */
+
+static void add_listeners(struct supervisor *sv, struct buf *out)
+{
+	for (uint32_t i = 0; i < sv->config->listener_count; i++) {
+		const struct config_listener *l = &sv->config->listeners[i];
+		buf_add_char(out, ' ');
+		buf_add_span(out, l->name);
+		buf_add_char(out, '=');
+		netaddr_add(out, &l->address);
+	}
+}
+
+void supervisor_ready(struct supervisor *sv)
+{
+	struct buf text, json;
+
+	for (size_t i = 0; i < sv->slot_count; i++)
+		if (!sv->slots[i].ready)
+			return;
+	if (sv->announced) {
+		log_write(sv->log, LOG_INFO, "all roles work again",
+			LOG_U64("roles", sv->slot_count));
+		return;
+	}
+	sv->announced = true;
+	buf_init(&text, 8192);
+	buf_init(&json, 8192);
+	buf_add_str(&text, "posternd: ready");
+	add_listeners(sv, &text);
+	buf_add_str(&json, "{\"level\":\"info\",\"role\":\"supervisor\",\"message\":\"posternd: "
+			   "ready\",\"listeners\":\"");
+	/* Names and addresses hold nothing that JSON would escape. */
+	add_listeners(sv, &json);
+	buf_add_str(&json, "\"}");
+	/* Whatever the log level is: this line is waited for. */
+	logsink_line(sv->sink, buf_span(&json), buf_span(&text));
+	buf_done(&text);
+	buf_done(&json);
+	notify_manager("READY=1");
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static const struct {
+	enum role_kind kind;
+	uint32_t ms;
+} stages[] = {
+	[STAGE_SMTPD] = {ROLE_SMTPD, STOP_SMTPD_MS},
+	[STAGE_DELIVERY] = {ROLE_DELIVERY, STOP_DELIVERY_MS},
+	[STAGE_ADMIN] = {ROLE_ADMIN, STOP_ADMIN_MS},
+};
+
+static size_t running(const struct supervisor *sv, enum role_kind kind)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < sv->slot_count; i++)
+		count += sv->slots[i].kind == kind && sv->slots[i].pid > 0;
+	return count;
+}
+
+static void kill_roles(struct supervisor *sv, enum role_kind kind)
+{
+	for (size_t i = 0; i < sv->slot_count; i++)
+		if (sv->slots[i].pid > 0 && (kind == ROLE_KINDS || sv->slots[i].kind == kind))
+			(void)kill(sv->slots[i].pid, SIGKILL);
+}
+
+static void stage_late(struct timer *timer)
+{
+	struct supervisor *sv = CONTAINER_OF(timer, struct supervisor, stage_timer);
+
+	log_write(sv->log, LOG_ERROR, "a role does not end in time: killing it",
+		LOG_STR("role", role_kind_name(stages[sv->stage].kind)));
+	kill_roles(sv, stages[sv->stage].kind);
+}
+
+static void ask_to_stop(struct supervisor *sv)
+{
+	uint32_t ms = stages[sv->stage].ms;
+	struct buf buf;
+
+	buf_init(&buf, 16);
+	buf_put_u32(&buf, ms);
+	for (size_t i = 0; i < sv->slot_count; i++)
+		if (sv->slots[i].kind == stages[sv->stage].kind)
+			(void)ipc_send(&sv->slots[i].port, IPC_STOP, 0, buf_span(&buf), NULL, 0);
+	buf_done(&buf);
+	(void)io_timer_after(sv->io, &sv->stage_timer, ms + STOP_KILL_MS);
+}
+
+/* Mail stops coming in, then what goes out comes to its end, then the administrators' door. */
+void supervisor_role_ended(struct supervisor *sv)
+{
+	while (sv->stage != STAGE_DONE) {
+		if (sv->stage != STAGE_RUN && running(sv, stages[sv->stage].kind))
+			return;
+		sv->stage++;
+		io_timer_stop(sv->io, &sv->stage_timer);
+		if (sv->stage != STAGE_DONE && running(sv, stages[sv->stage].kind))
+			ask_to_stop(sv);
+	}
+	loop_stop(sv->loop);
+}
+
+void supervisor_stop(struct supervisor *sv, int result)
+{
+	if (sv->stage != STAGE_RUN)
+		return;
+	sv->result = result;
+	notify_manager("STOPPING=1");
+	for (size_t i = 0; i < sv->slot_count; i++)
+		io_timer_stop(sv->io, &sv->slots[i].restart);
+	supervisor_role_ended(sv);
+}
+
+static void on_signal(void *arg, int number)
+{
+	struct supervisor *sv = arg;
+
+	switch (number) {
+	case SIGCHLD: slots_reap(sv); break;
+	case SIGHUP: read_again(sv); break;
+	default:
+		if (sv->stage == STAGE_RUN) {
+			log_write(
+				sv->log, LOG_INFO, "ending", LOG_STR("signal", strsignal(number)));
+			supervisor_stop(sv, ROLE_EXIT_DONE);
+		} else { /* asked twice */
+			kill_roles(sv, ROLE_KINDS);
+		}
+	}
+}
+
+/* ---- the beginning -------------------------------------------------------------------------- */
+
+static void raise_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int make_loop(struct supervisor *sv)
+{
+	static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+	const struct logsink_config sink = {
+		/* Without an io: no helper thread, so that fork() is safe; it logs seldom. */
+		.fd = STDERR_FILENO,
+		.format = sv->config->log_format == CONFIG_LOG_JSON ? LOGSINK_JSON : LOGSINK_TEXT,
+		.least = (enum log_level)sv->config->log_level,
+		.role = "supervisor",
+	};
+
+	int err = logsink_new(&sink, &sv->sink);
+	if (err)
+		return err;
+	sv->log = logsink_log(sv->sink);
+	err = loop_new(&sv->loop);
+	if (err)
+		return err;
+	sv->io = loop_io(sv->loop);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers) && err == 0; i++)
+		err = loop_signal(sv->loop, numbers[i], on_signal, sv, &sv->signals[i]);
+	return err;
+}
+
+static int prepare(struct supervisor *sv)
+{
+	struct buf problem;
+
+	buf_init(&problem, 16384);
+	raise_limits();
+	int err = prepare_users(sv->config, sv->log, &sv->users, &problem);
+	if (err == 0)
+		err = prepare_folders(sv->config, &sv->users, &problem);
+	if (err == 0)
+		err = prepare_lock(sv->config, sv->log, &sv->lock, &problem);
+	if (err == 0)
+		err = prepare_database(sv->config, &sv->users, &problem);
+	if (err == 0)
+		err = sockets_open(sv, &problem);
+	if (err)
+		dprintf(STDERR_FILENO, "posternd: %.*s\n", (int)problem.n, problem.p);
+	buf_done(&problem);
+	return err;
+}
+
+static void start_roles(struct supervisor *sv)
+{
+	for (uint32_t i = 0; i < sv->config->workers; i++)
+		slot_init(sv, ROLE_SMTPD, (uint8_t)i);
+	slot_init(sv, ROLE_DELIVERY, 0);
+	slot_init(sv, ROLE_ADMIN, 0);
+	/* Workers first: delivery must know which of them write before it reads their logs. */
+	for (size_t i = 0; i < sv->slot_count && sv->stage == STAGE_RUN; i++)
+		slot_start(&sv->slots[i]);
+}
+
+static void finish(struct supervisor *sv)
+{
+	for (size_t i = 0; i < sv->slot_count; i++)
+		ipc_port_close(&sv->slots[i].port);
+	for (size_t i = 0; i < ARRAY_SIZE(sv->signals); i++)
+		loop_signal_close(&sv->signals[i]);
+	if (sv->loop)
+		loop_free(&sv->loop);
+	if (sv->config)
+		sockets_close(sv);
+	if (sv->lock >= 0)
+		close(sv->lock);
+	logsink_free(&sv->sink);
+	config_free(&sv->config);
+	buf_done(&sv->text);
+	free(sv->config_path);
+	free(sv);
+}
+
+int supervisor_main(const char *config_path)
+{
+	struct supervisor *sv = calloc(1, sizeof(*sv));
+	if (!sv)
+		return ROLE_EXIT_FAILED;
+	sv->lock = sv->control = -1;
+	memset(sv->sockets, 0xff, sizeof(sv->sockets));
+	sv->stage_timer.fire = stage_late;
+	buf_init(&sv->text, CONFIG_TEXT + 4096);
+	int err = read_config(sv, config_path);
+	if (err == 0)
+		err = make_loop(sv);
+	if (err == 0)
+		err = prepare(sv);
+	if (err == 0) {
+		start_roles(sv);
+		loop_run(sv->loop);
+		slots_reap(sv);
+	}
+	int result = err ? ROLE_EXIT_FAILED : sv->result;
+	finish(sv);
+	return result;
+}

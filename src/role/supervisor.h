@@ -1,0 +1,82 @@
+/*
+ * The supervisor's own structures, shared by its files:
+ *   supervisor.c   starting, signals, the end
+ *   slot.c         one role: start, what it says, its death, starting it again
+ *   sockets.c      listening sockets
+ */
+#ifndef ROLE_SUPERVISOR_H
+#define ROLE_SUPERVISOR_H
+
+#include "io/logsink.h"
+#include "io/loop.h"
+#include "role/prepare.h"
+#include "role/role.h"
+
+#define SUPERVISOR_SLOTS  (CONFIG_WORKERS + 2)
+#define RESTART_FIRST_MS  100
+#define RESTART_QUICK	  6	/* deaths in a row that are answered with a doubled delay */
+#define RESTART_SLOW_MS	  30000 /* afterwards */
+#define RESTART_FORGET_MS 60000 /* a role that ran so long starts with a clean sheet */
+#define STOP_SMTPD_MS	  8000
+#define STOP_DELIVERY_MS  8000
+#define STOP_ADMIN_MS	  2000
+#define STOP_KILL_MS	  2000 /* beyond these */
+
+struct supervisor;
+
+struct slot {
+	struct supervisor *sv;
+	enum role_kind kind;
+	uint8_t index;
+	pid_t pid; /* 0: does not run */
+	struct ipc_port port;
+	bool ready;
+	uint32_t starts;
+	uint32_t deaths; /* in a row */
+	uint64_t started_ns;
+	bool fatal; /* it said that starting again will not help */
+	struct timer restart;
+};
+
+enum stage { STAGE_RUN, STAGE_SMTPD, STAGE_DELIVERY, STAGE_ADMIN, STAGE_DONE };
+
+struct supervisor {
+	struct loop *loop;
+	struct io *io;
+	struct logsink *sink;
+	struct log *log;
+	char *config_path;
+	struct span folder; /* of the start file, for relative paths */
+	struct buf text;    /* of the start file */
+	struct config *config;
+	struct users users;
+	int lock;
+	int control;
+	int sockets[CONFIG_WORKERS][CONFIG_LISTENERS]; /* -1: none */
+	struct slot slots[SUPERVISOR_SLOTS];	       /* smtpd 0 …, delivery, admin */
+	size_t slot_count;
+	struct loop_signal *signals[4];
+	enum stage stage;
+	struct timer stage_timer;
+	bool announced; /* all roles were ready once */
+	int result;	/* exit code */
+};
+
+/* sockets.c */
+int sockets_open(struct supervisor *sv, struct buf *problem);
+void sockets_close(struct supervisor *sv);
+
+/* slot.c */
+void slot_init(struct supervisor *sv, enum role_kind kind, uint8_t index);
+void slot_start(struct slot *slot);
+/* Looks which roles have ended. */
+void slots_reap(struct supervisor *sv);
+/* The name in log lines: "smtpd 0". */
+void slot_name(const struct slot *slot, char out[32]);
+
+/* supervisor.c: what slots report. */
+void supervisor_ready(struct supervisor *sv);
+void supervisor_role_ended(struct supervisor *sv);
+void supervisor_stop(struct supervisor *sv, int result);
+
+#endif
