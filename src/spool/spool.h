@@ -61,6 +61,11 @@ struct spool_writer_config {
 	void (*health)(void *context, enum spool_health health); /* it changed */
 };
 
+/* A serial greater than any in the spool, for least_serial: asked by who may read all of it. */
+int spool_least_serial(struct disk *disk, uint32_t *out);
+
+/* Makes the first file, blocking. A disk that fails is no error: the writer begins not well
+ * (spool_writer_health(); no call of health() tells it) and becomes well by itself. */
 int spool_writer_new(const struct spool_writer_config *config, struct spool_writer **out);
 /* Unfinished drafts must be gone. A commit that runs is waited for by the caller first
  * (spool_writer_busy()); none is started any more. */

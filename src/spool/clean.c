@@ -1,0 +1,181 @@
+/*
+ * Files go when nothing in them is needed: a log when all its messages are done, durably; a body
+ * file when its message is. What the journal says about a file may be forgotten only once the
+ * file's name is gone for good, so the directory is synced in between, and the journal loses its
+ * oldest file first.
+ */
+#include "spool/store.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+/* ---- removing --------------------------------------------------------------------------- */
+
+static void run(struct io_job *job)
+{
+	struct cleaner *cleaner = CONTAINER_OF(job, struct cleaner, job);
+	struct removal *removal = cleaner->removing;
+	struct disk *disk = CONTAINER_OF(cleaner, struct spool_store, cleaner)->config.disk;
+
+	cleaner->err = disk_unlink(disk, removal->path);
+	if (cleaner->err == ERR_NOT_FOUND)
+		cleaner->err = 0;
+	cleaner->gone = cleaner->err == 0;
+	if (cleaner->gone && removal->serial)
+		cleaner->err = disk_sync_dir(disk, removal->dir);
+}
+
+static void start(struct spool_store *store)
+{
+	struct cleaner *cleaner = &store->cleaner;
+
+	if (cleaner->removing)
+		return;
+	cleaner->removing = LIST_FIRST(&cleaner->removals, struct removal, node);
+	if (!cleaner->removing)
+		return;
+	list_remove(&cleaner->removing->node);
+	if (io_submit(store->io, IO_LANE_FILE, &cleaner->job) != 0) {
+		cleaner->job.run(&cleaner->job);
+		cleaner->job.done(&cleaner->job);
+	}
+}
+
+static void done(struct io_job *job)
+{
+	struct cleaner *cleaner = CONTAINER_OF(job, struct cleaner, job);
+	struct spool_store *store = CONTAINER_OF(cleaner, struct spool_store, cleaner);
+	struct removal *removal = cleaner->removing;
+
+	cleaner->removing = NULL;
+	struct segment *segment =
+		removal->serial ? index_find(&store->index, removal->owner, removal->serial) : NULL;
+	/* A name that may come back keeps its entry, so that it keeps its marks in the journal. */
+	if (segment && !cleaner->err)
+		index_drop_segment(&store->index, segment);
+	else if (segment && !cleaner->gone)
+		segment->removing = false; /* tried again */
+	free(removal);
+	start(store);
+	clean_wake(store);
+}
+
+static int remove_later(struct spool_store *store, const struct removal *what)
+{
+	struct removal *removal = malloc(sizeof(*removal));
+
+	if (!removal)
+		return ERR_NOMEM;
+	*removal = *what;
+	list_init(&removal->node);
+	list_push_back(&store->cleaner.removals, &removal->node);
+	start(store);
+	return 0;
+}
+
+void clean_body_file(struct spool_store *store, uint8_t owner, uint32_t serial, uint32_t number)
+{
+	struct removal removal = {.owner = owner};
+
+	/* No sync: should the name come back, it is an orphan at the next start. */
+	format_body_path(removal.path, owner, serial, number);
+	remove_later(store, &removal);
+}
+
+void clean_log_file(struct spool_store *store, uint8_t owner, uint32_t serial)
+{
+	struct removal removal = {.owner = owner};
+
+	format_log_path(removal.path, owner, serial);
+	remove_later(store, &removal);
+}
+
+static bool is_free(struct spool_store *store, const struct segment *segment)
+{
+	uint8_t owner = segment->id.owner;
+
+	if (store->loader.phase != LOAD_DONE || !segment->closed || !segment->loaded ||
+		segment->damaged || segment->removing || segment->live || segment->refs ||
+		segment->wanted > segment->end)
+		return false;
+	if (owner == SPOOL_OWNER_DELIVERY)
+		return relocate_oldest_is_free(store, segment);
+	return !store->newest[owner] || segment->id.serial <= store->newest[owner];
+}
+
+void clean_segment(struct spool_store *store, struct segment *segment)
+{
+	struct removal removal = {.owner = segment->id.owner, .serial = segment->id.serial};
+
+	if (!is_free(store, segment))
+		return;
+	format_log_path(removal.path, removal.owner, removal.serial);
+	format_dir(removal.dir, removal.owner);
+	segment->removing = true;
+	if (remove_later(store, &removal) != 0)
+		segment->removing = false;
+}
+
+/* ---- looking around --------------------------------------------------------------------- */
+
+/* Almost empty, at two looks in a row: what is left will not go by itself soon. */
+static bool is_stuck(struct segment *segment)
+{
+	bool was = segment->sparse;
+
+	segment->sparse = segment->closed && segment->loaded && !segment->damaged && segment->live &&
+		segment->id.owner != SPOOL_OWNER_DELIVERY &&
+		segment->live_bytes * STORE_SPARSE < segment->end;
+	return was && segment->sparse;
+}
+
+static void look(struct timer *timer)
+{
+	struct cleaner *cleaner = CONTAINER_OF(timer, struct cleaner, timer);
+	struct spool_store *store = CONTAINER_OF(cleaner, struct spool_store, cleaner);
+	bool again = false;
+
+	if (store->loader.phase != LOAD_DONE)
+		return;
+	store_read_wanted(store);
+	for (size_t i = 0; i < store->index.count; i++) {
+		struct segment *segment = store->index.segments[i];
+		clean_segment(store, segment);
+		if (is_stuck(segment))
+			move_start(store, segment);
+		again = again || segment->sparse || segment->wanted > segment->end;
+	}
+	bool relocating = relocate_step(store);
+	if (again || relocating) {
+		uint64_t ms = relocating ? STORE_RELOCATE_MS : STORE_CLEAN_MS;
+		if (io_timer_after(store->io, &cleaner->timer, ms) != 0)
+			CHECK(!"a timer could be armed");
+	}
+}
+
+void clean_wake(struct spool_store *store)
+{
+	struct timer *timer = &store->cleaner.timer;
+
+	if (store->loader.phase == LOAD_DONE && !timer_armed(timer) &&
+		io_timer_after(store->io, timer, STORE_CLEAN_MS) != 0)
+		CHECK(!"a timer could be armed");
+}
+
+void clean_init(struct spool_store *store)
+{
+	list_init(&store->cleaner.removals);
+	store->cleaner.timer.fire = look;
+	store->cleaner.job = (struct io_job){.run = run, .done = done};
+}
+
+void clean_done(struct spool_store *store)
+{
+	LIST_FOR_EACH (node, &store->cleaner.removals) {
+		list_remove(node);
+		free(CONTAINER_OF(node, struct removal, node));
+	}
+	io_timer_stop(store->io, &store->cleaner.timer);
+}

@@ -1,0 +1,212 @@
+/* What writers add while the store runs, and what they leave behind when they die. */
+#include "spool/store.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+#define NOTICE_RECORD 768 /* bytes of a usual message record: what is worth reading at once */
+
+/* ---- notices ---------------------------------------------------------------------------- */
+
+static int read_wanted(struct spool_store *store, struct segment *segment, uint32_t messages)
+{
+	struct walk *walk = &store->index.walk;
+
+	if (segment->wanted <= segment->end)
+		return 0;
+	int err = index_walk(&store->index, segment);
+	if (err)
+		return err;
+	walk->proven = walk->limit = segment->wanted;
+	walk->guess = format_align(FORMAT_BATCH_HEADER + (uint64_t)messages * NOTICE_RECORD);
+	err = store_read(store, segment, UINT32_MAX);
+	index_walk_end(&store->index, segment);
+	return err;
+}
+
+/* All files before the current one are finished. */
+static void close_older(struct spool_store *store, uint8_t owner, uint32_t serial)
+{
+	struct spool_index *index = &store->index;
+
+	store->newest[owner] = serial;
+	for (size_t i = index_first(index, owner);
+		i < index->count && index->segments[i]->id.owner == owner &&
+		index->segments[i]->id.serial < serial;
+		i++) {
+		struct segment *segment = index->segments[i];
+		segment->closed = segment->loaded = true;
+		clean_segment(store, segment);
+	}
+	clean_wake(store);
+}
+
+int spool_store_notice(struct spool_store *store, const struct spool_notice *notice)
+{
+	CHECK_MAGIC(store, STORE_MAGIC);
+	if (store->loader.phase != LOAD_DONE)
+		return ERR_AGAIN;
+	if (notice->owner >= SPOOL_WORKERS_MOST)
+		return ERR_CORRUPT;
+	struct segment *segment = index_find(&store->index, notice->owner, notice->serial);
+	if (!segment) {
+		int err = store_add_log(store, notice->owner, notice->serial);
+		if (err)
+			return err;
+		segment = index_find(&store->index, notice->owner, notice->serial);
+		if (!segment)
+			return ERR_NOT_FOUND;
+	}
+	if (segment->removing)
+		return ERR_CORRUPT;
+	if (notice->serial >= store->newest[notice->owner]) {
+		segment->closed = segment->cut = false;
+		segment->loaded = true;
+		segment->limit = WALK_ALL;
+	}
+	if (notice->serial > store->newest[notice->owner])
+		close_older(store, notice->owner, notice->serial);
+	segment->wanted = MAX(segment->wanted, notice->durable);
+	int err = read_wanted(store, segment, notice->messages);
+	if (err)
+		clean_wake(store); /* it is tried again */
+	return err;
+}
+
+void store_read_wanted(struct spool_store *store)
+{
+	for (size_t i = 0; i < store->index.count; i++) {
+		struct segment *segment = store->index.segments[i];
+		if (segment->wanted > segment->end && !segment->damaged)
+			read_wanted(store, segment, 0);
+	}
+}
+
+/* ---- a writer that died ----------------------------------------------------------------- */
+
+static int read_rest(struct spool_store *store, struct segment *segment)
+{
+	/* A file of which no notice ever came may be its successor's already: nothing is said of its
+	 * tail for good. */
+	bool own = segment->id.serial <= store->newest[segment->id.owner];
+
+	segment->closed = true;
+	int err = index_walk(&store->index, segment);
+	if (err)
+		return err;
+	store->index.walk.proven = MAX(store->index.walk.proven, segment->end);
+	err = store_read(store, segment, UINT32_MAX);
+	if (own && err == 0)
+		store_end_segment(store, segment);
+	segment->loaded = true;
+	index_walk_end(&store->index, segment);
+	clean_segment(store, segment);
+	return err;
+}
+
+int spool_store_writer_gone(struct spool_store *store, uint8_t owner)
+{
+	CHECK_MAGIC(store, STORE_MAGIC);
+	struct spool_index *index = &store->index;
+	int result = 0;
+
+	if (store->loader.phase != LOAD_DONE)
+		return ERR_AGAIN;
+	if (owner >= SPOOL_WORKERS_MOST)
+		return ERR_NOT_FOUND;
+	store->loader.orphan_count = 0;
+	int err = store_list(store, owner, store_add_log);
+	if (err == ERR_NOT_FOUND)
+		return 0; /* it never made a file */
+	if (err == 0)
+		err = index_take_seals(index, index_first(index, owner));
+	if (err)
+		return err;
+	for (size_t i = index_first(index, owner); i < index->count; i++) {
+		struct segment *segment = index->segments[i];
+		if (segment->id.owner != owner)
+			break;
+		if (segment->closed || segment->removing)
+			continue;
+		err = read_rest(store, segment);
+		result = result ? result : err;
+	}
+	store->loader.live[owner] = false;
+	store_orphans(store);
+	clean_wake(store);
+	return result;
+}
+
+/* ---- orphans ---------------------------------------------------------------------------- */
+
+#define ORPHAN_NUMBERS (1u << 24) /* greater numbers do not fit the key: such files are left alone */
+
+static uint64_t body_key(uint8_t owner, uint32_t serial, uint32_t number)
+{
+	return (uint64_t)owner << 56 | (uint64_t)serial << 24 | number;
+}
+
+static int note_references(struct spool_store *store, struct segment *segment, struct idmap *known)
+{
+	for (uint32_t i = 0; i < segment->place_count; i++) {
+		const struct place *place = &segment->places[i];
+		struct format_record record;
+		struct format_message message;
+		if ((place->flags & (PLACE_USED | PLACE_FILE | PLACE_FREE)) != (PLACE_USED | PLACE_FILE))
+			continue;
+		int err = index_read(&store->index, segment, place, &record, &message);
+		if (err)
+			return err;
+		if (message.body_number < ORPHAN_NUMBERS)
+			err = idmap_put(known,
+				body_key(message.body_owner, message.body_serial, message.body_number), 1);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* A body may be an orphan only because the record that refers to it cannot be read. */
+static bool may_hide(const struct spool_store *store, uint8_t owner)
+{
+	if (store->loader.damaged[owner] || store->loader.damaged[SPOOL_OWNER_DELIVERY])
+		return true;
+	for (size_t i = 0; i < store->index.count; i++) {
+		const struct segment *segment = store->index.segments[i];
+		if (segment->damaged &&
+			(segment->id.owner == owner || segment->id.owner == SPOOL_OWNER_DELIVERY))
+			return true;
+	}
+	return false;
+}
+
+void store_orphans(struct spool_store *store)
+{
+	struct loader *loader = &store->loader;
+	struct idmap known = {0};
+	uint64_t found;
+	int err = 0;
+
+	for (size_t i = 0; i < store->index.count && !err && loader->orphan_count; i++)
+		err = note_references(store, store->index.segments[i], &known);
+	for (size_t i = 0; i < loader->orphan_count && !err; i++) {
+		const struct store_orphan *orphan = &loader->orphans[i];
+		uint32_t newest = store->newest[orphan->owner];
+		if (loader->live[orphan->owner] || (newest && orphan->serial > newest))
+			continue;
+		if (orphan->log) {
+			clean_log_file(store, orphan->owner, orphan->serial);
+			continue;
+		}
+		if (orphan->number >= ORPHAN_NUMBERS || may_hide(store, orphan->owner) ||
+			idmap_get(&known, body_key(orphan->owner, orphan->serial, orphan->number), &found))
+			continue;
+		clean_body_file(store, orphan->owner, orphan->serial, orphan->number);
+	}
+	idmap_done(&known);
+	free(loader->orphans);
+	loader->orphans = NULL;
+	loader->orphan_count = loader->orphan_room = 0;
+}

@@ -1,0 +1,159 @@
+/*
+ * The last messages of an almost empty file are copied into the journal, keeping their ids. The
+ * copy, its state and the old place's end are in one batch: at every moment the message is in exactly
+ * one place.
+ */
+#include "spool/store.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+struct copy_job {
+	struct io_job job;
+	struct spool_store *store;
+	struct segment *segment;
+	struct change *changes[STORE_MOVES];
+	struct format_message from[STORE_MOVES];
+	int errs[STORE_MOVES];
+	size_t count;
+};
+
+/* Reads and checks: a damaged body must not get a fresh checksum. */
+static int copy_one(struct copy_job *copy, size_t i)
+{
+	struct change *change = copy->changes[i];
+	const struct format_message *from = &copy->from[i];
+
+	if (!change->body)
+		return 0;
+	int64_t got = disk_read(copy->segment->io, change->body, change->body_bytes, from->body_offset);
+	if (got < 0)
+		return (int)got;
+	struct span body = span_of(change->body, from->body_bytes);
+	return (size_t)got == change->body_bytes && format_hash(body, 0) == from->body_hash &&
+			memcmp(change->body + body.n, FORMAT_END, FORMAT_END_BYTES) == 0 ?
+		0 :
+		ERR_CORRUPT;
+}
+
+static void run(struct io_job *job)
+{
+	struct copy_job *copy = CONTAINER_OF(job, struct copy_job, job);
+
+	for (size_t i = 0; i < copy->count; i++)
+		copy->errs[i] = copy_one(copy, i);
+}
+
+static void settle(struct copy_job *copy, size_t i)
+{
+	struct spool_store *store = copy->store;
+	struct change *change = copy->changes[i];
+	struct segment *segment;
+	uint64_t place_id;
+
+	struct place *place = index_message(&store->index, change->id, &place_id, &segment);
+	if (place && copy->errs[i] == ERR_CORRUPT) {
+		if (!(place->flags & PLACE_BAD))
+			index_report(&store->index, segment, change->id,
+				(uint64_t)place->at * INDEX_UNIT, "its body is damaged");
+		place->flags |= PLACE_BAD;
+	}
+	if (place && !copy->errs[i] && journal_add(store, change) == 0)
+		return;
+	if (place)
+		place->flags &= (uint8_t)~PLACE_MOVING;
+	change_free(change);
+}
+
+static void done(struct io_job *job)
+{
+	struct copy_job *copy = CONTAINER_OF(job, struct copy_job, job);
+	struct spool_store *store = copy->store;
+
+	index_release(&store->index, copy->segment);
+	for (size_t i = 0; i < copy->count; i++)
+		settle(copy, i);
+	store->copy = NULL;
+	free(copy);
+	clean_wake(store);
+}
+
+static struct change *make_change(
+	struct spool_store *store, struct segment *segment, const struct place *place, struct format_message *from)
+{
+	struct format_record record;
+	struct format_message message;
+
+	if (index_read(&store->index, segment, place, &record, &message) != 0)
+		return NULL;
+	struct change *change = change_new(CHANGE_MOVE, message.id, message.envelope.n);
+	if (!change)
+		return NULL;
+	memcpy(change + 1, message.envelope.p, message.envelope.n);
+	change->message = message;
+	change->message.envelope = SPAN_NONE;
+	if (!message.body_serial) {
+		change->message.body_offset = 0;
+		change->body_bytes = message.body_bytes + FORMAT_END_BYTES;
+		change->body = malloc(change->body_bytes);
+		if (!change->body) {
+			change_free(change);
+			return NULL;
+		}
+	}
+	*from = message;
+	from->envelope = SPAN_NONE;
+	return change;
+}
+
+static void pick(struct copy_job *copy)
+{
+	struct spool_store *store = copy->store;
+	struct segment *segment = copy->segment;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < segment->place_count; i++) {
+		struct place *place = &segment->places[i];
+		if (copy->count == STORE_MOVES || bytes > STORE_MOVE_BYTES)
+			return;
+		if (!(place->flags & PLACE_USED) ||
+			(place->flags & (PLACE_FREE | PLACE_DONE | PLACE_BAD | PLACE_MOVING)))
+			continue;
+		struct change *change = make_change(store, segment, place, &copy->from[copy->count]);
+		if (!change)
+			continue;
+		place->flags |= PLACE_MOVING;
+		bytes += change->body_bytes;
+		copy->changes[copy->count++] = change;
+	}
+}
+
+void move_start(struct spool_store *store, struct segment *segment)
+{
+	const struct spool_log *log = &store->journal.log;
+
+	/* Not on the reserve of a full disk. */
+	if (store->copy || log->health != SPOOL_WELL || !log->next.made.io)
+		return;
+	struct copy_job *copy = calloc(1, sizeof(*copy));
+	if (!copy || index_hold(&store->index, segment) != 0) {
+		free(copy);
+		return;
+	}
+	copy->job = (struct io_job){.run = run, .done = done};
+	copy->store = store;
+	copy->segment = segment;
+	pick(copy);
+	if (!copy->count) {
+		index_release(&store->index, segment);
+		free(copy);
+		return;
+	}
+	store->copy = copy;
+	if (io_submit(store->io, IO_LANE_FILE, &copy->job) != 0) {
+		copy->job.run(&copy->job);
+		copy->job.done(&copy->job);
+	}
+}

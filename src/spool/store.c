@@ -1,0 +1,181 @@
+#include "spool/store.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+static void on_damage(void *arg, uint64_t id, const char *path, uint64_t offset, const char *what)
+{
+	struct spool_store *store = arg;
+
+	store->config.handler->damaged(store->config.context, id, path, offset, what);
+}
+
+int spool_store_new(const struct spool_store_config *config, struct spool_store **out)
+{
+	struct spool_store *store = calloc(1, sizeof(*store));
+
+	if (!store)
+		return ERR_NOMEM;
+	store->magic = STORE_MAGIC;
+	store->config = *config;
+	store->io = config->io;
+	index_init(&store->index, config->disk, on_damage, store);
+	journal_init(store);
+	clean_init(store);
+	*out = store;
+	return 0;
+}
+
+void spool_store_free(struct spool_store **at)
+{
+	struct spool_store *store = *at;
+
+	*at = NULL;
+	if (!store)
+		return;
+	CHECK_MAGIC(store, STORE_MAGIC);
+	CHECK(!log_busy(&store->journal.log) && !store->cleaner.removing && !store->copy);
+	clean_done(store);
+	journal_done(store);
+	index_done(&store->index);
+	free(store->loader.orphans);
+	store->magic = 0;
+	free(store);
+}
+
+bool spool_store_busy(const struct spool_store *store)
+{
+	return log_busy(&store->journal.log) || store->cleaner.removing || store->copy ||
+		!journal_idle(store);
+}
+
+/* ---- reading a message ------------------------------------------------------------------ */
+
+static void report_bad(struct spool_store *store, struct segment *segment, struct place *place, uint64_t id,
+	const char *what)
+{
+	if (!(place->flags & PLACE_BAD))
+		index_report(&store->index, segment, id, (uint64_t)place->at * INDEX_UNIT, what);
+	place->flags |= PLACE_BAD;
+}
+
+/* Finds a message and reads its record. */
+static int find(struct spool_store *store, uint64_t id, struct segment **segment, struct place **place,
+	struct format_record *record, struct format_message *message)
+{
+	uint64_t place_id;
+
+	*place = index_message(&store->index, id, &place_id, segment);
+	if (!*place)
+		return ERR_NOT_FOUND;
+	if ((*place)->flags & PLACE_BAD)
+		return ERR_CORRUPT;
+	int err = index_read(&store->index, *segment, *place, record, message);
+	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
+		report_bad(store, *segment, *place, id, "its record is damaged");
+		return ERR_CORRUPT;
+	}
+	return err;
+}
+
+int spool_store_envelope(struct spool_store *store, uint64_t id, struct buf *buf, struct arena *arena,
+	struct envelope *out)
+{
+	struct segment *segment;
+	struct place *place;
+	struct format_record record;
+	struct format_message message;
+
+	int err = find(store, id, &segment, &place, &record, &message);
+	if (err)
+		return err;
+	buf_clear(buf);
+	buf_add_span(buf, message.envelope);
+	if (!buf_ok(buf))
+		return ERR_NOMEM;
+	message.envelope = buf_span(buf);
+	return index_envelope(&message, arena, out);
+}
+
+/* A body read for the first time since recovery is checked: disks forget while nobody looks. */
+static int check_once(struct spool_store *store, struct segment *segment, struct place *place,
+	const struct format_message *message)
+{
+	if (!(place->flags & PLACE_CHECK))
+		return 0;
+	int err = walk_check_body(store->config.disk, segment->io, message);
+	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
+		report_bad(store, segment, place, message->id,
+			err == ERR_CORRUPT ? "its body is damaged" : "the file with its body is missing");
+		return ERR_CORRUPT;
+	}
+	if (err == 0)
+		place->flags &= (uint8_t)~PLACE_CHECK;
+	return err;
+}
+
+int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *out)
+{
+	struct segment *segment;
+	struct place *place;
+	struct format_record record;
+	struct format_message message;
+	struct io_file *file;
+
+	int err = find(store, id, &segment, &place, &record, &message);
+	if (err == 0)
+		err = index_hold(&store->index, segment);
+	if (err)
+		return err;
+	err = check_once(store, segment, place, &message);
+	file = segment->io;
+	if (err == 0 && message.body_serial) {
+		char path[FORMAT_PATH];
+		format_body_path(path, message.body_owner, message.body_serial, message.body_number);
+		err = disk_open(store->config.disk, path, DISK_READ, &file);
+		if (err == ERR_NOT_FOUND) {
+			report_bad(store, segment, place, id, "the file with its body is missing");
+			err = ERR_CORRUPT;
+		}
+	}
+	if (err) {
+		index_release(&store->index, segment);
+		return err;
+	}
+	*out = (struct spool_body){
+		.file = file,
+		.offset = message.body_offset,
+		.bytes = message.body_bytes,
+		.segment = segment,
+	};
+	return 0;
+}
+
+void spool_store_body_done(struct spool_store *store, struct spool_body *body)
+{
+	struct segment *segment = body->segment;
+
+	if (!segment)
+		return;
+	if (body->file != segment->io)
+		disk_close(&body->file);
+	index_release(&store->index, segment);
+	clean_segment(store, segment);
+	*body = (struct spool_body){0};
+}
+
+/* ---- figures ---------------------------------------------------------------------------- */
+
+void spool_store_figures(const struct spool_store *store, struct spool_figures *out)
+{
+	*out = store->journal.log.figures;
+	for (size_t i = 0; i < store->index.count; i++) {
+		const struct segment *segment = store->index.segments[i];
+		out->files++;
+		out->file_bytes += segment->end;
+		out->live_bytes += segment->live_bytes;
+		out->live_messages += segment->live;
+	}
+}

@@ -1,0 +1,80 @@
+/*
+ * Walks one log file from batch to batch: the only reader of batches, for recovery, for what a
+ * writer just made durable, and for verify. It decides what counts:
+ *
+ *   - A batch is proven when something vouches that it was durable: a later batch header of the
+ *     same file, a later file's word, the journal's, or a running writer's notice (`proven`).
+ *   - The last batch, if not proven, counts when everything in it is whole, bodies included; else
+ *     all of it is a torn tail, which is no damage.
+ *   - Damage before proven bytes costs what it hit: records are found by their own checksums, the
+ *     next batch by scanning.
+ *   - Nothing counts from `limit` on.
+ *
+ * Memory and time are bounded by the file's length. Owner: one caller; the file is the caller's.
+ */
+#ifndef SPOOL_WALK_H
+#define SPOOL_WALK_H
+
+#include "base/buf.h"
+#include "io/disk.h"
+#include "spool/format.h"
+
+#define WALK_ALL UINT64_MAX /* no limit */
+
+struct walk {
+	struct disk *disk;
+	struct io_file *io;
+	struct format_file id;
+	uint64_t size;    /* of the file as it was when the walk began */
+	uint64_t at;      /* where the next batch is expected */
+	int64_t sequence; /* of the last batch; -1: none yet */
+	uint64_t proven;  /* all bytes before were durable */
+	uint64_t limit;
+	uint64_t end;     /* of the last batch that counts */
+	bool torn;        /* a tail was found that does not count */
+	bool unproven;    /* the last batch counts by being whole, nothing vouches for it */
+	bool damaged;
+	void (*damage)(void *arg, const struct format_file *file, uint64_t id, uint64_t offset,
+		const char *what);
+	void *arg;
+	/* its own */
+	struct buf window;
+	uint64_t window_at;
+	uint64_t guess;      /* bytes worth reading at a batch's start */
+	uint64_t blind_end;  /* a stretch without headers is searched up to here */
+	int64_t blind_sequence; /* records in it are older than this */
+};
+
+struct walk_batch {
+	struct format_batch header; /* kind 0: it is lost, and records were found without it */
+	uint64_t records_at;        /* offset of `records` in the file */
+	struct span records;        /* valid until the next call */
+};
+
+void walk_init(struct walk *walk, struct disk *disk);
+void walk_done(struct walk *walk);
+
+/* Begins behind the header page, with nothing proven and no limit. */
+int walk_begin(struct walk *walk, struct io_file *io, const struct format_file *id);
+/* The file's own header. ERR_CORRUPT; ERR_IO where it cannot be read. */
+int walk_page(struct io_file *io, uint8_t owner, uint32_t serial, struct format_file *out);
+/* The first batch header that can be found, for what it says of earlier files. ERR_NOT_FOUND. */
+int walk_any_header(struct walk *walk, struct format_batch *out);
+
+/* The next batch that counts. ERR_NOT_FOUND: there is none. ERR_NOMEM. */
+int walk_next(struct walk *walk, struct walk_batch *out);
+
+/* The next record of a batch, damaged ones left out (and reported). */
+struct walk_cursor {
+	struct span left;
+	uint64_t offset;
+	bool in_damage;
+};
+struct walk_cursor walk_records(const struct walk_batch *batch);
+bool walk_record(struct walk *walk, const struct walk_batch *batch, struct walk_cursor *at,
+	struct format_record *out, uint64_t *out_offset);
+
+/* Is a body whole, with its end? ERR_CORRUPT; ERR_NOT_FOUND: its file is missing; ERR_IO, ERR_NOMEM. */
+int walk_check_body(struct disk *disk, struct io_file *io, const struct format_message *message);
+
+#endif
