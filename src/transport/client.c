@@ -11,116 +11,6 @@
 #define BAD_CONNECTION ((struct enhanced_code){4, 4, 2})
 #define PROTOCOL_ERROR ((struct enhanced_code){4, 5, 0})
 
-#define CODE_LOST 421 /* stands for a session that failed without a reply */
-
-const char *client_stage_name(enum client_stage stage)
-{
-	switch (stage) {
-	case CLIENT_AT_CONNECT: return "connect";
-	case CLIENT_AT_GREETING: return "greeting";
-	case CLIENT_AT_EHLO: return "EHLO";
-	case CLIENT_AT_IDLE: return "idle";
-	case CLIENT_AT_MAIL: return "MAIL";
-	case CLIENT_AT_RCPT: return "RCPT";
-	case CLIENT_AT_DATA: return "DATA";
-	case CLIENT_AT_BODY: return "body";
-	case CLIENT_AT_END: return "end of body";
-	}
-	return "?";
-}
-
-/* ---- what is told to the owner --------------------------------------------------------------- */
-
-static void tell_failed(struct client *client)
-{
-	struct client_job *job = client->job;
-	struct verdict verdict = client->verdict; /* the owner may close the client, and read on */
-
-	if (job) {
-		job->usable = false;
-		job->stage = client->waiting;
-		client_settle_all(client, &verdict);
-	}
-	client->job = NULL;
-	client_die(client);
-	client->ops->failed(client->owner, job, &verdict, client->waiting);
-}
-
-/* The last act of every event: nothing of the client may be touched after a call to the owner. */
-static void settle(struct client *client)
-{
-	struct client_job *job = client->job;
-	enum client_outcome outcome = client->outcome;
-
-	client->outcome = OUTCOME_NONE;
-	switch (outcome) {
-	case OUTCOME_NONE: return;
-	case OUTCOME_READY: client->ops->ready(client->owner, &client->caps); return;
-	case OUTCOME_DONE:
-		client->job = NULL;
-		client->state = CLIENT_IDLE;
-		io_timer_stop(client->io, &client->deadline);
-		client_pump_free(client);
-		if (!job->usable)
-			client_die(client);
-		client->ops->done(client->owner, job);
-		return;
-	case OUTCOME_FAILED: tell_failed(client); return;
-	case OUTCOME_GONE:
-		client_die(client);
-		client->ops->gone(client->owner);
-		return;
-	}
-}
-
-static void fail_text(
-	struct client *client, uint16_t code, struct enhanced_code enhanced, const char *text)
-{
-	if (client->outcome == OUTCOME_FAILED)
-		return;			       /* the first reason is the true one */
-	if (client->outcome == OUTCOME_DONE) { /* all was decided before */
-		client->job->usable = false;
-		return;
-	}
-	if (client->state == CLIENT_IDLE) {
-		client->outcome = OUTCOME_GONE;
-		return;
-	}
-	verdict_set(&client->verdict, VERDICT_TEMPORARY, code, enhanced, false, span_str(text));
-	client->outcome = OUTCOME_FAILED;
-}
-
-void client_fail(struct client *client, struct enhanced_code enhanced, const char *what)
-{
-	char text[VERDICT_TEXT];
-
-	snprintf(text, sizeof(text), "%s %s", what, client->who);
-	fail_text(client, CODE_LOST, enhanced, text);
-}
-
-void client_fail_reply(struct client *client, const struct smtp_reply *reply)
-{
-	if (reply->code / 100 != 4 && reply->code / 100 != 5) {
-		client_fail_protocol(client, reply);
-		return;
-	}
-	smtp_reply_verdict(reply, &client->verdict);
-	/* About the session, not about a recipient: whatever the code, another try may do better.
-	 */
-	client->verdict.kind = VERDICT_TEMPORARY;
-	client->outcome = OUTCOME_FAILED;
-}
-
-void client_fail_protocol(struct client *client, const struct smtp_reply *reply)
-{
-	char text[VERDICT_TEXT];
-
-	snprintf(text, sizeof(text),
-		"protocol error: code %u makes no sense as the reply to %s, from %s", reply->code,
-		client_stage_name(client->waiting), client->who);
-	fail_text(client, 451, PROTOCOL_ERROR, text);
-}
-
 /* ---- deadlines ------------------------------------------------------------------------------- */
 
 static uint64_t patience(const struct client *client, enum client_stage stage)
@@ -170,7 +60,7 @@ static void deadline_fire(struct timer *timer)
 			client_stage_name(client->waiting));
 		client_fail(client, BAD_CONNECTION, what);
 	}
-	settle(client);
+	client_settle(client);
 }
 
 /* ---- work for the next turn ------------------------------------------------------------------ */
@@ -200,7 +90,7 @@ static void tick_fire(struct timer *timer)
 		lost(client, client->broken);
 	if (client->outcome == OUTCOME_NONE && client->pump && client->pump->ready)
 		client_pump_step(client);
-	settle(client);
+	client_settle(client);
 }
 
 void client_send_bytes(struct client *client, struct span bytes, bool more)
@@ -231,7 +121,7 @@ static void on_connected(void *owner, int err)
 	if (err) {
 		snprintf(what, sizeof(what), "no connection (%s) to", err_text(err));
 		client_fail(client, NO_ANSWER, what);
-		settle(client);
+		client_settle(client);
 		return;
 	}
 	client->state = CLIENT_GREETING;
@@ -288,7 +178,7 @@ static void on_received(void *owner, size_t n)
 	/* Half a reply moves no deadline: a server cannot hold us by dripping. */
 	if (moved && client->outcome == OUTCOME_NONE && client->state == CLIENT_BUSY)
 		client_transaction_more(client);
-	settle(client);
+	client_settle(client);
 }
 
 static void on_drained(void *owner)
@@ -301,7 +191,7 @@ static void on_drained(void *owner)
 		client_pump_step(client);
 	else
 		client_wait(client, CLIENT_AT_END);
-	settle(client);
+	client_settle(client);
 }
 
 static void on_closed(void *owner, int err)
@@ -309,7 +199,7 @@ static void on_closed(void *owner, int err)
 	struct client *client = owner;
 
 	lost(client, err);
-	settle(client);
+	client_settle(client);
 }
 
 static const struct io_conn_handler handler = {

@@ -2,6 +2,7 @@
  * The inside of an SMTP client session, shared by the files of this machine:
  *
  *   client.c        life: connect, deadlines, loss, close; where bytes come in
+ *   client_outcome.c  what is told to the owner, and how a failure is put
  *   client_hello.c  greeting, EHLO, HELO
  *   client_caps.c   what the EHLO reply says
  *   client_plan.c   how a message can go to this hop, if at all
@@ -127,13 +128,17 @@ struct client {
 void client_wait(struct client *client, enum client_stage stage);
 void client_send_bytes(struct client *client, struct span bytes, bool more);
 void client_send_out(struct client *client); /* the command buffer, and empties it */
+void client_soon(struct client *client);     /* client_tick() in the next turn */
+void client_die(struct client *client);	     /* lets go of connection and timers */
+
+/* ---- client_outcome.c */
+/* The last act of every event: nothing of the client may be touched after a call to the owner. */
+void client_settle(struct client *client);
 /* The session is over: notes why, in a sentence that ends with who the peer is. */
 void client_fail(struct client *client, struct enhanced_code enhanced, const char *text);
 void client_fail_reply(struct client *client, const struct smtp_reply *reply);
 /* The server said something that no server may say here. */
 void client_fail_protocol(struct client *client, const struct smtp_reply *reply);
-void client_soon(struct client *client); /* client_tick() in the next turn */
-void client_die(struct client *client);	 /* lets go of connection and timers */
 
 /* ---- client_hello.c */
 void client_hello_reply(struct client *client, const struct smtp_reply *reply);
