@@ -98,6 +98,12 @@ struct greeting_refusal {
 	const char *enhanced, *text;
 };
 
+/* This machine's own clients are not counted one by one: all of them come from one address. */
+static uint32_t client_limit(const struct config_limits *limits, const struct netaddr *client)
+{
+	return netaddr_is_loopback(client) ? 0 : limits->connections_per_client;
+}
+
 /* May one more come in? What follows is undone by session_free(). */
 static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greeting_refusal *why)
 {
@@ -115,7 +121,7 @@ static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greet
 	else if (smtpd->session_count >= limits->connections)
 		*why = (struct greeting_refusal){
 			ERR_LIMIT, "4.3.2", "Too many connections; try later"};
-	else if (clients_add(&smtpd->clients, client, limits->connections_per_client) != 0)
+	else if (clients_add(&smtpd->clients, client, client_limit(limits, client)) != 0)
 		*why = (struct greeting_refusal){
 			ERR_LIMIT, "4.7.0", "Too many connections from your address"};
 	else
