@@ -9,7 +9,7 @@ help: ## this list
 
 build: ## install what is missing, leave build/posternd and build/posternctl
 	@scripts/deps build
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=false --buildtype=release -Ddebug=true >/dev/null
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=false --buildtype=debugoptimized >/dev/null
 	@ninja -C $(BUILD)
 
 run: build ## start posternd on loopback, send sample mail through it, show what became of it

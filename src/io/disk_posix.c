@@ -167,7 +167,7 @@ static int open_dir(struct disk *disk, const char *path, int *out)
 
 static int posix_sync_dir(struct disk *disk, const char *path)
 {
-	int fd;
+	int fd = -1;
 
 	int err = open_dir(disk, path, &fd);
 	if (err)
@@ -195,7 +195,7 @@ static int posix_rename(struct disk *disk, const char *from, const char *to)
 
 static int posix_list(struct disk *disk, const char *path, int (*each)(void *arg, const char *name), void *arg)
 {
-	int fd, result = 0;
+	int fd = -1, result = 0;
 
 	int err = open_dir(disk, path, &fd);
 	if (err)
