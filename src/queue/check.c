@@ -142,10 +142,11 @@ static void check_progress(struct checker *c, const struct destination *d)
 	if (q->wakes_lost)
 		return;
 	if (d->deferred.count && !t->blockers)
-		MUST(c, wake <= heap_first(&d->deferred)->key + t->shift);
+		MUST(c, wake <= MAX(q->clock, heap_first(&d->deferred)->key + t->shift));
 	for (int class = 0; class < 2; class ++)
 		if (d->down && d->waiting[class].count && !t->blockers)
-			MUST(c, wake <= heap_first(&d->waiting[class])->key + t->shift);
+			MUST(c, wake <= MAX(q->clock,
+						heap_first(&d->waiting[class])->key + t->shift));
 	switch (blocker) {
 	case BLOCKER_NONE: MUST(c, runnable || wake <= q->clock); break;
 	case BLOCKER_RATE: MUST(c, wake <= destination_rate_time(q, d)); break;

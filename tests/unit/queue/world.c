@@ -11,7 +11,8 @@ static void copy_span(char *to, size_t room, struct span from)
 
 static void note_id(uint64_t **ids, size_t *count, uint64_t id)
 {
-	*ids = realloc(*ids, (*count + 1) * sizeof(**ids));
+	if ((*count & (*count - 1)) == 0) /* room doubles */
+		*ids = realloc(*ids, MAX(1, 2 * *count) * sizeof(**ids));
 	(*ids)[(*count)++] = id;
 }
 
@@ -37,7 +38,8 @@ static void on_route(void *context, const struct envelope *envelope, uint32_t rc
 static void note_end(
 	struct world *w, const struct queue_end *end, struct world_end **list, size_t *count)
 {
-	*list = realloc(*list, (*count + 1) * sizeof(**list));
+	if ((*count & (*count - 1)) == 0)
+		*list = realloc(*list, MAX(1, 2 * *count) * sizeof(**list));
 	struct world_end *out = &(*list)[(*count)++];
 	*out = (struct world_end){.id = end->id,
 		.why = end->why,
