@@ -15,6 +15,7 @@ static const size_t record_bytes[SECTIONS] = {
 	[SECTION_ACCOUNTS] = sizeof(struct snapshot_account_record),
 	[SECTION_PRIORITIES] = sizeof(struct snapshot_priority_record),
 	[SECTION_PAUSES] = sizeof(struct snapshot_pause_record),
+	[SECTION_PAUSED_DOMAINS] = sizeof(uint32_t),
 	[SECTION_TRANSPORT_HASH] = sizeof(uint32_t),
 	[SECTION_DOMAIN_HASH] = sizeof(uint32_t),
 	[SECTION_ACCOUNT_HASH] = sizeof(uint32_t),
@@ -273,6 +274,22 @@ void snapshot_pause(const struct snapshot *s, struct pause *out)
 {
 	bool bad = false;
 	read_pause(s, s->header.pause, out, &bad);
+}
+
+int snapshot_paused_domain(const struct snapshot *s, uint32_t at, struct domain *out)
+{
+	uint32_t index = 0;
+	int err = record(s, SECTION_PAUSED_DOMAINS, at, &index, sizeof(index));
+
+	if (err < 0)
+		return err;
+	err = read_domain(s, index, out);
+	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+uint64_t snapshot_routes_hash(const struct snapshot *s)
+{
+	return s->header.routes_hash;
 }
 
 uint32_t snapshot_priority_count(const struct snapshot *s)

@@ -36,13 +36,13 @@ struct pause {
 };
 
 struct transport {
-	uint32_t index;          /* in this generation only: names are what lasts */
+	uint32_t index; /* in this generation only: names are what lasts */
 	struct span name;
 	/* server: one of the two */
-	struct span host;        /* name or address literal without brackets; empty: lookup-mx */
-	uint16_t port;           /* 25 by default, for lookup-mx too */
-	struct span zone;        /* lookup-mx:zone=…; empty: none */
-	struct span query;       /* lookup-mx:query=…, the comma list as given; empty: the system's */
+	struct span host;  /* name or address literal without brackets; empty: lookup-mx */
+	uint16_t port;	   /* 25 by default, for lookup-mx too */
+	struct span zone;  /* lookup-mx:zone=…; empty: none */
+	struct span query; /* lookup-mx:query=…, the comma list as given; empty: the system's */
 	struct retry_step retry[RETRY_STEPS];
 	uint32_t retry_steps;
 	uint32_t retry_count;
@@ -50,8 +50,8 @@ struct transport {
 	uint32_t delay_warning_s; /* 0: never */
 	enum tls_policy tls;
 	struct span source_v4, source_v6; /* address to send from; empty: the system's choice */
-	struct span helo;        /* empty: the host name */
-	uint32_t connections;    /* to one destination at a time */
+	struct span helo;		  /* empty: the host name */
+	uint32_t connections;		  /* to one destination at a time */
 	uint32_t messages_per_connection;
 	uint32_t rate_per_minute; /* messages to one destination; 0: no limit */
 	struct pause pause;
@@ -60,20 +60,20 @@ struct transport {
 enum domain_kind { DOMAIN_TRANSPORT, DOMAIN_MAILBOXES };
 
 struct domain {
-	struct span name;        /* lower case, A-labels */
+	struct span name; /* lower case, A-labels */
 	enum domain_kind kind;
-	uint32_t transport;      /* index; only for DOMAIN_TRANSPORT */
+	uint32_t transport; /* index; only for DOMAIN_TRANSPORT */
 	struct pause pause;
 };
 
 struct account {
-	struct span address;     /* canonical */
+	struct span address; /* canonical */
 };
 
 /* A rule of the prioritised queue; an empty field matches everything. */
 struct priority_rule {
 	struct span sender, recipient, domain, transport; /* address, "@domain" or "*"-pattern */
-	struct span client;      /* CIDR */
+	struct span client;				  /* CIDR */
 };
 
 /* Takes the descriptor over in any case. */
@@ -94,9 +94,9 @@ uint32_t snapshot_transport_count(const struct snapshot *s);
 void snapshot_pause(const struct snapshot *s, struct pause *out);
 /* Paused domains by position, 0 first; ERR_NOT_FOUND: no more. */
 int snapshot_paused_domain(const struct snapshot *s, uint32_t at, struct domain *out);
-/* Equal for two generations that send every recipient the same way: covers domains (kind, transport),
- * accounts, the default transport and all fields of transports that say where (server, zone, query, port),
- * not retry times or pauses. What is queued is routed anew when it changes. */
+/* Equal for two generations that send every recipient the same way: covers domains (kind,
+ * transport), accounts, the default transport and all fields of transports that say where (server,
+ * zone, query, port), not retry times or pauses. What is queued is routed anew when it changes. */
 uint64_t snapshot_routes_hash(const struct snapshot *s);
 uint32_t snapshot_priority_count(const struct snapshot *s);
 int snapshot_priority(const struct snapshot *s, uint32_t at, struct priority_rule *out);

@@ -16,6 +16,8 @@ struct encoder {
 	struct buf *out;
 	size_t start; /* where the snapshot begins in out */
 	struct buf texts;
+	struct buf paused_domains; /* u32 each, in the machine's order */
+	uint32_t domains;
 	struct snapshot_header header;
 };
 
@@ -27,6 +29,17 @@ static struct snapshot_text add_text(struct encoder *e, struct span text)
 		return (struct snapshot_text){0, 0};
 	buf_add_span(&e->texts, text);
 	return at;
+}
+
+/* Order and lengths count, so that no two directories that differ look alike by accident. */
+static void hash_text(struct encoder *e, struct span text)
+{
+	uint64_t length = text.n;
+
+	e->header.routes_hash =
+		XXH3_64bits_withSeed(&length, sizeof(length), e->header.routes_hash);
+	e->header.routes_hash =
+		XXH3_64bits_withSeed(text.n ? text.p : "", text.n, e->header.routes_hash);
 }
 
 static void begin(struct encoder *e, enum snapshot_section section, size_t count)
@@ -80,6 +93,13 @@ static void add_transport(struct encoder *e, const struct object *object)
 
 	memcpy(r.retry, t->retry_delay.steps, sizeof(r.retry));
 	buf_add(e->out, &r, sizeof(r));
+	hash_text(e, object->name);
+	hash_text(e, t->server.host);
+	hash_text(e, t->server.zone);
+	hash_text(e, t->server.query);
+	hash_text(e, t->source_v4);
+	hash_text(e, t->source_v6);
+	hash_text(e, span_of(&r.port, sizeof(r.port)));
 }
 
 static void add_domain(struct encoder *e, const struct object *object)
@@ -93,6 +113,11 @@ static void add_domain(struct encoder *e, const struct object *object)
 	};
 
 	buf_add(e->out, &r, sizeof(r));
+	hash_text(e, object->name);
+	hash_text(e, d->mailboxes ? SPAN_NONE : d->transport);
+	if (r.pause)
+		buf_add(&e->paused_domains, &e->domains, sizeof(e->domains));
+	e->domains++;
 }
 
 static void add_account(struct encoder *e, const struct object *object)
@@ -100,6 +125,7 @@ static void add_account(struct encoder *e, const struct object *object)
 	struct snapshot_account_record r = {add_text(e, object->name)};
 
 	buf_add(e->out, &r, sizeof(r));
+	hash_text(e, object->name);
 }
 
 static void add_priority(struct encoder *e, const struct object *object)
@@ -165,6 +191,9 @@ static int encode(struct encoder *e, uint64_t generation)
 	add_records(e, SECTION_ACCOUNTS, OBJECT_ACCOUNT, add_account);
 	add_records(e, SECTION_PRIORITIES, OBJECT_PRIORITY, add_priority);
 	add_records(e, SECTION_PAUSES, OBJECT_PAUSE, add_pause);
+	begin(e, SECTION_PAUSED_DOMAINS, e->paused_domains.n / sizeof(uint32_t));
+	buf_add_span(e->out, buf_span(&e->paused_domains));
+	hash_text(e, default_transport);
 	int err = add_hash(e, SECTION_TRANSPORT_HASH, OBJECT_TRANSPORT);
 	if (err == 0)
 		err = add_hash(e, SECTION_DOMAIN_HASH, OBJECT_DOMAIN);
@@ -174,7 +203,7 @@ static int encode(struct encoder *e, uint64_t generation)
 		return err;
 	begin(e, SECTION_TEXTS, e->texts.n);
 	buf_add_span(e->out, buf_span(&e->texts));
-	if (!buf_ok(e->out) || !buf_ok(&e->texts))
+	if (!buf_ok(e->out) || !buf_ok(&e->texts) || !buf_ok(&e->paused_domains))
 		return ERR_LIMIT;
 	e->header.magic = SNAPSHOT_MAGIC;
 	e->header.version = SNAPSHOT_VERSION;
@@ -196,7 +225,9 @@ int snapshot_encode(const struct objects *objects, uint64_t generation, struct b
 	struct encoder encoder = {.objects = objects, .out = out, .start = out->n};
 
 	buf_init(&encoder.texts, SNAPSHOT_BYTES);
+	buf_init(&encoder.paused_domains, SNAPSHOT_BYTES);
 	int err = encode(&encoder, generation);
 	buf_done(&encoder.texts);
+	buf_done(&encoder.paused_domains);
 	return err;
 }

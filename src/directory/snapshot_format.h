@@ -3,7 +3,8 @@
  * the same machine, so numbers are in its own order; they are still copied out and checked, never
  * read in place, since the bytes may be anybody's.
  *
- *   header | transports | domains | accounts | priorities | pauses | three hash tables | texts
+ *   header | transports | domains | accounts | priorities | pauses | paused domains | three hash
+ *   tables | texts
  *
  * A hash table is a power of two of u32: 0, or an index plus 1; open addressing, linear probing,
  * XXH3 of the name.
@@ -16,7 +17,7 @@
 #include <stddef.h>
 
 #define SNAPSHOT_MAGIC	 0x3150414e53545350ull /* "PSTSNAP1" */
-#define SNAPSHOT_VERSION 1u
+#define SNAPSHOT_VERSION 2u
 
 enum snapshot_section {
 	SECTION_TRANSPORTS,
@@ -24,6 +25,7 @@ enum snapshot_section {
 	SECTION_ACCOUNTS,
 	SECTION_PRIORITIES,
 	SECTION_PAUSES,
+	SECTION_PAUSED_DOMAINS, /* u32: index of a domain */
 	SECTION_TRANSPORT_HASH,
 	SECTION_DOMAIN_HASH,
 	SECTION_ACCOUNT_HASH,
@@ -40,6 +42,7 @@ struct snapshot_header {
 	uint64_t checksum; /* XXH3 of all that follows it */
 	uint64_t bytes;	   /* of the whole */
 	uint64_t generation;
+	uint64_t routes_hash; /* of all that says where a recipient's mail goes */
 	uint32_t version;
 	uint32_t default_transport; /* index plus 1; 0: none */
 	uint32_t pause;		    /* of everything: index plus 1; 0: none */

@@ -138,7 +138,7 @@ static int add(struct queue *q, const struct envelope *envelope, struct span sta
 		.rcpt_count = envelope->rcpt_count};
 	int err = state.n ? add_saved(q, message, envelope, state, rcpts)
 			  : add_new(q, message, envelope, rcpts);
-	if (!err && !idmap_add(&q->ids, &q->mem, envelope->id, message))
+	if (!err && !idtree_add(&q->ids, &q->mem, envelope->id, message))
 		err = ERR_NOMEM;
 	if (err) {
 		forget(q, message);
@@ -158,7 +158,7 @@ int queue_add(struct queue *q, const struct envelope *envelope, struct span stat
 	clock_set(q, now);
 	if (!envelope->rcpt_count || !envelope->id)
 		return ERR_SYNTAX;
-	if (idmap_find(&q->ids, envelope->id))
+	if (idtree_find(&q->ids, envelope->id))
 		return ERR_EXISTS;
 	struct unit_rcpt few[8], *rcpts = few;
 	if (envelope->rcpt_count > ARRAY_SIZE(few))

@@ -106,8 +106,8 @@ static void check_messages(struct checker *c, struct tally *tallies)
 	uint32_t numbers[64];
 	size_t n;
 
-	MUST(c, idmap_sound(&q->ids));
-	while (!c->failed && (n = idmap_after(&q->ids, after, ids, numbers, ARRAY_SIZE(ids)))) {
+	MUST(c, idtree_sound(&q->ids));
+	while (!c->failed && (n = idtree_after(&q->ids, after, ids, numbers, ARRAY_SIZE(ids)))) {
 		for (size_t i = 0; i < n && !c->failed; i++) {
 			const struct message *m = message_at(q, numbers[i]);
 			c->id = ids[i];

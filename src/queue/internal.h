@@ -20,7 +20,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "queue/heap.h"
-#include "queue/idmap.h"
+#include "queue/idtree.h"
 #include "queue/intern.h"
 #include "queue/queue.h"
 #include "queue/retry.h"
@@ -155,7 +155,7 @@ struct queue {
 	uint32_t connections, active;
 	uint64_t serial;            /* of operations that make units */
 	struct slab messages, units, extras, destinations;
-	struct idmap ids;
+	struct idtree ids;
 	struct intern names, domains, replies; /* tags: transport position + 1; pause position + 1 */
 	struct transport_record **transports;
 	uint32_t transport_count, transport_room;

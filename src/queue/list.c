@@ -10,12 +10,12 @@ uint64_t queue_messages(const struct queue *q)
 
 size_t queue_page(const struct queue *q, uint64_t after, uint64_t *ids, size_t room)
 {
-	return idmap_after(&q->ids, after, ids, NULL, room);
+	return idtree_after(&q->ids, after, ids, NULL, room);
 }
 
 int queue_message_info(const struct queue *q, uint64_t id, struct queue_message_info *out)
 {
-	uint32_t at = idmap_find(&q->ids, id), waiting = 0;
+	uint32_t at = idtree_find(&q->ids, id), waiting = 0;
 	if (!at)
 		return ERR_NOT_FOUND;
 	const struct message *m = message_at(q, at);

@@ -64,7 +64,7 @@ void queue_free(struct queue **queue)
 	mem_free(&q->mem, q->table, q->table_room * sizeof(*q->table));
 	mem_free(&q->mem, q->domain_pauses, q->domain_pause_room * sizeof(*q->domain_pauses));
 	heap_done(&q->wakes, &q->mem);
-	idmap_done(&q->ids, &q->mem);
+	idtree_done(&q->ids, &q->mem);
 	slab_done(&q->messages, &q->mem);
 	slab_done(&q->units, &q->mem);
 	slab_done(&q->extras, &q->mem);

@@ -130,7 +130,7 @@ static bool is_new(const struct queue *q, const struct unit *u)
 
 bool queue_state_encode(const struct queue *q, uint64_t id, struct buf *out)
 {
-	uint32_t at = idmap_find(&q->ids, id);
+	uint32_t at = idtree_find(&q->ids, id);
 	if (!at)
 		return false;
 	const struct message *m = message_at(q, at);

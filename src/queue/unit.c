@@ -196,7 +196,7 @@ void unit_forget(struct queue *q, uint32_t unit)
 		q->ops->changed(q->context, id);
 		return;
 	}
-	idmap_remove(&q->ids, &q->mem, id);
+	idtree_remove(&q->ids, &q->mem, id);
 	slab_give(&q->messages, message);
 	q->ops->finished(q->context, id);
 }
@@ -228,7 +228,7 @@ void unit_end(struct queue *q, uint32_t unit, enum queue_end_why why)
 
 int unit_find(const struct queue *q, uint64_t id, uint32_t unit, uint32_t *message)
 {
-	uint32_t at = idmap_find(&q->ids, id);
+	uint32_t at = idtree_find(&q->ids, id);
 	if (!at)
 		return ERR_NOT_FOUND;
 	if (unit && (unit >= q->units.top || unit_at(q, unit)->message != at ||

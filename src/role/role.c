@@ -138,7 +138,7 @@ static int receive_all(struct bootstrap *b)
 {
 	for (;;) {
 		struct ipc_message message;
-		int fd, err = receive(b, &message, &fd);
+		int fd = -1, err = receive(b, &message, &fd);
 
 		if (err)
 			return err;

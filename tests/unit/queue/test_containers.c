@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/prng.h"
 #include "queue/heap.h"
-#include "queue/idmap.h"
+#include "queue/idtree.h"
 #include "queue/intern.h"
 #include "queue/ring.h"
 #include "queue/slab.h"
@@ -120,33 +120,33 @@ static void ring_is_a_line(void **state)
 	assert_int_equal(mem.bytes, 0);
 }
 
-static void idmap_keeps_the_order(void **state)
+static void idtree_keeps_the_order(void **state)
 {
 	static bool there[20000];
-	struct idmap map = {0};
+	struct idtree map = {0};
 	struct mem mem = {0};
 	struct prng prng;
 	uint64_t ids[300], entries = 0;
 	(void)state;
 	prng_seed(&prng, 3);
-	assert_int_equal(idmap_find(&map, 1), 0);
+	assert_int_equal(idtree_find(&map, 1), 0);
 	for (int i = 0; i < 100000; i++) {
 		uint32_t id = 1 + (uint32_t)prng_below(&prng, 19999);
 		if (i > 60000 && !there[id])
 			continue;
 		if (there[id])
-			idmap_remove(&map, &mem, id);
+			idtree_remove(&map, &mem, id);
 		else
-			assert_true(idmap_add(&map, &mem, id, id + 7));
+			assert_true(idtree_add(&map, &mem, id, id + 7));
 		there[id] = !there[id];
 		entries = there[id] ? entries + 1 : entries - 1;
-		assert_int_equal(idmap_find(&map, id), there[id] ? id + 7 : 0);
+		assert_int_equal(idtree_find(&map, id), there[id] ? id + 7 : 0);
 		if (i % 1000)
 			continue;
 		assert_int_equal(map.entries, entries);
-		assert_true(idmap_sound(&map));
+		assert_true(idtree_sound(&map));
 		uint64_t after = prng_below(&prng, 20000), want = after;
-		size_t n = idmap_after(&map, after, ids, NULL, ARRAY_SIZE(ids));
+		size_t n = idtree_after(&map, after, ids, NULL, ARRAY_SIZE(ids));
 		for (size_t k = 0; k < n; k++) {
 			do
 				want++;
@@ -154,13 +154,13 @@ static void idmap_keeps_the_order(void **state)
 			assert_int_equal(ids[k], want);
 		}
 	}
-	idmap_done(&map, &mem);
+	idtree_done(&map, &mem);
 	/* ascending ids leave no half-empty leaves */
 	for (uint32_t id = 1; id <= 100000; id++)
-		idmap_add(&map, &mem, id, id);
+		idtree_add(&map, &mem, id, id);
 	assert_true(mem.bytes < 100000 * 13);
-	assert_int_equal(idmap_find(&map, 77777), 77777);
-	idmap_done(&map, &mem);
+	assert_int_equal(idtree_find(&map, 77777), 77777);
+	idtree_done(&map, &mem);
 	assert_int_equal(mem.bytes, 0);
 }
 
@@ -222,7 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(heap_is_ordered_and_stable),
 		cmocka_unit_test(ring_is_a_line),
-		cmocka_unit_test(idmap_keeps_the_order),
+		cmocka_unit_test(idtree_keeps_the_order),
 		cmocka_unit_test(intern_counts),
 		cmocka_unit_test(slab_reuses),
 	};

@@ -1,17 +1,17 @@
-#include "queue/idmap.h"
+#include "queue/idtree.h"
 
 #include "base/check.h"
 
-#define IDMAP_FIRST 16 /* leaves of the first allocation */
+#define IDTREE_FIRST 16 /* leaves of the first allocation */
 
-struct idmap_leaf {
+struct idtree_leaf {
 	uint32_t count;
-	uint32_t numbers[IDMAP_LEAF];
-	uint64_t ids[IDMAP_LEAF];
+	uint32_t numbers[IDTREE_LEAF];
+	uint64_t ids[IDTREE_LEAF];
 };
 
 /* The last leaf whose first id is not greater, or the first leaf. */
-static uint32_t find_leaf(const struct idmap *map, uint64_t id)
+static uint32_t find_leaf(const struct idtree *map, uint64_t id)
 {
 	uint32_t low = 0, high = map->count;
 	while (high - low > 1) {
@@ -25,7 +25,7 @@ static uint32_t find_leaf(const struct idmap *map, uint64_t id)
 }
 
 /* Where the id is or would be. */
-static uint32_t find_in(const struct idmap_leaf *leaf, uint64_t id)
+static uint32_t find_in(const struct idtree_leaf *leaf, uint64_t id)
 {
 	if (leaf->count && leaf->ids[leaf->count - 1] < id)
 		return leaf->count;
@@ -40,18 +40,18 @@ static uint32_t find_in(const struct idmap_leaf *leaf, uint64_t id)
 	return low;
 }
 
-static struct idmap_leaf *add_leaf(struct idmap *map, struct mem *mem, uint32_t at)
+static struct idtree_leaf *add_leaf(struct idtree *map, struct mem *mem, uint32_t at)
 {
 	if (map->count == map->room) {
-		uint32_t room = map->room ? map->room * 2 : IDMAP_FIRST;
-		struct idmap_leaf **leaves = mem_resize(
+		uint32_t room = map->room ? map->room * 2 : IDTREE_FIRST;
+		struct idtree_leaf **leaves = mem_resize(
 			mem, map->leaves, map->room * sizeof(*leaves), room * sizeof(*leaves));
 		if (!leaves)
 			return NULL;
 		map->leaves = leaves;
 		map->room = room;
 	}
-	struct idmap_leaf *leaf = mem_zero(mem, sizeof(*leaf));
+	struct idtree_leaf *leaf = mem_zero(mem, sizeof(*leaf));
 	if (!leaf)
 		return NULL;
 	memmove(&map->leaves[at + 1], &map->leaves[at], (map->count - at) * sizeof(leaf));
@@ -60,16 +60,16 @@ static struct idmap_leaf *add_leaf(struct idmap *map, struct mem *mem, uint32_t 
 	return leaf;
 }
 
-static void drop_leaf(struct idmap *map, struct mem *mem, uint32_t at)
+static void drop_leaf(struct idtree *map, struct mem *mem, uint32_t at)
 {
-	mem_free(mem, map->leaves[at], sizeof(struct idmap_leaf));
+	mem_free(mem, map->leaves[at], sizeof(struct idtree_leaf));
 	map->count--;
 	memmove(&map->leaves[at], &map->leaves[at + 1],
-		(map->count - at) * sizeof(struct idmap_leaf *));
+		(map->count - at) * sizeof(struct idtree_leaf *));
 }
 
 /* Moves entries [from, count) of a leaf to the end of another. */
-static void move_entries(struct idmap_leaf *to, struct idmap_leaf *from, uint32_t at)
+static void move_entries(struct idtree_leaf *to, struct idtree_leaf *from, uint32_t at)
 {
 	uint32_t n = from->count - at;
 	memcpy(&to->ids[to->count], &from->ids[at], n * sizeof(to->ids[0]));
@@ -78,22 +78,22 @@ static void move_entries(struct idmap_leaf *to, struct idmap_leaf *from, uint32_
 	from->count -= n;
 }
 
-bool idmap_add(struct idmap *map, struct mem *mem, uint64_t id, uint32_t number)
+bool idtree_add(struct idtree *map, struct mem *mem, uint64_t id, uint32_t number)
 {
 	if (!map->count && !add_leaf(map, mem, 0))
 		return false;
 	uint32_t at = find_leaf(map, id);
-	struct idmap_leaf *leaf = map->leaves[at];
+	struct idtree_leaf *leaf = map->leaves[at];
 	uint32_t place = find_in(leaf, id);
 	CHECK(place == leaf->count || leaf->ids[place] != id);
-	if (leaf->count == IDMAP_LEAF) {
-		struct idmap_leaf *next = add_leaf(map, mem, at + 1);
+	if (leaf->count == IDTREE_LEAF) {
+		struct idtree_leaf *next = add_leaf(map, mem, at + 1);
 		if (!next)
 			return false;
 		/* at its end: leave it full, ids will go on ascending */
-		uint32_t half = place == IDMAP_LEAF ? IDMAP_LEAF : IDMAP_LEAF / 2;
+		uint32_t half = place == IDTREE_LEAF ? IDTREE_LEAF : IDTREE_LEAF / 2;
 		move_entries(next, leaf, half);
-		if (place > leaf->count || leaf->count == IDMAP_LEAF) {
+		if (place > leaf->count || leaf->count == IDTREE_LEAF) {
 			place -= leaf->count;
 			leaf = next;
 		}
@@ -108,20 +108,20 @@ bool idmap_add(struct idmap *map, struct mem *mem, uint64_t id, uint32_t number)
 	return true;
 }
 
-uint32_t idmap_find(const struct idmap *map, uint64_t id)
+uint32_t idtree_find(const struct idtree *map, uint64_t id)
 {
 	if (!map->count)
 		return 0;
-	const struct idmap_leaf *leaf = map->leaves[find_leaf(map, id)];
+	const struct idtree_leaf *leaf = map->leaves[find_leaf(map, id)];
 	uint32_t place = find_in(leaf, id);
 	return place < leaf->count && leaf->ids[place] == id ? leaf->numbers[place] : 0;
 }
 
-void idmap_remove(struct idmap *map, struct mem *mem, uint64_t id)
+void idtree_remove(struct idtree *map, struct mem *mem, uint64_t id)
 {
 	CHECK(map->count);
 	uint32_t at = find_leaf(map, id);
-	struct idmap_leaf *leaf = map->leaves[at];
+	struct idtree_leaf *leaf = map->leaves[at];
 	uint32_t place = find_in(leaf, id);
 	CHECK(place < leaf->count && leaf->ids[place] == id);
 	leaf->count--;
@@ -131,15 +131,15 @@ void idmap_remove(struct idmap *map, struct mem *mem, uint64_t id)
 	map->entries--;
 	if (!leaf->count) {
 		drop_leaf(map, mem, at);
-	} else if (leaf->count < IDMAP_LEAF / 4 && at + 1 < map->count &&
-		   leaf->count + map->leaves[at + 1]->count <= IDMAP_LEAF / 2) {
+	} else if (leaf->count < IDTREE_LEAF / 4 && at + 1 < map->count &&
+		   leaf->count + map->leaves[at + 1]->count <= IDTREE_LEAF / 2) {
 		move_entries(leaf, map->leaves[at + 1], 0);
 		drop_leaf(map, mem, at + 1);
 	}
 }
 
-size_t idmap_after(
-	const struct idmap *map, uint64_t after, uint64_t *ids, uint32_t *numbers, size_t room)
+size_t idtree_after(
+	const struct idtree *map, uint64_t after, uint64_t *ids, uint32_t *numbers, size_t room)
 {
 	size_t n = 0;
 	if (!map->count || after == UINT64_MAX)
@@ -147,7 +147,7 @@ size_t idmap_after(
 	uint32_t at = find_leaf(map, after + 1);
 	uint32_t place = find_in(map->leaves[at], after + 1);
 	for (; at < map->count && n < room; at++, place = 0) {
-		const struct idmap_leaf *leaf = map->leaves[at];
+		const struct idtree_leaf *leaf = map->leaves[at];
 		for (; place < leaf->count && n < room; place++, n++) {
 			if (ids)
 				ids[n] = leaf->ids[place];
@@ -158,12 +158,12 @@ size_t idmap_after(
 	return n;
 }
 
-bool idmap_sound(const struct idmap *map)
+bool idtree_sound(const struct idtree *map)
 {
 	uint64_t entries = 0, last = 0;
 	for (uint32_t at = 0; at < map->count; at++) {
-		const struct idmap_leaf *leaf = map->leaves[at];
-		if (!leaf->count || leaf->count > IDMAP_LEAF)
+		const struct idtree_leaf *leaf = map->leaves[at];
+		if (!leaf->count || leaf->count > IDTREE_LEAF)
 			return false;
 		for (uint32_t i = 0; i < leaf->count; i++, entries++) {
 			if (entries && leaf->ids[i] <= last)
@@ -174,10 +174,10 @@ bool idmap_sound(const struct idmap *map)
 	return entries == map->entries;
 }
 
-void idmap_done(struct idmap *map, struct mem *mem)
+void idtree_done(struct idtree *map, struct mem *mem)
 {
 	while (map->count)
 		drop_leaf(map, mem, map->count - 1);
-	mem_free(mem, map->leaves, map->room * sizeof(struct idmap_leaf *));
-	*map = (struct idmap){0};
+	mem_free(mem, map->leaves, map->room * sizeof(struct idtree_leaf *));
+	*map = (struct idtree){0};
 }
