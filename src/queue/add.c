@@ -29,7 +29,7 @@ static int unit_restore(struct queue *q, struct unit *u, const struct saved_unit
 	u->flags |= (uint16_t)saved->flags;
 	u->attempts = saved->attempts;
 	if (saved->has_reply)
-		u->reply = reply_take(q, &saved->reply);
+		u->reply = last_reply_take(q, &saved->reply);
 	if (!(saved->flags & UNIT_HOLD) && !saved->reroute.n)
 		return 0;
 	struct extra *extra = unit_extra(q, u);

@@ -154,7 +154,7 @@ static int bounce_unit(struct queue *q, uint32_t unit, const void *with)
 	const struct verdict *verdict = with;
 	struct unit *u = unit_at(q, unit);
 	if (verdict)
-		reply_set(q, &u->reply, reply_take(q, verdict));
+		last_reply_set(q, &u->reply, last_reply_take(q, verdict));
 	if (u->place == PLACE_ACTIVE) {
 		u->flags |= UNIT_BOUNCE;
 		return 0;

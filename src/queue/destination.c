@@ -172,7 +172,7 @@ void destination_free(struct queue *q, uint32_t destination)
 	}
 	heap_done(&d->deferred, &q->mem);
 	heap_done(&d->warn, &q->mem);
-	reply_set(q, &d->reply, 0);
+	last_reply_set(q, &d->reply, 0);
 	intern_give(&q->domains, &q->mem, d->next_hop);
 	void *user = d->user;
 	slab_give(&q->destinations, destination);

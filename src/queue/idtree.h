@@ -28,8 +28,8 @@ bool idtree_add(struct idtree *map, struct mem *mem, uint64_t id, uint32_t numbe
 uint32_t idtree_find(const struct idtree *map, uint64_t id);
 void idtree_remove(struct idtree *map, struct mem *mem, uint64_t id);
 /* Entries after the id, ascending, up to `room`; returns how many. ids or numbers may be NULL. */
-size_t idtree_after(const struct idtree *map, uint64_t after, uint64_t *ids, uint32_t *numbers,
-	size_t room);
+size_t idtree_after(
+	const struct idtree *map, uint64_t after, uint64_t *ids, uint32_t *numbers, size_t room);
 bool idtree_sound(const struct idtree *map);
 void idtree_done(struct idtree *map, struct mem *mem);
 

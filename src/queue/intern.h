@@ -15,14 +15,14 @@ struct intern_entry;
 
 struct intern {
 	struct intern_entry **entries; /* by number - 1; NULL: free */
-	uint32_t count, room;          /* numbers handed out, allocated */
+	uint32_t count, room;	       /* numbers handed out, allocated */
 	uint32_t used;
-	uint32_t free;                 /* a number that is free, or 0; chained in free_next */
+	uint32_t free; /* a number that is free, or 0; chained in free_next */
 	uint32_t *free_next;
-	uint32_t *table;               /* open addressing: number, 0 empty */
+	uint32_t *table; /* open addressing: number, 0 empty */
 	uint32_t table_room;
 	uint64_t seed;
-	size_t text_bytes;             /* of all strings */
+	size_t text_bytes; /* of all strings */
 };
 
 /* The string's number with one more reference. False: no memory. */

@@ -30,30 +30,30 @@
 #define QUEUE_AGE_MOST_MS     (10ll * 365 * 24 * 3600 * 1000) /* older, or further off, is noise */
 #define QUEUE_REPLY_POOL      (64u << 20) /* bytes of last replies; above, only codes are kept */
 #define QUEUE_TRANSPORTS_MOST (1u << 20)
-#define DOMAIN_MIXED          UINT32_MAX
+#define DOMAIN_MIXED	      UINT32_MAX
 
 enum place {
-	PLACE_NONE,     /* on its way; never between two calls */
-	PLACE_READY,    /* in its destination's line; due has come */
-	PLACE_WAITING,  /* has waited for its destination: ready while that is up, else due counts */
+	PLACE_NONE,    /* on its way; never between two calls */
+	PLACE_READY,   /* in its destination's line; due has come */
+	PLACE_WAITING, /* has waited for its destination: ready while that is up, else due counts */
 	PLACE_DEFERRED, /* until due, whatever its destination does */
 	PLACE_ACTIVE,
 	PLACE_HELD,
-	PLACE_PAUSED,   /* by its domain */
-	PLACE_LIMBO,    /* no memory to line it up */
+	PLACE_PAUSED, /* by its domain */
+	PLACE_LIMBO,  /* no memory to line it up */
 };
 
 enum unit_flags {
 	UNIT_PRIORITY = 1 << 0,
 	UNIT_PRIORITY_SET = 1 << 1, /* by an administrator; else route() says */
-	UNIT_WAITS = 1 << 2,        /* its last failure was its destination's, not its own */
+	UNIT_WAITS = 1 << 2,	    /* its last failure was its destination's, not its own */
 	UNIT_WARNED = 1 << 3,
 	UNIT_HOLD = 1 << 4,
 	UNIT_DNS = 1 << 5,
 	/* while active: what becomes of what is left */
 	UNIT_BOUNCE = 1 << 6,
 	UNIT_DELETE = 1 << 7,
-	UNIT_REROUTE = 1 << 8,      /* queue_reroute_again() is owed */
+	UNIT_REROUTE = 1 << 8, /* queue_reroute_again() is owed */
 };
 
 struct message {
@@ -67,19 +67,19 @@ struct message {
 struct unit {
 	uint32_t message, next; /* next of the same message */
 	uint32_t destination;
-	uint32_t slot;          /* ready: ticket; waiting, deferred: place; limbo: next */
+	uint32_t slot; /* ready: ticket; waiting, deferred: place; limbo: next */
 	uint32_t warn_place;
-	uint32_t reply;         /* the last one */
+	uint32_t reply; /* the last one */
 	uint32_t extra;
-	uint32_t domain;        /* or DOMAIN_MIXED, then each recipient has its own */
+	uint32_t domain; /* or DOMAIN_MIXED, then each recipient has its own */
 	uint32_t rcpt_count;
-	uint32_t seen;          /* destination.failures at its last attempt */
+	uint32_t seen; /* destination.failures at its last attempt */
 	uint32_t attempts;
 	uint16_t flags;
 	uint8_t place;
-	int64_t since;          /* clock: it is in its place */
-	int64_t due;            /* vclock, or a distance */
-	int64_t born;           /* vclock, or the age */
+	int64_t since; /* clock: it is in its place */
+	int64_t due;   /* vclock, or a distance */
+	int64_t born;  /* vclock, or the age */
 	union {
 		uint32_t one;
 		uint32_t *many; /* indexes; with DOMAIN_MIXED as many domains after them */
@@ -89,7 +89,7 @@ struct unit {
 /* What few units have. */
 struct extra {
 	uint32_t by, reason, reroute; /* names */
-	int64_t hold_since;           /* wall */
+	int64_t hold_since;	      /* wall */
 };
 
 struct pausing {
@@ -108,8 +108,8 @@ struct transport_record {
 	uint32_t retry_steps, retry_count, delay_warning_s, connections, rate_per_minute;
 	struct pausing pausing;
 	uint32_t blockers; /* its own pause and the one of everything: 0, 1 or 2 */
-	int64_t freeze;    /* clock: stands still since */
-	int64_t shift;     /* paused time so far */
+	int64_t freeze;	   /* clock: stands still since */
+	int64_t shift;	   /* paused time so far */
 	uint32_t units;
 	struct list destinations;
 };
@@ -117,30 +117,30 @@ struct transport_record {
 enum down { DOWN_NOT, DOWN_FAILED, DOWN_THROTTLED };
 
 struct destination {
-	uint32_t transport;     /* position + 1 */
-	uint32_t self;          /* its own number */
+	uint32_t transport; /* position + 1 */
+	uint32_t self;	    /* its own number */
 	uint32_t next_hop;
 	uint32_t hash_next;
-	uint32_t units;         /* all that are its own, wherever they are */
+	uint32_t units; /* all that are its own, wherever they are */
 	uint32_t active, held, paused, limbo;
-	struct ring ready[2];   /* ordinary, prioritised */
+	struct ring ready[2]; /* ordinary, prioritised */
 	struct heap waiting[2], deferred, warn;
-	uint8_t down;           /* enum down */
-	uint8_t turn;           /* starts since an ordinary one had its turn */
-	uint8_t reused;         /* starts by queue_next_for() in a row */
-	uint32_t probe_unit;    /* that finds out right now; 0: none */
-	uint32_t failures;      /* real ones, ever */
-	uint32_t throttled;     /* answers in a row that were all 4xx */
+	uint8_t down;		    /* enum down */
+	uint8_t turn;		    /* starts since an ordinary one had its turn */
+	uint8_t reused;		    /* starts by queue_next_for() in a row */
+	uint32_t probe_unit;	    /* that finds out right now; 0: none */
+	uint32_t failures;	    /* real ones, ever */
+	uint32_t throttled;	    /* answers in a row that were all 4xx */
 	uint32_t ramp, ramp_credit; /* ramp 0: as many as the transport says */
-	uint32_t reply;         /* how it failed last */
+	uint32_t reply;		    /* how it failed last */
 	uint32_t wake_place;
-	uint32_t open_unit;     /* while units are made: the one that takes more recipients … */
-	uint64_t open_serial;   /* … for this operation */
+	uint32_t open_unit;   /* while units are made: the one that takes more recipients … */
+	uint64_t open_serial; /* … for this operation */
 	int64_t down_since, up_since, last_success, next_probe; /* clock */
 	int64_t probe_step;
-	int64_t rate_at_us;     /* clock in microseconds: the next start is due by rate */
+	int64_t rate_at_us; /* clock in microseconds: the next start is due by rate */
 	int64_t empty_since;
-	struct list runnable;   /* something can start now, or empty */
+	struct list runnable; /* something can start now, or empty */
 	struct list linger;
 	struct list of_transport; /* next is NULL in a free item */
 	void *user;
@@ -153,24 +153,25 @@ struct queue {
 	struct mem mem;
 	int64_t wall, clock;
 	uint32_t connections, active;
-	uint64_t serial;            /* of operations that make units */
+	uint64_t serial; /* of operations that make units */
 	struct slab messages, units, extras, destinations;
 	struct idtree ids;
-	struct intern names, domains, replies; /* tags: transport position + 1; pause position + 1 */
+	struct intern names, domains,
+		replies; /* tags: transport position + 1; pause position + 1 */
 	struct transport_record **transports;
 	uint32_t transport_count, transport_room;
-	uint32_t *table;            /* of destinations, chained by hash_next */
+	uint32_t *table; /* of destinations, chained by hash_next */
 	uint32_t table_room;
-	struct pausing pausing;     /* of everything */
+	struct pausing pausing; /* of everything */
 	int64_t pausing_freeze;
 	struct domain_pause *domain_pauses;
 	uint32_t domain_pause_room;
 	uint32_t domain_pause_count;
-	struct heap wakes;          /* destinations by clock */
+	struct heap wakes; /* destinations by clock */
 	struct list runnable, linger;
 	uint32_t linger_count;
-	uint32_t limbo;             /* first unit in limbo */
-	bool wakes_lost;            /* there was no memory for an entry of wakes */
+	uint32_t limbo;	 /* first unit in limbo */
+	bool wakes_lost; /* there was no memory for an entry of wakes */
 };
 
 static inline struct message *message_at(const struct queue *q, uint32_t at)
@@ -193,8 +194,8 @@ static inline struct destination *destination_at(const struct queue *q, uint32_t
 	return slab_at(&q->destinations, at);
 }
 
-static inline struct transport_record *transport_of(const struct queue *q,
-	const struct destination *d)
+static inline struct transport_record *transport_of(
+	const struct queue *q, const struct destination *d)
 {
 	return q->transports[d->transport - 1];
 }
@@ -218,7 +219,7 @@ static inline int unit_class(const struct unit *u)
 
 void clock_set(struct queue *q, int64_t now);
 int64_t clock_wall(const struct queue *q, int64_t clock); /* as people read it */
-int64_t clock_of(const struct queue *q, int64_t wall);    /* not after now */
+int64_t clock_of(const struct queue *q, int64_t wall);	  /* not after now */
 int64_t vclock(const struct queue *q, const struct transport_record *t);
 int64_t sub_clamped(int64_t a, int64_t b); /* a - b within ± QUEUE_AGE_MOST_MS */
 
@@ -251,9 +252,9 @@ int unit_find(const struct queue *q, uint64_t id, uint32_t unit, uint32_t *messa
 /* ---- reply.c -------------------------------------------------------------------------------- */
 
 /* 0 where there is no memory: then nothing is remembered. */
-uint32_t reply_take(struct queue *q, const struct verdict *verdict);
-bool reply_verdict(const struct queue *q, uint32_t reply, struct verdict *out);
-void reply_set(struct queue *q, uint32_t *reply, uint32_t to); /* takes over a reference */
+uint32_t last_reply_take(struct queue *q, const struct verdict *verdict);
+bool last_reply_verdict(const struct queue *q, uint32_t reply, struct verdict *out);
+void last_reply_set(struct queue *q, uint32_t *reply, uint32_t to); /* takes over a reference */
 
 /* ---- place.c: every move of a unit ---------------------------------------------------------- */
 
@@ -346,10 +347,10 @@ struct saved_unit {
 };
 struct saved {
 	struct cursor in;
-	uint64_t units;     /* that are still to come */
-	uint32_t rcpt_count;/* of the envelope */
+	uint64_t units;	     /* that are still to come */
+	uint32_t rcpt_count; /* of the envelope */
 	int64_t arrived;
-	uint8_t *taken;     /* bits: recipients that a unit has */
+	uint8_t *taken; /* bits: recipients that a unit has */
 };
 int saved_open(struct saved *saved, struct span state, const struct envelope *envelope);
 /* ERR_NOT_FOUND: there are no more. rcpts[] has room for all of the envelope's. */

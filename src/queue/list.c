@@ -75,7 +75,7 @@ int queue_unit_info(struct queue *q, uint32_t unit, int64_t now, struct queue_un
 
 int queue_unit_verdict(const struct queue *q, uint32_t unit, struct verdict *out)
 {
-	if (!unit_exists(q, unit) || !reply_verdict(q, unit_at(q, unit)->reply, out))
+	if (!unit_exists(q, unit) || !last_reply_verdict(q, unit_at(q, unit)->reply, out))
 		return ERR_NOT_FOUND;
 	return 0;
 }
@@ -127,7 +127,7 @@ int queue_destination_info(
 		out->down_since_ms = clock_wall(q, d->down_since);
 		out->next_probe_ms = clock_wall(q, MAX(d->next_probe, q->clock));
 	}
-	out->has_verdict = reply_verdict(q, d->reply, &out->verdict);
+	out->has_verdict = last_reply_verdict(q, d->reply, &out->verdict);
 	add_counts(q, d, &out->counts);
 	return 0;
 }

@@ -4,8 +4,8 @@
 #ifndef QUEUE_MEM_H
 #define QUEUE_MEM_H
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -55,7 +55,7 @@ static void real_failure(struct queue *q, struct destination *d, enum down why, 
 {
 	d->failures++;
 	if (verdict)
-		reply_set(q, &d->reply, reply_take(q, verdict));
+		last_reply_set(q, &d->reply, last_reply_take(q, verdict));
 	if (!d->down) {
 		go_down(q, d, why);
 	} else if (probe) {
@@ -90,7 +90,7 @@ void unit_virtual_attempt(struct queue *q, uint32_t unit)
 	uint32_t reply = destination_at(q, u->destination)->reply;
 	unit_lift(q, unit);
 	intern_hold(&q->replies, reply);
-	reply_set(q, &u->reply, reply);
+	last_reply_set(q, &u->reply, reply);
 	u->flags |= UNIT_WAITS;
 	if (unit_attempted(q, unit))
 		unit_place(q, unit, false);
@@ -140,7 +140,7 @@ static void go_back(struct queue *q, uint32_t unit, enum back back, const struct
 	if (apply_wishes(q, unit))
 		return;
 	if (verdict)
-		reply_set(q, &u->reply, reply_take(q, verdict));
+		last_reply_set(q, &u->reply, last_reply_take(q, verdict));
 	if (back == BACK_COUNTED && !unit_attempted(q, unit))
 		return;
 	unit_place(q, unit, back == BACK_FRONT);

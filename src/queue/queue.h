@@ -45,19 +45,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUEUE_TICK_MS        60000          /* queue_run() is wanted at least so often */
+#define QUEUE_TICK_MS	     60000	     /* queue_run() is wanted at least so often */
 #define QUEUE_GAP_MOST_MS    (5 * 60 * 1000) /* a longer gap between two calls is a clock jump */
-#define QUEUE_RUN_STEP       2000           /* units moved by one queue_run() */
-#define QUEUE_PROBE_FIRST_MS 5000           /* a destination that is down: first probe after … */
+#define QUEUE_RUN_STEP	     2000	     /* units moved by one queue_run() */
+#define QUEUE_PROBE_FIRST_MS 5000	     /* a destination that is down: first probe after … */
 #define QUEUE_PROBE_MOST_MS  (5 * 60 * 1000) /* … doubling up to this, each with up to … */
-#define QUEUE_PROBE_JITTER   5              /* … 1/5 added or taken away */
-#define QUEUE_THROTTLED      20             /* 4xx to so many messages in a row: down, too */
-#define QUEUE_ORDINARY_TURN  10             /* every 10th start is ordinary when both kinds wait */
-#define QUEUE_REUSE_FULL     10             /* starts on one connection while others lack one */
-#define QUEUE_LINGER_MS      (10 * 60 * 1000) /* an empty destination is remembered so long … */
-#define QUEUE_LINGER_MOST    10000          /* … and at most so many of them */
-#define QUEUE_NEVER          INT64_MAX
-#define QUEUE_ALL_UNITS      0u             /* for `unit`: every unit of the message */
+#define QUEUE_PROBE_JITTER   5		     /* … 1/5 added or taken away */
+#define QUEUE_THROTTLED	     20		     /* 4xx to so many messages in a row: down, too */
+#define QUEUE_ORDINARY_TURN  10		     /* every 10th start is ordinary when both kinds wait */
+#define QUEUE_REUSE_FULL     10		     /* starts on one connection while others lack one */
+#define QUEUE_LINGER_MS	     (10 * 60 * 1000) /* an empty destination is remembered so long … */
+#define QUEUE_LINGER_MOST    10000	      /* … and at most so many of them */
+#define QUEUE_NEVER	     INT64_MAX
+#define QUEUE_ALL_UNITS	     0u /* for `unit`: every unit of the message */
 
 struct queue;
 
@@ -67,13 +67,13 @@ struct queue_route {
 	struct span next_hop;  /* what tells destinations of a transport apart: the recipient domain
 				* for lookup-mx, empty for a fixed server and for the mailboxes */
 	struct span domain;    /* the recipient's domain, for pauses and filters */
-	bool priority;         /* a priority rule matches this recipient */
+	bool priority;	       /* a priority rule matches this recipient */
 };
 
 enum queue_end_why {
-	QUEUE_EXPIRED,  /* the retries are used up: DSN or discard, as the transport says */
-	QUEUE_BOUNCED,  /* an administrator wants it reported as failed */
-	QUEUE_DELETED,  /* an administrator wants it gone; no DSN */
+	QUEUE_EXPIRED, /* the retries are used up: DSN or discard, as the transport says */
+	QUEUE_BOUNCED, /* an administrator wants it reported as failed */
+	QUEUE_DELETED, /* an administrator wants it gone; no DSN */
 };
 
 /* Recipients that are given up, or (for warned()) told of a delay. */
@@ -81,11 +81,11 @@ struct queue_end {
 	uint64_t id;
 	enum queue_end_why why;
 	struct span transport, next_hop;
-	const uint32_t *rcpts;         /* their indexes in the envelope, ascending */
+	const uint32_t *rcpts; /* their indexes in the envelope, ascending */
 	uint32_t rcpt_count;
-	uint32_t attempts;             /* made so far, virtual ones among them */
+	uint32_t attempts;	       /* made so far, virtual ones among them */
 	const struct verdict *verdict; /* what was last heard; NULL: nothing, ever */
-	int64_t next_try_ms;           /* for warned(): when it is tried next; 0: as soon as possible */
+	int64_t next_try_ms; /* for warned(): when it is tried next; 0: as soon as possible */
 };
 
 /*
@@ -95,7 +95,8 @@ struct queue_end {
 struct queue_ops {
 	/* Where recipient `rcpt` goes now. `reroute` is the name of the transport that an
 	 * administrator chose instead of the directory's; empty: none. Always gives an answer: what
-	 * has no route goes to a destination of the core's own, which fails it when it is started. */
+	 * has no route goes to a destination of the core's own, which fails it when it is started.
+	 */
 	void (*route)(void *context, const struct envelope *envelope, uint32_t rcpt,
 		struct span reroute, struct queue_route *out);
 	/* These recipients are given up and leave the queue: make the DSN, the event. Comes before
@@ -165,12 +166,12 @@ struct queue_start {
 	uint32_t destination;
 	uint64_t id;
 	struct span transport, next_hop; /* live as long as the unit */
-	struct span reroute;           /* as in route(): an administrator's choice; or empty */
-	const uint32_t *rcpts;         /* indexes in the envelope, ascending; until the result */
+	struct span reroute;		 /* as in route(): an administrator's choice; or empty */
+	const uint32_t *rcpts;		 /* indexes in the envelope, ascending; until the result */
 	uint32_t rcpt_count;
-	uint32_t attempts;             /* made before this one */
+	uint32_t attempts; /* made before this one */
 	bool priority;
-	bool probe;                    /* the destination is down: this is the one that finds out */
+	bool probe; /* the destination is down: this is the one that finds out */
 	int64_t arrived_ms, ready_ms;
 	uint64_t size;
 };
@@ -209,8 +210,8 @@ void queue_unit_result(struct queue *queue, uint32_t unit, const enum verdict_ki
  * is probed, unless others got through since this attempt began: then its concurrency is halved.
  * The unit goes back; this counts as an attempt where its time had come.
  */
-void queue_destination_failed(struct queue *queue, uint32_t unit, const struct verdict *verdict,
-	int64_t now);
+void queue_destination_failed(
+	struct queue *queue, uint32_t unit, const struct verdict *verdict, int64_t now);
 
 /* It was not tried after all (no descriptor, shutting down): back to the front, nothing counted. */
 void queue_unit_put_back(struct queue *queue, uint32_t unit, int64_t now);
@@ -256,36 +257,37 @@ enum queue_state { /* as filters and summaries know it */
 const char *queue_state_name(enum queue_state state);
 
 enum queue_why_kind {
-	QUEUE_WHY_READY,           /* starts as soon as `behind` others have started */
+	QUEUE_WHY_READY,	     /* starts as soon as `behind` others have started */
 	QUEUE_WHY_LIMIT_DESTINATION, /* `limit` units of its destination are active; behind */
-	QUEUE_WHY_LIMIT_RATE,      /* `limit` a minute; the next start is at `until`; behind */
-	QUEUE_WHY_LIMIT_ALL,       /* `limit` units are active, all destinations together; behind */
-	QUEUE_WHY_ACTIVE,          /* being tried since `since` */
-	QUEUE_WHY_DNS,             /* being tried; waits for DNS since `since` */
-	QUEUE_WHY_DEFERRED,        /* until `until`, after `attempts`, the last with `verdict` */
-	QUEUE_WHY_DOWN,            /* its destination, since `since`, last with `verdict`; next
-				    * probe at `until`, or `probing` right now; its own clock: own_until */
-	QUEUE_WHY_PAUSED_ALL,      /* by `by` since `since`, `reason` */
+	QUEUE_WHY_LIMIT_RATE,	     /* `limit` a minute; the next start is at `until`; behind */
+	QUEUE_WHY_LIMIT_ALL,  /* `limit` units are active, all destinations together; behind */
+	QUEUE_WHY_ACTIVE,     /* being tried since `since` */
+	QUEUE_WHY_DNS,	      /* being tried; waits for DNS since `since` */
+	QUEUE_WHY_DEFERRED,   /* until `until`, after `attempts`, the last with `verdict` */
+	QUEUE_WHY_DOWN,	      /* its destination, since `since`, last with `verdict`; next
+			       * probe at `until`, or `probing` right now; its own clock: own_until */
+	QUEUE_WHY_PAUSED_ALL, /* by `by` since `since`, `reason` */
 	QUEUE_WHY_PAUSED_TRANSPORT,
 	QUEUE_WHY_PAUSED_DOMAIN,
-	QUEUE_WHY_HELD,            /* by `by` since `since`, `reason` */
-	QUEUE_WHY_MEMORY,          /* no memory to line it up; looked at again at each queue_run() */
+	QUEUE_WHY_HELD,	  /* by `by` since `since`, `reason` */
+	QUEUE_WHY_MEMORY, /* no memory to line it up; looked at again at each queue_run() */
 };
 
 struct queue_why {
 	enum queue_why_kind kind;
 	enum queue_state state;
 	int64_t since_ms;
-	int64_t until_ms;      /* 0: does not apply; for a deferred one that is paused or held as
-				* well: 0, as its clock stands still */
-	int64_t own_until_ms;  /* DOWN: when its own retry clock comes next; 0: it waits for a probe */
-	uint32_t behind;       /* units of its destination that start before it, as things are */
+	int64_t until_ms;     /* 0: does not apply; for a deferred one that is paused or held as
+			       * well: 0, as its clock stands still */
+	int64_t own_until_ms; /* DOWN: when its own retry clock comes next; 0: it waits for a probe
+			       */
+	uint32_t behind;      /* units of its destination that start before it, as things are */
 	uint32_t limit;
 	uint32_t attempts;
 	bool probing;
 	bool has_verdict;
-	struct verdict verdict;/* last heard about the unit, or (DOWN) about the destination */
-	struct span by, reason;/* until the queue changes */
+	struct verdict verdict; /* last heard about the unit, or (DOWN) about the destination */
+	struct span by, reason; /* until the queue changes */
 };
 
 /* The exact answer at this moment. Counting `behind` looks at all ready units of its destination.
@@ -298,9 +300,9 @@ struct queue_message_info {
 	uint64_t id;
 	int64_t arrived_ms;
 	uint64_t size;
-	uint32_t rcpt_count;   /* in its envelope */
-	uint32_t waiting;      /* recipients that are not done */
-	uint32_t first_unit;   /* then queue_unit_info.next */
+	uint32_t rcpt_count; /* in its envelope */
+	uint32_t waiting;    /* recipients that are not done */
+	uint32_t first_unit; /* then queue_unit_info.next */
 };
 int queue_message_info(const struct queue *queue, uint64_t id, struct queue_message_info *out);
 
@@ -308,14 +310,14 @@ int queue_message_info(const struct queue *queue, uint64_t id, struct queue_mess
 size_t queue_page(const struct queue *queue, uint64_t after, uint64_t *ids, size_t room);
 
 struct queue_unit_info {
-	uint32_t unit, next;   /* next: of the same message; 0: no more */
+	uint32_t unit, next; /* next: of the same message; 0: no more */
 	uint32_t destination;
 	uint64_t id;
 	enum queue_state state;
 	bool priority, warned;
 	uint32_t attempts;
-	int64_t since_ms;      /* it is where it is */
-	int64_t next_try_ms;   /* 0: now, or its clock stands still */
+	int64_t since_ms;    /* it is where it is */
+	int64_t next_try_ms; /* 0: now, or its clock stands still */
 	struct span transport, next_hop, reroute;
 	struct span domain;    /* of its recipients; empty: several */
 	const uint32_t *rcpts; /* indexes in the envelope */
@@ -327,7 +329,7 @@ int queue_unit_verdict(const struct queue *queue, uint32_t unit, struct verdict 
 
 struct queue_counts {
 	uint64_t units[QUEUE_STATES];
-	uint64_t messages;     /* only of the whole queue */
+	uint64_t messages; /* only of the whole queue */
 };
 void queue_totals(struct queue *queue, struct queue_counts *out);
 
@@ -338,16 +340,16 @@ struct queue_destination_info {
 	bool down, probing;
 	int64_t down_since_ms; /* 0: it is not */
 	int64_t next_probe_ms;
-	uint32_t limit;        /* units that may be active now (it ramps up after an outage) */
+	uint32_t limit; /* units that may be active now (it ramps up after an outage) */
 	uint32_t active;
 	bool has_verdict;
-	struct verdict verdict;/* how it failed last */
+	struct verdict verdict; /* how it failed last */
 };
 /* The next destination after the handle `after` (0: the first) in stable order; those that linger
  * empty are left out. ERR_NOT_FOUND: no more. */
 int queue_destination_next(struct queue *queue, uint32_t after, struct queue_destination_info *out);
-int queue_destination_info(struct queue *queue, uint32_t destination,
-	struct queue_destination_info *out);
+int queue_destination_info(
+	struct queue *queue, uint32_t destination, struct queue_destination_info *out);
 
 struct queue_transport_info {
 	struct span name;

@@ -12,9 +12,9 @@
 
 struct ring {
 	uint32_t *slots; /* 0: left from the middle */
-	uint32_t room;   /* a power of two */
-	uint32_t head;   /* ticket of the first; its slot is never 0 unless the ring is empty */
-	uint32_t tail;   /* ticket that the next one gets */
+	uint32_t room;	 /* a power of two */
+	uint32_t head;	 /* ticket of the first; its slot is never 0 unless the ring is empty */
+	uint32_t tail;	 /* ticket that the next one gets */
 	uint32_t count;
 };
 

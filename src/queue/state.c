@@ -115,7 +115,7 @@ static void put_unit(const struct queue *q, const struct unit *u, struct buf *ou
 	}
 	if (flags & SAVED_REROUTE)
 		put_text(out, intern_text(&q->names, extra_at(q, u->extra)->reroute), SAVED_TEXT);
-	if (flags & SAVED_REPLY && reply_verdict(q, u->reply, &verdict))
+	if (flags & SAVED_REPLY && last_reply_verdict(q, u->reply, &verdict))
 		put_reply(out, &verdict);
 	if (flags & SAVED_RCPTS)
 		put_rcpts(out, unit_rcpts(u), u->rcpt_count);

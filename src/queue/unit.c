@@ -176,7 +176,7 @@ void unit_free(struct queue *q, uint32_t unit)
 	if (u->rcpt_count)
 		unit_drop_rcpts(q, u);
 	drop_extra(q, u);
-	reply_set(q, &u->reply, 0);
+	last_reply_set(q, &u->reply, 0);
 	struct destination *d = destination_at(q, u->destination);
 	uint32_t destination = u->destination;
 	CHECK(d->units && transport_of(q, d)->units);
@@ -213,7 +213,7 @@ void unit_describe_end(struct queue *q, struct unit *u, enum queue_end_why why,
 		.rcpts = unit_rcpts(u),
 		.rcpt_count = u->rcpt_count,
 		.attempts = u->attempts,
-		.verdict = reply_verdict(q, u->reply, verdict) ? verdict : NULL,
+		.verdict = last_reply_verdict(q, u->reply, verdict) ? verdict : NULL,
 	};
 }
 

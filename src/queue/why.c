@@ -83,7 +83,7 @@ static void why_down(const struct queue *q, const struct destination *d, const s
 		out->until_ms = clock_wall(q, MAX(d->next_probe, q->clock));
 	if (u->place == PLACE_WAITING)
 		out->own_until_ms = q->wall + MAX(0, unit_due_in(q, u));
-	out->has_verdict = reply_verdict(q, d->reply, &out->verdict);
+	out->has_verdict = last_reply_verdict(q, d->reply, &out->verdict);
 }
 
 static void why_paused(const struct queue *q, const struct pausing *pausing,
@@ -127,7 +127,7 @@ int queue_why(struct queue *q, uint32_t unit, int64_t now, struct queue_why *out
 	const struct unit *u = unit_at(q, unit);
 	const struct destination *d = destination_at(q, u->destination);
 	*out = (struct queue_why){.state = unit_state(q, u), .attempts = u->attempts};
-	out->has_verdict = reply_verdict(q, u->reply, &out->verdict);
+	out->has_verdict = last_reply_verdict(q, u->reply, &out->verdict);
 	out->since_ms = clock_wall(q, u->since);
 
 	if (u->place == PLACE_HELD)

@@ -7,7 +7,7 @@
 
 #define REPLY_CODES 9 /* bytes before the text */
 
-uint32_t reply_take(struct queue *q, const struct verdict *verdict)
+uint32_t last_reply_take(struct queue *q, const struct verdict *verdict)
 {
 	unsigned char bytes[REPLY_CODES + VERDICT_TEXT];
 	size_t length = MIN(verdict->length, VERDICT_TEXT);
@@ -31,7 +31,7 @@ uint32_t reply_take(struct queue *q, const struct verdict *verdict)
 		       : 0;
 }
 
-bool reply_verdict(const struct queue *q, uint32_t reply, struct verdict *out)
+bool last_reply_verdict(const struct queue *q, uint32_t reply, struct verdict *out)
 {
 	if (!reply)
 		return false;
@@ -49,7 +49,7 @@ bool reply_verdict(const struct queue *q, uint32_t reply, struct verdict *out)
 	return true;
 }
 
-void reply_set(struct queue *q, uint32_t *reply, uint32_t to)
+void last_reply_set(struct queue *q, uint32_t *reply, uint32_t to)
 {
 	uint32_t was = *reply;
 	*reply = to;
