@@ -155,7 +155,7 @@ static int add(struct queue *q, const struct envelope *envelope, struct span sta
 
 int queue_add(struct queue *q, const struct envelope *envelope, struct span state, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	if (!envelope->rcpt_count || !envelope->id)
 		return ERR_SYNTAX;
 	if (idtree_find(&q->ids, envelope->id))

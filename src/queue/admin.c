@@ -70,7 +70,7 @@ static int hold_unit(struct queue *q, uint32_t unit, const void *with)
 int queue_hold(struct queue *q, uint64_t id, uint32_t unit, struct span by, struct span reason,
 	int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	struct pause hold = {.since_ms = now, .by = by, .reason = reason};
 	return each_unit(q, id, unit, hold_unit, &hold);
 }
@@ -94,7 +94,7 @@ static int release_unit(struct queue *q, uint32_t unit, const void *with)
 
 int queue_release(struct queue *q, uint64_t id, uint32_t unit, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	return each_unit(q, id, unit, release_unit, NULL);
 }
 
@@ -119,7 +119,7 @@ static int retry_unit(struct queue *q, uint32_t unit, const void *with)
 
 int queue_retry(struct queue *q, uint64_t id, uint32_t unit, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	return each_unit(q, id, unit, retry_unit, NULL);
 }
 
@@ -143,7 +143,7 @@ static int prioritise_unit(struct queue *q, uint32_t unit, const void *with)
 
 int queue_prioritise(struct queue *q, uint64_t id, uint32_t unit, bool priority, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	return each_unit(q, id, unit, prioritise_unit, &priority);
 }
 
@@ -167,7 +167,7 @@ static int bounce_unit(struct queue *q, uint32_t unit, const void *with)
 int queue_bounce(
 	struct queue *q, uint64_t id, uint32_t unit, const struct verdict *verdict, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	return each_unit(q, id, unit, bounce_unit, verdict);
 }
 
@@ -186,7 +186,7 @@ static int delete_unit(struct queue *q, uint32_t unit, const void *with)
 
 int queue_delete(struct queue *q, uint64_t id, uint32_t unit, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	return each_unit(q, id, unit, delete_unit, NULL);
 }
 
@@ -316,13 +316,13 @@ static int reroute(struct queue *q, const struct reroute *with, uint32_t unit)
 int queue_reroute(struct queue *q, const struct envelope *envelope, uint32_t unit,
 	struct span transport, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	return reroute(
 		q, &(struct reroute){.envelope = envelope, .transport = cut(transport)}, unit);
 }
 
 int queue_reroute_again(struct queue *q, const struct envelope *envelope, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	return reroute(q, &(struct reroute){.envelope = envelope, .again = true}, QUEUE_ALL_UNITS);
 }

@@ -8,19 +8,19 @@ int64_t sub_clamped(int64_t a, int64_t b)
 	return MAX(MIN(out, QUEUE_AGE_MOST_MS), -QUEUE_AGE_MOST_MS);
 }
 
-void clock_set(struct queue *q, int64_t now)
+void queue_clock_set(struct queue *q, int64_t now)
 {
 	int64_t passed = sub_clamped(now, q->wall);
 	q->clock += MAX(0, MIN(passed, QUEUE_GAP_MOST_MS));
 	q->wall = now;
 }
 
-int64_t clock_wall(const struct queue *q, int64_t clock)
+int64_t queue_clock_wall(const struct queue *q, int64_t clock)
 {
 	return q->wall + (clock - q->clock);
 }
 
-int64_t clock_of(const struct queue *q, int64_t wall)
+int64_t queue_clock_of(const struct queue *q, int64_t wall)
 {
 	return q->clock - MAX(0, sub_clamped(q->wall, wall));
 }

@@ -4,7 +4,7 @@
  *
  * Three clocks:
  *   wall     as handed in; only for people, and for what is saved
- *   clock    the queue's own; starts at the wall's value, never goes back (clock_set())
+ *   clock    the queue's own; starts at the wall's value, never goes back (queue_clock_set())
  *   vclock   of a transport: the clock without the time in which the transport was paused; it
  *            stands still during a pause. unit.due and unit.born are in this one, so that a resume
  *            moves all of a transport's units at once.
@@ -217,9 +217,9 @@ static inline int unit_class(const struct unit *u)
 
 /* ---- clock.c -------------------------------------------------------------------------------- */
 
-void clock_set(struct queue *q, int64_t now);
-int64_t clock_wall(const struct queue *q, int64_t clock); /* as people read it */
-int64_t clock_of(const struct queue *q, int64_t wall);	  /* not after now */
+void queue_clock_set(struct queue *q, int64_t now);
+int64_t queue_clock_wall(const struct queue *q, int64_t clock); /* as people read it */
+int64_t queue_clock_of(const struct queue *q, int64_t wall);	  /* not after now */
 int64_t vclock(const struct queue *q, const struct transport_record *t);
 int64_t sub_clamped(int64_t a, int64_t b); /* a - b within ± QUEUE_AGE_MOST_MS */
 

@@ -46,7 +46,7 @@ static int64_t next_try(const struct queue *q, const struct unit *u, enum queue_
 
 int queue_unit_info(struct queue *q, uint32_t unit, int64_t now, struct queue_unit_info *out)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	if (!unit_exists(q, unit))
 		return ERR_NOT_FOUND;
 	const struct unit *u = unit_at(q, unit);
@@ -61,7 +61,7 @@ int queue_unit_info(struct queue *q, uint32_t unit, int64_t now, struct queue_un
 		.priority = (u->flags & UNIT_PRIORITY) != 0,
 		.warned = (u->flags & UNIT_WARNED) != 0,
 		.attempts = u->attempts,
-		.since_ms = clock_wall(q, u->since),
+		.since_ms = queue_clock_wall(q, u->since),
 		.next_try_ms = next_try(q, u, state),
 		.transport = intern_text(&q->names, transport_of(q, d)->name),
 		.next_hop = intern_text(&q->domains, d->next_hop),
@@ -124,8 +124,8 @@ int queue_destination_info(
 		.active = d->active,
 	};
 	if (d->down) {
-		out->down_since_ms = clock_wall(q, d->down_since);
-		out->next_probe_ms = clock_wall(q, MAX(d->next_probe, q->clock));
+		out->down_since_ms = queue_clock_wall(q, d->down_since);
+		out->next_probe_ms = queue_clock_wall(q, MAX(d->next_probe, q->clock));
 	}
 	out->has_verdict = last_reply_verdict(q, d->reply, &out->verdict);
 	add_counts(q, d, &out->counts);

@@ -192,7 +192,7 @@ static void own_trouble(struct queue *q, uint32_t unit, bool probe, const struct
 void queue_unit_result(struct queue *q, uint32_t unit, const enum verdict_kind *kinds,
 	const struct verdict *verdict, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	struct unit *u = active_unit(q, unit);
 	uint32_t destination = u->destination, left = 0;
 	struct destination *d = destination_at(q, destination);
@@ -229,7 +229,7 @@ void queue_unit_result(struct queue *q, uint32_t unit, const enum verdict_kind *
 void queue_destination_failed(
 	struct queue *q, uint32_t unit, const struct verdict *verdict, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	struct unit *u = active_unit(q, unit);
 	uint32_t destination = u->destination;
 	struct destination *d = destination_at(q, destination);
@@ -251,7 +251,7 @@ void queue_destination_failed(
 
 void queue_unit_put_back(struct queue *q, uint32_t unit, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	struct unit *u = active_unit(q, unit);
 	uint32_t destination = u->destination;
 	end_probe(destination_at(q, destination), unit);
@@ -261,7 +261,7 @@ void queue_unit_put_back(struct queue *q, uint32_t unit, int64_t now)
 
 void queue_unit_set_dns(struct queue *q, uint32_t unit, bool waits, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	struct unit *u = active_unit(q, unit);
 	u->flags = waits ? u->flags | UNIT_DNS : u->flags & (uint16_t)~UNIT_DNS;
 }

@@ -28,7 +28,7 @@ int64_t unit_wall(const struct queue *q, const struct unit *u)
 	const struct pausing *pausing = unit_pausing(q, u);
 	int64_t wall = q->wall;
 	if (t->blockers)
-		wall = MIN(wall, clock_wall(q, t->freeze));
+		wall = MIN(wall, queue_clock_wall(q, t->freeze));
 	if (pausing)
 		wall = MIN(wall, pausing->since);
 	if (u->flags & UNIT_HOLD && u->extra)
@@ -66,7 +66,7 @@ static void update_destinations(struct queue *q, struct transport_record *t)
  * units at work it begins now. */
 static void block(struct queue *q, struct transport_record *t, int64_t since)
 {
-	int64_t from = t->units ? q->clock : clock_of(q, since);
+	int64_t from = t->units ? q->clock : queue_clock_of(q, since);
 	t->freeze = t->blockers++ ? MIN(t->freeze, from) : from;
 	update_destinations(q, t);
 }
@@ -113,7 +113,7 @@ static int pause_all(struct queue *q, const struct pause *pause)
 	int err = pausing_set(q, &q->pausing, pause);
 	if (err || was)
 		return err;
-	q->pausing_freeze = q->units.used ? q->clock : clock_of(q, pause->since_ms);
+	q->pausing_freeze = q->units.used ? q->clock : queue_clock_of(q, pause->since_ms);
 	for (uint32_t i = 0; i < q->transport_count; i++)
 		block(q, q->transports[i], pause->since_ms);
 	return 0;
@@ -237,7 +237,7 @@ static int pause_domain(struct queue *q, struct span name, const struct pause *p
 int queue_set_pause(struct queue *q, enum queue_scope scope, struct span name,
 	const struct pause *pause, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	switch (scope) {
 	case QUEUE_SCOPE_ALL: return pause_all(q, pause);
 	case QUEUE_SCOPE_TRANSPORT: return pause_transport(q, name, pause);

@@ -83,7 +83,7 @@ size_t queue_memory(const struct queue *q)
 
 void queue_set_connections(struct queue *q, uint32_t connections, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	q->connections = connections;
 }
 
@@ -110,7 +110,7 @@ static void rearm_warnings(struct queue *q, struct transport_record *t)
 
 int queue_set_transport(struct queue *q, const struct transport *transport, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	struct transport_record *t = transport_get(q, transport->name);
 	if (!t)
 		return ERR_NOMEM;

@@ -95,7 +95,7 @@ static void find_lost_wakes(struct queue *q)
 
 void queue_run(struct queue *q, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	uint32_t budget = QUEUE_RUN_STEP;
 	if (q->wakes_lost)
 		find_lost_wakes(q);
@@ -111,7 +111,7 @@ void queue_run(struct queue *q, int64_t now)
 
 int64_t queue_next_time(struct queue *q, int64_t now)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	int64_t next = INT64_MAX;
 	if (!list_empty(&q->runnable) && q->active < q->connections)
 		return now;
@@ -177,14 +177,14 @@ static void start(struct queue *q, uint32_t destination, struct queue_start *out
 		.priority = (u->flags & UNIT_PRIORITY) != 0,
 		.probe = d->down != DOWN_NOT,
 		.arrived_ms = m->arrived,
-		.ready_ms = clock_wall(q, ready),
+		.ready_ms = queue_clock_wall(q, ready),
 		.size = m->size,
 	};
 }
 
 int queue_next(struct queue *q, int64_t now, struct queue_start *out)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	if (q->active >= q->connections)
 		return ERR_AGAIN;
 	struct destination *d = LIST_FIRST(&q->runnable, struct destination, runnable);
@@ -200,7 +200,7 @@ int queue_next(struct queue *q, int64_t now, struct queue_start *out)
 
 int queue_next_for(struct queue *q, uint32_t destination, int64_t now, struct queue_start *out)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	struct destination *d = destination_at(q, destination);
 	CHECK(d->of_transport.next);
 	if (q->active >= q->connections || destination_blocker(q, d) != BLOCKER_NONE)

@@ -52,7 +52,7 @@ static void why_ready(const struct queue *q, const struct destination *d, const 
 	struct queue_why *out)
 {
 	int64_t since = u->place == PLACE_WAITING ? MAX(u->since, d->up_since) : u->since;
-	out->since_ms = clock_wall(q, since);
+	out->since_ms = queue_clock_wall(q, since);
 	out->behind = behind(d, u);
 	switch (destination_blocker(q, d)) {
 	case BLOCKER_LIMIT:
@@ -62,7 +62,7 @@ static void why_ready(const struct queue *q, const struct destination *d, const 
 	case BLOCKER_RATE:
 		out->kind = QUEUE_WHY_LIMIT_RATE;
 		out->limit = transport_of(q, d)->rate_per_minute;
-		out->until_ms = clock_wall(q, destination_rate_time(q, d));
+		out->until_ms = queue_clock_wall(q, destination_rate_time(q, d));
 		return;
 	default: break;
 	}
@@ -77,10 +77,10 @@ static void why_down(const struct queue *q, const struct destination *d, const s
 	struct queue_why *out)
 {
 	out->kind = QUEUE_WHY_DOWN;
-	out->since_ms = clock_wall(q, d->down_since);
+	out->since_ms = queue_clock_wall(q, d->down_since);
 	out->probing = d->probe_unit != 0;
 	if (!out->probing)
-		out->until_ms = clock_wall(q, MAX(d->next_probe, q->clock));
+		out->until_ms = queue_clock_wall(q, MAX(d->next_probe, q->clock));
 	if (u->place == PLACE_WAITING)
 		out->own_until_ms = q->wall + MAX(0, unit_due_in(q, u));
 	out->has_verdict = last_reply_verdict(q, d->reply, &out->verdict);
@@ -121,14 +121,14 @@ static void why_held(const struct queue *q, const struct unit *u, struct queue_w
 
 int queue_why(struct queue *q, uint32_t unit, int64_t now, struct queue_why *out)
 {
-	clock_set(q, now);
+	queue_clock_set(q, now);
 	if (!unit || unit >= q->units.top || !unit_at(q, unit)->rcpt_count)
 		return ERR_NOT_FOUND;
 	const struct unit *u = unit_at(q, unit);
 	const struct destination *d = destination_at(q, u->destination);
 	*out = (struct queue_why){.state = unit_state(q, u), .attempts = u->attempts};
 	out->has_verdict = last_reply_verdict(q, u->reply, &out->verdict);
-	out->since_ms = clock_wall(q, u->since);
+	out->since_ms = queue_clock_wall(q, u->since);
 
 	if (u->place == PLACE_HELD)
 		why_held(q, u, out);
