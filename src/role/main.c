@@ -126,8 +126,10 @@ int main(int argc, char **argv)
 	int result = parse(argc, argv, &options);
 	if (result >= 0)
 		return result;
+	/* Helper threads may still be at work (a log line that nobody reads): they are not waited
+	 * for. */
 	if (options.role)
-		return run_role(&options);
+		_exit(run_role(&options));
 	if (options.check)
 		return check(options.config);
 	return supervisor_main(options.config);

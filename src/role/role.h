@@ -78,6 +78,8 @@ int role_enter(struct role *role);
 int role_ready(struct role *role);
 /* Says why starting again is pointless, to log and supervisor; returns ROLE_EXIT_FATAL. */
 int role_fatal(struct role *role, const char *what, struct span detail);
+/* The last lines of the log. The process ends right after: nothing is freed, since a million queued
+ * messages would take their time. */
 void role_end(struct role *role);
 
 int role_smtpd_main(uint8_t index);

@@ -254,15 +254,6 @@ static int begin(struct admin_role *a)
 	return err;
 }
 
-static void end(struct admin_role *a)
-{
-	io_timer_stop(a->role->io, &a->end_timer);
-	ipc_port_close(&a->delivery);
-	for (size_t i = 0; i < CONFIG_WORKERS; i++)
-		ipc_port_close(&a->workers[i]);
-	world_close(&a->world);
-}
-
 int role_admin_main(void)
 {
 	static const uint8_t no_index = 0;
@@ -278,10 +269,8 @@ int role_admin_main(void)
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		ipc_port_init(&a.workers[i], ROLE_SMTPD, (uint8_t)i, &peer_calls, &a);
 	int err = begin(&a);
-	if (err == 0) {
+	if (err == 0)
 		loop_run(role.loop);
-		end(&a);
-	}
 	role_end(&role);
 	return err ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
 }

@@ -328,18 +328,6 @@ static int begin(struct delivery_role *d)
 	return io_timer_after(role->io, &d->position_timer, POSITION_MS);
 }
 
-static void end(struct delivery_role *d)
-{
-	io_timer_stop(d->role->io, &d->position_timer);
-	io_timer_stop(d->role->io, &d->end_timer);
-	for (size_t i = 0; i < CONFIG_WORKERS; i++)
-		ipc_port_close(&d->workers[i].port);
-	ipc_port_close(&d->admin);
-	delivery_free(&d->delivery);
-	dns_unbound_free(&d->dns);
-	world_close(&d->world);
-}
-
 int role_delivery_main(void)
 {
 	static const uint8_t no_index = 0;
@@ -357,10 +345,8 @@ int role_delivery_main(void)
 		ipc_port_init(&d.workers[i].port, ROLE_SMTPD, (uint8_t)i, &worker_calls, &d);
 	ipc_port_init(&d.admin, ROLE_ADMIN, 0, &admin_calls, &d);
 	int err = begin(&d);
-	if (err == 0) {
+	if (err == 0)
 		loop_run(role.loop);
-		end(&d);
-	}
 	role_end(&role);
 	return err ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
 }

@@ -365,17 +365,6 @@ static int begin(struct smtpd_role *s)
 	return 0;
 }
 
-static void end(struct smtpd_role *s)
-{
-	io_timer_stop(s->role->io, &s->behind_timer);
-	io_timer_stop(s->role->io, &s->end_timer);
-	ipc_port_close(&s->delivery);
-	ipc_port_close(&s->admin);
-	smtpd_free(&s->smtpd);
-	spool_writer_free(&s->writer);
-	world_close(&s->world);
-}
-
 int role_smtpd_main(uint8_t index)
 {
 	struct role role;
@@ -391,10 +380,8 @@ int role_smtpd_main(uint8_t index)
 	ipc_port_init(&s.delivery, ROLE_DELIVERY, 0, &delivery_calls, &s);
 	ipc_port_init(&s.admin, ROLE_ADMIN, 0, &admin_calls, &s);
 	int err = begin(&s);
-	if (err == 0) {
+	if (err == 0)
 		loop_run(role.loop);
-		end(&s);
-	}
 	role_end(&role);
 	return err ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
 }

@@ -95,13 +95,6 @@ int world_open(struct world *world, struct role *role)
 	return err;
 }
 
-void world_close(struct world *world)
-{
-	trace_writer_free(&world->trace);
-	for (size_t i = 0; i < IPC_DIRECTORIES; i++)
-		disk_posix_free(&world->disks[i]);
-}
-
 struct event_sink *world_events(struct world *world)
 {
 	return world->trace ? trace_writer_sink(world->trace) : NULL;
@@ -109,10 +102,10 @@ struct event_sink *world_events(struct world *world)
 
 bool world_flushed(struct world *world)
 {
-	if (!world->trace)
+	if (!world->trace || !trace_writer_busy(world->trace))
 		return true;
 	trace_writer_flush(world->trace);
-	return !trace_writer_busy(world->trace);
+	return false;
 }
 
 int world_allow(struct world *world, enum ipc_directory which, const char *name, unsigned access)

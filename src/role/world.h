@@ -20,10 +20,9 @@ struct world {
 	struct netaddr addresses[WORLD_ADDRESSES];
 };
 
-/* Before role_enter(): it looks at interfaces and opens folders. `share`: of the trace's bytes that
- * are this role's. The path of a disk needs no passable parents, since the supervisor opened it. */
+/* Before role_enter(): it looks at interfaces and opens folders. The path of a disk needs no
+ * passable parents, since the supervisor opened it. */
 int world_open(struct world *world, struct role *role);
-void world_close(struct world *world);
 
 /* NULL where there is no trace. */
 struct event_sink *world_events(struct world *world);
