@@ -109,7 +109,6 @@ static int retry_unit(struct queue *q, uint32_t unit, const void *with)
 		return 0;
 	unit_lift(q, unit);
 	u->due = MIN(u->due, 0);
-	u->seen = d->failures; /* only a failure from here on counts as its attempt */
 	unit_place(q, unit, false);
 	if (d->down && !d->probe_unit)
 		d->next_probe = MIN(d->next_probe, q->clock);

