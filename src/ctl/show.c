@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define COLUMNS_MOST 16
-#define CELL_MOST    120 /* bytes of a cell that are shown */
+#define CELL_MOST    120 /* bytes of a cell that are shown, but for the last of a row */
 
 struct table {
 	size_t columns, rows, room;
@@ -69,14 +69,14 @@ struct table *table_new(size_t columns, const char *const *titles)
 	return table;
 }
 
-static char *safe_cell(const char *text)
+static char *safe_cell(const char *text, size_t most)
 {
 	size_t n = strlen(text);
-	bool cut = n > CELL_MOST;
+	bool cut = n > most;
 	struct buf out;
 
-	buf_init(&out, 4 * CELL_MOST + 16);
-	for (size_t i = 0; i < MIN(n, (size_t)CELL_MOST); i++) {
+	buf_init(&out, 4 * MIN(n, most) + 16);
+	for (size_t i = 0; i < MIN(n, most); i++) {
 		unsigned char c = (unsigned char)text[i];
 
 		if (c < ' ' || c == 0x7f)
@@ -99,8 +99,8 @@ void table_add(struct table *table, const char *const *cells)
 		CHECK(table->cells);
 	}
 	for (size_t i = 0; i < table->columns; i++)
-		table->cells[table->rows * table->columns + i] =
-			safe_cell(cells[i] ? cells[i] : "");
+		table->cells[table->rows * table->columns + i] = safe_cell(
+			cells[i] ? cells[i] : "", i + 1 < table->columns ? CELL_MOST : SIZE_MAX);
 	table->rows++;
 }
 

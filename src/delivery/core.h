@@ -29,6 +29,7 @@
 	(64u << 10)			       /* of an envelope, in a finished attempt's memory \
 						*/
 #define DELIVERY_HEADER_LOOKED_AT (256u << 10) /* bytes of a header section: Delivered-To, DSNs */
+#define DELIVERY_STOP_LOOK_MS	  10   /* between two looks whether the journal is written */
 #define DELIVERY_EVENT_RCPTS	  1000 /* recipients in one event; more come in further ones */
 
 struct link;

@@ -272,7 +272,7 @@ static void start_what_may(struct delivery *d)
 		LIST_FOR_EACH(node, &d->links)
 		link_open(CONTAINER_OF(node, struct link, node));
 	}
-	while (!d->stopping && !queue_next(d->queue, delivery_now(d), &start))
+	while (!queue_next(d->queue, delivery_now(d), &start))
 		attempt_start(d, &start);
 }
 
@@ -283,8 +283,13 @@ static void timer_fired(struct timer *timer)
 
 static void finish_stop(struct delivery *d)
 {
-	if (!d->stopping || !d->stopped || !list_empty(&d->attempts) || spool_store_busy(d->store))
+	if (!d->stopped || !list_empty(&d->attempts))
 		return;
+	if (spool_store_busy(d->store)) {
+		if (io_timer_after(d->io, &d->timer, DELIVERY_STOP_LOOK_MS))
+			CHECK(!"a timer could be armed");
+		return;
+	}
 	void (*stopped)(void *arg) = d->stopped;
 
 	d->stopped = NULL;
@@ -298,6 +303,10 @@ static void pump(struct io_turn *turn)
 	struct delivery *d = CONTAINER_OF(turn, struct delivery, pump);
 	int64_t now = delivery_now(d);
 
+	if (d->stopping) {
+		finish_stop(d);
+		return;
+	}
 	if (!d->snapshot)
 		return; /* without a directory nothing can be decided */
 	if (d->rerouting)
@@ -308,10 +317,6 @@ static void pump(struct io_turn *turn)
 	intake_settle(d);
 	tell_queue_full(d);
 
-	if (d->stopping) {
-		finish_stop(d);
-		return;
-	}
 	int64_t next = d->rerouting ? now : queue_next_time(d->queue, now);
 	if (next == QUEUE_NEVER)
 		io_timer_stop(d->io, &d->timer);

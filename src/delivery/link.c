@@ -485,9 +485,11 @@ static void on_done(void *owner, struct client_job *job)
 	struct delivery *d = link->delivery;
 	struct attempt *attempt = session->attempt;
 
+	bool usable = job->usable; /* the job is the attempt's, and goes with it */
+
 	session->jobs++;
 	if (attempt_job_done(attempt, job)) {
-		if (job->usable) {
+		if (usable) {
 			attempt_send(attempt);
 			return;
 		}
@@ -498,7 +500,7 @@ static void on_done(void *owner, struct client_job *job)
 	} else {
 		session->attempt = NULL;
 		outcome(attempt);
-		if (job->usable)
+		if (usable)
 			session_free_for_work(session);
 		else
 			session_end(session, false);

@@ -132,14 +132,16 @@ static int open_with(const char *path, bool may_write, struct store **out, struc
 	if (err == 0) {
 		distrust(store->db);
 		sqlite3_busy_timeout(store->db, STORE_BUSY_MS);
-		/* EXTRA: the folder is synced too once the journal is gone, so that a commit stays.
-		 */
 		err = store_run(store,
-			"PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA synchronous=EXTRA",
+			"PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA synchronous=FULL",
 			why);
 	}
+	/* The journal stays and its head is overwritten and synced, which ends a transaction as
+	 * surely as removing it: so the role needs no right to make or remove names in the folder.
+	 */
 	if (err == 0 && may_write)
-		err = store_run(store, "PRAGMA journal_mode=DELETE", why);
+		err = store_run(store,
+			"PRAGMA journal_mode=PERSIST; PRAGMA journal_size_limit=1048576", why);
 	if (err == 0)
 		err = check_form(store, may_write, why);
 	if (err < 0) {

@@ -171,13 +171,25 @@ static int64_t wall_ms(const struct logsink *s)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / (long)NS_PER_MS;
 }
 
+static void line_head(struct logsink *s, enum log_level level)
+{
+	struct buf *line = &s->line;
+
+	text_add_time(line, wall_ms(s));
+	buf_add_char(line, ' ');
+	buf_add_str(line, level_names[level]);
+	buf_add_char(line, ' ');
+	buf_add_str(line, s->role);
+	buf_add(line, ": ", 2);
+}
+
 static void line_text(struct logsink *s, enum log_level level, const char *message,
 	const struct log_field *fields, size_t count)
 {
 	struct buf *line = &s->line;
 
-	text_add_time(line, wall_ms(s));
-	buf_printf(line, " %s %s: %s", level_names[level], s->role, message);
+	line_head(s, level);
+	buf_add_str(line, message);
 	for (size_t i = 0; i < count; i++) {
 		buf_add_char(line, ' ');
 		buf_add_str(line, fields[i].name);
@@ -252,9 +264,16 @@ static void sink_write(struct log *log, enum log_level level, const char *messag
 void logsink_line(struct logsink *s, struct span json, struct span text)
 {
 	CHECK_MAGIC(s, LOGSINK_MAGIC);
+	if (s->log.least > LOG_INFO)
+		return;
 	say_dropped(s);
 	buf_clear(&s->line);
-	buf_add_span(&s->line, s->format == LOGSINK_JSON ? json : text);
+	if (s->format == LOGSINK_JSON) {
+		buf_add_span(&s->line, json);
+	} else {
+		line_head(s, LOG_INFO);
+		buf_add_span(&s->line, text);
+	}
 	give(s, false);
 }
 

@@ -35,8 +35,8 @@ int logsink_new(const struct logsink_config *config, struct logsink **out);
 struct log *logsink_log(struct logsink *sink);
 void logsink_set_level(struct logsink *sink, enum log_level least);
 
-/* A line that its maker formatted already (an event): one of the two is written, without its own
- * line end. */
+/* What its maker formatted already (an event, as much as an info record): one of the two is
+ * written, the text behind the usual time and role. Neither has a line end of its own. */
 void logsink_line(struct logsink *sink, struct span json, struct span text);
 
 uint64_t logsink_dropped(const struct logsink *sink);
