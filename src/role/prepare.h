@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define PREPARE_LOCK_MS 10000 /* the roles of a killed supervisor may need this long to end */
+#define PREPARE_LOCK_MS 3000 /* the roles of a killed supervisor die with it, but not at once */
 
 struct users {
 	bool root; /* started as root: each role gets its own user */

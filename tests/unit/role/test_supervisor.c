@@ -1,0 +1,404 @@
+/* posternd as a whole: starting, dying roles, refusals, the end. Its path is the argument. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ROLES	4 /* smtpd 0 and 1, delivery, admin */
+#define WAIT_MS 30000
+
+static const char *program;
+
+struct gateway {
+	char folder[64];
+	uint16_t port;
+	pid_t pid;
+	char log[1 << 16];
+};
+
+static void nap(void)
+{
+	const struct timespec t = {.tv_nsec = 20000000};
+	nanosleep(&t, NULL);
+}
+
+static uint16_t free_port(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+	close(fd);
+	return ntohs(a.sin_port);
+}
+
+static void write_config(struct gateway *g, const char *more)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/postern.yaml", g->folder);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f,
+		"hostname: gw.example.test\nspool: spool\ndirectory: db/directory.db\ncontrol: "
+		"control.sock\n"
+		"workers: 2\nlisteners:\n  mx: { address: \"127.0.0.1:%u\" }\n%s",
+		g->port, more);
+	fclose(f);
+}
+
+/* Starts posternd with its stderr in the file "log". */
+static pid_t start(struct gateway *g)
+{
+	char config[128], log[128];
+	snprintf(config, sizeof(config), "%s/postern.yaml", g->folder);
+	snprintf(log, sizeof(log), "%s/log", g->folder);
+	fflush(NULL);
+	unlink(log);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+		dup2(fd, STDERR_FILENO);
+		dup2(fd, STDOUT_FILENO);
+		execl(program, program, "-c", config, NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static const char *read_log(struct gateway *g)
+{
+	char log[128];
+	snprintf(log, sizeof(log), "%s/log", g->folder);
+	int fd = open(log, O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : read(fd, g->log, sizeof(g->log) - 1);
+	g->log[n > 0 ? n : 0] = 0;
+	if (fd >= 0)
+		close(fd);
+	return g->log;
+}
+
+static int count(const char *text, const char *what)
+{
+	int n = 0;
+	for (; (text = strstr(text, what)); text++)
+		n++;
+	return n;
+}
+
+static void wait_log(struct gateway *g, const char *what, int times)
+{
+	for (int ms = 0; ms < WAIT_MS; ms += 20) {
+		if (count(read_log(g), what) >= times)
+			return;
+		nap();
+	}
+	fail_msg("no \"%s\" in: %s", what, g->log);
+}
+
+static int wait_exit(pid_t pid)
+{
+	int status;
+	for (int ms = 0; ms < WAIT_MS; ms += 20) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+		nap();
+	}
+	fail_msg("posternd does not end");
+	return -1;
+}
+
+static int children(pid_t pid, pid_t out[16])
+{
+	char path[64], text[256];
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	int fd = open(path, O_RDONLY), n = 0;
+	if (fd < 0)
+		return 0;
+	ssize_t bytes = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[bytes > 0 ? bytes : 0] = 0;
+	for (char *at = text, *end; n < 16; at = end) {
+		long child = strtol(at, &end, 10);
+		if (end == at)
+			break;
+		out[n++] = (pid_t)child;
+	}
+	return n;
+}
+
+static void title_of(pid_t pid, char out[64])
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : read(fd, out, 63);
+	out[n > 0 ? n : 0] = 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+static pid_t find_role(struct gateway *g, const char *title)
+{
+	pid_t pids[16];
+	char found[64];
+	for (int n = children(g->pid, pids); n--;) {
+		title_of(pids[n], found);
+		if (strncmp(found, title, strlen(title)) == 0)
+			return pids[n];
+	}
+	return 0;
+}
+
+/* The first line that a client hears, or "". */
+static void greeting(struct gateway *g, char out[128])
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(g->port)};
+	struct timeval patience = {.tv_sec = 10};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	out[0] = 0;
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) {
+		ssize_t n = recv(fd, out, 127, 0);
+		out[n > 0 ? n : 0] = 0;
+	}
+	close(fd);
+}
+
+static int setup(void **state)
+{
+	struct gateway *g = calloc(1, sizeof(*g));
+	strcpy(g->folder, "/tmp/postern-supervisor-XXXXXX");
+	assert_non_null(mkdtemp(g->folder));
+	assert_int_equal(chmod(g->folder, 0755), 0);
+	g->port = free_port();
+	write_config(g, "");
+	*state = g;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct gateway *g = *state;
+	char command[128];
+	if (g->pid > 0) {
+		kill(g->pid, SIGKILL);
+		waitpid(g->pid, NULL, 0);
+	}
+	snprintf(command, sizeof(command), "rm -rf %s", g->folder);
+	(void)!system(command);
+	free(g);
+	return 0;
+}
+
+static void it_starts_serves_and_ends_in_order(void **state)
+{
+	struct gateway *g = *state;
+	char line[128], title[64], path[128];
+	pid_t pids[16];
+	struct stat info;
+
+	g->pid = start(g);
+	wait_log(g, "posternd: ready mx=127.0.0.1:", 1);
+	assert_int_equal(children(g->pid, pids), ROLES);
+	for (int i = 0; i < ROLES; i++) {
+		title_of(pids[i], title);
+		assert_memory_equal(title, "postern: ", 9);
+		/* Nobody keeps root's rights. */
+		snprintf(path, sizeof(path), "/proc/%d", pids[i]);
+		if (geteuid() == 0 && stat(path, &info) == 0)
+			assert_int_not_equal(info.st_uid, 0);
+	}
+	greeting(g, line);
+	assert_memory_equal(line, "220 gw.example.test", 19);
+	kill(g->pid, SIGTERM);
+	assert_int_equal(wait_exit(g->pid), 0);
+	g->pid = 0;
+	read_log(g);
+	assert_int_equal(count(g->log, "a role ended"), ROLES);
+	assert_null(strstr(g->log, " error "));
+	/* Mail stops coming in first; the administrators' door closes last. */
+	assert_true(strstr(g->log, "role=\"smtpd 0\"") < strstr(g->log, "role=\"delivery\""));
+	assert_true(strstr(g->log, "role=\"delivery\"") < strstr(g->log, "role=\"admin\""));
+	snprintf(path, sizeof(path), "%s/control.sock", g->folder);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_killed_role_comes_back_and_the_others_stay(void **state)
+{
+	static const char *const titles[ROLES] = {
+		"postern: smtpd 0", "postern: smtpd 1", "postern: delivery", "postern: admin"};
+	struct gateway *g = *state;
+	pid_t pids[ROLES], now;
+	char line[128];
+
+	g->pid = start(g);
+	wait_log(g, "posternd: ready", 1);
+	for (int i = 0; i < ROLES; i++) {
+		pids[i] = find_role(g, titles[i]);
+		assert_true(pids[i] > 0);
+	}
+	for (int i = 0; i < ROLES; i++) {
+		kill(pids[i], SIGKILL);
+		/* Clients wait for a worker that is away; none is refused. */
+		for (int k = 0; k < 8; k++) {
+			greeting(g, line);
+			assert_memory_equal(line, "220 ", 4);
+		}
+		wait_log(g, "all roles work again", i + 1);
+		now = find_role(g, titles[i]);
+		assert_true(now > 0 && now != pids[i]);
+		pids[i] = now;
+		for (int k = 0; k < ROLES; k++)
+			assert_int_equal(find_role(g, titles[k]), pids[k]);
+	}
+	assert_int_equal(count(read_log(g), "a role died"), ROLES);
+	/* All at once. */
+	for (int i = 0; i < ROLES; i++)
+		kill(pids[i], SIGKILL);
+	wait_log(g, "all roles work again", ROLES + 1);
+	greeting(g, line);
+	assert_memory_equal(line, "220 ", 4);
+	kill(g->pid, SIGTERM);
+	assert_int_equal(wait_exit(g->pid), 0);
+	g->pid = 0;
+}
+
+static void a_killed_supervisor_takes_its_roles_along(void **state)
+{
+	struct gateway *g = *state;
+	pid_t pids[16];
+	char line[128], title[64];
+
+	g->pid = start(g);
+	wait_log(g, "posternd: ready", 1);
+	assert_int_equal(children(g->pid, pids), ROLES);
+	kill(g->pid, SIGKILL);
+	waitpid(g->pid, NULL, 0);
+	/* A new one needs nobody's help, stale socket and all. */
+	g->pid = start(g);
+	wait_log(g, "posternd: ready", 1);
+	for (int i = 0; i < ROLES; i++) {
+		title_of(pids[i], title); /* nothing, or a zombie that nobody has buried */
+		assert_string_equal(title, "");
+	}
+	greeting(g, line);
+	assert_memory_equal(line, "220 ", 4);
+}
+
+static void two_never_share_a_spool(void **state)
+{
+	struct gateway *g = *state;
+	struct gateway second = *g;
+	char line[128];
+
+	g->pid = start(g);
+	wait_log(g, "posternd: ready", 1);
+	assert_int_equal(wait_exit(start(&second)), 1);
+	assert_non_null(
+		strstr(read_log(&second), "another posternd uses this spool; end it first"));
+	greeting(g, line);
+	assert_memory_equal(line, "220 ", 4);
+}
+
+static void refusals_say_what_to_do(void **state)
+{
+	struct gateway *g = *state;
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+
+	/* The port is somebody else's. */
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+	g->port = ntohs(a.sin_port);
+	write_config(g, "");
+	assert_int_equal(wait_exit(start(g)), 1);
+	assert_non_null(strstr(read_log(g), "another program listens there"));
+	close(fd);
+	/* A start file with a mistake. */
+	write_config(g, "wrokers: 3\n");
+	assert_int_equal(wait_exit(start(g)), 1);
+	assert_non_null(strstr(read_log(g), "wrokers"));
+	if (geteuid() != 0)
+		return;
+	write_config(g, "users: { smtpd: nobody-of-that-name }\n");
+	assert_int_equal(wait_exit(start(g)), 1);
+	assert_non_null(strstr(read_log(g), "useradd"));
+	write_config(g, "users: { smtpd: root }\n");
+	assert_int_equal(wait_exit(start(g)), 1);
+	assert_non_null(strstr(read_log(g), "cannot run as root"));
+	write_config(g, "");
+	assert_int_equal(chmod(g->folder, 0700), 0);
+	assert_int_equal(wait_exit(start(g)), 1);
+	assert_non_null(strstr(read_log(g), "chmod o+x"));
+}
+
+static int run(const char *a, const char *b, const char *c)
+{
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execl(program, program, a, b, c, NULL);
+		_exit(127);
+	}
+	return wait_exit(pid);
+}
+
+static void the_command_line(void **state)
+{
+	struct gateway *g = *state;
+	char config[128];
+
+	snprintf(config, sizeof(config), "%s/postern.yaml", g->folder);
+	assert_int_equal(run("--version", NULL, NULL), 0);
+	assert_int_equal(run("--help", NULL, NULL), 0);
+	assert_int_equal(run(NULL, NULL, NULL), 2);
+	assert_int_equal(run("--nonsense", NULL, NULL), 2);
+	/* A role is nothing to start by hand. */
+	assert_int_equal(run("--role", "smtpd", NULL), 2);
+	snprintf(config, sizeof(config), "--config=%s/postern.yaml", g->folder);
+	assert_int_equal(run(config, "--check", NULL), 0);
+	write_config(g, "workers: many\n");
+	assert_int_equal(run(config, "--check", NULL), 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(it_starts_serves_and_ends_in_order),
+		TEST(a_killed_role_comes_back_and_the_others_stay),
+		TEST(a_killed_supervisor_takes_its_roles_along),
+		TEST(two_never_share_a_spool),
+		TEST(refusals_say_what_to_do),
+		TEST(the_command_line),
+	};
+	if (argc != 2) {
+		fprintf(stderr, "usage: test_supervisor POSTERND\n");
+		return 2;
+	}
+	program = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
