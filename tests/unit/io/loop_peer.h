@@ -6,10 +6,12 @@
 #include "base/err.h"
 #include "io/loop.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
+/* It wants the four above before it. */
+#include <cmocka.h>
 
 #define PEER_NEVER 1
 
