@@ -546,6 +546,18 @@ static int sim_sync(struct io_file *base)
 	return 0;
 }
 
+/* Clean sectors that a failed sync left behind show what is really there. */
+static void sim_forget(struct io_file *base)
+{
+	struct inode *inode = file_of(base)->inode;
+
+	if (stale(base))
+		return;
+	for (uint64_t i = 0; i < inode->room / SIM_SECTOR; i++)
+		if (!inode->dirty[i])
+			memcpy(inode->seen + i * SIM_SECTOR, inode->kept + i * SIM_SECTOR, SIM_SECTOR);
+}
+
 static int sim_allocate(struct io_file *base, uint64_t length)
 {
 	struct sim_disk *d = sim_of(base->disk);
@@ -714,6 +726,7 @@ static const struct disk_ops ops = {
 	.read = sim_read,
 	.size = sim_size,
 	.sync = sim_sync,
+	.forget = sim_forget,
 	.allocate = sim_allocate,
 	.truncate = sim_truncate,
 	.close = sim_close,

@@ -1,0 +1,121 @@
+/* What was promised against what became of it. */
+#include "sim_ledger.h"
+#include "sim_world.h"
+
+#include "base/check.h"
+
+/* A delivery that the hop confirmed is on stable storage so long after the reply was seen; what
+ * falls between may be repeated (RFC 1047). */
+#define DURABLE_NS (5 * NS_PER_S)
+
+static bool was_unwell(const struct ledger *l, uint64_t from, uint64_t to)
+{
+	for (size_t i = 0; i < l->unwell_count; i++)
+		if (l->unwell[i].from_ns <= to && (!l->unwell[i].to_ns || l->unwell[i].to_ns >= from))
+			return true;
+	return false;
+}
+
+/* May the message have been delivered again after this? */
+static bool excused(const struct ledger *l, const struct ledger_delivery *d, uint64_t again_ns)
+{
+	if (!d->reply || !d->reply->seen_ns || d->reply->seen_ns > again_ns)
+		return true;
+	for (size_t i = 0; i < l->death_count; i++) {
+		uint64_t death = l->deaths[i];
+
+		if (death < d->at_ns || death > again_ns)
+			continue;
+		if (death <= d->reply->seen_ns + DURABLE_NS || was_unwell(l, d->at_ns, death))
+			return true;
+	}
+	return false;
+}
+
+static void check_duplicates(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+{
+	for (size_t i = 1; i < rcpt->delivery_count; i++) {
+		if (!rcpt->domain->mailboxes &&
+			excused(l, &rcpt->deliveries[i - 1], rcpt->deliveries[i].at_ns)) {
+			l->duplicates_excused++;
+			continue;
+		}
+		l->duplicates++;
+		ledger_violation(l, "message %u reached %s again at %s without a reason", mail->number,
+			rcpt->address, rcpt->deliveries[i].hop);
+	}
+	/* A notification is in one record with the end of what it speaks of. */
+	if (rcpt->failed_count > 1) {
+		l->duplicates++;
+		ledger_violation(l, "message %u: %zu notifications that %s failed", mail->number,
+			rcpt->failed_count, rcpt->address);
+	}
+}
+
+static void check_ghost(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+{
+	bool must_not_be = mail->told == TOLD_REFUSED || mail->told == TOLD_UNSENT ||
+			   rcpt->taken == RCPT_REFUSED;
+
+	if (!must_not_be || (!rcpt->delivery_count && !rcpt->failed_count && !rcpt->other_dsns))
+		return;
+	l->ghosts++;
+	ledger_violation(l, "message %u was %s, but %s", mail->number,
+		mail->told == TOLD_UNSENT ? "never sent whole" : "refused",
+		rcpt->delivery_count ? "it was delivered" : "a notification about it came");
+}
+
+/* May the recipient fail for good? */
+static bool may_fail(const struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+{
+	return rcpt->refused || rcpt->domain->may_fail || mail->binary || l->flips ||
+	       (mail->eight_bit && rcpt->domain->seven_bit);
+}
+
+static bool hears_of_failure(const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+{
+	return !mail->null_sender && rcpt->notify != LEDGER_NOTIFY_NEVER &&
+	       rcpt->notify != LEDGER_NOTIFY_SUCCESS && !rcpt->domain->discards;
+}
+
+static void check_promise(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+{
+	if (rcpt->failed_count && !may_fail(l, mail, rcpt))
+		ledger_violation(l, "message %u bounced for %s, where nothing is wrong", mail->number,
+			rcpt->address);
+	if (mail->told != TOLD_ACCEPTED || rcpt->taken != RCPT_TAKEN)
+		return;
+	l->acknowledged++;
+	if (rcpt->delivery_count) {
+		l->delivered++;
+	} else if (rcpt->failed_count) {
+		l->bounced++;
+	} else if (may_fail(l, mail, rcpt) && !hears_of_failure(mail, rcpt)) {
+		l->discarded++;
+	} else {
+		l->lost++;
+		/* A bit that flipped on the disk may cost the message that it hit. */
+		if (l->lost > l->flips)
+			ledger_violation(l, "message %u for %s is lost: 250 at %.3f s, %s", mail->number,
+				rcpt->address, (double)mail->told_ns / 1e9,
+				mail->null_sender ? "null sender" : mail->sender);
+	}
+}
+
+void ledger_judge(struct ledger *l)
+{
+	for (size_t i = 0; i < l->mail_count; i++) {
+		const struct ledger_mail *mail = l->mails[i];
+
+		if (mail->bare && mail->told == TOLD_ACCEPTED)
+			ledger_violation(l, "message %u has bare line ends and was accepted", mail->number);
+		for (size_t k = 0; k < mail->rcpt_count; k++) {
+			check_duplicates(l, mail, &mail->rcpts[k]);
+			check_ghost(l, mail, &mail->rcpts[k]);
+			check_promise(l, mail, &mail->rcpts[k]);
+		}
+	}
+	if (l->damage_events && !l->flips)
+		ledger_violation(l, "%llu reports of damage, but no bit had flipped",
+			(unsigned long long)l->damage_events);
+}

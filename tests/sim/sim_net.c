@@ -1,0 +1,483 @@
+#include "sim_net.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+#define CONNECT_RETRY (50 * NS_PER_MS) /* while nobody accepts */
+#define PIPE_BYTES    (64u << 20)
+
+/* One direction. Never freed: marks point to it, and a run is short. */
+struct sim_pipe {
+	struct sim *sim;
+	struct sim_end *from, *to; /* NULL: closed */
+	struct buf wire, in;	   /* on its way; arrived and not read */
+	size_t wire_most, in_most;
+	uint64_t written, read;
+	bool fin, fin_in, reset_in;
+	bool blocked; /* the writer waits for room */
+	unsigned style;
+	uint64_t latency_ns;
+	uint64_t stall_at, reset_at, silent_at; /* places in the stream; UINT64_MAX: never */
+	uint64_t arrived;
+	struct sim_mark *marks;
+	struct timer timer, tell_to, tell_from;
+};
+
+struct sim_end {
+	struct sim_net *net;
+	struct sim_pipe *out, *in;
+	struct netaddr local, peer;
+	const struct sim_end_calls *calls;
+	void *owner;
+	bool connecting;
+	struct timer timer; /* connecting */
+};
+
+struct listener {
+	struct netaddr address;
+	sim_accept *accept;
+	void *owner;
+	bool lost;
+};
+
+struct sim_net {
+	struct sim *sim;
+	struct listener listeners[NET_LISTENERS];
+	size_t listener_count;
+	struct sim_net_weather weather;
+	uint16_t ports;
+};
+
+struct sim_net *sim_net_new(struct sim *sim)
+{
+	struct sim_net *net = calloc(1, sizeof(*net));
+
+	CHECK(net);
+	net->sim = sim;
+	net->ports = 1024;
+	return net;
+}
+
+void sim_net_set_weather(struct sim_net *net, const struct sim_net_weather *weather)
+{
+	net->weather = *weather;
+}
+
+/* ---- who listens ---------------------------------------------------------------------------- */
+
+static struct listener *listener_at(struct sim_net *net, const struct netaddr *address)
+{
+	for (size_t i = 0; i < net->listener_count; i++)
+		if (netaddr_same_ip(&net->listeners[i].address, address) &&
+			net->listeners[i].address.port == address->port)
+			return &net->listeners[i];
+	return NULL;
+}
+
+static struct listener *listener_get(struct sim_net *net, const struct netaddr *address)
+{
+	struct listener *l = listener_at(net, address);
+
+	if (!l) {
+		CHECK(net->listener_count < NET_LISTENERS);
+		l = &net->listeners[net->listener_count++];
+		*l = (struct listener){.address = *address};
+	}
+	return l;
+}
+
+void sim_net_listen(struct sim_net *net, const struct netaddr *address, sim_accept *accept, void *owner)
+{
+	struct listener *l = listener_get(net, address);
+
+	l->accept = accept;
+	l->owner = owner;
+}
+
+void sim_net_set_lost(struct sim_net *net, const struct netaddr *address, bool lost)
+{
+	listener_get(net, address)->lost = lost;
+}
+
+/* ---- one direction -------------------------------------------------------------------------- */
+
+static void pipe_wake(struct sim_pipe *p, uint64_t after)
+{
+	if (!timer_armed(&p->timer))
+		sim_arm(p->sim, &p->timer, after);
+}
+
+static void tell_reader(struct sim_pipe *p)
+{
+	if (p->to && !timer_armed(&p->tell_to))
+		sim_arm(p->sim, &p->tell_to, sim_below(p->sim, 20 * SIM_US));
+}
+
+static void tell_to_fired(struct timer *timer)
+{
+	struct sim_pipe *p = CONTAINER_OF(timer, struct sim_pipe, tell_to);
+
+	if (p->to && p->to->calls && !p->to->connecting)
+		p->to->calls->readable(p->to->owner);
+}
+
+static void tell_from_fired(struct timer *timer)
+{
+	struct sim_pipe *p = CONTAINER_OF(timer, struct sim_pipe, tell_from);
+
+	if (p->from && p->from->calls && !p->from->connecting)
+		p->from->calls->writable(p->from->owner);
+}
+
+static size_t segment(struct sim_pipe *p, size_t most)
+{
+	size_t n = most;
+
+	switch (p->style) {
+	case 0: break;
+	case 1: n = 1 + sim_below(p->sim, 1460); break;
+	case 2: n = 1 + sim_skewed(p->sim, 4096); break;
+	default: n = 1 + (most < 2000 ? sim_below(p->sim, 3) : sim_below(p->sim, most));
+	}
+	return MIN(most, n);
+}
+
+static void break_off(struct sim_pipe *p);
+
+/* Both sides hear of a reset; what is on its way is lost. */
+static void reset_both(struct sim_end *end)
+{
+	break_off(end->out);
+	break_off(end->in);
+}
+
+static void break_off(struct sim_pipe *p)
+{
+	buf_clear(&p->wire);
+	p->reset_in = true;
+	timers_disarm(&p->sim->events, &p->timer);
+	tell_reader(p);
+}
+
+static bool weather_strikes(struct sim_pipe *p)
+{
+	if (p->arrived >= p->silent_at)
+		return true; /* nothing ever arrives again */
+	if (p->arrived >= p->stall_at) {
+		p->stall_at = UINT64_MAX;
+		sim_fault(p->sim, FAULT_STALL);
+		pipe_wake(p, sim_chance(p->sim, 300) ? sim_between(p->sim, SIM_MINUTE, 20 * SIM_MINUTE)
+						      : sim_skewed(p->sim, 90 * NS_PER_S));
+		return true;
+	}
+	if (p->arrived >= p->reset_at) {
+		p->reset_at = UINT64_MAX;
+		sim_fault(p->sim, FAULT_RESET);
+		if (p->to)
+			reset_both(p->to);
+		else if (p->from)
+			reset_both(p->from);
+		return true;
+	}
+	return false;
+}
+
+static void arrives(struct timer *timer)
+{
+	struct sim_pipe *p = CONTAINER_OF(timer, struct sim_pipe, timer);
+
+	if (p->reset_in || weather_strikes(p))
+		return;
+	if (p->wire.n) {
+		size_t room = p->in_most > p->in.n ? p->in_most - p->in.n : 0;
+		size_t n = MIN(segment(p, p->wire.n), p->to ? room : p->wire.n);
+
+		if (!n)
+			return; /* the reader's next read goes on */
+		if (p->to)
+			buf_add(&p->in, p->wire.p, n);
+		sim_note(p->sim, n);
+		buf_drop(&p->wire, n);
+		p->arrived += n;
+		if (p->to)
+			tell_reader(p);
+		else if (p->from)
+			reset_both(p->from); /* nobody is there: the other host says so */
+		if (p->blocked && p->from) {
+			p->blocked = false;
+			if (!timer_armed(&p->tell_from))
+				sim_arm(p->sim, &p->tell_from, sim_below(p->sim, 50 * SIM_US));
+		}
+	}
+	if (p->wire.n)
+		pipe_wake(p, p->style == 0 ? 1 : sim_below(p->sim, 1 + p->latency_ns / 4));
+	else if (p->fin && !p->fin_in) {
+		p->fin_in = true;
+		tell_reader(p);
+	}
+}
+
+static struct sim_pipe *pipe_new(struct sim_net *net, const struct sim_net_weather *w, uint64_t latency,
+	unsigned style)
+{
+	struct sim *sim = net->sim;
+	struct sim_pipe *p = calloc(1, sizeof(*p));
+
+	CHECK(p);
+	*p = (struct sim_pipe){
+		.sim = sim,
+		.wire_most = 512u << sim_below(sim, 9),
+		.in_most = 512u << sim_below(sim, 9),
+		.latency_ns = latency,
+		.style = style,
+		.stall_at = UINT64_MAX,
+		.reset_at = UINT64_MAX,
+		.silent_at = UINT64_MAX,
+		.timer.fire = arrives,
+		.tell_to.fire = tell_to_fired,
+		.tell_from.fire = tell_from_fired,
+	};
+	buf_init(&p->wire, PIPE_BYTES);
+	buf_init(&p->in, PIPE_BYTES);
+	if (sim->calm)
+		return p;
+	if (sim_chance(sim, w->stall))
+		p->stall_at = sim_skewed(sim, 65536);
+	if (sim_chance(sim, w->reset))
+		p->reset_at = sim_skewed(sim, 65536);
+	if (sim_chance(sim, w->silent))
+		p->silent_at = sim_skewed(sim, 65536);
+	return p;
+}
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+static struct sim_end *end_new(struct sim_net *net, const struct netaddr *local, const struct netaddr *peer)
+{
+	struct sim_end *end = calloc(1, sizeof(*end));
+
+	CHECK(end);
+	end->net = net;
+	end->local = *local;
+	end->peer = *peer;
+	return end;
+}
+
+static void end_fail(struct sim_end *end, int err)
+{
+	end->calls->connected(end->owner, err);
+}
+
+static void try_accept(struct timer *timer)
+{
+	struct sim_end *end = CONTAINER_OF(timer, struct sim_end, timer);
+	struct sim_net *net = end->net;
+	struct listener *l = listener_at(net, &end->peer);
+
+	if (l && l->lost)
+		return; /* it is for the caller to lose patience */
+	if (!l || !l->accept) {
+		end_fail(end, ERR_REFUSED);
+		return;
+	}
+	struct sim_end *other = end_new(net, &end->peer, &end->local);
+	uint64_t latency = sim_skewed(net->sim, 40 * NS_PER_MS);
+	unsigned style = (unsigned)sim_below(net->sim, 4);
+
+	other->out = pipe_new(net, &net->weather, latency, style);
+	other->in = pipe_new(net, &net->weather, latency, style);
+	struct sim_pipe *in = other->in, *out = other->out;
+
+	if (!l->accept(l->owner, other, &end->local)) {
+		free(in);
+		free(out);
+		free(other);
+		sim_arm(net->sim, &end->timer, CONNECT_RETRY);
+		return;
+	}
+	/* It may be closed already, but what was written to it is on its way. */
+	end->in = out;
+	end->out = in;
+	out->to = end;
+	in->from = end;
+	end->connecting = false;
+	end->calls->connected(end->owner, 0);
+}
+
+struct sim_end *sim_net_connect(struct sim_net *net, const struct netaddr *from,
+	const struct netaddr *to, const struct sim_end_calls *calls, void *owner)
+{
+	struct sim_end *end = end_new(net, from, to);
+
+	end->local.port = net->ports++;
+	if (net->ports < 1024)
+		net->ports = 1024;
+	end->calls = calls;
+	end->owner = owner;
+	end->connecting = true;
+	end->timer.fire = try_accept;
+	sim_arm(net->sim, &end->timer, sim_skewed(net->sim, 80 * NS_PER_MS));
+	return end;
+}
+
+void sim_end_adopt(struct sim_end *end, const struct sim_end_calls *calls, void *owner)
+{
+	end->calls = calls;
+	end->owner = owner;
+	end->out->from = end;
+	end->in->to = end;
+}
+
+int64_t sim_end_write(struct sim_end *end, const void *bytes, size_t n)
+{
+	struct sim_pipe *p = end->out;
+
+	if (!p || p->reset_in || end->in->reset_in)
+		return ERR_CLOSED;
+	CHECK(!p->fin);
+	size_t room = p->wire_most > p->wire.n ? p->wire_most - p->wire.n : 0;
+
+	if (n > room)
+		p->blocked = true;
+	n = MIN(n, room);
+	if (!n)
+		return 0;
+	buf_add(&p->wire, bytes, n);
+	p->written += n;
+	if (!timer_armed(&p->timer))
+		sim_arm(p->sim, &p->timer, p->latency_ns);
+	return (int64_t)n;
+}
+
+int64_t sim_end_read(struct sim_end *end, void *to, size_t n)
+{
+	struct sim_pipe *p = end->in;
+
+	if (!p || p->reset_in)
+		return ERR_CLOSED;
+	if (!p->in.n)
+		return p->fin_in ? ERR_MORE : 0;
+	n = MIN(n, p->in.n);
+	memcpy(to, p->in.p, n);
+	sim_note_bytes(p->sim, to, n);
+	buf_drop(&p->in, n);
+	p->read += n;
+	for (struct sim_mark *mark = p->marks; mark; mark = mark->next)
+		if (!mark->seen_ns && p->read >= mark->at)
+			mark->seen_ns = p->sim->now_ns;
+	if (p->wire.n || (p->fin && !p->fin_in))
+		pipe_wake(p, p->latency_ns);
+	return (int64_t)n;
+}
+
+bool sim_end_has_input(const struct sim_end *end)
+{
+	const struct sim_pipe *p = end->in;
+
+	return p && (p->reset_in || p->in.n || p->fin_in);
+}
+
+void sim_end_shutdown(struct sim_end *end)
+{
+	struct sim_pipe *p = end->out;
+
+	if (!p || p->fin)
+		return;
+	p->fin = true;
+	if (!p->wire.n)
+		pipe_wake(p, p->latency_ns);
+}
+
+static void end_free(struct sim_end *end)
+{
+	timers_disarm(&end->net->sim->events, &end->timer);
+	if (end->out && end->out->from == end)
+		end->out->from = NULL;
+	if (end->in && end->in->to == end)
+		end->in->to = NULL;
+	free(end);
+}
+
+void sim_end_close(struct sim_end **at)
+{
+	struct sim_end *end = *at;
+
+	if (!end)
+		return;
+	if (end->in && end->in->in.n) {
+		sim_end_reset(at);
+		return;
+	}
+	*at = NULL;
+	sim_end_shutdown(end);
+	end_free(end);
+}
+
+void sim_end_reset(struct sim_end **at)
+{
+	struct sim_end *end = *at;
+
+	*at = NULL;
+	if (!end)
+		return;
+	if (end->out)
+		reset_both(end);
+	end_free(end);
+}
+
+static void late_reset(void *arg)
+{
+	struct sim_pipe *p = arg;
+
+	if (p->to && !p->reset_in) {
+		struct sim_end *end = p->to;
+
+		break_off(end->out);
+		break_off(end->in);
+	}
+}
+
+void sim_end_vanish(struct sim_end **at)
+{
+	struct sim_end *end = *at;
+
+	*at = NULL;
+	if (!end)
+		return;
+	if (end->out) {
+		struct sim_pipe *out = end->out, *in = end->in;
+
+		buf_clear(&out->wire);
+		out->silent_at = 0;
+		in->silent_at = 0;
+		sim_later(end->net->sim, sim_between(end->net->sim, NS_PER_S, 10 * SIM_MINUTE),
+			late_reset, out);
+	}
+	end_free(end);
+}
+
+/* ---- what the judge asks -------------------------------------------------------------------- */
+
+const struct sim_mark *sim_end_mark(struct sim_end *end, size_t ahead)
+{
+	struct sim_mark *mark = calloc(1, sizeof(*mark));
+
+	CHECK(mark);
+	if (!end->out)
+		return mark;
+	mark->at = end->out->written + ahead;
+	mark->next = end->out->marks;
+	end->out->marks = mark;
+	return mark;
+}
+
+void sim_end_names(const struct sim_end *end, struct netaddr *local, struct netaddr *peer)
+{
+	if (local)
+		*local = end->local;
+	if (peer)
+		*peer = end->peer;
+}

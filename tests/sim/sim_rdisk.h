@@ -1,0 +1,42 @@
+/*
+ * The disk as one process has it: every operation goes through to the machine's disk (sim_disk),
+ * but it takes time, it may be the process's last, and it may be the one at which the machine's
+ * power fails. Files that a dead process had open are closed.
+ *
+ * Mutations, which break promises on purpose to see that the judge notices, live here too.
+ */
+#ifndef SIM_RDISK_H
+#define SIM_RDISK_H
+
+#include "sim_disk.h"
+#include "sim_io.h"
+
+enum sim_mutation {
+	MUTATION_NONE,
+	MUTATION_NO_SYNC,	/* fdatasync does nothing */
+	MUTATION_NO_SYNC_DIR,	/* nor does fsync of a directory */
+	MUTATION_NO_JOURNAL,	/* delivery's log is never written */
+	MUTATION_LATE_SYNC,	/* fdatasync says it is done, and is done later */
+	MUTATION_KEEP_REFUSED,	/* a batch that was refused is not made void */
+	MUTATION_FLIP_READ,	/* a bit of a body flips on its way out */
+	MUTATION_LOSE_NOTICE,	/* delivery does not hear of some batches */
+	MUTATION_RETRY_SYNC,	/* a failed sync is asked again, and believed */
+	MUTATION_FORGET_DONE,	/* records of the journal that say "done" are lost at a restart */
+	MUTATION_UNLINK_EARLY,	/* the newest worker's file but one goes with each file removed */
+	SIM_MUTATIONS
+};
+
+const char *sim_mutation_name(enum sim_mutation mutation);
+/* SIM_MUTATIONS where there is no such. */
+enum sim_mutation sim_mutation_parse(const char *name);
+
+struct sim_rdisk;
+
+/* `power_failed` is called when an operation found the power gone; it kills the process. */
+struct disk *sim_rdisk_new(struct sim_process *process, struct sim_disk *under,
+	enum sim_mutation mutation, void (*power_failed)(void *arg), void *arg);
+/* Of a dead process. */
+void sim_rdisk_abandon(struct disk *disk);
+uint64_t sim_rdisk_operations(const struct disk *disk);
+
+#endif

@@ -1,0 +1,120 @@
+#include "sim_run.h"
+
+#include "base/check.h"
+#include "sim_chaos.h"
+#include "sim_client.h"
+#include "sim_machine.h"
+#include "sim_world.h"
+
+#include <stdlib.h>
+
+#define RUN_CLIENTS_LEAST 8
+#define RUN_CLIENTS_MOST  40
+#define RUN_LEAST	  (10 * SIM_MINUTE)
+#define RUN_MOST	  (3 * SIM_HOUR)
+#define CALM_LEAST	  (2 * SIM_HOUR)	/* for the last clients to go */
+#define CALM_MOST	  (20 * 24 * SIM_HOUR)
+#define CHECK_EVENTS	  5000 /* events between two looks at the queue's invariants */
+
+struct run {
+	struct sim sim;
+	struct sim_net *net;
+	struct ledger ledger;
+	struct sim_machine *machine;
+	unsigned trouble;
+};
+
+static void client(void *arg)
+{
+	struct run *r = arg;
+	const struct netaddr to = machine_address(r->machine);
+
+	sim_client_start(&r->sim, r->net, &r->ledger, &to, 1 + sim_skewed(&r->sim, 12), r->trouble);
+}
+
+static void run_until(struct run *r, uint64_t until_ns)
+{
+	while (sim_step(&r->sim, until_ns))
+		if (r->sim.event_count % CHECK_EVENTS == 0)
+			machine_check(r->machine);
+}
+
+static void be_calm(struct run *r, struct sim_chaos *chaos, struct sim_hops *hops)
+{
+	uint64_t began = r->sim.now_ns;
+
+	sim_say(&r->sim, "calm");
+	r->sim.calm = true;
+	sim_chaos_end(chaos);
+	world_hops_calm(hops);
+	for (uint64_t minutes = 1;; minutes++) {
+		run_until(r, began + minutes * SIM_MINUTE);
+		if (minutes % 60 == 0)
+			machine_check(r->machine);
+		if (r->sim.now_ns - began < CALM_LEAST)
+			continue;
+		if (machine_is_up(r->machine) && machine_queued(r->machine) == 0)
+			break;
+		if (r->sim.now_ns - began > CALM_MOST) {
+			ledger_violation(&r->ledger, "after %llu days of calm %s",
+				(unsigned long long)(CALM_MOST / SIM_HOUR / 24),
+				machine_is_up(r->machine) ? "messages are still queued"
+							   : "not everything is up");
+			break;
+		}
+	}
+	/* Clean-up has its time, too. */
+	run_until(r, r->sim.now_ns + SIM_MINUTE);
+	machine_check(r->machine);
+}
+
+static void tell(const struct run *r, struct sim_result *out)
+{
+	const struct ledger *l = &r->ledger;
+
+	*out = (struct sim_result){
+		.seed = r->sim.seed,
+		.trace = r->sim.trace,
+		.events = r->sim.event_count,
+		.simulated_ns = r->sim.now_ns,
+		.messages = l->mail_count,
+		.acknowledged = l->acknowledged,
+		.delivered = l->delivered,
+		.bounced = l->bounced,
+		.discarded = l->discarded,
+		.notifications = l->dsns,
+		.excused = l->duplicates_excused,
+		.lost = l->lost,
+		.ghosts = l->ghosts,
+		.corrupted = l->corrupted,
+		.duplicates = l->duplicates,
+		.violations = l->violations,
+	};
+	memcpy(out->faults, r->sim.faults, sizeof(out->faults));
+}
+
+void sim_run(uint64_t seed, enum sim_mutation mutation, bool verbose, struct sim_result *out)
+{
+	struct run *r = calloc(1, sizeof(*r));
+
+	CHECK(r);
+	sim_init(&r->sim, seed, verbose);
+	ledger_init(&r->ledger, &r->sim);
+	r->net = sim_net_new(&r->sim);
+	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
+	r->machine = machine_new(&r->sim, r->net, &r->ledger, mutation);
+	struct sim_chaos *chaos = sim_chaos_new(&r->sim, r->net, &r->ledger, r->machine);
+	uint64_t length = RUN_LEAST + sim_skewed(&r->sim, RUN_MOST);
+	uint64_t clients = sim_between(&r->sim, RUN_CLIENTS_LEAST, RUN_CLIENTS_MOST);
+
+	r->trouble = (unsigned)sim_skewed(&r->sim, 300);
+	for (uint64_t i = 0; i < clients; i++)
+		sim_later(&r->sim, sim_below(&r->sim, length), client, r);
+	run_until(r, r->sim.now_ns + length);
+	be_calm(r, chaos, hops);
+	machine_inspect(r->machine);
+	ledger_judge(&r->ledger);
+	sim_note(&r->sim, sim_disk_trace(machine_spool(r->machine)));
+	sim_note(&r->sim, sim_disk_trace(machine_mailboxes(r->machine)));
+	tell(r, out);
+}

@@ -1,0 +1,19 @@
+/*
+ * One run: a world, a gateway in it, trouble, then calm, then the judge.
+ */
+#ifndef SIM_RUN_H
+#define SIM_RUN_H
+
+#include "sim_rdisk.h"
+
+struct sim_result {
+	uint64_t seed, trace, events, simulated_ns;
+	uint64_t faults[SIM_FAULTS];
+	uint64_t messages, acknowledged, delivered, bounced, discarded, notifications;
+	uint64_t excused;
+	uint64_t lost, ghosts, corrupted, duplicates, violations;
+};
+
+void sim_run(uint64_t seed, enum sim_mutation mutation, bool verbose, struct sim_result *out);
+
+#endif

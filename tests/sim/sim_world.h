@@ -1,0 +1,36 @@
+/*
+ * The world around the machine: which domains there are, where they go, which hosts answer, and
+ * what the administrator of the simulated gateway wrote.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "sim_dns.h"
+#include "sim_ledger.h"
+
+struct sim_domain {
+	const char *name;
+	bool mailboxes;
+	bool may_fail;	/* its hops may refuse for good, or be down for ever */
+	bool seven_bit; /* its hop cannot take 8-bit text: a bounce is as good as a conversion */
+	bool discards;	/* given up without a word */
+};
+
+#define WORLD_BOXES  4
+#define WORLD_SENDER "sender.example"
+
+extern const struct sim_domain world_domains[];
+extern const size_t world_domain_count;
+extern const struct sim_dns_record world_dns[];
+extern const char world_config[];
+extern const char world_objects[];
+
+struct netaddr world_address(const char *text);
+
+/* The hosts that take mail, from the start of the run. */
+struct sim_hops;
+struct sim_hops *world_hops_new(struct sim *sim, struct sim_net *net, struct ledger *ledger);
+/* No more trouble. */
+void world_hops_calm(struct sim_hops *hops);
+
+#endif
