@@ -116,6 +116,23 @@ static int seed(struct prng *prng)
 	return 0;
 }
 
+static void spare_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+/* libuv opens a spare descriptor with its first stream. In a sandbox that fails, and would be tried
+ * again for each connection: so the first stream is made now. */
+static void keep_spare(struct loop *loop)
+{
+	uv_tcp_t *first = malloc(sizeof(*first));
+
+	if (first && uv_tcp_init(&loop->uv, first) == 0)
+		uv_close((uv_handle_t *)first, spare_closed);
+	else
+		free(first);
+}
+
 int loop_new(struct loop **out)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -142,6 +159,7 @@ int loop_new(struct loop **out)
 	uv_check_start(&loop->check, on_check);
 	uv_unref((uv_handle_t *)&loop->prepare);
 	uv_unref((uv_handle_t *)&loop->check);
+	keep_spare(loop);
 	err = loop_jobs_init(loop);
 	if (err) {
 		loop_free(&loop);

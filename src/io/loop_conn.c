@@ -131,8 +131,6 @@ static void on_connect(uv_connect_t *request, int status)
 	c->unconnected = false;
 	if (status)
 		c->failed = err_from_uv(status);
-	else if (!c->paused)
-		read_on(c);
 	c->told = status != 0;
 	c->handler->connected(c->owner, status ? c->failed : 0);
 }
@@ -187,8 +185,11 @@ static int begin_connect(struct conn *c, const struct netaddr *local)
 	if (err) {
 		free(c->connecting);
 		c->connecting = NULL;
+		return err;
 	}
-	return err;
+	/* Nothing is read before it stands; but asking now saves a change of the watch then. */
+	read_on(c);
+	return 0;
 }
 
 int conn_connect(struct io *io, const struct netaddr *local, const struct netaddr *peer,
@@ -296,7 +297,7 @@ void conn_resume(struct io_conn *conn)
 	struct conn *c = conn_of(conn);
 
 	c->paused = false;
-	if (c->handler && !c->unconnected)
+	if (c->handler && (!c->unconnected || c->connecting))
 		read_on(c);
 }
 

@@ -106,8 +106,9 @@ int loop_submit(struct io *io, enum io_lane which, struct io_job *job)
 	pthread_mutex_lock(&lane->mutex);
 	*lane->last = job;
 	lane->last = &job->next;
-	pthread_cond_signal(&lane->wake);
 	pthread_mutex_unlock(&lane->mutex);
+	/* After the lock is free, or the thread would wake up only to wait for it. */
+	pthread_cond_signal(&lane->wake);
 	return 0;
 }
 

@@ -122,6 +122,7 @@ static const int delivery_calls[] = {
 	SCMP_SYS(sendfile),
 	SCMP_SYS(connect),
 	SCMP_SYS(bind),
+	SCMP_SYS(socketpair),
 	SCMP_SYS(linkat),
 	SCMP_SYS(sysinfo),
 	SCMP_SYS(select),
