@@ -284,6 +284,9 @@ static void mailbox_done(void *owner, struct maildir_delivery *delivery)
 	attempt->maildir_runs = false;
 	attempt->results[attempt->mailbox].not_tried = false;
 	attempt->results[attempt->mailbox].verdict = delivery->verdict;
+	if (delivery->verdict.kind == VERDICT_OK)
+		outcome_in_mailbox(attempt, attempt->mailbox);
+	attempt->maildir.path[0] = '\0';
 	attempt->mailbox++;
 	mailbox_next(attempt);
 	intake_settle(d);

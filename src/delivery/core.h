@@ -215,6 +215,8 @@ void attempt_end(struct attempt *attempt);
 void outcome(struct attempt *attempt);
 /* The destination could not be asked at all; nothing is known about the message. */
 void outcome_unreachable(struct attempt *attempt, const struct verdict *verdict);
+/* One recipient's copy lies in its mailbox, at attempt->maildir.path. */
+void outcome_in_mailbox(const struct attempt *attempt, uint32_t pick);
 /* A note of the queue: given up, or late. */
 void outcome_ended(struct delivery *delivery, const struct note *note);
 void outcome_warned(struct delivery *delivery, const struct note *note);

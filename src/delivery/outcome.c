@@ -112,11 +112,23 @@ static uint64_t notify_results(
 	return id;
 }
 
+void outcome_in_mailbox(const struct attempt *attempt, uint32_t pick)
+{
+	struct event event = attempt_event(attempt, EVENT_DELIVERY);
+
+	event.recipients = &attempt->envelope.rcpts[attempt->picks[pick]].address;
+	event.recipient_count = 1;
+	event.verdict = &attempt->results[pick].verdict;
+	event_emit(attempt->delivery->config.events, &event);
+}
+
 static void tell_delivered(const struct attempt *attempt)
 {
 	struct event event = attempt_event(attempt, EVENT_DELIVERY);
 
-	emit_results(attempt, VERDICT_OK, &event);
+	/* Mailboxes were told of one by one, each with its own path. */
+	if (attempt->link)
+		emit_results(attempt, VERDICT_OK, &event);
 	if (attempt->dsn_passed)
 		return; /* the next hop's business now (RFC 3461 section 5.2.1) */
 	uint64_t id = notify_results(
