@@ -39,9 +39,10 @@ static void roll(struct spool_writer *writer)
 
 /* ---- batches ---------------------------------------------------------------------------- */
 
+/* What a job has done counts once the loop knows it: until then the file is the job's. */
 static bool is_ready(const struct spool_draft *draft)
 {
-	return !draft->file || draft->file->durable;
+	return !draft->file || (!draft->file->busy && draft->file->durable);
 }
 
 struct gather {
