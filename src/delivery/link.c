@@ -540,9 +540,10 @@ static void on_failed(
 		session_end(session, false);
 		link_run(link, attempt);
 	} else {
+		/* Recipients that were put off to another transaction share the failure. */
 		attempt_job_done(attempt, job);
 		session->attempt = NULL;
-		outcome(attempt);
+		attempt_finish_all(attempt, verdict);
 		session_end(session, false);
 	}
 	intake_settle(d);
