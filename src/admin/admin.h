@@ -41,8 +41,8 @@ struct admin_config {
 	struct event_sink *events;  /* may be NULL */
 	struct log *log;
 	void *context;
-	/* A new generation: the descriptor is to be sent to the other roles; it stays the admin's.
-	 */
+	/* A new generation: the descriptor is to be sent to the other roles; it stays the
+	 * admin's. */
 	void (*generation)(void *context, int memfd, uint64_t number);
 	/* Asks delivery (JSON, as delivery/control.c describes); the answer comes by admin_answer()
 	 * with the same ticket, any time later. ERR_CLOSED: it is not running at the moment. */
@@ -55,8 +55,8 @@ struct admin_config {
 int admin_new(const struct admin_config *config, struct admin **out, struct buf *why);
 void admin_free(struct admin **admin);
 
-/* The present generation for a role that has just been connected; the descriptor stays the admin's.
- */
+/* The present generation for a role that has just been connected; the descriptor stays the
+ * admin's. */
 int admin_generation(struct admin *admin, uint64_t *number);
 
 /* A connection of the control socket; `actor` names who it is, for the audit and the trace

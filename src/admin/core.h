@@ -49,8 +49,8 @@ struct door {
 	struct search_job *search;
 };
 
-/* ---- door.c -----------------------------------------------------------------------------------
- */
+/* ---- door.c
+ * ----------------------------------------------------------------------------------- */
 
 extern const struct io_conn_handler door_handler;
 /* The reply is in door->out, whole: sends it and goes on. */
@@ -60,8 +60,8 @@ void door_refuse(struct door *door, const char *text);
 void door_refuse_span(struct door *door, struct span text);
 void door_free(struct door *door);
 
-/* ---- dispatch.c -------------------------------------------------------------------------------
- */
+/* ---- dispatch.c
+ * ------------------------------------------------------------------------------- */
 
 /* Answers door->request now or later. */
 void dispatch(struct door *door);
@@ -69,8 +69,8 @@ struct span request_text(const struct door *door, const char *key);
 bool request_flag(const struct door *door, const char *key);
 uint32_t request_number(const struct door *door, const char *key, uint32_t unless);
 
-/* ---- the commands -----------------------------------------------------------------------------
- */
+/* ---- the commands
+ * ----------------------------------------------------------------------------- */
 
 void cmd_apply(struct door *door);
 void cmd_export(struct door *door);

@@ -16,9 +16,9 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *blocks; /* newest first */
-	size_t used;                /* bytes handed out, with padding */
-	size_t bound;               /* the most it hands out */
-	bool overflow;              /* sticky: an allocation was refused */
+	size_t used;		    /* bytes handed out, with padding */
+	size_t bound;		    /* the most it hands out */
+	bool overflow;		    /* sticky: an allocation was refused */
 };
 
 void arena_init(struct arena *arena, size_t bound);
@@ -26,7 +26,8 @@ void arena_init(struct arena *arena, size_t bound);
 /* Frees everything; the arena can be used again at once. */
 void arena_reset(struct arena *arena);
 
-/* Zeroed memory aligned for any type, or NULL (and overflow) where the bound or memory is reached. */
+/* Zeroed memory aligned for any type, or NULL (and overflow) where the bound or memory is
+ * reached. */
 void *arena_alloc(struct arena *arena, size_t size);
 
 /* A copy in the arena; the empty span on overflow. One NUL byte follows it (not counted). */

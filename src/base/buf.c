@@ -105,7 +105,8 @@ void buf_printf(struct buf *buf, const char *format, ...)
 		buf->overflow = true;
 		return;
 	}
-	/* The NUL that vsnprintf() adds is not counted, so it needs room but no place in the bound. */
+	/* The NUL that vsnprintf() adds is not counted, so it needs room but no place in the
+	 * bound. */
 	if (!buf_reserve(buf, (size_t)n))
 		return;
 	if (!grow(buf, (size_t)n + 1)) {

@@ -35,7 +35,8 @@ static inline struct span buf_span(const struct buf *buf)
 	return span_of(buf->p, buf->n);
 }
 
-/* Makes room for n more bytes and returns where they go, or NULL; buf_wrote() then counts them in. */
+/* Makes room for n more bytes and returns where they go, or NULL; buf_wrote() then counts them
+ * in. */
 char *buf_reserve(struct buf *buf, size_t n);
 void buf_wrote(struct buf *buf, size_t n);
 
@@ -60,7 +61,8 @@ void buf_put_u8(struct buf *buf, uint8_t value);
 void buf_put_u16(struct buf *buf, uint16_t value);
 void buf_put_u32(struct buf *buf, uint32_t value);
 void buf_put_u64(struct buf *buf, uint64_t value);
-void buf_put_bytes16(struct buf *buf, struct span bytes); /* u16 length, bytes; overflow if longer */
+void buf_put_bytes16(
+	struct buf *buf, struct span bytes); /* u16 length, bytes; overflow if longer */
 void buf_put_bytes32(struct buf *buf, struct span bytes);
 
 #endif

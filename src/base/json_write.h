@@ -31,8 +31,8 @@ void json_put_u64(struct json_write *json, const char *key, uint64_t value);
 void json_put_i64(struct json_write *json, const char *key, int64_t value);
 void json_put_bool(struct json_write *json, const char *key, bool value);
 void json_put_null(struct json_write *json, const char *key);
-void json_put_id(struct json_write *json, const char *key, uint64_t id);        /* text_add_id */
-void json_put_time(struct json_write *json, const char *key, int64_t wall_ms);  /* text_add_time */
+void json_put_id(struct json_write *json, const char *key, uint64_t id);       /* text_add_id */
+void json_put_time(struct json_write *json, const char *key, int64_t wall_ms); /* text_add_time */
 /* A value that is JSON text already. */
 void json_put_raw(struct json_write *json, const char *key, struct span value);
 

@@ -49,12 +49,12 @@ static inline void list_remove(struct list *node)
 }
 
 /* The first element as its type, or NULL. */
-#define LIST_FIRST(head, type, member)                                                             \
+#define LIST_FIRST(head, type, member) \
 	(list_empty(head) ? NULL : CONTAINER_OF((head)->next, type, member))
 
 /* Safe against removing the current element. */
-#define LIST_FOR_EACH(node, head)                                                                  \
-	for (struct list *node = (head)->next, *node##_next = node->next; node != (head);          \
+#define LIST_FOR_EACH(node, head)                                                         \
+	for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \
 		node = node##_next, node##_next = node->next)
 
 #endif

@@ -35,14 +35,14 @@ struct log {
 #define LOG_ID(n, v)   ((struct log_field){.name = (n), .kind = LOG_FIELD_ID, .u64 = (v)})
 
 /* log may be NULL (tests). The message is a constant sentence of ours. */
-#define log_write(log_, level_, message_, ...)                                                     \
-	do {                                                                                       \
-		struct log *log_to = (log_);                                                       \
-		if (log_to && (level_) >= log_to->least) {                                         \
-			const struct log_field log_fields[] = {__VA_ARGS__};                       \
-			log_to->write(log_to, (level_), (message_), log_fields,                    \
-				sizeof(log_fields) / sizeof(struct log_field));                    \
-		}                                                                                  \
+#define log_write(log_, level_, message_, ...)                                  \
+	do {                                                                    \
+		struct log *log_to = (log_);                                    \
+		if (log_to && (level_) >= log_to->least) {                      \
+			const struct log_field log_fields[] = {__VA_ARGS__};    \
+			log_to->write(log_to, (level_), (message_), log_fields, \
+				sizeof(log_fields) / sizeof(struct log_field)); \
+		}                                                               \
 	} while (0)
 
 #endif

@@ -56,7 +56,7 @@ static inline bool span_starts_nocase(struct span s, struct span prefix)
 static inline bool span_ends_nocase(struct span s, struct span suffix)
 {
 	return s.n >= suffix.n &&
-		span_equal_nocase(span_of(s.p + s.n - suffix.n, suffix.n), suffix);
+	       span_equal_nocase(span_of(s.p + s.n - suffix.n, suffix.n), suffix);
 }
 
 /* Without its first n bytes; the empty span where it is shorter. */

@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 struct timer {
-	uint64_t at_ns;    /* monotonic */
-	uint64_t serial;   /* order of arming */
-	uint32_t slot;     /* place in the heap plus 1; 0: not armed */
+	uint64_t at_ns;	 /* monotonic */
+	uint64_t serial; /* order of arming */
+	uint32_t slot;	 /* place in the heap plus 1; 0: not armed */
 	void (*fire)(struct timer *timer);
 };
 

@@ -7,12 +7,12 @@
 
 #define DSN_VALUE 900 /* bytes of one value in a line; with its name it stays below 998 */
 
-/* RFC 3463 as it is reported: the verdict's code, brought into the class that the action asks for.
- */
+/* RFC 3463 as it is reported: the verdict's code, brought into the class that the action asks
+ * for. */
 struct enhanced_code dsn_status(const struct dsn_rcpt *rcpt);
 
-/* Bytes that go into one line: no control bytes; over 0x7f only where `utf8` and valid, else "?".
- */
+/* Bytes that go into one line: no control bytes; over 0x7f only where `utf8` and valid, else
+ * "?". */
 void dsn_add_safe(struct buf *buf, struct span value, bool utf8);
 
 bool dsn_has_8bit(struct span bytes);

@@ -26,32 +26,32 @@ enum envelope_notify {
 enum envelope_return { RETURN_DEFAULT, RETURN_FULL, RETURN_HEADERS }; /* RFC 3461 section 4.3 */
 
 enum envelope_flags {
-	ENVELOPE_SMTPUTF8 = 1 << 0,     /* RFC 6531: the parameter was given */
-	ENVELOPE_8BITMIME = 1 << 1,     /* BODY=8BITMIME */
-	ENVELOPE_BINARYMIME = 1 << 2,   /* BODY=BINARYMIME: only BDAT can carry it */
-	ENVELOPE_REQUIRETLS = 1 << 3,   /* RFC 8689 */
+	ENVELOPE_SMTPUTF8 = 1 << 0,   /* RFC 6531: the parameter was given */
+	ENVELOPE_8BITMIME = 1 << 1,   /* BODY=8BITMIME */
+	ENVELOPE_BINARYMIME = 1 << 2, /* BODY=BINARYMIME: only BDAT can carry it */
+	ENVELOPE_REQUIRETLS = 1 << 3, /* RFC 8689 */
 	/* of the body's bytes */
-	ENVELOPE_BODY_8BIT = 1 << 8,    /* a byte over 0x7f occurs */
-	ENVELOPE_HEADER_8BIT = 1 << 9,  /* a byte over 0x7f occurs in the header section */
-	ENVELOPE_BODY_NUL = 1 << 10,    /* a NUL occurs */
-	ENVELOPE_BODY_STUFFED = 1 << 11,/* lines begin with a dot and are stored dot-stuffed */
-	ENVELOPE_BODY_DOTS = 1 << 12,   /* lines begin with a dot and are stored as they are */
-	ENVELOPE_BODY_OPEN_END = 1 << 13, /* the last line has no CRLF (BDAT only) */
+	ENVELOPE_BODY_8BIT = 1 << 8,	    /* a byte over 0x7f occurs */
+	ENVELOPE_HEADER_8BIT = 1 << 9,	    /* a byte over 0x7f occurs in the header section */
+	ENVELOPE_BODY_NUL = 1 << 10,	    /* a NUL occurs */
+	ENVELOPE_BODY_STUFFED = 1 << 11,    /* lines begin with a dot and are stored dot-stuffed */
+	ENVELOPE_BODY_DOTS = 1 << 12,	    /* lines begin with a dot and are stored as they are */
+	ENVELOPE_BODY_OPEN_END = 1 << 13,   /* the last line has no CRLF (BDAT only) */
 	ENVELOPE_BODY_LONG_LINES = 1 << 14, /* a line is longer than 998 bytes without CRLF */
-	ENVELOPE_BODY_BARE = 1 << 15,   /* bare CR or LF occurs (BINARYMIME only) */
+	ENVELOPE_BODY_BARE = 1 << 15,	    /* bare CR or LF occurs (BINARYMIME only) */
 	/* of the message */
-	ENVELOPE_DSN = 1 << 20,         /* Postern's own delivery status notification */
-	ENVELOPE_PRIORITY = 1 << 21,    /* a priority rule matched */
+	ENVELOPE_DSN = 1 << 20,	     /* Postern's own delivery status notification */
+	ENVELOPE_PRIORITY = 1 << 21, /* a priority rule matched */
 };
 
 struct envelope_rcpt {
 	struct span address; /* the mailbox in its canonical wire form: local@domain */
 	struct span orcpt;   /* RFC 3461 section 4.2, as given ("rfc822;xtext"); empty: not given */
-	uint8_t notify;      /* enum envelope_notify */
+	uint8_t notify;	     /* enum envelope_notify */
 };
 
 struct envelope {
-	uint64_t id;           /* given by the spool; never 0 once it is kept */
+	uint64_t id;	       /* given by the spool; never 0 once it is kept */
 	int64_t arrived_ms;    /* wall clock at the end of the body */
 	struct netaddr client; /* who handed it in; NETADDR_NONE: made here */
 	struct span helo;      /* its EHLO or HELO argument */
@@ -60,11 +60,12 @@ struct envelope {
 	struct span user;      /* who authenticated; empty: nobody */
 	struct span sender;    /* reverse-path in canonical wire form; empty: the null sender */
 	struct span envid;     /* RFC 3461 section 4.4, xtext as given */
-	uint8_t ret;           /* enum envelope_return */
-	uint32_t flags;        /* enum envelope_flags */
-	uint16_t hops;         /* Received fields in the header section */
+	uint8_t ret;	       /* enum envelope_return */
+	uint32_t flags;	       /* enum envelope_flags */
+	uint16_t hops;	       /* Received fields in the header section */
 	uint64_t body_bytes;   /* length of the body as stored, without the closing ".\r\n" */
-	uint64_t header_bytes; /* of these, the header section with its empty line; body_bytes if none */
+	uint64_t header_bytes; /* of these, the header section with its empty line; body_bytes if
+				  none */
 	uint64_t body_hash;    /* XXH3 of the stored body, closing ".\r\n" not included */
 	struct span prepend;   /* header lines (CRLF) that go before the body when it is sent */
 	struct envelope_rcpt *rcpts;

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-/* ---- lines ------------------------------------------------------------------------------------
- */
+/* ---- lines
+ * ------------------------------------------------------------------------------------ */
 
 /* The line buffer is full without a line end in it. A CR at its end may be half of one. */
 static void flush_full(struct mime_downgrade *d)
@@ -51,8 +51,8 @@ static void restart(struct mime_downgrade *d)
 	mime_machine_start(d);
 }
 
-/* ---- the face ---------------------------------------------------------------------------------
- */
+/* ---- the face
+ * --------------------------------------------------------------------------------- */
 
 int mime_downgrade_new(enum mime_target target, struct mime_downgrade **out)
 {

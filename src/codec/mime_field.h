@@ -28,8 +28,8 @@ struct mime_type {
 	char boundary[MIME_BOUNDARY];
 };
 
-/* The field's value, folds included. ERR_SYNTAX: a multipart without a boundary that can be used.
- */
+/* The field's value, folds included. ERR_SYNTAX: a multipart without a boundary that can be
+ * used. */
 int mime_type_parse(struct span value, struct mime_type *out);
 enum mime_encoding mime_encoding_parse(struct span value);
 

@@ -3,8 +3,8 @@
 
 #define LONG_LINE 998 /* RFC 5322 section 2.1.1, without CRLF */
 
-/* ---- output, in the second pass ---------------------------------------------------------------
- */
+/* ---- output, in the second pass
+ * --------------------------------------------------------------- */
 
 static void emit(struct mime_downgrade *d, struct span bytes)
 {
@@ -40,8 +40,8 @@ static void emit_fields(struct mime_downgrade *d)
 	buf_add_str(d->out, "\r\n");
 }
 
-/* ---- entities ---------------------------------------------------------------------------------
- */
+/* ---- entities
+ * --------------------------------------------------------------------------------- */
 
 static void entity_begin(struct mime_downgrade *d, bool message)
 {
@@ -121,8 +121,8 @@ static void header_end(struct mime_downgrade *d)
 		multipart_begin(d);
 }
 
-/* ---- header sections --------------------------------------------------------------------------
- */
+/* ---- header sections
+ * -------------------------------------------------------------------------- */
 
 static void field_end(struct mime_downgrade *d)
 {
@@ -187,8 +187,8 @@ static void header_piece(
 		emit(d, piece);
 }
 
-/* ---- bodies -----------------------------------------------------------------------------------
- */
+/* ---- bodies
+ * ----------------------------------------------------------------------------------- */
 
 static void leaf_piece(struct mime_downgrade *d, struct span piece, uint8_t facts, bool last)
 {
@@ -286,8 +286,8 @@ static void at_delimiter(struct mime_downgrade *d, struct span line, uint32_t le
 		entity_begin(d, false);
 }
 
-/* ---- lines ------------------------------------------------------------------------------------
- */
+/* ---- lines
+ * ------------------------------------------------------------------------------------ */
 
 static uint8_t facts_of(struct span piece, bool last)
 {

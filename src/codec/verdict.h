@@ -11,14 +11,14 @@
 #include <stdint.h>
 
 enum verdict_kind {
-	VERDICT_OK,        /* 2xx: taken over */
+	VERDICT_OK,	   /* 2xx: taken over */
 	VERDICT_TEMPORARY, /* 4xx, or it could not be asked: try again */
 	VERDICT_PERMANENT, /* 5xx: never */
 };
 
 /* RFC 3463: "5.1.1" */
 struct enhanced_code {
-	uint8_t class;   /* 2, 4, 5; 0: none given */
+	uint8_t class; /* 2, 4, 5; 0: none given */
 	uint16_t subject;
 	uint16_t detail;
 };
@@ -27,12 +27,12 @@ struct enhanced_code {
 
 struct verdict {
 	enum verdict_kind kind;
-	uint16_t code;            /* the SMTP reply code, or the one that stands for the reason */
+	uint16_t code; /* the SMTP reply code, or the one that stands for the reason */
 	struct enhanced_code enhanced;
-	bool remote;              /* the next hop's own words (else ours: DNS, connection, policy) */
+	bool remote; /* the next hop's own words (else ours: DNS, connection, policy) */
 	uint16_t length;
-	char text[VERDICT_TEXT];  /* reply text without codes; lines of a multi-line reply joined by
-				   * " "; may hold any byte that a peer sends but CR, LF and NUL */
+	char text[VERDICT_TEXT]; /* reply text without codes; lines of a multi-line reply joined by
+				  * " "; may hold any byte that a peer sends but CR, LF and NUL */
 };
 
 /* Fills one in; text longer than VERDICT_TEXT is cut, control bytes become "?". */

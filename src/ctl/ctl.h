@@ -29,8 +29,8 @@ struct ctl {
 	int count;
 };
 
-/* ---- main.c -----------------------------------------------------------------------------------
- */
+/* ---- main.c
+ * ----------------------------------------------------------------------------------- */
 
 /* Loads the start file once; on failure says why and returns an exit code. */
 int ctl_config(struct ctl *ctl);
@@ -49,8 +49,8 @@ char *ctl_joined(const struct ctl *ctl, int from);
 /* A whole file ("-": standard input), NUL-terminated; NULL, and said why. */
 char *ctl_read_file(const char *path, size_t *length);
 
-/* ---- connect.c --------------------------------------------------------------------------------
- */
+/* ---- connect.c
+ * -------------------------------------------------------------------------------- */
 
 /* Sends a request (taken over) and returns the reply, NULL where there was none or it is an error;
  * then the reason has been printed. */
@@ -59,8 +59,8 @@ json_t *ctl_ask(struct ctl *ctl, json_t *request);
 int ctl_ask_and_show(
 	struct ctl *ctl, json_t *request, void (*show)(struct ctl *ctl, const json_t *reply));
 
-/* ---- show.c -----------------------------------------------------------------------------------
- */
+/* ---- show.c
+ * ----------------------------------------------------------------------------------- */
 
 /* Control bytes become \xHH; newlines stay where `lines`. */
 void show_text(const char *text, bool lines);
@@ -76,8 +76,8 @@ void table_print(struct table **table);
 /* "1.2 KiB", "5.0 MiB" */
 const char *size_text(json_int_t bytes, char out[32]);
 
-/* ---- commands ---------------------------------------------------------------------------------
- */
+/* ---- commands
+ * --------------------------------------------------------------------------------- */
 
 int ctl_check(struct ctl *ctl);
 int ctl_status(struct ctl *ctl);

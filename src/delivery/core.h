@@ -96,8 +96,8 @@ struct delivery {
 	void *stopped_arg;
 };
 
-/* ---- link.c -----------------------------------------------------------------------------------
- */
+/* ---- link.c
+ * ----------------------------------------------------------------------------------- */
 
 /* One destination's hosts and sessions; made with its first attempt, gone with the destination. */
 struct link {
@@ -153,8 +153,8 @@ void link_drop_session(struct session *session);
 /* The session has done its job: what it does next. */
 void session_free_for_work(struct session *session);
 
-/* ---- attempt.c --------------------------------------------------------------------------------
- */
+/* ---- attempt.c
+ * -------------------------------------------------------------------------------- */
 
 struct attempt {
 	struct list node;    /* in delivery->attempts, or spare */
@@ -208,8 +208,8 @@ void attempt_put_back(struct attempt *attempt);
 /* Its memory; the queue has its result already. */
 void attempt_end(struct attempt *attempt);
 
-/* ---- outcome.c --------------------------------------------------------------------------------
- */
+/* ---- outcome.c
+ * -------------------------------------------------------------------------------- */
 
 /* All results are in: events, DSN, the queue's own reckoning. Ends the attempt. */
 void outcome(struct attempt *attempt);
@@ -221,8 +221,8 @@ void outcome_in_mailbox(const struct attempt *attempt, uint32_t pick);
 void outcome_ended(struct delivery *delivery, const struct note *note);
 void outcome_warned(struct delivery *delivery, const struct note *note);
 
-/* ---- notify.c ---------------------------------------------------------------------------------
- */
+/* ---- notify.c
+ * --------------------------------------------------------------------------------- */
 
 enum notify_kind { NOTIFY_OF_FAILURE, NOTIFY_OF_DELAY, NOTIFY_OF_RELAY, NOTIFY_OF_DELIVERY };
 
@@ -237,8 +237,8 @@ uint64_t notify(struct delivery *delivery, const struct envelope *envelope, enum
 	const struct notify_rcpt *rcpts, uint32_t count, struct span remote_mta,
 	int64_t retry_until_ms);
 
-/* ---- intake.c ---------------------------------------------------------------------------------
- */
+/* ---- intake.c
+ * --------------------------------------------------------------------------------- */
 
 extern const struct spool_store_handler intake_store_handler;
 extern const struct queue_ops intake_queue_ops;
@@ -246,8 +246,8 @@ extern const struct queue_ops intake_queue_ops;
 void intake_settle(struct delivery *delivery);
 void intake_notice(struct delivery *delivery, const struct spool_notice *notice);
 
-/* ---- delivery.c -------------------------------------------------------------------------------
- */
+/* ---- delivery.c
+ * ------------------------------------------------------------------------------- */
 
 /* The pump runs at the end of this turn. */
 void delivery_wake(struct delivery *delivery);

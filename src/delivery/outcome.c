@@ -49,8 +49,8 @@ static struct event attempt_event(const struct attempt *attempt, enum event_kind
 	return event;
 }
 
-/* One event for all picks of a kind that got the same answer, at most DELIVERY_EVENT_RCPTS in one.
- */
+/* One event for all picks of a kind that got the same answer, at most DELIVERY_EVENT_RCPTS in
+ * one. */
 static void emit_results(const struct attempt *attempt, enum verdict_kind kind, struct event *event)
 {
 	struct delivery *d = attempt->delivery;

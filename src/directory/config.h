@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define CONFIG_LISTENERS 64
-#define CONFIG_WORKERS   64
+#define CONFIG_WORKERS	 64
 
 struct config_listener {
 	struct span name;
@@ -23,30 +23,31 @@ struct config_listener {
 };
 
 struct config_limits {
-	uint64_t message_size;        /* bytes; SIZE (RFC 1870) */
-	uint32_t hops;                /* Received fields */
-	uint32_t recipients;          /* per message */
-	uint32_t connections;         /* per worker */
-	uint32_t connections_per_client; /* per worker and address, loopback not counted; 0: no limit */
-	uint32_t errors;              /* bad commands before 421 */
-	uint32_t commands;            /* per connection without a message: idle talk; 0: no limit */
-	uint32_t line;                /* bytes of a line of the body, CRLF not counted */
-	uint32_t header_bytes;        /* of the header section */
-	uint64_t memory;              /* bytes of bodies in memory, per worker */
-	uint64_t inline_bytes;        /* longer bodies get a spool file of their own */
-	uint64_t dsn_return_bytes;    /* RET=FULL returns no more than this, else the header */
-	uint32_t outbound_connections;/* all together */
-	uint64_t queue_messages;      /* 452 above; 0: no limit */
+	uint64_t message_size;		 /* bytes; SIZE (RFC 1870) */
+	uint32_t hops;			 /* Received fields */
+	uint32_t recipients;		 /* per message */
+	uint32_t connections;		 /* per worker */
+	uint32_t connections_per_client; /* per worker and address, loopback not counted; 0: no
+					    limit */
+	uint32_t errors;		 /* bad commands before 421 */
+	uint32_t commands;	   /* per connection without a message: idle talk; 0: no limit */
+	uint32_t line;		   /* bytes of a line of the body, CRLF not counted */
+	uint32_t header_bytes;	   /* of the header section */
+	uint64_t memory;	   /* bytes of bodies in memory, per worker */
+	uint64_t inline_bytes;	   /* longer bodies get a spool file of their own */
+	uint64_t dsn_return_bytes; /* RET=FULL returns no more than this, else the header */
+	uint32_t outbound_connections; /* all together */
+	uint64_t queue_messages;       /* 452 above; 0: no limit */
 };
 
 /* Milliseconds, absolute from the start of what they bound. RFC 5321 section 4.5.3.2. */
 struct config_timeouts {
-	uint64_t command;      /* server: next command */
-	uint64_t data_block;   /* server: some more body bytes */
-	uint64_t transaction;  /* server: MAIL to the end of the body */
-	uint64_t session;      /* server: whole connection; 0: no limit */
+	uint64_t command;     /* server: next command */
+	uint64_t data_block;  /* server: some more body bytes */
+	uint64_t transaction; /* server: MAIL to the end of the body */
+	uint64_t session;     /* server: whole connection; 0: no limit */
 	uint64_t connect, greeting, ehlo, mail, rcpt, data, body, body_end, rset, quit; /* client */
-	uint64_t idle;         /* client: a kept connection */
+	uint64_t idle; /* client: a kept connection */
 	uint64_t dns;
 };
 
@@ -68,22 +69,24 @@ struct config {
 	struct config_limits limits;
 	struct config_timeouts timeouts;
 	enum config_log_format log_format;
-	int log_level;            /* enum log_level */
-	uint64_t trace_bytes;     /* all trace files together */
+	int log_level;	      /* enum log_level */
+	uint64_t trace_bytes; /* all trace files together */
 	uint64_t trace_age_ms;
-	uint64_t segment_bytes;   /* of a spool file */
-	uint64_t journal_ms;      /* completions are gathered this long between two syncs */
+	uint64_t segment_bytes; /* of a spool file */
+	uint64_t journal_ms;	/* completions are gathered this long between two syncs */
 	enum config_sandbox sandbox;
 	struct span user_smtpd, user_delivery, user_admin, group; /* when started as root */
-	struct span dns_servers;  /* comma list; empty: /etc/resolv.conf */
+	struct span dns_servers; /* comma list; empty: /etc/resolv.conf */
 };
 
 /* Parses the text of a start file. On ERR_SYNTAX (or another error) `problems` holds one line each,
- * "file:line:column: field: what is wrong; what to do". Warnings come as lines too with result 0. */
-int config_parse(const char *file_name, struct span text, struct config **out, struct buf *problems);
+ * "file:line:column: field: what is wrong; what to do". Warnings come as lines too with result
+ * 0. */
+int config_parse(
+	const char *file_name, struct span text, struct config **out, struct buf *problems);
 /* The same for a file whose folder, which relative paths begin with, is not that of its name. */
-int config_parse_in(const char *file_name, struct span folder, struct span text, struct config **out,
-	struct buf *problems);
+int config_parse_in(const char *file_name, struct span folder, struct span text,
+	struct config **out, struct buf *problems);
 /* Reads the file first; paths become absolute where the folder can be found. */
 int config_load(const char *path, struct config **out, struct buf *problems);
 void config_free(struct config **config);

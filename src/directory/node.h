@@ -46,8 +46,8 @@ int node_read_yaml(
 int node_read_json(
 	struct span text, struct arena *arena, struct problems *problems, struct node **out);
 
-/* Scalars as YAML flow text: plain where that reads back as the same text, else in double quotes.
- */
+/* Scalars as YAML flow text: plain where that reads back as the same text, else in double
+ * quotes. */
 void node_add_yaml_scalar(struct buf *buf, struct span text);
 
 #endif

@@ -75,18 +75,19 @@ struct schema;
 
 struct schema_field {
 	const char *name;
-	const char *value;     /* default, as text; NULL: empty or zero */
+	const char *value; /* default, as text; NULL: empty or zero */
 	size_t offset;
-	uint64_t least, most;  /* bounds: of the number, the bytes, the milliseconds, the elements */
-	uint64_t unit_ms;      /* SCHEMA_DURATION: of a number without unit */
-	const char *const *choices; /* SCHEMA_ENUM: names in the order of the values, NULL at the end */
+	uint64_t least, most; /* bounds: of the number, the bytes, the milliseconds, the elements */
+	uint64_t unit_ms;     /* SCHEMA_DURATION: of a number without unit */
+	const char *const
+		*choices; /* SCHEMA_ENUM: names in the order of the values, NULL at the end */
 	const struct schema *sub;
-	size_t count_offset;   /* SCHEMA_MAP */
-	const char *since;     /* version that brought it */
-	const char *doc;       /* one line */
-	const char *example;   /* for the reference; NULL: none */
+	size_t count_offset; /* SCHEMA_MAP */
+	const char *since;   /* version that brought it */
+	const char *doc;     /* one line */
+	const char *example; /* for the reference; NULL: none */
 	enum schema_type type;
-	bool zero_is_off;      /* 0 is allowed whatever `least` says */
+	bool zero_is_off; /* 0 is allowed whatever `least` says */
 	bool required;
 };
 
@@ -108,8 +109,8 @@ int schema_defaults(const struct schema *schema, struct arena *arena, void *out)
 int schema_read(const struct schema *schema, const struct node *map, struct span folder,
 	struct arena *arena, const struct path *path, struct problems *problems, void *out);
 
-/* One field from text, as in `transport set site-a retry-count=5`; an empty value is the default.
- */
+/* One field from text, as in `transport set site-a retry-count=5`; an empty value is the
+ * default. */
 int schema_set(const struct schema *schema, struct span name, struct span value,
 	struct arena *arena, const struct path *path, struct problems *problems, void *out);
 

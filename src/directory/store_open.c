@@ -137,8 +137,8 @@ static int open_with(const char *path, bool may_write, struct store **out, struc
 			why);
 	}
 	/* The journal stays and its head is overwritten and synced, which ends a transaction as
-	 * surely as removing it: so the role needs no right to make or remove names in the folder.
-	 */
+	 * surely as removing it: so the role needs no right to make or remove names in the
+	 * folder. */
 	if (err == 0 && may_write)
 		err = store_run(store,
 			"PRAGMA journal_mode=PERSIST; PRAGMA journal_size_limit=1048576", why);

@@ -20,7 +20,7 @@
 struct io;
 struct io_conn;
 struct io_channel;
-struct io_file;  /* io/disk.h */
+struct io_file; /* io/disk.h */
 
 /* ---- connections ---------------------------------------------------------------------------- */
 
@@ -31,20 +31,24 @@ struct io_file;  /* io/disk.h */
 struct io_conn_handler {
 	/* Outbound: the connection stands (err 0) or failed; then it is the owner's to close. */
 	void (*connected)(void *owner, int err);
-	/* Where the next bytes go; asked right before they are read, so that a body is read straight
-	 * into its message. Never an empty iovec: an owner that wants no input pauses the connection. */
+	/* Where the next bytes go; asked right before they are read, so that a body is read
+	 * straight into its message. Never an empty iovec: an owner that wants no input pauses the
+	 * connection. */
 	struct iovec (*buffer)(void *owner);
 	/* n > 0 bytes lie in that buffer. */
 	void (*received)(void *owner, size_t n);
-	/* All that was given to send was taken by the kernel; called only after a send that had to wait. */
+	/* All that was given to send was taken by the kernel; called only after a send that had to
+	 * wait. */
 	void (*drained)(void *owner);
-	/* The peer closed its side (err 0) or the connection failed (err < 0). Closing is the owner's. */
+	/* The peer closed its side (err 0) or the connection failed (err < 0). Closing is the
+	 * owner's. */
 	void (*closed)(void *owner, int err);
 };
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
-/* Work that blocks (sync, SQLite, a password hash): run() on a helper thread, done() on the loop. */
+/* Work that blocks (sync, SQLite, a password hash): run() on a helper thread, done() on the
+ * loop. */
 struct io_job {
 	void (*run)(struct io_job *job);
 	void (*done)(struct io_job *job);
@@ -58,12 +62,13 @@ enum io_lane { IO_LANE_COMMIT, IO_LANE_FILE, IO_LANES };
 
 /* One datagram of at most this many bytes, with at most IO_CHANNEL_FDS descriptors. */
 #define IO_CHANNEL_BYTES 65536
-#define IO_CHANNEL_FDS   4
+#define IO_CHANNEL_FDS	 4
 
 struct io_channel_handler {
 	/* Descriptors, if any, are the receiver's to close. The bytes are valid during the call. */
 	void (*message)(void *owner, struct span bytes, const int *fds, size_t fd_count);
-	/* Messages that had to wait are gone; called only after io_channel_send() said ERR_AGAIN. */
+	/* Messages that had to wait are gone; called only after io_channel_send() said
+	 * ERR_AGAIN. */
 	void (*writable)(void *owner);
 	/* The other role is gone. */
 	void (*closed)(void *owner);
@@ -72,17 +77,20 @@ struct io_channel_handler {
 /* ---- the table of operations ---------------------------------------------------------------- */
 
 struct io_ops {
-	/* A connection to `peer`, from `local` where its family is not NETADDR_NONE. Nagle is off. An
-	 * error at once (no memory, no descriptors) is returned; all others reach connected(). */
+	/* A connection to `peer`, from `local` where its family is not NETADDR_NONE. Nagle is off.
+	 * An error at once (no memory, no descriptors) is returned; all others reach
+	 * connected(). */
 	int (*connect)(struct io *io, const struct netaddr *local, const struct netaddr *peer,
 		const struct io_conn_handler *handler, void *owner, struct io_conn **out);
-	/* Queues bytes. What the kernel does not take at once is copied. `more`: further bytes follow
-	 * in this same turn, so a packet may wait for them. ERR_LIMIT: the peer does not read and
-	 * IO_CONN_UNSENT bytes wait already. ERR_CLOSED: the connection failed. */
+	/* Queues bytes. What the kernel does not take at once is copied. `more`: further bytes
+	 * follow in this same turn, so a packet may wait for them. ERR_LIMIT: the peer does not
+	 * read and IO_CONN_UNSENT bytes wait already. ERR_CLOSED: the connection failed. */
 	int (*send)(struct io_conn *conn, const struct iovec *parts, size_t count, bool more);
 	/* The same for a range of a file (sendfile where possible), after all that was sent before.
-	 * The file must stay open until drained() or until the call returned with nothing waiting. */
-	int (*send_file)(struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length);
+	 * The file must stay open until drained() or until the call returned with nothing
+	 * waiting. */
+	int (*send_file)(
+		struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length);
 	/* Bytes given to send, and not yet taken by the kernel. */
 	size_t (*unsent)(const struct io_conn *conn);
 	void (*pause)(struct io_conn *conn);
@@ -95,14 +103,16 @@ struct io_ops {
 
 	int (*submit)(struct io *io, enum io_lane lane, struct io_job *job);
 
-	/* Sends a datagram whole or not at all. ERR_AGAIN: full, wait for writable(); ERR_CLOSED. */
-	int (*channel_send)(struct io_channel *channel, struct span bytes, const int *fds, size_t fd_count);
+	/* Sends a datagram whole or not at all. ERR_AGAIN: full, wait for writable();
+	 * ERR_CLOSED. */
+	int (*channel_send)(
+		struct io_channel *channel, struct span bytes, const int *fds, size_t fd_count);
 	void (*channel_close)(struct io_channel **channel);
 
 	uint64_t (*random)(struct io *io);
 };
 
-#define IO_CONN_UNSENT    (1u << 20)  /* bytes that wait at most in one connection */
+#define IO_CONN_UNSENT	  (1u << 20) /* bytes that wait at most in one connection */
 #define IO_CONN_LINGER_MS 10000
 
 /* A task for the end of this turn of the loop: gathers what many events of the turn have begun
@@ -115,8 +125,8 @@ struct io_turn {
 
 struct io {
 	const struct io_ops *ops;
-	uint64_t now_ns;   /* monotonic; brought up to date before the callbacks of a turn */
-	int64_t wall_ms;   /* since 1970 UTC; likewise; may jump */
+	uint64_t now_ns; /* monotonic; brought up to date before the callbacks of a turn */
+	int64_t wall_ms; /* since 1970 UTC; likewise; may jump */
 	struct timers timers;
 	struct io_turn *turns; /* end-of-turn tasks, in the order they were queued */
 	struct io_turn **turns_tail;
@@ -154,22 +164,25 @@ static inline void io_turn_end(struct io *io, struct io_turn *turn)
 	io->turns_tail = &turn->next;
 }
 
-/* The implementation calls it after the callbacks of a turn, before it waits. Tasks may queue tasks. */
+/* The implementation calls it after the callbacks of a turn, before it waits. Tasks may queue
+ * tasks. */
 void io_turns_run(struct io *io);
 /* Sets the common part up. */
 void io_init(struct io *io, const struct io_ops *ops);
-/* Every connection begins with a pointer to its io, so that the calls below need no second argument. */
+/* Every connection begins with a pointer to its io, so that the calls below need no second
+ * argument. */
 struct io_conn {
 	struct io *io;
 };
 
-static inline int io_conn_send(struct io_conn *conn, const struct iovec *parts, size_t count, bool more)
+static inline int io_conn_send(
+	struct io_conn *conn, const struct iovec *parts, size_t count, bool more)
 {
 	return conn->io->ops->send(conn, parts, count, more);
 }
 
-static inline int io_conn_send_file(struct io_conn *conn, struct io_file *file, uint64_t offset,
-	uint64_t length)
+static inline int io_conn_send_file(
+	struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length)
 {
 	return conn->io->ops->send_file(conn, file, offset, length);
 }
@@ -195,7 +208,8 @@ static inline void io_conn_close(struct io_conn **conn, bool linger)
 		(*conn)->io->ops->close(conn, linger);
 }
 
-static inline void io_conn_ends(const struct io_conn *conn, struct netaddr *local, struct netaddr *peer)
+static inline void io_conn_ends(
+	const struct io_conn *conn, struct netaddr *local, struct netaddr *peer)
 {
 	conn->io->ops->ends(conn, local, peer);
 }
@@ -211,8 +225,8 @@ struct io_channel {
 	void *owner;
 };
 
-static inline int io_channel_send(struct io_channel *channel, struct span bytes, const int *fds,
-	size_t fd_count)
+static inline int io_channel_send(
+	struct io_channel *channel, struct span bytes, const int *fds, size_t fd_count)
 {
 	return channel->io->ops->channel_send(channel, bytes, fds, fd_count);
 }

@@ -37,8 +37,8 @@ static void timer_fired(uv_timer_t *timer)
 	loop->armed_ns = TIMERS_NEVER;
 }
 
-/* One uv timer stands for the whole heap; it is moved only when the earliest deadline is another.
- */
+/* One uv timer stands for the whole heap; it is moved only when the earliest deadline is
+ * another. */
 static void arm(struct loop *loop)
 {
 	uint64_t next = timers_next(&loop->io.timers);

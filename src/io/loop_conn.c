@@ -270,8 +270,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	if (n == UV_ENOBUFS) {
-		/* Paused: the watch ends only now that data came, so a short pause costs nothing.
-		 */
+		/* Paused: the watch ends only now that data came, so a short pause costs
+		 * nothing. */
 		uv_read_stop(stream);
 		c->reading = false;
 		/* The owner paused, closed with linger, or did both in buffer(). */
@@ -360,8 +360,8 @@ void conn_close(struct io_conn **conn, bool linger)
 	*conn = NULL;
 	CHECK(!c->closing && !c->lingers);
 	timers_disarm(&loop->io.timers, &c->timer);
-	/* A file may be closed by its owner from now on, so a range of it cannot wait any longer.
-	 */
+	/* A file may be closed by its owner from now on, so a range of it cannot wait any
+	 * longer. */
 	if (!linger || c->failed || c->unconnected || (c->eof && !c->out) ||
 		conn_waits_for_file(c) ||
 		io_timer_after(&loop->io, &c->timer, IO_CONN_LINGER_MS) != 0) {
@@ -369,8 +369,8 @@ void conn_close(struct io_conn **conn, bool linger)
 		return;
 	}
 	/* Closing with input unread makes the kernel send a reset, which can overtake our last
-	 * reply: our side is closed first, and input thrown away until the peer has closed its own.
-	 */
+	 * reply: our side is closed first, and input thrown away until the peer has closed its
+	 * own. */
 	c->lingers = true;
 	c->handler = NULL;
 	list_push_back(&loop->lingering, &c->lingering);

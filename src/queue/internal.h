@@ -219,7 +219,7 @@ static inline int unit_class(const struct unit *u)
 
 void queue_clock_set(struct queue *q, int64_t now);
 int64_t queue_clock_wall(const struct queue *q, int64_t clock); /* as people read it */
-int64_t queue_clock_of(const struct queue *q, int64_t wall);	  /* not after now */
+int64_t queue_clock_of(const struct queue *q, int64_t wall);	/* not after now */
 int64_t vclock(const struct queue *q, const struct transport_record *t);
 int64_t sub_clamped(int64_t a, int64_t b); /* a - b within ± QUEUE_AGE_MOST_MS */
 

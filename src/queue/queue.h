@@ -95,8 +95,8 @@ struct queue_end {
 struct queue_ops {
 	/* Where recipient `rcpt` goes now. `reroute` is the name of the transport that an
 	 * administrator chose instead of the directory's; empty: none. Always gives an answer: what
-	 * has no route goes to a destination of the core's own, which fails it when it is started.
-	 */
+	 * has no route goes to a destination of the core's own, which fails it when it is
+	 * started. */
 	void (*route)(void *context, const struct envelope *envelope, uint32_t rcpt,
 		struct span reroute, struct queue_route *out);
 	/* These recipients are given up and leave the queue: make the DSN, the event. Comes before

@@ -60,8 +60,8 @@ static uint32_t run_warnings(struct queue *q, uint32_t destination, uint32_t bud
 		heap_first(&d->warn)->key <= vclock(q, transport_of(q, d))) {
 		uint32_t unit = heap_first(&d->warn)->item;
 		heap_remove(&d->warn, 1, warn_moved, q);
-		/* One that is being tried may be delivered in a moment; if not, it is armed anew.
-		 */
+		/* One that is being tried may be delivered in a moment; if not, it is armed
+		 * anew. */
 		if (unit_at(q, unit)->place != PLACE_ACTIVE)
 			warn(q, unit);
 		budget--;

@@ -42,8 +42,8 @@ enum route_kind {
 	ROUTE_REFUSED,	 /* `verdict` says why; VERDICT_TEMPORARY or VERDICT_PERMANENT */
 };
 
-/* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or config.
- */
+/* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or
+ * config. */
 struct route_decision {
 	enum route_kind kind;
 	bool served;	    /* the domain is in the directory */

@@ -29,8 +29,8 @@ struct clients {
 int clients_init(struct clients *clients, uint32_t most, uint64_t seed);
 void clients_done(struct clients *clients);
 
-/* One session more: ERR_LIMIT where the client has `limit` (not 0) of them, or the table is full.
- */
+/* One session more: ERR_LIMIT where the client has `limit` (not 0) of them, or the table is
+ * full. */
 int clients_add(struct clients *clients, const struct netaddr *client, uint32_t limit);
 
 /* One less; it was added before. */

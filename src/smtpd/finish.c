@@ -98,8 +98,8 @@ static void reply_queued(struct session *s)
 	reply_text(s, 250, "2.0.0", buf_span(work));
 }
 
-/* The spool writer's answer: for the client, if it is still there, and for the trace in any case.
- */
+/* The spool writer's answer: for the client, if it is still there, and for the trace in any
+ * case. */
 static void committed(void *owner, int err)
 {
 	struct session *s = owner;
@@ -113,8 +113,8 @@ static void committed(void *owner, int err)
 		reply_queued(s);
 		s->commands = 0;
 	} else if (err == ERR_CLOSED) {
-		/* Nobody knows whether the message is there: saying anything might lie (RFC 1047).
-		 */
+		/* Nobody knows whether the message is there: saying anything might lie (RFC
+		 * 1047). */
 		log_write(s->smtpd->c.log, LOG_ERROR,
 			"a commit has no known outcome; the client gets no reply",
 			LOG_ID("id", s->transaction->id),

@@ -31,8 +31,8 @@ struct trace_writer {
 
 static void start_job(struct trace_writer *w);
 
-/* ---- on the file lane -------------------------------------------------------------------------
- */
+/* ---- on the file lane
+ * ------------------------------------------------------------------------- */
 
 static void file_name(int64_t begin, char name[NAME_BYTES])
 {

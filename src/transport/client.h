@@ -80,8 +80,8 @@ const char *client_stage_name(enum client_stage stage);
 struct client_result {
 	struct verdict verdict; /* meaningless while not_tried */
 	/* The hop takes no more recipients in one transaction (RCPTMAX, 452): nothing was decided,
-	 * send again at once in another transaction. At least one recipient of the job was tried.
-	 */
+	 * send again at once in another transaction. At least one recipient of the job was
+	 * tried. */
 	bool not_tried;
 };
 

@@ -205,8 +205,8 @@ static void pump_counted(struct client *client)
 		client_finish(client, true);
 		return;
 	}
-	/* What conversion makes of the size is not known; an estimate will do (RFC 1870 section 5).
-	 */
+	/* What conversion makes of the size is not known; an estimate will do (RFC 1870 section
+	 * 5). */
 	if (!pump->downgrade)
 		client->plan.size = client_prepend_bytes(client) + pump->counted;
 	pump->counting = false;

@@ -75,8 +75,8 @@ void client_caps_parse(struct span text, struct client_caps *out)
 		if (!first) /* which is the greeting with the server's name */
 			keyword_line(line, out);
 	}
-	/* BINARYMIME without CHUNKING is meaningless: only BDAT can carry it (RFC 3030 section 3).
-	 */
+	/* BINARYMIME without CHUNKING is meaningless: only BDAT can carry it (RFC 3030 section
+	 * 3). */
 	if (!(out->can & CLIENT_CHUNKING))
 		out->can &= ~(uint32_t)CLIENT_BINARYMIME;
 }

@@ -99,8 +99,8 @@ void client_fail_reply(struct client *client, const struct smtp_reply *reply)
 		return;
 	}
 	smtp_reply_verdict(reply, &client->verdict);
-	/* About the session, not about a recipient: whatever the code, another try may do better.
-	 */
+	/* About the session, not about a recipient: whatever the code, another try may do
+	 * better. */
 	client->verdict.kind = VERDICT_TEMPORARY;
 	client->outcome = OUTCOME_FAILED;
 }

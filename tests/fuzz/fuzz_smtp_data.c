@@ -1,5 +1,5 @@
-/* Bodies cut anywhere, against the slow twin of the unit test. Bytes 0 to 3 choose rules and cuts.
- */
+/* Bodies cut anywhere, against the slow twin of the unit test. Bytes 0 to 3 choose rules and
+ * cuts. */
 #include "../unit/codec/smtp_data_reference.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -151,9 +151,9 @@ static void refused_with_place(void **state)
 					      "field; did you mean \"workers\"?");
 	assert_refused("hostname: localhost\n", "postern.yaml:1:11: hostname: \"localhost\" is not "
 						"allowed; give a fully qualified name");
-	assert_refused(
-		MINIMAL "log: { level: loud }\n", "postern.yaml:10:15: log.level: \"loud\" is not "
-						  "allowed; give one of: debug, info, warn, error");
+	assert_refused(MINIMAL "log: { level: loud }\n",
+		"postern.yaml:10:15: log.level: \"loud\" is not "
+		"allowed; give one of: debug, info, warn, error");
 	assert_refused("listeners:\n  mx: { address: localhost }\n",
 		"postern.yaml:2:18: listeners.mx.address: \"localhost\" is not allowed; give an IP "
 		"address");

@@ -67,9 +67,7 @@ static void refused(void **state)
 		"lookup-mx:zone=a.example;zone=b.example",
 		"lookup-mx:query=", "lookup-mx:query=a,,b", "lookup-mx:query=a:0",
 		"lookup-mx:server=a", "lookup-mx:query=a,b,c,d,e,f,g,h,i", "lookup-mx:port=0",
-		"lookup-mx:ZONE=a.example",
-		"ma\xff.example",
-		"mail\x01.example"};
+		"lookup-mx:ZONE=a.example", "ma\xff.example", "mail\x01.example"};
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct arena arena;

@@ -125,11 +125,13 @@ static void test_open_says_why_not(void **state)
 	char path[PATH_MAX];
 
 	assert_int_equal(disk_open(box->disk, "none", DISK_READ, &file), ERR_NOT_FOUND);
-	assert_int_equal(disk_open(box->disk, "none/x", DISK_WRITE | DISK_CREATE, &file), ERR_NOT_FOUND);
+	assert_int_equal(
+		disk_open(box->disk, "none/x", DISK_WRITE | DISK_CREATE, &file), ERR_NOT_FOUND);
 	file = make(box->disk, "a");
 	disk_close(&file);
 	assert_int_equal(
-		disk_open(box->disk, "a", DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file), ERR_EXISTS);
+		disk_open(box->disk, "a", DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file),
+		ERR_EXISTS);
 	/* A link planted in the spool leads nowhere. */
 	snprintf(path, sizeof(path), "%s/link", box->root);
 	assert_int_equal(symlink("/etc/passwd", path), 0);

@@ -258,8 +258,8 @@ static void hostile_states(void **state)
 	assert_int_equal(queue_messages(w.q), 2);
 	/* nothing left */
 	assert_int_equal(world_add_state(&w, 3, rcpts, span_of("\x01\x00", 2)), ERR_NOT_FOUND);
-	/* another version; more units than recipients; the same recipient twice; bytes at the end
-	 */
+	/* another version; more units than recipients; the same recipient twice; bytes at the
+	 * end */
 	assert_int_equal(world_add_state(&w, 3, rcpts, span_of("\x02\x00", 2)), ERR_CORRUPT);
 	assert_int_equal(world_add_state(&w, 3, rcpts, span_of("\x01\x04", 2)), ERR_CORRUPT);
 	const char twice[] = "\x01\x02\x80\x01\0\0\0\x01\0\x80\x01\0\0\0\x01\0";

@@ -392,8 +392,8 @@ static void many_recipients_stay_within_bounds(void **state)
 		"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n" QUEUED_1);
 }
 
-/* ---- limits over sessions ---------------------------------------------------------------------
- */
+/* ---- limits over sessions
+ * --------------------------------------------------------------------- */
 
 static void connections_are_limited(void **state)
 {
@@ -447,8 +447,8 @@ static void a_full_queue_takes_no_mail(void **state)
 	expect(f, peer, "250 2.1.0 Ok\r\n");
 }
 
-/* ---- the directory ----------------------------------------------------------------------------
- */
+/* ---- the directory
+ * ---------------------------------------------------------------------------- */
 
 static void a_transaction_keeps_its_generation(void **state)
 {
@@ -511,8 +511,8 @@ static void the_envelope_says_all_that_was_said(void **state)
 	assert_int_equal(e->header_bytes, m->body.n - 4);
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------
- */
+/* ---- stopping
+ * --------------------------------------------------------------------------------- */
 
 static void count_drained(void *arg)
 {

@@ -22,8 +22,8 @@ static const struct config_timeouts timeouts = {
 	.idle = 60000,
 };
 
-#define EHLO_ALL                                                                                   \
-	"250-mx.example greets you\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250-8BITMIME\r\n"          \
+#define EHLO_ALL                                                                              \
+	"250-mx.example greets you\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250-8BITMIME\r\n" \
 	"250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 ENHANCEDSTATUSCODES\r\n"
 #define EHLO_PLAIN "250-mx.example\r\n250 PIPELINING\r\n"
 #define EHLO_SLOW  "250 mx.example\r\n" /* not even PIPELINING */
@@ -75,8 +75,8 @@ static void on_done(void *owner, struct client_job *job)
 	maybe_close(s);
 }
 
-static void on_failed(void *owner, struct client_job *job, const struct verdict *verdict,
-	enum client_stage stage)
+static void on_failed(
+	void *owner, struct client_job *job, const struct verdict *verdict, enum client_stage stage)
 {
 	struct scene *s = owner;
 	s->failed++;
@@ -174,14 +174,14 @@ static inline struct scene *greeted(const char *ehlo)
 	return s;
 }
 
-#define verdict_is(s, i, kind_, code_)                                                             \
-	do {                                                                                       \
-		assert_false((s)->results[i].not_tried);                                           \
-		assert_int_equal((s)->results[i].verdict.kind, (kind_));                           \
-		assert_int_equal((s)->results[i].verdict.code, (code_));                           \
+#define verdict_is(s, i, kind_, code_)                                   \
+	do {                                                             \
+		assert_false((s)->results[i].not_tried);                 \
+		assert_int_equal((s)->results[i].verdict.kind, (kind_)); \
+		assert_int_equal((s)->results[i].verdict.code, (code_)); \
 	} while (0)
 
-#define text_has(verdict, part)                                                                    \
+#define text_has(verdict, part) \
 	assert_non_null(memmem((verdict).text, (verdict).length, (part), strlen(part)))
 
 #endif
