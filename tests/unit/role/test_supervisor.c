@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -317,6 +318,50 @@ static void two_never_share_a_spool(void **state)
 	assert_memory_equal(line, "220 ", 4);
 }
 
+static void the_service_manager_is_told(void **state)
+{
+	struct gateway *g = *state;
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct timeval patience = {.tv_sec = 20};
+	char said[64];
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/notify", g->folder);
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setenv("NOTIFY_SOCKET", a.sun_path, 1);
+	g->pid = start(g);
+	unsetenv("NOTIFY_SOCKET");
+	ssize_t n = recv(fd, said, sizeof(said), 0);
+	assert_int_equal(n, 7);
+	assert_memory_equal(said, "READY=1", 7);
+	kill(g->pid, SIGTERM);
+	n = recv(fd, said, sizeof(said), 0);
+	assert_int_equal(n, 10);
+	assert_memory_equal(said, "STOPPING=1", 10);
+	assert_int_equal(wait_exit(g->pid), 0);
+	g->pid = 0;
+	close(fd);
+}
+
+static void a_hangup_reads_the_log_level_again(void **state)
+{
+	struct gateway *g = *state;
+
+	g->pid = start(g);
+	wait_log(g, "posternd: ready", 1);
+	write_config(g, "log: { level: debug }\n");
+	kill(g->pid, SIGHUP);
+	wait_log(g, "the log level was read again", 1);
+	/* A mistake changes nothing and ends nothing. */
+	write_config(g, "log: { level: loud }\n");
+	kill(g->pid, SIGHUP);
+	wait_log(g, "cannot be read again; nothing changed", 1);
+	kill(g->pid, SIGTERM);
+	assert_int_equal(wait_exit(g->pid), 0);
+	g->pid = 0;
+}
+
 static void refusals_say_what_to_do(void **state)
 {
 	struct gateway *g = *state;
@@ -392,6 +437,8 @@ int main(int argc, char **argv)
 		TEST(a_killed_role_comes_back_and_the_others_stay),
 		TEST(a_killed_supervisor_takes_its_roles_along),
 		TEST(two_never_share_a_spool),
+		TEST(the_service_manager_is_told),
+		TEST(a_hangup_reads_the_log_level_again),
 		TEST(refusals_say_what_to_do),
 		TEST(the_command_line),
 	};
