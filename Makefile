@@ -31,9 +31,9 @@ fuzz: ## run every fuzzer longer: make fuzz SECONDS_EACH=600
 	@scripts/deps test
 	@scripts/test fuzz $(or $(SECONDS_EACH),300)
 
-bench: build ## measure against Postfix, Exim, OpenSMTPD and the physical limit
+bench: build ## measure against Postfix, Exim, OpenSMTPD and the physical limit: make bench ARGS=--help
 	@scripts/deps bench
-	@bench/run
+	@bench/run $(ARGS)
 
 format: ## clang-format on everything
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -1,0 +1,300 @@
+"""What was measured, as tables for people, and the figures that Postern is to reach with ok or short beside each."""
+
+from statistics import median
+
+BASE = "postfix-tuned"
+CEILING = "no-relay"
+FLOOR = "limit"
+OURS = "postern"
+MODE_WORDS = {"one": "one mail per connection", "kept": "kept connections"}
+BUSY = 0.2  # processors that others may use before the table says so
+
+# to reach at 10 KB, by mode: CPU at most this share of Postfix tuned, at least that many times its rate and that
+# share of the rate without a relay; at other sizes half of each will do
+MAIN_SIZE = 10
+CPU_SHARE = {"one": 1 / 15, "kept": 1 / 20}
+RATE_TIMES = {"one": 6, "kept": 10}
+RATE_SHARE = 0.6
+LIMIT_TIMES = 1.25
+OTHER_SIZES_EASE = 2
+SYNCS = 0.1
+LATENCY_SHARE = 0.5
+ACCEPT_SHARE = 0.8
+QUEUED_BYTES = 400
+IDLE_BYTES = 16 * 1024
+ACCEPT_SECONDS = 1.0
+DELIVER_SECONDS = 5.0
+FULL_BACKLOG = 1000000
+
+
+def number(value):
+    """Three digits that matter."""
+    if value is None:
+        return "–"
+    if value >= 100:
+        return f"{value:,.0f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    if value >= 1:
+        return f"{value:.2f}"
+    return f"{value:.3f}"
+
+
+def size_of(count):
+    if count is None:
+        return "–"
+    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if abs(count) >= unit:
+            return f"{number(count / unit)} {name}"
+    return f"{count:.0f} B"
+
+
+def brief(part, values):
+    """One line of progress."""
+    if part == "relay":
+        cpu = f", {number(values['cpu'])} CPU s/1000" if values["cpu"] is not None else ""
+        return f"{number(values['rate'])}/s of {values['messages']}{cpu}"
+    if part == "details":
+        return f"{number(values['syncs'])} syncs per message, {size_of(values['memory'])}"
+    if part == "latency":
+        return f"p50 {number(values['p50'])} ms, p99 {number(values['p99'])} ms"
+    if part == "idle":
+        return f"{size_of(values['per-session'])} per session"
+    rates = values["accept-rates"]
+    return f"{number(rates[0])}/s to {number(rates[-1])}/s with {values['messages']}, drained at {number(values['drain-rate'])}/s"
+
+
+class Results:
+    """The rounds of a run, gathered."""
+
+    def __init__(self, results):
+        self.results = results
+
+    def values(self, part, key, peer, **what):
+        rows = self.results[part]
+        found = [row[key] for row in rows if row["peer"] == peer and all(row[k] == v for k, v in what.items())]
+        return [value for value in found if value is not None]
+
+    def median(self, part, key, peer, **what):
+        values = self.values(part, key, peer, **what)
+        return median(values) if values else None
+
+    def ratio(self, part, key, peer, other, **what):
+        ours, theirs = self.median(part, key, peer, **what), self.median(part, key, other, **what)
+        return ours / theirs if ours is not None and theirs else None
+
+
+def spread(values):
+    if not values:
+        return "–"
+    if len(values) == 1:
+        return number(values[0])
+    return f"{number(median(values))} ({number(min(values))}–{number(max(values))})"
+
+
+def times(value):
+    return "–" if value is None else f"{number(value)}×"
+
+
+def part_of(share):
+    """A CPU share, from its inverse."""
+    if share is None:
+        return "–"
+    return f"1/{number(share)}" if share >= 1 else times(1 / share)
+
+
+def table(head, rows):
+    """Columns; the first to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = []
+    for row in [head, *rows]:
+        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "─" * max(map(len, lines)))
+    return lines
+
+
+def relay_tables(data, kinds):
+    rows = data.results["relay"]
+    lines = []
+    for size in sorted({row["size"] for row in rows}):
+        for mode in [mode for mode in MODE_WORDS if any(row["mode"] == mode for row in rows)]:
+            what = {"size": size, "mode": mode}
+            lines += ["", f"{size} KB, {MODE_WORDS[mode]}"]
+            head = ["", "messages/s", "× tuned", "of no relay", "CPU s/1000", "to tuned", "× limit", "tools' CPU"]
+            body = []
+            for kind in kinds:
+                if not data.values("relay", "rate", kind.name, **what):
+                    continue
+                share = data.ratio("relay", "cpu", BASE, kind.name, **what)
+                body.append([
+                    kind.label,
+                    spread(data.values("relay", "rate", kind.name, **what)),
+                    times(data.ratio("relay", "rate", kind.name, BASE, **what)),
+                    number(data.ratio("relay", "rate", kind.name, CEILING, **what)),
+                    spread(data.values("relay", "cpu", kind.name, **what)),
+                    part_of(share),
+                    times(data.ratio("relay", "cpu", kind.name, FLOOR, **what)),
+                    number(data.median("relay", "tools-cpu", kind.name, **what)),
+                ])
+            lines += table(head, body)
+    return lines
+
+
+def detail_tables(data, kinds):
+    lines = []
+    results = data.results
+    if results["details"]:
+        lines += ["", f"{MAIN_SIZE} KB: fsync and fdatasync per message ({results['details'][0]['how']}), peak of memory (PSS)"]
+        head = [""] + [f"{words}: {what}" for words in MODE_WORDS.values() for what in ("syncs", "memory")]
+        body = []
+        for kind in kinds:
+            if not data.values("details", "syncs", kind.name):
+                continue
+            cells = [kind.label]
+            for mode in MODE_WORDS:
+                cells.append(number(data.median("details", "syncs", kind.name, mode=mode)))
+                cells.append(size_of(data.median("details", "memory", kind.name, mode=mode)))
+            body.append(cells)
+        lines += table(head, body)
+    if results["latency"]:
+        lines += ["", "connect to arrival at 100 messages/s, 10 KB, one mail per connection, ms"]
+        body = [
+            [kind.label, *(spread(data.values("latency", key, kind.name)) for key in ("p50", "p99", "max"))]
+            for kind in kinds if data.values("latency", "p50", kind.name)
+        ]
+        lines += table(["", "p50", "p99", "longest"], body)
+    if results["idle"]:
+        lines += ["", "memory (PSS) of idle sessions, after EHLO"]
+        body = []
+        for row in results["idle"]:
+            label = next(kind.label for kind in kinds if kind.name == row["peer"])
+            counts = "/".join(map(str, row["counts"]))
+            body.append([label, size_of(row["none"]), counts, *(size_of(row[k]) for k in ("first", "further", "per-session"))])
+        lines += table(["", "no session", "sessions", "each of the first", "each further", "per session"], body)
+    if results["backlog"]:
+        lines += ["", "backlog, destination down, 1 KB, kept connections"]
+        body = []
+        for row in results["backlog"]:
+            label = next(kind.label for kind in kinds if kind.name == row["peer"])
+            rates = row["accept-rates"]
+            body.append([
+                label,
+                f"{row['messages']:,}",
+                *(number(rate) for rate in (rates[0], median(rates), rates[-1])),
+                size_of(row["bytes-per-message"]),
+                *(number(row[key]) for key in ("restart-clean", "restart-killed", "first-delivery")),
+                number(row["drain-rate"]),
+                str(row["doubled"]),
+            ])
+        head = ["", "messages", "taken/s, first tenth", "median", "last", "memory each", "restart s", "after kill s",
+            "first delivery s", "drained/s", "twice"]
+        lines += table(head, body)
+        if any(row["hurried"] for row in results["backlog"]):
+            told = [kind.label for kind in kinds for row in results["backlog"] if row["hurried"] and row["peer"] == kind.name]
+            lines.append(f"told to try at once after the restart, since nothing came by itself: {', '.join(told)}")
+    return lines
+
+
+class Figures:
+    """Figures to reach: what is wanted, what was measured, whether that will do."""
+
+    def __init__(self, data):
+        self.data = data
+        self.rows = []
+
+    def add(self, words, value, bound, at_most, show=number):
+        if value is None:
+            state = "not measured"
+        else:
+            state = "ok" if (value <= bound if at_most else value >= bound) else "SHORT"
+        sign = "≤" if at_most else "≥"
+        self.rows.append([words, f"{sign} {show(bound)}", show(value), state])
+
+    def share(self, words, value, bound):
+        """A CPU share, shown as 1/n."""
+        self.add(words, None if value is None else 1 / value, 1 / bound, False, part_of)
+        row = self.rows[-1]
+        row[1] = row[1].replace("≥", "≤")
+
+    def loads(self, size, mode, ease):
+        data, what = self.data, {"size": size, "mode": mode}
+        at = f"{size} KB, {'kept' if mode == 'kept' else 'one each'}: "
+        self.share(at + "CPU to Postfix tuned", data.ratio("relay", "cpu", OURS, BASE, **what), CPU_SHARE[mode] * ease)
+        self.add(at + "rate to Postfix tuned", data.ratio("relay", "rate", OURS, BASE, **what), RATE_TIMES[mode] / ease, False, times)
+        self.add(at + "rate to no relay", data.ratio("relay", "rate", OURS, CEILING, **what), RATE_SHARE / ease, False)
+        if ease == 1:
+            self.add(at + "CPU to limit.c (aim)", data.ratio("relay", "cpu", OURS, FLOOR, **what), LIMIT_TIMES, True, times)
+            self.add(at + "syncs per message", data.median("details", "syncs", OURS, mode=mode), SYNCS, True)
+
+    def others(self):
+        data = self.data
+        for key in ("p50", "p99"):
+            self.add(f"latency {key} to Postfix tuned", data.ratio("latency", key, OURS, BASE), LATENCY_SHARE, True)
+        idle = [row for row in data.results["idle"] if row["peer"] == OURS]
+        worst = max((max(row["first"], row["further"]) for row in idle), default=None)
+        self.add("memory per idle connection", worst, IDLE_BYTES, True, size_of)
+
+    def backlog(self):
+        rows = [row for row in self.data.results["backlog"] if row["peer"] == OURS]
+        row = rows[0] if rows else None
+        count = f"{row['messages']:,}" if row else f"{FULL_BACKLOG:,}"
+        at = f"{count} queued: "
+
+        def get(value):
+            return value(row) if row else None
+
+        self.add(at + "accept rate to an empty queue's", get(lambda r: r["accept-rates"][-1] / r["accept-rates"][0]), ACCEPT_SHARE, False)
+        self.add(at + "memory per message", get(lambda r: r["bytes-per-message"]), QUEUED_BYTES, True, lambda v: "–" if v is None else f"{v:.0f} B")
+        self.add(at + "restart until it accepts, s", get(lambda r: max(r["restart-clean"], r["restart-killed"])), ACCEPT_SECONDS, True)
+        self.add(at + "restart until it delivers, s", get(lambda r: r["first-delivery"]), DELIVER_SECONDS, True)
+        if row and row["hurried"]:
+            self.rows[-1][3] = "SHORT (only when told)"
+        if row and row["messages"] < FULL_BACKLOG:
+            self.rows[-1][3] += f"; the figures are for {FULL_BACKLOG:,}: bench/run --parts backlog --backlog {FULL_BACKLOG}"
+
+    def lines(self):
+        measured = {row["size"] for row in self.data.results["relay"]} or {MAIN_SIZE}
+        for size in sorted(measured, key=lambda kb: (kb != MAIN_SIZE, kb)):
+            for mode in MODE_WORDS:
+                self.loads(size, mode, 1 if size == MAIN_SIZE else OTHER_SIZES_EASE)
+        self.others()
+        self.backlog()
+        return ["", "Postern: the figures to reach", *table(["", "wanted", "measured", ""], self.rows)]
+
+
+def check_lines(data):
+    """The self-check, and what disturbed the run."""
+    results = data.results
+    loads = results["relay"] + results["details"] + results["latency"] + results["backlog"]
+    sent = sum(row["messages"] for row in loads)
+    lines = ["", f"self-check: {sent:,} messages in {len(loads)} loads that count, each arrived"]
+    doubled = sum(row["doubled"] for row in results["backlog"])
+    lines[-1] += " once" if not doubled else f"; {doubled} twice, after the kill"
+    lines[-1] += f"; {len(results['failures'])} failed" if results["failures"] else "; none failed"
+    for failure in results["failures"]:
+        where = " ".join(str(failure[key]) for key in ("part", "peer", "size", "mode") if key in failure)
+        lines.append(f"  FAILED {where}: {failure['why']}")
+    for name, why in results["absent"].items():
+        lines.append(f"  not measured: {name}: {why}")
+    foreign = [row["foreign"] for row in results["relay"]]
+    if foreign and median(foreign) > BUSY:
+        lines.append(f"  the machine was busy with other work: {number(median(foreign))} processors, at most "
+            f"{number(max(foreign))}; rates and latencies suffer from it, CPU per message hardly")
+    return lines
+
+
+def text(results, kinds):
+    data = Results(results)
+    machine = results["machine"]
+    lines = [
+        f"{machine['cores']} processors, Linux {machine['kernel']}, spools on {machine['filesystem']}, load {machine['load-before']:.1f} before; "
+        f"{results['rounds']} rounds, medians (least–most); {results['minutes']:.0f} minutes",
+        *relay_tables(data, kinds),
+        *detail_tables(data, kinds),
+    ]
+    seen = {row["peer"] for part in ("relay", "details", "latency", "idle", "backlog") for row in results[part]}
+    lines += ["", *(f"{kind.label}: {kind.note}" for kind in kinds if kind.name in seen)]
+    if OURS in seen:
+        lines += Figures(data).lines()
+    return "\n".join(lines + check_lines(data))
