@@ -109,8 +109,10 @@ static int choose(void *arg, const char *name)
 	return 0;
 }
 
-static void flip(struct sim_chaos *c)
+/* On the medium: what is in memory is another copy, so it shows when the machine starts again. */
+static void flip(void *arg)
 {
+	struct sim_chaos *c = arg;
 	static const char *const folders[] = {"w0", "w0", "d", "w1"};
 	struct sim_disk *disk = machine_spool(c->machine);
 	struct victim v = {.sim = c->sim, .folder = folders[sim_below(c->sim, ARRAY_SIZE(folders))]};
@@ -136,19 +138,23 @@ static void strike(struct sim_chaos *c, unsigned kind)
 		machine_kill_worker(c->machine, (unsigned)sim_below(sim, machine_workers(c->machine)), ahead);
 		break;
 	case 1: machine_kill_delivery(c->machine, ahead); break;
-	case 2: machine_cut_power(c->machine, ahead); break;
+	case 2: (void)machine_cut_power(c->machine, ahead); break;
 	case 3: clock_jump(c); break;
 	case 4: disk_errors(c); break;
 	case 5: disk_full(c); break;
 	default:
-		if (c->flips)
-			flip(c);
+		if (!c->flips || !machine_cut_power(c->machine, 0))
+			break;
+		for (uint64_t i = 0, most = sim_between(sim, 1, 3); i < most; i++)
+			sim_later(sim, 1, flip, c);
 	}
 }
 
 static void next(struct sim_chaos *c)
 {
-	sim_arm(c->sim, &c->timer, sim_skewed(c->sim, c->pace_ns));
+	/* Now and then one thing right after the other. */
+	sim_arm(c->sim, &c->timer, sim_chance(c->sim, 150) ? sim_skewed(c->sim, c->pace_ns)
+							    : sim_below(c->sim, 2 * c->pace_ns));
 }
 
 static void fired(struct timer *timer)

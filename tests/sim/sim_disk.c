@@ -224,18 +224,24 @@ static bool touches(const struct change *change, const char *dir)
 	return change->from[0] && strcmp(parent, dir) == 0;
 }
 
-/* Settles pending changes of one directory (NULL: all): `keep` says which become durable. */
-static void settle_names(struct sim_disk *d, const char *dir, enum sim_keep keep)
+/* Settles pending changes of one directory (NULL: all): `keep` says which become durable; of the
+ * others, `wait` says that they stay pending. */
+static void settle_names(struct sim_disk *d, const char *dir, enum sim_keep keep, bool wait)
 {
 	size_t left = 0;
+	bool waiting = false;
 
 	for (size_t i = 0; i < d->change_count; i++) {
 		struct change *change = &d->changes[i];
-		if (dir && !touches(change, dir)) {
+		bool kept = keep == SIM_KEEP_EVERYTHING || (keep == SIM_KEEP_RANDOM && coin(d));
+		bool meant = !dir || touches(change, dir);
+		/* What waits is applied in order. */
+		waiting = waiting || (meant && wait && !kept);
+		if (!meant || waiting) {
 			d->changes[left++] = *change;
 			continue;
 		}
-		if (keep == SIM_KEEP_EVERYTHING || (keep == SIM_KEEP_RANDOM && coin(d)))
+		if (kept)
 			apply(d, &d->kept, change);
 		if (change->inode) {
 			change->inode->pending--;
@@ -619,13 +625,12 @@ static int sim_sync_dir(struct disk *disk, const char *path)
 		err = ERR_IO;
 	}
 	if (err || d->cut) {
-		/* What failed may be there or not, and is no longer waited for. */
 		if (!d->cut)
-			settle_names(d, path, SIM_KEEP_RANDOM);
+			settle_names(d, path, SIM_KEEP_RANDOM, true);
 		return ERR_IO;
 	}
 	if (!d->lie_sync_dir)
-		settle_names(d, path, SIM_KEEP_EVERYTHING);
+		settle_names(d, path, SIM_KEEP_EVERYTHING, false);
 	return 0;
 }
 
@@ -760,7 +765,7 @@ void sim_disk_free(struct sim_disk **at)
 	*at = NULL;
 	if (!d)
 		return;
-	settle_names(d, NULL, SIM_KEEP_NOTHING);
+	settle_names(d, NULL, SIM_KEEP_NOTHING, false);
 	while (d->seen.count)
 		set_name(d, &d->seen, d->seen.list[d->seen.count - 1].path, NULL);
 	while (d->kept.count)
@@ -836,7 +841,7 @@ static void drop_homeless(struct sim_disk *d, struct names *names)
 
 void sim_disk_power_cycle(struct sim_disk *d, enum sim_keep keep)
 {
-	settle_names(d, NULL, keep);
+	settle_names(d, NULL, keep, false);
 	drop_homeless(d, &d->kept);
 	for (size_t i = 0; i < d->inode_count; i++) {
 		struct inode *inode = d->inodes[i];
@@ -891,11 +896,11 @@ int sim_disk_plant(struct sim_disk *d, const char *path, uint64_t offset, struct
 	parent_of(path, parent);
 	if (*parent && !find(&d->seen, parent)) {
 		change_names(d, parent, "", new_inode(d, true));
-		settle_names(d, "", SIM_KEEP_EVERYTHING);
+		settle_names(d, "", SIM_KEEP_EVERYTHING, false);
 	}
 	if (!find(&d->seen, path)) {
 		change_names(d, path, "", new_inode(d, false));
-		settle_names(d, parent, SIM_KEEP_EVERYTHING);
+		settle_names(d, parent, SIM_KEEP_EVERYTHING, false);
 	}
 	struct inode *inode = find(&d->seen, path)->inode;
 	put(inode, offset, bytes.p, bytes.n);

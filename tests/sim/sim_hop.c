@@ -154,7 +154,7 @@ static void record(struct session *s, bool replied)
 		.hop = kind->name,
 		.way = s->chunked ? WAY_BDAT : WAY_DATA,
 		.seven_bit = !(kind->extensions & HOP_8BITMIME),
-		.no_binary = !(kind->extensions & HOP_BINARYMIME),
+		.no_binary = !(kind->extensions & HOP_BINARYMIME) || !(kind->extensions & HOP_CHUNKING),
 		.sender = span_str(s->sender),
 		.rcpts = (const char(*)[LEDGER_ADDRESS])s->rcpts,
 		.rcpt_count = s->rcpt_count,

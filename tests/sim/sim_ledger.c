@@ -204,6 +204,21 @@ static void take_dsn(struct ledger *l, const char *rcpt, struct span text)
 		ledger_violation(l, "a notification to the null sender of message %u", number);
 }
 
+static void show(struct ledger *l, const struct ledger_mail *mail, struct span got)
+{
+	struct buf text;
+
+	if (!l->sim->verbose)
+		return;
+	buf_init(&text, 65536);
+	buf_add_escaped(&text, got, 3000);
+	sim_say(l->sim, "got:  %.*s", (int)text.n, text.p);
+	buf_clear(&text);
+	buf_add_escaped(&text, span_of(mail->body, mail->n), 3000);
+	sim_say(l->sim, "sent: %.*s", (int)text.n, text.n ? text.p : "");
+	buf_done(&text);
+}
+
 void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 {
 	if (!a->sender.n && a->rcpt_count == 1 && a->rcpts[0][0] == 's') {
@@ -223,21 +238,33 @@ void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 			l->corrupted++;
 			ledger_violation(l, "message %u arrived at %s with %zu bytes that are not its own",
 				mail->number, a->hop, a->bytes.n);
+			show(l, mail, a->bytes);
 		}
 		if (!span_equal(a->sender, span_str(mail->sender)))
 			ledger_violation(l, "message %u arrived with another sender", mail->number);
 	}
 }
 
-/* Return-Path and Delivered-To, then the Received field, then the body with LF. */
+static bool has_bare(const struct ledger_mail *mail)
+{
+	for (size_t i = 0; i < mail->n; i++)
+		if ((mail->body[i] == '\n' && (!i || mail->body[i - 1] != '\r')) ||
+			(mail->body[i] == '\r' && (i + 1 == mail->n || mail->body[i + 1] != '\n')))
+			return true;
+	return false;
+}
+
+/* Line ends are those of the file system, but for a body that is not all lines.
+ * Return-Path and Delivered-To, then the Received field, then the body with LF. */
 static bool same_file(const struct ledger_mail *mail, struct span file)
 {
 	char *lines = malloc(mail->n + 3);
+	bool bare = has_bare(mail);
 	size_t n = 0;
 
 	CHECK(lines);
 	for (size_t i = 0; i < mail->n; i++)
-		if (mail->binary || mail->body[i] != '\r' || i + 1 == mail->n || mail->body[i + 1] != '\n')
+		if (bare || mail->body[i] != '\r' || i + 1 == mail->n || mail->body[i + 1] != '\n')
 			lines[n++] = mail->body[i];
 	bool same = file.n >= n && memcmp(file.p + file.n - n, lines, n) == 0;
 
@@ -252,7 +279,7 @@ static bool same_file(const struct ledger_mail *mail, struct span file)
 		return false;
 	size_t at = (size_t)(received - file.p), end = file.n - n;
 
-	return at < end && is_received(received, end - at, mail->binary ? "\r\n" : "\n");
+	return at < end && is_received(received, end - at, bare ? "\r\n" : "\n");
 }
 
 void ledger_in_mailbox(struct ledger *l, const char *address, struct span file)

@@ -141,14 +141,15 @@ static void power_failed(void *arg)
 		process_kill(here);
 }
 
-void machine_cut_power(struct sim_machine *m, uint64_t changes)
+bool machine_cut_power(struct sim_machine *m, uint64_t changes)
 {
 	if (!m->power)
-		return;
+		return false;
 	if (changes)
 		sim_disk_cut_at(m->spool, changes);
 	else
 		power_failed(m);
+	return true;
 }
 
 /* ---- workers -------------------------------------------------------------------------------- */

@@ -21,8 +21,8 @@ unsigned machine_workers(const struct sim_machine *machine);
 /* A role dies: at once, or at the nth disk operation from now. */
 void machine_kill_worker(struct sim_machine *machine, unsigned worker, uint64_t operations);
 void machine_kill_delivery(struct sim_machine *machine, uint64_t operations);
-/* The power fails: at once, or at the nth change of the disk from now. */
-void machine_cut_power(struct sim_machine *machine, uint64_t changes);
+/* The power fails: at once, or at the nth change of the disk from now. False: it is off already. */
+bool machine_cut_power(struct sim_machine *machine, uint64_t changes);
 
 struct sim_disk *machine_spool(struct sim_machine *machine);
 struct sim_disk *machine_mailboxes(struct sim_machine *machine);

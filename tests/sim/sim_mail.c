@@ -36,6 +36,7 @@ static void make_body(struct sim *sim, struct ledger_mail *mail)
 	size_t most = sim_skewed(sim, MAIL_MOST);
 
 	buf_init(&body, 4 * MAIL_MOST);
+	(void)buf_reserve(&body, 1); /* never NULL */
 	if (mail->has_field) {
 		buf_printf(&body, "From: <%s>\r\nX-Sim: %u\r\n",
 			mail->null_sender ? "postmaster@client.example" : mail->sender, mail->number);

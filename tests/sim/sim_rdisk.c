@@ -217,6 +217,11 @@ static int r_sync(struct io_file *file)
 	return err;
 }
 
+static void r_forget(struct io_file *file)
+{
+	disk_forget(file_of(file)->under);
+}
+
 static int r_allocate(struct io_file *file, uint64_t length)
 {
 	struct sim_rdisk *d = disk_of(file->disk);
@@ -312,6 +317,7 @@ static const struct disk_ops ops = {
 	.read = r_read,
 	.size = r_size,
 	.sync = r_sync,
+	.forget = r_forget,
 	.allocate = r_allocate,
 	.truncate = r_truncate,
 	.close = r_close,
