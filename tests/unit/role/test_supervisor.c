@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,15 +38,23 @@ static void nap(void)
 	nanosleep(&t, NULL);
 }
 
+/* Below the range that the kernel gives to outgoing connections, so that none takes it meanwhile.
+ */
 static uint16_t free_port(void)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-	close(fd);
-	return ntohs(a.sin_port);
+	for (int i = 0; i < 1000; i++) {
+		uint16_t port = (uint16_t)(20000 + (getpid() * 13 + i) % 12000);
+		struct sockaddr_in a = {.sin_family = AF_INET,
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+			.sin_port = htons(port)};
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		bool free = bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+		close(fd);
+		if (free)
+			return port;
+	}
+	fail_msg("no free port");
+	return 0;
 }
 
 static void write_config(struct gateway *g, const char *more)
@@ -260,7 +269,9 @@ static void a_killed_role_comes_back_and_the_others_stay(void **state)
 		/* Clients wait for a worker that is away; none is refused. */
 		for (int k = 0; k < 8; k++) {
 			greeting(g, line);
-			assert_memory_equal(line, "220 ", 4);
+			if (strncmp(line, "220 ", 4) != 0)
+				fail_msg("greeting \"%s\" after killing %s in: %s", line, titles[i],
+					read_log(g));
 		}
 		wait_log(g, "all roles work again", i + 1);
 		now = find_role(g, titles[i]);
@@ -269,7 +280,8 @@ static void a_killed_role_comes_back_and_the_others_stay(void **state)
 		for (int k = 0; k < ROLES; k++)
 			assert_int_equal(find_role(g, titles[k]), pids[k]);
 	}
-	assert_int_equal(count(read_log(g), "a role died"), ROLES);
+	if (count(read_log(g), "a role died") != ROLES)
+		fail_msg("%s", g->log);
 	/* All at once. */
 	for (int i = 0; i < ROLES; i++)
 		kill(pids[i], SIGKILL);
