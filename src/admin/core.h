@@ -31,6 +31,7 @@ struct door {
 	char actor[ACTOR_BYTES];
 	struct buf in;
 	size_t searched; /* bytes of `in` without a line end */
+	char spill[1];	 /* where bytes go that `in` has no room for */
 	struct buf out;
 	size_t sent;  /* of `out` */
 	bool busy;    /* a request is being answered */

@@ -19,8 +19,9 @@ int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
 	struct door *door;
 
 	if (admin->door_count >= ADMIN_DOORS || !(door = calloc(1, sizeof(*door)))) {
-		static char busy[] = "{\"error\":\"too many control connections; close some\"}\n";
-		struct iovec part = {busy, sizeof(busy) - 1};
+		static const char busy[] =
+			"{\"error\":\"too many control connections; close some\"}\n";
+		struct iovec part = {(void *)(uintptr_t)busy, sizeof(busy) - 1};
 
 		io_conn_send(conn, &part, 1, false);
 		io_conn_close(&conn, true);
@@ -171,12 +172,12 @@ static void next_request(struct door *door)
 
 static struct iovec on_buffer(void *owner)
 {
-	static char full[1];
 	struct door *door = owner;
 	char *to = buf_reserve(&door->in, DOOR_READ);
 
 	/* Past the bound the byte is thrown away and the connection ends in on_received(). */
-	return to ? (struct iovec){to, DOOR_READ} : (struct iovec){full, sizeof(full)};
+	return to ? (struct iovec){to, DOOR_READ}
+		  : (struct iovec){door->spill, sizeof(door->spill)};
 }
 
 static void on_received(void *owner, size_t n)

@@ -56,14 +56,13 @@ static void drop_rights(const struct spawn *spawn)
 }
 
 /* What a sanitizer or a clock may need; nothing that an administrator's shell happens to hold. */
-static void choose_environment(char *to[ENV_MOST])
+static void choose_environment(char *no_uring, char *to[ENV_MOST])
 {
 	static const char *const kept[] = {
 		"TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"};
-	static char no_uring[] = "UV_USE_IO_URING=0"; /* it would go around seccomp */
 	size_t count = 0;
 
-	to[count++] = no_uring;
+	to[count++] = no_uring; /* it would go around seccomp */
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
 		char *value = getenv(kept[i]);
 		/* "NAME=value" as it stands in the environment's own memory. */
@@ -87,6 +86,7 @@ static _Noreturn void run(const struct spawn *spawn, pid_t supervisor)
 	else
 		snprintf(title, sizeof(title), "postern: %s", role);
 	char role_option[] = "--role", index_option[] = "--index";
+	char no_uring[] = "UV_USE_IO_URING=0";
 	char *const arguments[] = {title, role_option, role, index_option, index, NULL};
 
 	/* Out of reach of the terminal: Ctrl-C is the supervisor's. */
@@ -101,7 +101,7 @@ static _Noreturn void run(const struct spawn *spawn, pid_t supervisor)
 		give_up("parent");
 	if (getppid() != supervisor)
 		_exit(ROLE_EXIT_DONE);
-	choose_environment(environment);
+	choose_environment(no_uring, environment);
 	execve(SELF, arguments, environment);
 	give_up(SELF);
 }
