@@ -2,6 +2,7 @@
 #ifndef TESTS_TRANSPORT_CLIENT_FIXTURE_H
 #define TESTS_TRANSPORT_CLIENT_FIXTURE_H
 
+#include "base/check.h"
 #include "fake_io.h"
 
 #include "transport/client.h"
@@ -101,7 +102,7 @@ static inline void message(struct scene *s, const char *stored, uint32_t flags)
 	size_t n = strlen(stored);
 	char *bytes = malloc(n + 8);
 
-	assert_non_null(bytes);
+	CHECK(bytes);
 	memcpy(bytes, "log:", 4); /* a body is never at the start of its file */
 	memcpy(bytes + 4, stored, n);
 	memcpy(bytes + 4 + n, ".\r\n", 3);
