@@ -30,9 +30,9 @@ static void roll(struct spool_writer *writer)
 {
 	if (!writer->roll)
 		return;
-	LIST_FOR_EACH (node, &writer->queue)
-		if (is_of(CONTAINER_OF(node, struct spool_draft, node), &writer->log.file))
-			return;
+	LIST_FOR_EACH(node, &writer->queue)
+	if (is_of(CONTAINER_OF(node, struct spool_draft, node), &writer->log.file))
+		return;
 	writer->roll = false;
 	log_roll(&writer->log);
 }
@@ -56,7 +56,8 @@ struct gather {
 static void gather(struct spool_writer *writer, struct gather *g)
 {
 	*g = (struct gather){.parts = 1};
-	LIST_FOR_EACH (node, &writer->queue) {
+	LIST_FOR_EACH(node, &writer->queue)
+	{
 		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
 		if (g->bodies >= WRITER_BATCH_BYTES || g->records >= WRITER_BATCH_RECORDS)
 			break;
@@ -100,7 +101,8 @@ static size_t build(struct spool_writer *writer, const struct gather *g)
 	buf_clear(&writer->head);
 	CHECK(buf_reserve(&writer->head, FORMAT_BATCH_HEADER + g->records));
 	buf_wrote(&writer->head, FORMAT_BATCH_HEADER);
-	LIST_FOR_EACH (node, &writer->flight) {
+	LIST_FOR_EACH(node, &writer->flight)
+	{
 		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
 		struct format_message message = {
 			.id = draft->id,
@@ -151,6 +153,25 @@ static void answer_all(struct list *drafts, int err)
 		draft_answer(draft, err);
 }
 
+/* Is it worth waiting for more messages? Counts no further than it has to. */
+static bool waits_for_more(struct spool_writer *writer)
+{
+	uint64_t now_ns = writer->config.io->now_ns, gathered = 0;
+
+	for (struct list *at = writer->queue.next; at != &writer->queue && gathered < PACE_BATCH;
+		at = at->next)
+		gathered++;
+	uint64_t due = gathered ? pace_due(&writer->pace, gathered, now_ns) : 0;
+	return due && timers_arm(&writer->config.io->timers, &writer->pace_timer, due) == 0;
+}
+
+static void pace_over(struct timer *timer)
+{
+	struct spool_writer *writer = CONTAINER_OF(timer, struct spool_writer, pace_timer);
+
+	io_turn_end(writer->config.io, &writer->turn);
+}
+
 static void start(struct io_turn *turn)
 {
 	struct spool_writer *writer = CONTAINER_OF(turn, struct spool_writer, turn);
@@ -162,8 +183,9 @@ static void start(struct io_turn *turn)
 	/* The next file is made while there is room in this one, however busy it is. */
 	if (writer->log.file.end > writer->log.segment_bytes / 2)
 		log_make_next(&writer->log);
-	if (log_busy(&writer->log))
+	if (log_busy(&writer->log) || waits_for_more(writer))
 		return;
+	io_timer_stop(writer->config.io, &writer->pace_timer);
 	gather(writer, &g);
 	if (!g.messages) {
 		log_make_next(&writer->log);
@@ -177,6 +199,7 @@ static void start(struct io_turn *turn)
 	}
 	size_t parts = build(writer, &g);
 	writer->messages = g.messages;
+	pace_started(&writer->pace, g.messages, writer->config.io->now_ns);
 	log_write_batch(&writer->log, &writer->head, g.messages, g.messages, writer->parts, parts);
 }
 
@@ -188,11 +211,12 @@ static void refuse_strays(struct spool_writer *writer, int err)
 	struct list strays;
 
 	list_init(&strays);
-	LIST_FOR_EACH (node, &writer->queue) {
+	LIST_FOR_EACH(node, &writer->queue)
+	{
 		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
 		bool keeps = writer->log.health == SPOOL_WELL &&
-			(is_of(draft, &writer->log.file) ||
-				(writer->roll && is_of(draft, &writer->log.next)));
+			     (is_of(draft, &writer->log.file) ||
+				     (writer->roll && is_of(draft, &writer->log.next)));
 		if (keeps)
 			continue;
 		list_remove(node);
@@ -208,7 +232,8 @@ static void settled(struct spool_log *log, enum commit_outcome outcome, int err)
 	int answer = 0;
 
 	list_init(&batch);
-	LIST_FOR_EACH (node, &writer->flight) {
+	LIST_FOR_EACH(node, &writer->flight)
+	{
 		list_remove(node);
 		list_push_back(&batch, node);
 	}
@@ -284,14 +309,17 @@ int spool_writer_new(const struct spool_writer_config *config, struct spool_writ
 		.config = *config,
 		.turn = {.end = start},
 		.room_turn = {.end = wake_waiting},
+		.pace_timer = {.fire = pace_over},
 	};
+	pace_init(&writer->pace);
 	list_init(&writer->queue);
 	list_init(&writer->flight);
 	list_init(&writer->waiting);
 	list_init(&writer->spare);
 	buf_init(&writer->head, SIZE_MAX);
 	chunk_pool_init(&writer->pool, config->memory_bytes);
-	log_init(&writer->log, config->io, config->disk, config->owner, config->segment_bytes, &handler);
+	log_init(&writer->log, config->io, config->disk, config->owner, config->segment_bytes,
+		&handler);
 	int err = log_open(&writer->log, config->least_serial, &(struct commit_file){0});
 	if (err) {
 		chunk_pool_done(&writer->pool);
@@ -304,8 +332,8 @@ int spool_writer_new(const struct spool_writer_config *config, struct spool_writ
 
 static void drop_queue(struct spool_writer *writer)
 {
-	LIST_FOR_EACH (node, &writer->queue)
-		draft_free(CONTAINER_OF(node, struct spool_draft, node));
+	LIST_FOR_EACH(node, &writer->queue)
+	draft_free(CONTAINER_OF(node, struct spool_draft, node));
 }
 
 void spool_writer_free(struct spool_writer **at)
@@ -319,6 +347,7 @@ void spool_writer_free(struct spool_writer **at)
 	CHECK(!log_busy(&writer->log) && !writer->body_jobs && list_empty(&writer->waiting));
 	drop_queue(writer);
 	draft_spares_done(writer);
+	io_timer_stop(writer->config.io, &writer->pace_timer);
 	log_forget_turn(writer->config.io, &writer->turn);
 	log_forget_turn(writer->config.io, &writer->room_turn);
 	log_done(&writer->log);

@@ -11,18 +11,19 @@
 #include "base/list.h"
 #include "spool/chunk.h"
 #include "spool/log.h"
+#include "spool/pace.h"
 #include "spool/spool.h"
 
 #include <xxhash.h>
 
-#define WRITER_MAGIC         0x57535450u
-#define DRAFT_MAGIC          0x44535450u
+#define WRITER_MAGIC	     0x57535450u
+#define DRAFT_MAGIC	     0x44535450u
 #define WRITER_BATCH_BYTES   (16u << 20) /* a batch takes no further message beyond */
 #define WRITER_BATCH_RECORDS (16u << 20) /* likewise, of records */
-#define WRITER_SPARE_DRAFTS  256         /* drafts kept for use again */
-#define WRITER_HEAD_KEEP     (1u << 20)  /* bytes of the record buffer kept between batches */
-#define WRITER_BODY_CHUNKS   4           /* chunks of a long body in memory */
-#define WRITER_ENVELOPE_KEEP 4096        /* bytes of a draft's record kept for use again */
+#define WRITER_SPARE_DRAFTS  256	 /* drafts kept for use again */
+#define WRITER_HEAD_KEEP     (1u << 20)	 /* bytes of the record buffer kept between batches */
+#define WRITER_BODY_CHUNKS   4		 /* chunks of a long body in memory */
+#define WRITER_ENVELOPE_KEEP 4096	 /* bytes of a draft's record kept for use again */
 
 struct spool_writer {
 	uint32_t magic;
@@ -35,7 +36,9 @@ struct spool_writer {
 	struct list spare;
 	uint32_t spare_count;
 	bool roll; /* new ids are of the next file; the current one takes what is queued for it */
-	struct io_turn turn;      /* starts a batch */
+	struct io_turn turn; /* starts a batch … */
+	struct pace pace;    /* … when it is time to */
+	struct timer pace_timer;
 	struct io_turn room_turn; /* wakes who waits for memory */
 	struct buf head;
 	struct iovec *parts;
@@ -55,10 +58,10 @@ struct body_file {
 	uint32_t serial, number;
 	uint64_t written;      /* bytes in the file */
 	struct chunk *writing; /* chain lent to the job */
-	bool busy;             /* the job is under way */
-	bool last;             /* it writes the end, and makes all durable */
-	bool remove;           /* it removes the file */
-	bool made;             /* the file is there, and ours */
+	bool busy;	       /* the job is under way */
+	bool last;	       /* it writes the end, and makes all durable */
+	bool remove;	       /* it removes the file */
+	bool made;	       /* the file is there, and ours */
 	bool durable;
 	int err;
 };
@@ -69,7 +72,7 @@ struct spool_draft {
 	struct spool_writer *writer;
 	struct list node;
 	struct chunk *first, *last; /* body bytes not given to a file yet */
-	uint32_t chunks;            /* with those that a job writes */
+	uint32_t chunks;	    /* with those that a job writes */
 	uint64_t bytes;
 	XXH3_state_t *hash;
 	uint64_t body_hash;
@@ -86,7 +89,7 @@ struct spool_draft {
 /* draft.c */
 void draft_answer(struct spool_draft *draft, int err); /* frees it and calls committed() */
 void draft_free(struct spool_draft *draft);
-void draft_wake(struct spool_draft *draft);            /* room(), where it waits */
+void draft_wake(struct spool_draft *draft); /* room(), where it waits */
 void draft_spares_done(struct spool_writer *writer);
 
 /* body_file.c */
