@@ -143,7 +143,7 @@ class Cage:
     def __init__(self, root, packages):
         self.root = root
         self.packages = packages
-        for name in ("usr", "peers", "etc", "dev", "proc", "run", "tmp", "var/empty", "var/spool", "var/log", "var/lib"):
+        for name in "usr peers etc dev proc run tmp var/empty var/spool var/log var/lib".split():
             (root / name).mkdir(parents=True)
         for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
             if Path("/", name).is_symlink():
@@ -160,7 +160,7 @@ class Cage:
 
     def argv(self, argv, environment=()):
         """The command that runs argv in here. The mounts live and end with the processes."""
-        mounts = [f"mount --bind /usr {self.root}/usr", f"mount --bind {self.packages} {self.root}/peers"]
+        mounts = [f"mount --bind {what} {self.root}/{at}" for what, at in (("/usr", "usr"), (self.packages, "peers"))]
         mounts += [f"mount --bind /dev/{name} {self.root}/dev/{name}" for name in DEVICES]
         mounts += [f"mount --rbind /proc {self.root}/proc"]
         run = ["chroot", str(self.root), "env", *environment, *argv]

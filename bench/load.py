@@ -104,6 +104,12 @@ def send(groups, peer, sink, messages, size, keep, timeout, watch=None):
     return done - begun
 
 
+def once(sink, wanted):
+    """The other half of the check, when all is quiet."""
+    if sink.count() > wanted:
+        raise Failed(f"{sink.count() - wanted} messages arrived twice")
+
+
 def warm_up(groups, peer, sink, size, keep):
     """Lets the peer start what it starts under load; its rate, roughly."""
     if peer.cold_rate:
@@ -129,8 +135,7 @@ def measure(groups, peer, sink, size, keep, messages=None, seconds=5.0):
     begun = time.monotonic()
     took = send(groups, peer, sink, messages, size, keep, 60 + seconds * 20)
     time.sleep(SETTLE_SECONDS)
-    if sink.count() - had > messages:
-        raise Failed(f"{sink.count() - had - messages} messages arrived twice")
+    once(sink, had + messages)
     peer_cpu = group.cpu() - peer_cpu if group else 0.0
     tools_cpu = groups.tools.cpu() - tools_cpu
     wall = time.monotonic() - begun
@@ -150,10 +155,12 @@ def details(groups, peer, sink, size, keep, messages=None, seconds=2.0):
     counted; the peak of memory."""
     messages = messages or max(200, int(warm_up(groups, peer, sink, size, keep) * seconds))
     time.sleep(SETTLE_SECONDS)
+    had = sink.count()
     with Syncs(peer.group, peer.work) as counted:
         send(groups, peer, sink, messages, size, keep, 120)
         time.sleep(SETTLE_SECONDS)
         syncs, how = counted.count() / messages, counted.how
+    once(sink, had + messages)
     seen = []
     send(groups, peer, sink, messages, size, keep, 120, lambda: seen.append(peer.group.pss()))
     seen.append(peer.group.pss())

@@ -185,7 +185,8 @@ class Packaged(Peer):
         self.configure(sink_port)
         sockets = [self.root / path for path in self.syslog]
         self.loggers = self.groups.new(f"{self.name}-{self.starts}-syslog")
-        self.loggers.start([sys.executable, HERE / "syslog.py", self.root / "var/log/syslog", *sockets], **self.output())
+        argv = [sys.executable, HERE / "syslog.py", self.root / "var/log/syslog", *sockets]
+        self.loggers.start(argv, **self.output())
         deadline = time.monotonic() + START_SECONDS
         while not all(path.exists() for path in sockets):
             if time.monotonic() > deadline:
@@ -213,7 +214,7 @@ class Packaged(Peer):
         path.chmod(mode)
 
 
-POSTFIX_QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace")
+POSTFIX_QUEUES = "active bounce corrupt defer deferred flush hold incoming private saved trace".split()
 
 
 class Postfix(Packaged):
@@ -370,7 +371,10 @@ begin retry
 
 class OpenSmtpd(Packaged):
     name, label = "opensmtpd", "OpenSMTPD, mended"
-    note = "nodelay.c preloaded (backlog, TCP_NODELAY), pauses between connections lifted, no warm-up; it sleeps 10 s now and then; never syncs before 250"
+    note = (
+        "nodelay.c preloaded (backlog, TCP_NODELAY), pauses between connections lifted, no warm-up; "
+        "it sleeps 10 s now and then; it never syncs before its 250"
+    )
     package = "opensmtpd"
     program = "usr/sbin/smtpd"
     user = "opensmtpd"

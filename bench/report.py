@@ -61,7 +61,8 @@ def brief(part, values):
     if part == "idle":
         return f"{size_of(values['per-session'])} per session"
     rates = values["accept-rates"]
-    return f"{number(rates[0])}/s to {number(rates[-1])}/s with {values['messages']}, drained at {number(values['drain-rate'])}/s"
+    taken = f"{number(rates[0])}/s to {number(rates[-1])}/s with {values['messages']}"
+    return f"{taken}, drained at {number(values['drain-rate'])}/s"
 
 
 class Results:
@@ -145,8 +146,9 @@ def detail_tables(data, kinds):
     lines = []
     results = data.results
     if results["details"]:
-        lines += ["", f"{MAIN_SIZE} KB: fsync and fdatasync per message ({results['details'][0]['how']}), peak of memory (PSS)"]
-        head = [""] + [f"{words}: {what}" for words in MODE_WORDS.values() for what in ("syncs", "memory")]
+        how = results["details"][0]["how"]
+        lines += ["", f"{MAIN_SIZE} KB: syncs per message ({how}), peak of memory; one mail each, and kept"]
+        head = ["", "syncs, one each", "memory, one each", "syncs, kept", "memory, kept"]
         body = []
         for kind in kinds:
             if not data.values("details", "syncs", kind.name):
@@ -170,7 +172,8 @@ def detail_tables(data, kinds):
         for row in results["idle"]:
             label = next(kind.label for kind in kinds if kind.name == row["peer"])
             counts = "/".join(map(str, row["counts"]))
-            body.append([label, size_of(row["none"]), counts, *(size_of(row[k]) for k in ("first", "further", "per-session"))])
+            grown = [size_of(row[key]) for key in ("first", "further", "per-session")]
+            body.append([label, size_of(row["none"]), counts, *grown])
         lines += table(["", "no session", "sessions", "each of the first", "each further", "per session"], body)
     if results["backlog"]:
         lines += ["", "backlog, destination down, 1 KB, kept connections"]
@@ -187,12 +190,12 @@ def detail_tables(data, kinds):
                 number(row["drain-rate"]),
                 str(row["doubled"]),
             ])
-        head = ["", "messages", "taken/s, first tenth", "median", "last", "memory each", "restart s", "after kill s",
-            "first delivery s", "drained/s", "twice"]
-        lines += table(head, body)
-        if any(row["hurried"] for row in results["backlog"]):
-            told = [kind.label for kind in kinds for row in results["backlog"] if row["hurried"] and row["peer"] == kind.name]
-            lines.append(f"told to try at once after the restart, since nothing came by itself: {', '.join(told)}")
+        head = ["", "messages", "taken/s, first tenth", "median", "last", "memory each", "restart s", "after kill s"]
+        lines += table([*head, "first delivery s", "drained/s", "twice"], body)
+        hurried = {row["peer"] for row in results["backlog"] if row["hurried"]}
+        if hurried:
+            told = ", ".join(kind.label for kind in kinds if kind.name in hurried)
+            lines.append(f"told to try at once after the restart, since nothing came by itself: {told}")
     return lines
 
 
@@ -202,6 +205,7 @@ class Figures:
     def __init__(self, data):
         self.data = data
         self.rows = []
+        self.notes = []
 
     def add(self, words, value, bound, at_most, show=number):
         if value is None:
@@ -213,19 +217,21 @@ class Figures:
 
     def share(self, words, value, bound):
         """A CPU share, shown as 1/n."""
-        self.add(words, None if value is None else 1 / value, 1 / bound, False, part_of)
-        row = self.rows[-1]
-        row[1] = row[1].replace("≥", "≤")
+        self.add(words, value, bound, True, lambda share: part_of(share and 1 / share))
 
     def loads(self, size, mode, ease):
-        data, what = self.data, {"size": size, "mode": mode}
+        what = {"size": size, "mode": mode}
         at = f"{size} KB, {'kept' if mode == 'kept' else 'one each'}: "
-        self.share(at + "CPU to Postfix tuned", data.ratio("relay", "cpu", OURS, BASE, **what), CPU_SHARE[mode] * ease)
-        self.add(at + "rate to Postfix tuned", data.ratio("relay", "rate", OURS, BASE, **what), RATE_TIMES[mode] / ease, False, times)
-        self.add(at + "rate to no relay", data.ratio("relay", "rate", OURS, CEILING, **what), RATE_SHARE / ease, False)
+
+        def ratio(key, other):
+            return self.data.ratio("relay", key, OURS, other, **what)
+
+        self.share(at + "CPU to Postfix tuned", ratio("cpu", BASE), CPU_SHARE[mode] * ease)
+        self.add(at + "rate to Postfix tuned", ratio("rate", BASE), RATE_TIMES[mode] / ease, False, times)
+        self.add(at + "rate to no relay", ratio("rate", CEILING), RATE_SHARE / ease, False)
         if ease == 1:
-            self.add(at + "CPU to limit.c (aim)", data.ratio("relay", "cpu", OURS, FLOOR, **what), LIMIT_TIMES, True, times)
-            self.add(at + "syncs per message", data.median("details", "syncs", OURS, mode=mode), SYNCS, True)
+            self.add(at + "CPU to limit.c (aim)", ratio("cpu", FLOOR), LIMIT_TIMES, True, times)
+            self.add(at + "syncs per message", self.data.median("details", "syncs", OURS, mode=mode), SYNCS, True)
 
     def others(self):
         data = self.data
@@ -237,21 +243,26 @@ class Figures:
 
     def backlog(self):
         rows = [row for row in self.data.results["backlog"] if row["peer"] == OURS]
-        row = rows[0] if rows else None
-        count = f"{row['messages']:,}" if row else f"{FULL_BACKLOG:,}"
-        at = f"{count} queued: "
-
-        def get(value):
-            return value(row) if row else None
-
-        self.add(at + "accept rate to an empty queue's", get(lambda r: r["accept-rates"][-1] / r["accept-rates"][0]), ACCEPT_SHARE, False)
-        self.add(at + "memory per message", get(lambda r: r["bytes-per-message"]), QUEUED_BYTES, True, lambda v: "–" if v is None else f"{v:.0f} B")
-        self.add(at + "restart until it accepts, s", get(lambda r: max(r["restart-clean"], r["restart-killed"])), ACCEPT_SECONDS, True)
-        self.add(at + "restart until it delivers, s", get(lambda r: r["first-delivery"]), DELIVER_SECONDS, True)
-        if row and row["hurried"]:
-            self.rows[-1][3] = "SHORT (only when told)"
-        if row and row["messages"] < FULL_BACKLOG:
-            self.rows[-1][3] += f"; the figures are for {FULL_BACKLOG:,}: bench/run --parts backlog --backlog {FULL_BACKLOG}"
+        values = dict.fromkeys(("accept", "memory", "greets", "delivers"))
+        count = FULL_BACKLOG
+        if rows:
+            row, count = rows[0], rows[0]["messages"]
+            values["accept"] = row["accept-rates"][-1] / row["accept-rates"][0]
+            values["memory"] = row["bytes-per-message"]
+            values["greets"] = max(row["restart-clean"], row["restart-killed"])
+            values["delivers"] = row["first-delivery"]
+        at = f"{count:,} queued: "
+        self.add(at + "accept rate to an empty queue's", values["accept"], ACCEPT_SHARE, False)
+        self.add(at + "memory per message", values["memory"], QUEUED_BYTES, True, size_of)
+        self.add(at + "restart until it accepts, s", values["greets"], ACCEPT_SECONDS, True)
+        self.add(at + "restart until it delivers, s", values["delivers"], DELIVER_SECONDS, True)
+        if rows and row["hurried"]:
+            self.rows[-1][-1] = "SHORT (only when told)"
+        if count < FULL_BACKLOG:
+            self.notes.append(
+                f"the queue's figures are meant for {FULL_BACKLOG:,} messages: "
+                f"make bench ARGS='--only postern --parts backlog --backlog {FULL_BACKLOG}'"
+            )
 
     def lines(self):
         measured = {row["size"] for row in self.data.results["relay"]} or {MAIN_SIZE}
@@ -260,7 +271,9 @@ class Figures:
                 self.loads(size, mode, 1 if size == MAIN_SIZE else OTHER_SIZES_EASE)
         self.others()
         self.backlog()
-        return ["", "Postern: the figures to reach", *table(["", "wanted", "measured", ""], self.rows)]
+        ends = [row.pop() for row in self.rows]
+        rows = table(["", "wanted", "measured"], self.rows)
+        return ["", "Postern: the figures to reach", *rows[:2], *map("  ".join, zip(rows[2:], ends)), *self.notes]
 
 
 def check_lines(data):
@@ -279,8 +292,10 @@ def check_lines(data):
         lines.append(f"  not measured: {name}: {why}")
     foreign = [row["foreign"] for row in results["relay"]]
     if foreign and median(foreign) > BUSY:
-        lines.append(f"  the machine was busy with other work: {number(median(foreign))} processors, at most "
-            f"{number(max(foreign))}; rates and latencies suffer from it, CPU per message hardly")
+        lines.append(
+            f"  the machine was busy with other work: {number(median(foreign))} processors, at most "
+            f"{number(max(foreign))}; rates and latencies suffer from it most, CPU per message less"
+        )
     return lines
 
 
@@ -288,8 +303,9 @@ def text(results, kinds):
     data = Results(results)
     machine = results["machine"]
     lines = [
-        f"{machine['cores']} processors, Linux {machine['kernel']}, spools on {machine['filesystem']}, load {machine['load-before']:.1f} before; "
-        f"{results['rounds']} rounds, medians (least–most); {results['minutes']:.0f} minutes",
+        f"{machine['cores']} processors, Linux {machine['kernel']}, spools on {machine['filesystem']}, "
+        f"load {machine['load-before']:.1f} before; {results['rounds']} rounds, medians (least–most); "
+        f"{results['minutes']:.0f} minutes",
         *relay_tables(data, kinds),
         *detail_tables(data, kinds),
     ]
