@@ -341,6 +341,8 @@ static void mailbox_next(struct attempt *attempt)
 			.hostname = d->config.config->hostname,
 			.envelope = &attempt->envelope,
 			.rcpt = attempt->picks[attempt->mailbox],
+			/* Copied: the directory may change while a helper thread writes. */
+			.account = arena_copy(&attempt->arena, decision.account.address),
 			.body = attempt->body,
 			.repeat = attempt->attempts > 0 ||
 				  attempt->envelope.arrived_ms <= d->started_ms,

@@ -26,6 +26,11 @@ struct work {
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
+static struct span mailbox_of(const struct maildir_delivery *d)
+{
+	return d->account.n ? d->account : d->envelope->rcpts[d->rcpt].address;
+}
+
 static void add_path(struct buf *buf, const struct work *w, const char *folder, struct span name)
 {
 	buf_clear(buf);
@@ -147,7 +152,7 @@ static void add_head(struct work *w)
 	buf_add_str(&w->out, ">");
 	buf_add_str(&w->out, line_end);
 	buf_add_str(&w->out, "Delivered-To: ");
-	buf_add_span(&w->out, d->envelope->rcpts[d->rcpt].address);
+	buf_add_span(&w->out, mailbox_of(d));
 	buf_add_str(&w->out, line_end);
 	add_fields(w, d->prepend);
 	add_fields(w, d->envelope->prepend);
@@ -332,7 +337,7 @@ static void run(struct io_job *job)
 	work_init(&w, d);
 	d->was_there = false;
 	d->path[0] = '\0';
-	if (maildir_path(&w.box, d->envelope->rcpts[d->rcpt].address)) {
+	if (maildir_path(&w.box, mailbox_of(d))) {
 		verdict_set(&d->verdict, VERDICT_PERMANENT, 553, (struct enhanced_code){5, 1, 3},
 			false, SPAN("no mailbox can have this address"));
 	} else {

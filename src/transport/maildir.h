@@ -38,7 +38,9 @@ struct maildir_delivery {
 	struct disk *disk;		 /* its root is the mailboxes directory */
 	struct span hostname;		 /* ours, for the unique name */
 	const struct envelope *envelope; /* id, arrived_ms, sender, flags, prepend */
-	uint32_t rcpt;	     /* index into envelope->rcpts: the mailbox is its address */
+	uint32_t rcpt;			 /* index into envelope->rcpts */
+	struct span account; /* the mailbox; empty: the recipient's address. The recipient may be
+			      * written in another case than the directory's account */
 	struct span prepend; /* more header lines (CRLF), before envelope->prepend */
 	struct spool_body body;
 	bool repeat; /* an earlier attempt may have gone through unseen (another attempt, or the
