@@ -142,6 +142,8 @@ static void show_list(struct ctl *ctl, const json_t *reply)
 	static const char *const skipped[] = {"name", "created", "changed", "pause"};
 
 	(void)ctl;
+	if (!json_array_size(objects))
+		puts("there are none");
 	for (size_t i = 0; i < json_array_size(objects); i++) {
 		json_t *one = json_array_get(objects, i);
 		const char *key;
