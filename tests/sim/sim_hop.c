@@ -152,6 +152,7 @@ static void record(struct session *s, bool replied)
 	const struct sim_hop_kind *kind = s->hop->kind;
 	const struct ledger_arrival arrival = {
 		.hop = kind->name,
+		.at_ns = sim_end_sent_ns(s->end),
 		.way = s->chunked ? WAY_BDAT : WAY_DATA,
 		.seven_bit = !(kind->extensions & HOP_8BITMIME),
 		.no_binary = !(kind->extensions & HOP_BINARYMIME) || !(kind->extensions & HOP_CHUNKING),

@@ -143,15 +143,19 @@ static bool fair_conversion(const struct ledger_mail *mail, const struct ledger_
 	return true;
 }
 
+/* In the order in which they were sent. */
 static void delivered_to(struct ledger *l, struct ledger_mail *mail, struct ledger_rcpt *rcpt,
-	const char *hop, const struct sim_mark *reply)
+	const struct ledger_delivery *delivery)
 {
-	CHECK(rcpt->delivery_count < LEDGER_DELIVERIES);
-	rcpt->deliveries[rcpt->delivery_count++] =
-		(struct ledger_delivery){l->sim->now_ns, hop, reply};
+	size_t i = rcpt->delivery_count++;
+
+	CHECK(i < LEDGER_DELIVERIES);
+	for (; i && rcpt->deliveries[i - 1].at_ns > delivery->at_ns; i--)
+		rcpt->deliveries[i] = rcpt->deliveries[i - 1];
+	rcpt->deliveries[i] = *delivery;
 	l->arrivals++;
 	sim_note(l->sim, mail->number);
-	sim_say(l->sim, "%s took message %u for %s", hop, mail->number, rcpt->address);
+	sim_say(l->sim, "%s took message %u for %s", delivery->hop, mail->number, rcpt->address);
 }
 
 /* A DSN came home: the fields of its report, and which message it speaks of by its recipient. */
@@ -233,7 +237,7 @@ void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 			ledger_violation(l, "%s got mail for %s, whom nobody knows", a->hop, a->rcpts[i]);
 			continue;
 		}
-		delivered_to(l, mail, rcpt, a->hop, a->reply);
+		delivered_to(l, mail, rcpt, &(struct ledger_delivery){a->at_ns, a->hop, a->reply});
 		if (!same_body(mail, a) && !fair_conversion(mail, a)) {
 			l->corrupted++;
 			ledger_violation(l, "message %u arrived at %s with %zu bytes that are not its own",
@@ -298,7 +302,7 @@ void ledger_in_mailbox(struct ledger *l, const char *address, struct span file)
 			file.n ? file.p : "");
 		return;
 	}
-	delivered_to(l, mail, rcpt, "mailbox", NULL);
+	delivered_to(l, mail, rcpt, &(struct ledger_delivery){l->sim->now_ns, "mailbox", NULL});
 	if (!same_file(mail, file)) {
 		l->corrupted++;
 		ledger_violation(l, "message %u lies in %s with %zu bytes that are not its own",

@@ -29,7 +29,7 @@ enum ledger_taken { RCPT_UNKNOWN, RCPT_TAKEN, RCPT_REFUSED };
 enum ledger_notify { LEDGER_NOTIFY_NONE, LEDGER_NOTIFY_NEVER, LEDGER_NOTIFY_FAILURE, LEDGER_NOTIFY_SUCCESS };
 
 struct ledger_delivery {
-	uint64_t at_ns;
+	uint64_t at_ns; /* when it was sent; the network and the hop may take long */
 	const char *hop;
 	const struct sim_mark *reply; /* NULL: the hop never said 250 */
 };
@@ -101,6 +101,7 @@ enum ledger_way { WAY_DATA, WAY_BDAT, WAY_MAILDIR };
 
 struct ledger_arrival {
 	const char *hop;
+	uint64_t at_ns;
 	enum ledger_way way;
 	bool seven_bit; /* the hop has no 8BITMIME */
 	bool no_binary;

@@ -15,7 +15,7 @@ struct sim_pipe {
 	struct sim_end *from, *to; /* NULL: closed */
 	struct buf wire, in;	   /* on its way; arrived and not read */
 	size_t wire_most, in_most;
-	uint64_t written, read;
+	uint64_t written, read, written_ns;
 	bool fin, fin_in, reset_in;
 	bool blocked; /* the writer waits for room */
 	unsigned style;
@@ -347,6 +347,7 @@ int64_t sim_end_write(struct sim_end *end, const void *bytes, size_t n)
 		return 0;
 	buf_add(&p->wire, bytes, n);
 	p->written += n;
+	p->written_ns = p->sim->now_ns;
 	if (!timer_armed(&p->timer))
 		sim_arm(p->sim, &p->timer, p->latency_ns);
 	return (int64_t)n;
@@ -460,6 +461,11 @@ void sim_end_vanish(struct sim_end **at)
 }
 
 /* ---- what the judge asks -------------------------------------------------------------------- */
+
+uint64_t sim_end_sent_ns(const struct sim_end *end)
+{
+	return end->in ? end->in->written_ns : 0;
+}
 
 const struct sim_mark *sim_end_mark(struct sim_end *end, size_t ahead)
 {

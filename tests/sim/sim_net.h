@@ -57,6 +57,9 @@ void sim_end_reset(struct sim_end **end);
 /* The host lost its power: no packet comes from it any more, but a reset, later. */
 void sim_end_vanish(struct sim_end **end);
 
+/* When the other side last wrote what was, or is to be, read here. */
+uint64_t sim_end_sent_ns(const struct sim_end *end);
+
 /* A place in the stream of this end: `ahead` bytes after all that was written so far. It belongs to
  * the network and outlives the end. */
 struct sim_mark {

@@ -25,6 +25,7 @@ struct rfile {
 	struct io_file *under;
 	struct list node;
 	bool journal; /* in delivery's own log */
+	char path[64]; /* for those who watch */
 	bool failed;
 	bool closed;
 	unsigned late; /* syncs that are still to be done */
@@ -94,6 +95,15 @@ static void after(struct sim_rdisk *d)
 		process_kill(p);
 }
 
+static void say(struct sim_rdisk *d, const char *what, const char *path, uint64_t offset, int64_t n, int err)
+{
+	struct sim_process *p = d->process;
+
+	if (p->sim->verbose)
+		sim_say(p->sim, "%s: %s %s at %llu, %lld bytes: %s", p->name, what, path,
+			(unsigned long long)offset, (long long)n, err_text(err));
+}
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 static int r_open(struct disk *disk, const char *path, unsigned flags, struct io_file **out)
@@ -112,6 +122,9 @@ static int r_open(struct disk *disk, const char *path, unsigned flags, struct io
 	f->base.disk = disk;
 	f->under = under;
 	f->journal = strncmp(path, "d/", 2) == 0;
+	snprintf(f->path, sizeof(f->path), "%.60s", path);
+	if (flags & DISK_CREATE)
+		say(d, "made", path, 0, 0, err);
 	list_push_back(&d->files, &f->node);
 	*out = &f->base;
 	return 0;
@@ -151,6 +164,7 @@ static int64_t r_write(struct io_file *file, const struct iovec *parts, size_t c
 	int64_t n = disk_write(f->under, parts, count, offset);
 	if (n < 0)
 		f->failed = true;
+	say(d, "write", f->path, offset, whole, n < 0 ? (int)n : 0);
 	after(d);
 	return n;
 }
@@ -213,6 +227,7 @@ static int r_sync(struct io_file *file)
 	if (err && d->mutation == MUTATION_RETRY_SYNC)
 		err = disk_sync(f->under);
 	f->failed = f->failed || err;
+	say(d, "sync", f->path, 0, 0, err);
 	after(d);
 	return err;
 }
@@ -238,6 +253,7 @@ static int r_truncate(struct io_file *file, uint64_t length)
 
 	before(d);
 	int err = disk_truncate(file_of(file)->under, length);
+	say(d, "truncate", file_of(file)->path, length, 0, err);
 	after(d);
 	return err;
 }
@@ -252,6 +268,7 @@ static int r_sync_dir(struct disk *disk, const char *path)
 	if (d->mutation == MUTATION_NO_SYNC_DIR)
 		return 0;
 	int err = disk_sync_dir(d->under, path);
+	say(d, "sync_dir", path, 0, 0, err);
 	after(d);
 	return err;
 }
@@ -282,6 +299,7 @@ static int r_unlink(struct disk *disk, const char *path)
 
 	before(d);
 	int err = disk_unlink(d->under, path);
+	say(d, "unlink", path, 0, 0, err);
 	if (d->mutation == MUTATION_UNLINK_EARLY && path[0] == 'w') {
 		(void)disk_list(d->under, "w0", remove_neighbour, other);
 		if (*other)
