@@ -36,6 +36,10 @@ struct disk_ops {
 	/* fdatasync: the bytes and the length are on stable storage. After an error nobody knows what
 	 * is; it must not be asked again for the same file (principle in ARCHITECTURE.md). */
 	int (*sync)(struct io_file *file);
+	/* Drops what memory holds of the file and believes to be on the device, so that it is read from
+	 * there: what a failed sync of an earlier life left in memory must not pass for durable. A hint,
+	 * may be NULL. Unsynced bytes stay. */
+	void (*forget)(struct io_file *file);
 	/* Blocks for [0, length) are set aside; the length of the file stays. */
 	int (*allocate)(struct io_file *file, uint64_t length);
 	int (*truncate)(struct io_file *file, uint64_t length);
@@ -79,6 +83,11 @@ static inline int64_t disk_size(struct io_file *f)
 static inline int disk_sync(struct io_file *f)
 {
 	return f->disk->ops->sync(f);
+}
+static inline void disk_forget(struct io_file *f)
+{
+	if (f->disk->ops->forget)
+		f->disk->ops->forget(f);
 }
 static inline int disk_allocate(struct io_file *f, uint64_t length)
 {

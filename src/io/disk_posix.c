@@ -126,6 +126,11 @@ static int posix_sync(struct io_file *file)
 	return fdatasync(fd_of(file)) == 0 ? 0 : errno == EINTR ? ERR_IO : last_error();
 }
 
+static void posix_forget(struct io_file *file)
+{
+	posix_fadvise(fd_of(file), 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static int posix_allocate(struct io_file *file, uint64_t length)
 {
 	int result;
@@ -236,6 +241,7 @@ static const struct disk_ops ops = {
 	.read = posix_read,
 	.size = posix_size,
 	.sync = posix_sync,
+	.forget = posix_forget,
 	.allocate = posix_allocate,
 	.truncate = posix_truncate,
 	.close = posix_close,

@@ -181,11 +181,11 @@ static void apply_extent(struct spool_index *index, struct segment *journal,
 		return;
 	segment->proven = MAX(segment->proven, extent.end);
 	if (extent.final) {
-		segment->cut = true;
+		segment->cut = segment->cut_kept = true;
 		segment->cut_at = extent.end;
 		note_marks(segment, journal);
 	} else if (segment->cut && extent.end > segment->cut_at) {
-		segment->cut = false; /* its writer lived after all, and wrote on */
+		segment->cut = segment->cut_kept = false; /* its writer lived after all, and wrote on */
 	}
 }
 

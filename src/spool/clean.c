@@ -105,11 +105,42 @@ static bool is_free(struct spool_store *store, const struct segment *segment)
 	return !store->newest[owner] || segment->id.serial <= store->newest[owner];
 }
 
+/*
+ * A file may hold the seal on the one before it (spool/format.h): a batch whose sync failed and that
+ * was refused, yet reached the disk. Before the seal goes, the journal says where that file ends.
+ */
+static bool is_seal_needed(struct spool_store *store, const struct segment *segment)
+{
+	struct spool_index *index = &store->index;
+	struct segment *before = NULL;
+
+	for (size_t i = index_first(index, segment->id.owner); index->segments[i] != segment; i++)
+		before = index->segments[i];
+	if (!before || (before->cut_kept && !before->damaged))
+		return false;
+	if (before->damaged || before->marks_asked || !before->loaded)
+		return true; /* where a damaged file ends is not known well enough */
+	struct change *change = change_new(
+		CHANGE_CHECKPOINT, SPOOL_ID(before->id.serial, before->id.owner, 0), 0);
+	if (!change)
+		return true;
+	if (!before->cut) {
+		before->cut = true;
+		before->cut_at = before->end;
+	}
+	before->marks_asked = true;
+	if (journal_add(store, change) != 0) {
+		before->marks_asked = false;
+		change_free(change);
+	}
+	return true;
+}
+
 void clean_segment(struct spool_store *store, struct segment *segment)
 {
 	struct removal removal = {.owner = segment->id.owner, .serial = segment->id.serial};
 
-	if (!is_free(store, segment))
+	if (!is_free(store, segment) || is_seal_needed(store, segment))
 		return;
 	format_log_path(removal.path, removal.owner, removal.serial);
 	format_dir(removal.dir, removal.owner);

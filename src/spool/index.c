@@ -48,6 +48,11 @@ size_t index_first(const struct spool_index *index, uint8_t owner)
 	return lower(index, key_of(owner, 0));
 }
 
+size_t index_last(const struct spool_index *index, uint8_t owner)
+{
+	return lower(index, key_of(owner, UINT32_MAX) + 1);
+}
+
 int index_add_segment(struct spool_index *index, const struct format_file *id, struct segment **out)
 {
 	size_t at = lower(index, key_of(id->owner, id->serial));

@@ -59,6 +59,7 @@ struct segment {
 	bool extent_news;   /* `end` or `cut` is not in the journal yet */
 	bool cut;           /* a torn tail was found: what lies beyond cut_at does not count … */
 	uint64_t cut_at;    /* … and the journal shall say so */
+	bool cut_kept;      /* it says so, durably */
 	bool marks_asked;   /* a checkpoint is under way */
 	bool sparse;        /* almost empty since the last look */
 	struct place *places;
@@ -106,6 +107,8 @@ int index_add_segment(struct spool_index *index, const struct format_file *id, s
 void index_drop_segment(struct spool_index *index, struct segment *segment);
 /* The first segment of this owner, or where it would be; owners follow each other. */
 size_t index_first(const struct spool_index *index, uint8_t owner);
+/* Behind its last one. */
+size_t index_last(const struct spool_index *index, uint8_t owner);
 /* Opens it where it is not. */
 int index_open(struct spool_index *index, struct segment *segment);
 /* A reader's hold on the open file. */
@@ -114,8 +117,8 @@ void index_release(struct spool_index *index, struct segment *segment);
 /* The walk, set to what of the segment was not read yet; holds its file until index_walk_end(). */
 int index_walk(struct spool_index *index, struct segment *segment);
 void index_walk_end(struct spool_index *index, struct segment *segment);
-/* What each file, from the nth on, says about the files before it. ERR_NOMEM. */
-int index_take_seals(struct spool_index *index, size_t from);
+/* What the files [from, to) say about the files before them. ERR_NOMEM. */
+int index_take_seals(struct spool_index *index, size_t from, size_t to);
 
 /* ---- places --------------------------------------------------------------------------------- */
 

@@ -26,21 +26,47 @@ static int read_wanted(struct spool_store *store, struct segment *segment, uint3
 	return err;
 }
 
-/* All files before the current one are finished. */
-static void close_older(struct spool_store *store, uint8_t owner, uint32_t serial)
+/*
+ * A writer went on to a new file. All before are finished: they are read as far as the new one says
+ * (should a notice have been lost), and may go when their messages are done.
+ */
+static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial)
 {
 	struct spool_index *index = &store->index;
+	int result = 0;
 
-	store->newest[owner] = serial;
 	for (size_t i = index_first(index, owner);
-		i < index->count && index->segments[i]->id.owner == owner &&
-		index->segments[i]->id.serial < serial;
-		i++) {
+		i < index->count && index->segments[i]->id.owner == owner; i++) {
+		if (index->segments[i]->closed)
+			continue;
+		result = index_take_seals(index, i, index_last(index, owner));
+		break;
+	}
+	if (result)
+		return result;
+	store->newest[owner] = serial;
+	for (size_t i = index_first(index, owner); index->segments[i]->id.serial < serial; i++) {
 		struct segment *segment = index->segments[i];
+		if (segment->closed || segment->removing)
+			continue;
+		segment->wanted = MAX(segment->wanted, MIN(segment->proven, segment->limit));
+		int err = read_wanted(store, segment, 0);
+		result = result ? result : err;
 		segment->closed = segment->loaded = true;
 		clean_segment(store, segment);
 	}
 	clean_wake(store);
+	return result;
+}
+
+/* The new file, and any that the writer made and gave up without a word. */
+static int add_logs(struct spool_store *store, const struct spool_notice *notice, struct segment **out)
+{
+	int err = store_list(store, notice->owner, store_add_log);
+
+	store->loader.orphan_count = 0; /* the writer lives: they are its own */
+	*out = index_find(&store->index, notice->owner, notice->serial);
+	return *out ? 0 : err ? err : ERR_NOT_FOUND;
 }
 
 int spool_store_notice(struct spool_store *store, const struct spool_notice *notice)
@@ -51,25 +77,21 @@ int spool_store_notice(struct spool_store *store, const struct spool_notice *not
 	if (notice->owner >= SPOOL_WORKERS_MOST)
 		return ERR_CORRUPT;
 	struct segment *segment = index_find(&store->index, notice->owner, notice->serial);
-	if (!segment) {
-		int err = store_add_log(store, notice->owner, notice->serial);
-		if (err)
-			return err;
-		segment = index_find(&store->index, notice->owner, notice->serial);
-		if (!segment)
-			return ERR_NOT_FOUND;
-	}
+	int err = segment ? 0 : add_logs(store, notice, &segment);
+	if (err)
+		return err;
 	if (segment->removing)
 		return ERR_CORRUPT;
 	if (notice->serial >= store->newest[notice->owner]) {
-		segment->closed = segment->cut = false;
+		segment->closed = segment->cut = segment->cut_kept = false;
 		segment->loaded = true;
 		segment->limit = WALK_ALL;
 	}
 	if (notice->serial > store->newest[notice->owner])
-		close_older(store, notice->owner, notice->serial);
+		err = close_older(store, notice->owner, notice->serial);
 	segment->wanted = MAX(segment->wanted, notice->durable);
-	int err = read_wanted(store, segment, notice->messages);
+	int now = read_wanted(store, segment, notice->messages);
+	err = err ? err : now;
 	if (err)
 		clean_wake(store); /* it is tried again */
 	return err;
@@ -121,7 +143,7 @@ int spool_store_writer_gone(struct spool_store *store, uint8_t owner)
 	if (err == ERR_NOT_FOUND)
 		return 0; /* it never made a file */
 	if (err == 0)
-		err = index_take_seals(index, index_first(index, owner));
+		err = index_take_seals(index, index_first(index, owner), index_last(index, owner));
 	if (err)
 		return err;
 	for (size_t i = index_first(index, owner); i < index->count; i++) {

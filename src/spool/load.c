@@ -89,6 +89,7 @@ int store_read(struct spool_store *store, struct segment *segment, uint32_t most
 	struct walk *walk = &store->index.walk;
 	uint32_t count = 0;
 
+	walk->settle = true;
 	for (;;) {
 		struct walk_batch batch;
 		int err = walk_next(walk, &batch);
@@ -97,10 +98,6 @@ int store_read(struct spool_store *store, struct segment *segment, uint32_t most
 			store->journal.extents = true;
 		if (err)
 			return err == ERR_NOT_FOUND ? 0 : err;
-		if (walk->unproven)
-			/* It may be in memory alone, if only the process died: from here on others rely
-			 * on it. An error is no news; it was doubtful before. */
-			disk_sync(segment->io);
 		count += take_batch(store, segment, &batch) + 1;
 		if (count >= most)
 			return ERR_AGAIN;
@@ -171,6 +168,10 @@ int store_list(struct spool_store *store, uint8_t owner,
 	char dir[FORMAT_PATH];
 
 	format_dir(dir, owner);
+	/* What is not listed must not come back: the marks about it are forgotten. */
+	int err = disk_sync_dir(store->config.disk, dir);
+	if (err)
+		return err;
 	return disk_list(store->config.disk, dir, on_name, &listing);
 }
 
@@ -265,7 +266,7 @@ static int scan(struct spool_store *store, const struct spool_notice *live, size
 	if (err)
 		return err;
 	take_live(store, live, live_count);
-	err = index_take_seals(&store->index, 0);
+	err = index_take_seals(index, 0, index->count);
 	index->loading = true;
 	return err;
 }

@@ -23,9 +23,9 @@ static void apply_seal(struct spool_index *index, size_t at, const struct format
 	}
 }
 
-int index_take_seals(struct spool_index *index, size_t from)
+int index_take_seals(struct spool_index *index, size_t from, size_t to)
 {
-	for (size_t i = from; i < index->count; i++) {
+	for (size_t i = from; i < to; i++) {
 		struct segment *segment = index->segments[i];
 		struct format_batch header;
 		int err = index_walk(index, segment);

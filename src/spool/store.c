@@ -105,7 +105,7 @@ static int check_once(struct spool_store *store, struct segment *segment, struct
 {
 	if (!(place->flags & PLACE_CHECK))
 		return 0;
-	int err = walk_check_body(store->config.disk, segment->io, message);
+	int err = walk_check_body(store->config.disk, segment->io, message, false);
 	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
 		report_bad(store, segment, place, message->id,
 			err == ERR_CORRUPT ? "its body is damaged" : "the file with its body is missing");

@@ -135,7 +135,7 @@ static int check_message(struct verify *v, struct segment *segment, const struct
 	bool is_free = place && (place->flags & PLACE_FREE);
 	if (is_free && message.body_serial)
 		return 0;
-	int err = walk_check_body(v->disk, segment->io, &message);
+	int err = walk_check_body(v->disk, segment->io, &message, false);
 	if (err == ERR_NOMEM)
 		return err;
 	if (err == ERR_NOT_FOUND)
@@ -213,7 +213,7 @@ static int look_again(struct verify *v)
 	uint64_t files = v->result.files;
 	int err = disk_list(v->disk, "", on_dir, v);
 	if (err == 0)
-		err = index_take_seals(&v->index, 0);
+		err = index_take_seals(&v->index, 0, v->index.count);
 	if (err == 0)
 		err = check_logs(v, true);
 	v->quiet = false;
@@ -256,7 +256,7 @@ int spool_verify(struct disk *disk, void (*report)(void *arg, const char *line),
 	index_init(&v.index, disk, on_damage, &v);
 	int err = disk_list(disk, "", on_dir, &v);
 	if (err == 0)
-		err = index_take_seals(&v.index, 0);
+		err = index_take_seals(&v.index, 0, v.index.count);
 	if (err == 0)
 		err = check_logs(&v, true);
 	if (err == 0)

@@ -105,10 +105,24 @@ static bool bodies_whole(struct walk *w, const struct walk_batch *batch)
 			(message.body_offset < first ||
 				message.body_offset + message.body_bytes + FORMAT_END_BYTES > end))
 			return false;
-		if (walk_check_body(w->disk, w->io, &message) != 0)
+		if (walk_check_body(w->disk, w->io, &message, w->settle) != 0)
 			return false;
 	}
 	return records == batch->header.record_count;
+}
+
+/*
+ * It counts from here on, so it must be on the device. After a crash of the process alone, memory may
+ * hold what was never synced, or, worse, what a failed sync took for clean: a sync would say that all
+ * is well. So: sync, forget, and look at what is there. The sync's own error is no news.
+ */
+static int settle(struct walk *w, struct format_batch *header)
+{
+	disk_sync(w->io);
+	disk_forget(w->io);
+	buf_clear(&w->window);
+	w->window_at = 0;
+	return header_at(w, w->at, w->guess, w->sequence, header);
 }
 
 static bool is_whole(struct walk *w, const struct walk_batch *batch)
@@ -141,7 +155,7 @@ static void learn(struct walk *w, const struct format_batch *header)
 	w->guess = MIN(MAX(guess, (uint64_t)GUESS_LEAST), (uint64_t)GUESS_MOST);
 }
 
-static int take(struct walk *w, const struct format_batch *header, struct walk_batch *out)
+static int take(struct walk *w, struct format_batch *header, struct walk_batch *out)
 {
 	uint64_t end = header->offset + header->length;
 	bool proven = end <= w->proven;
@@ -156,6 +170,16 @@ static int take(struct walk *w, const struct format_batch *header, struct walk_b
 		else if (err != ERR_NOT_FOUND)
 			return err;
 		proven = end <= w->proven;
+	}
+	if (!proven && w->settle) {
+		int err = settle(w, header);
+		if (err == ERR_NOT_FOUND || (err == 0 && header->kind != FORMAT_BATCH)) {
+			w->torn = true;
+			return ERR_NOT_FOUND;
+		}
+		if (err)
+			return err;
+		end = header->offset + header->length;
 	}
 	int err = load_records(w, header, out);
 	if (err)
@@ -369,7 +393,7 @@ int walk_begin(struct walk *w, struct io_file *io, const struct format_file *id)
 	w->sequence = -1;
 	w->proven = 0;
 	w->limit = WALK_ALL;
-	w->torn = w->unproven = w->damaged = false;
+	w->torn = w->unproven = w->damaged = w->settle = false;
 	w->blind_end = 0;
 	w->window_at = 0;
 	/* One huge record must not cost its memory for ever. */

@@ -31,6 +31,7 @@ struct walk {
 	uint64_t proven;  /* all bytes before were durable */
 	uint64_t limit;
 	uint64_t end;     /* of the last batch that counts */
+	bool settle;      /* what nothing vouches for is synced, and looked at on the device */
 	bool torn;        /* a tail was found that does not count */
 	bool unproven;    /* the last batch counts by being whole, nothing vouches for it */
 	bool damaged;
@@ -74,7 +75,8 @@ struct walk_cursor walk_records(const struct walk_batch *batch);
 bool walk_record(struct walk *walk, const struct walk_batch *batch, struct walk_cursor *at,
 	struct format_record *out, uint64_t *out_offset);
 
-/* Is a body whole, with its end? ERR_CORRUPT; ERR_NOT_FOUND: its file is missing; ERR_IO, ERR_NOMEM. */
-int walk_check_body(struct disk *disk, struct io_file *io, const struct format_message *message);
+/* Is a body whole, with its end? `settle` as above, for a file of its own. ERR_CORRUPT;
+ * ERR_NOT_FOUND: its file is missing; ERR_IO, ERR_NOMEM. */
+int walk_check_body(struct disk *disk, struct io_file *io, const struct format_message *message, bool settle);
 
 #endif

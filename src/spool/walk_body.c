@@ -34,7 +34,7 @@ static int check(struct io_file *io, const struct format_message *message, char 
 	return got == sizeof(end) && memcmp(end, FORMAT_END, sizeof(end)) == 0 ? 0 : ERR_CORRUPT;
 }
 
-int walk_check_body(struct disk *disk, struct io_file *io, const struct format_message *message)
+int walk_check_body(struct disk *disk, struct io_file *io, const struct format_message *message, bool settle)
 {
 	struct io_file *own = NULL;
 
@@ -45,6 +45,10 @@ int walk_check_body(struct disk *disk, struct io_file *io, const struct format_m
 		if (err)
 			return err;
 		io = own;
+		if (settle) {
+			disk_sync(own);
+			disk_forget(own);
+		}
 	}
 	size_t room = (size_t)MAX(MIN(message->body_bytes, (uint64_t)BODY_PIECE), 1u);
 	char *piece = malloc(room);
