@@ -105,7 +105,7 @@ static enum mime_kind multipart_kind(struct span subtype)
 
 static int find_boundary(struct span in, struct mime_type *out)
 {
-	char ignored[MIME_BOUNDARY];
+	char ignored[MIME_BOUNDARY] = "";
 
 	while ((in = skip_blank(in)).n) {
 		if (in.p[0] == ';') {

@@ -216,7 +216,7 @@ static const struct dns_ops unbound_ops = {.ask = unbound_ask, .cancel = questio
 
 static int open_system(struct unbound *all, const struct dns_unbound_options *options)
 {
-	struct dns_server servers[DNS_SERVERS];
+	struct dns_server servers[DNS_SERVERS] = {0};
 	uint32_t count = 0;
 	int err = context_new(all, SPAN_NONE, &all->system);
 

@@ -42,7 +42,9 @@ static void put_number(struct buf *out, uint64_t value)
 
 static void put_signed(struct buf *out, int64_t value)
 {
-	put_number(out, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
+	uint64_t twice = (uint64_t)value << 1;
+
+	put_number(out, value < 0 ? ~twice : twice);
 }
 
 static void put_text(struct buf *out, struct span text, size_t most)
