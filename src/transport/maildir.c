@@ -82,9 +82,10 @@ static int make_dir(struct disk *disk, const char *path, const char *around)
 	return disk_sync_dir(disk, around);
 }
 
+/* "tmp" comes last: where it is there, all the others are, durably. */
 static int make_dirs(struct work *w)
 {
-	static const char *const folders[] = {"/tmp", "/new", "/cur"};
+	static const char *const folders[] = {"/new", "/cur", "/tmp"};
 	struct disk *disk = w->delivery->disk;
 	char box[MAILDIR_PATH], domain[MAILDIR_PATH], path[MAILDIR_PATH];
 	size_t n = span_find(buf_span(&w->box), '/');

@@ -27,7 +27,8 @@ struct mem_disk {
 	struct entry entries[ENTRIES];
 	char log[4096];	     /* "sync-file PATH\n", "rename TO\n", "sync-dir PATH\n", … */
 	const char *fail_at; /* the operation that fails … */
-	int fail;	     /* … with this */
+	int fail;	     /* … with this … */
+	int fail_nth;	     /* … at this call only, from 1; 0: at each */
 };
 
 struct mem_file {
@@ -45,7 +46,9 @@ static int note(struct mem_disk *m, const char *what, const char *path)
 	size_t n = strlen(m->log);
 
 	snprintf(m->log + n, sizeof(m->log) - n, "%s %s\n", what, path);
-	return m->fail_at && strcmp(m->fail_at, what) == 0 ? m->fail : 0;
+	if (!m->fail_at || strcmp(m->fail_at, what) != 0)
+		return 0;
+	return m->fail_nth == 0 || m->fail_nth-- == 1 ? m->fail : 0;
 }
 
 static struct entry *find(struct mem_disk *m, const char *path)
@@ -208,6 +211,8 @@ static int mem_rename(struct disk *disk, const char *from, const char *to)
 		return err;
 	assert_non_null(entry);
 	assert_true(entry->synced); /* the bytes come before the name */
+	if (!has_parent(m, to))
+		return ERR_NOT_FOUND;
 	(void)mem_unlink(disk, to);
 	snprintf(entry->path, sizeof(entry->path), "%s", to);
 	return 0;
@@ -553,6 +558,27 @@ static void failures_are_temporary_and_leave_nothing(void **state)
 	end(s);
 }
 
+/* Wherever the making of a mailbox broke off, the next attempt makes the rest of it. */
+static void a_half_made_mailbox_is_completed(void **state)
+{
+	(void)state;
+	static const char *const steps[] = {"make-dir", "sync-dir"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		for (int nth = 1; nth <= 5; nth++) {
+			struct scene *s = begin();
+			s->boxes.fail_at = steps[i];
+			s->boxes.fail = ERR_IO;
+			s->boxes.fail_nth = nth;
+			deliver(s, VERDICT_TEMPORARY, 451);
+			s->boxes.fail_at = NULL;
+			deliver(s, VERDICT_OK, 250);
+			assert_string_equal(s->d.path, NAME);
+			end(s);
+		}
+	}
+}
+
 static void path_is(const char *address, const char *expected)
 {
 	struct buf buf;
@@ -635,6 +661,7 @@ int main(void)
 		cmocka_unit_test(a_repetition_delivers_once),
 		cmocka_unit_test(what_an_earlier_attempt_left_in_tmp_is_overwritten),
 		cmocka_unit_test(failures_are_temporary_and_leave_nothing),
+		cmocka_unit_test(a_half_made_mailbox_is_completed),
 		cmocka_unit_test(no_address_leads_out_of_the_mailboxes),
 		cmocka_unit_test(an_address_without_a_path_bounces),
 		cmocka_unit_test(a_long_host_name_is_cut),
