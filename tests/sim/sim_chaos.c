@@ -42,7 +42,9 @@ static void set_errors(struct sim_chaos *c, uint32_t of_65536)
 		faults.sync_error = (uint32_t)sim_below(sim, 2 * of_65536);
 		faults.sync_dir_error = (uint32_t)sim_below(sim, of_65536);
 		faults.make_error = (uint32_t)sim_below(sim, of_65536);
-		faults.read_error = sim_chance(sim, 300) ? (uint32_t)sim_below(sim, of_65536) : 0;
+		if (sim_chance(sim, 300))
+			faults.read_error = (uint32_t)sim_below(sim, of_65536);
+		c->ledger->read_errors = c->ledger->read_errors || faults.read_error;
 	}
 	sim_disk_set_faults(machine_spool(c->machine), &faults);
 	faults.read_error = 0;

@@ -32,6 +32,7 @@ struct session {
 	char sender[LEDGER_ADDRESS];
 	char rcpts[HOP_RCPTS][LEDGER_ADDRESS];
 	size_t rcpt_count;
+	bool put_off; /* 452: others in another transaction */
 	struct timer timer; /* speaks again */
 };
 
@@ -142,7 +143,7 @@ static void fall_silent(struct session *s)
 
 static void reset_mail(struct session *s)
 {
-	s->in_mail = s->in_data = s->chunked = s->chunk_bad = false;
+	s->in_mail = s->in_data = s->chunked = s->chunk_bad = s->put_off = false;
 	s->rcpt_count = 0;
 	buf_clear(&s->body);
 }
@@ -160,6 +161,7 @@ static void record(struct session *s, bool replied)
 		.rcpts = (const char(*)[LEDGER_ADDRESS])s->rcpts,
 		.rcpt_count = s->rcpt_count,
 		.bytes = buf_span(&s->body),
+		.partial = s->put_off,
 		.reply = replied ? sim_end_mark(s->end, s->out.n) : NULL,
 	};
 
@@ -301,6 +303,7 @@ static void rcpt(struct session *s, const char *line)
 	struct ledger_rcpt *known = ledger_rcpt_find(s->hop->ledger, address);
 
 	if (s->rcpt_count == HOP_RCPTS || trouble(s, 2)) {
+		s->put_off = true;
 		say(s, "452", "4.5.3", "too many");
 		return;
 	}

@@ -26,7 +26,7 @@ static bool excused(const struct ledger *l, const struct ledger_delivery *d, uin
 
 		if (death < d->at_ns || death > again_ns)
 			continue;
-		if (death <= d->reply->seen_ns + DURABLE_NS || was_unwell(l, d->at_ns, death))
+		if (d->partial || death <= d->reply->seen_ns + DURABLE_NS || was_unwell(l, d->at_ns, death))
 			return true;
 	}
 	return false;
@@ -115,7 +115,7 @@ void ledger_judge(struct ledger *l)
 			check_promise(l, mail, &mail->rcpts[k]);
 		}
 	}
-	if (l->damage_events && !l->flips)
+	if (l->damage_events && !l->flips && !l->read_errors)
 		ledger_violation(l, "%llu reports of damage, but no bit had flipped",
 			(unsigned long long)l->damage_events);
 }

@@ -237,7 +237,7 @@ void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 			ledger_violation(l, "%s got mail for %s, whom nobody knows", a->hop, a->rcpts[i]);
 			continue;
 		}
-		delivered_to(l, mail, rcpt, &(struct ledger_delivery){a->at_ns, a->hop, a->reply});
+		delivered_to(l, mail, rcpt, &(struct ledger_delivery){a->at_ns, a->hop, a->reply, a->partial});
 		if (!same_body(mail, a) && !fair_conversion(mail, a)) {
 			l->corrupted++;
 			ledger_violation(l, "message %u arrived at %s with %zu bytes that are not its own",
@@ -302,7 +302,7 @@ void ledger_in_mailbox(struct ledger *l, const char *address, struct span file)
 			file.n ? file.p : "");
 		return;
 	}
-	delivered_to(l, mail, rcpt, &(struct ledger_delivery){l->sim->now_ns, "mailbox", NULL});
+	delivered_to(l, mail, rcpt, &(struct ledger_delivery){l->sim->now_ns, "mailbox", NULL, false});
 	if (!same_file(mail, file)) {
 		l->corrupted++;
 		ledger_violation(l, "message %u lies in %s with %zu bytes that are not its own",

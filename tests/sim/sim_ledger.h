@@ -32,6 +32,8 @@ struct ledger_delivery {
 	uint64_t at_ns; /* when it was sent; the network and the hop may take long */
 	const char *hop;
 	const struct sim_mark *reply; /* NULL: the hop never said 250 */
+	/* The hop put other recipients off: the record is made when they are done, too. */
+	bool partial;
 };
 
 struct ledger_rcpt {
@@ -76,6 +78,7 @@ struct ledger {
 	struct ledger_span *unwell; /* the journal could not be written */
 	size_t unwell_count, unwell_room;
 	uint64_t damage_events, flips;
+	bool read_errors; /* the disk could not be read at times: that is damage, too */
 	uint64_t arrivals, dsns;
 	/* verdict */
 	uint64_t violations;
@@ -105,6 +108,7 @@ struct ledger_arrival {
 	enum ledger_way way;
 	bool seven_bit; /* the hop has no 8BITMIME */
 	bool no_binary;
+	bool partial;
 	struct span sender;
 	const char (*rcpts)[LEDGER_ADDRESS];
 	size_t rcpt_count;
