@@ -177,10 +177,10 @@ int loop_channel(struct loop *loop, int fd, const struct io_channel_handler *han
 	return 0;
 }
 
-int channel_send(struct io_channel *base, struct span bytes, const int *fds, size_t fd_count)
+int channel_send(struct io_channel *channel, struct span bytes, const int *fds, size_t fd_count)
 {
-	struct channel *c = channel_of(base);
-	struct iovec part = {(void *)(uintptr_t)bytes.p, bytes.n};
+	struct channel *c = channel_of(channel);
+	struct iovec part = {(void *)bytes.p, bytes.n};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	union {
 		char bytes[CONTROL_BYTES];
@@ -192,6 +192,7 @@ int channel_send(struct io_channel *base, struct span bytes, const int *fds, siz
 		message.msg_control = control.bytes;
 		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
 		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		CHECK(header);
 		header->cmsg_level = SOL_SOCKET;
 		header->cmsg_type = SCM_RIGHTS;
 		header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));

@@ -160,7 +160,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
 int loop_listen(struct loop *loop, int fd, listener_accepted *accepted, void *owner,
 	struct log *log, struct listener **out)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t size = sizeof(address);
 	struct listener *l = calloc(1, sizeof(*l));
 	if (!l) {

@@ -46,7 +46,7 @@ static int tcp_socket(const struct netaddr *address, bool share, int *out)
 
 int listener_probe_tcp(const struct netaddr *address)
 {
-	int fd, err = tcp_socket(address, false, &fd);
+	int fd = -1, err = tcp_socket(address, false, &fd);
 
 	if (err)
 		return err;
@@ -58,7 +58,7 @@ int listener_probe_tcp(const struct netaddr *address)
 
 int listener_bind_tcp(const struct netaddr *address, bool share, int *out_fd)
 {
-	int fd, on = 1, err = tcp_socket(address, share, &fd);
+	int fd = -1, on = 1, err = tcp_socket(address, share, &fd);
 
 	if (err)
 		return err;

@@ -153,9 +153,10 @@ static void give(struct logsink *s, bool urgent)
 	}
 	if (s->busy) /* job_done() goes on */
 		return;
-	if (urgent || s->pending.n > LOGSINK_PENDING / 4)
-		io_turn_end(s->io, &s->turn);
-	else if (!timer_armed(&s->delay) && io_timer_after(s->io, &s->delay, LOGSINK_DELAY_MS) != 0)
+	bool now = urgent || s->pending.n > LOGSINK_PENDING / 4;
+	if (!now && !timer_armed(&s->delay))
+		now = io_timer_after(s->io, &s->delay, LOGSINK_DELAY_MS) != 0;
+	if (now)
 		io_turn_end(s->io, &s->turn);
 }
 

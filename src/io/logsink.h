@@ -32,24 +32,24 @@ struct logsink_config {
 };
 
 int logsink_new(const struct logsink_config *config, struct logsink **out);
-struct log *logsink_log(struct logsink *sink);
-void logsink_set_level(struct logsink *sink, enum log_level least);
+struct log *logsink_log(struct logsink *s);
+void logsink_set_level(struct logsink *s, enum log_level least);
 
 /* What its maker formatted already (an event, as much as an info record): one of the two is
  * written, the text behind the usual time and role. Neither has a line end of its own. */
-void logsink_line(struct logsink *sink, struct span json, struct span text);
+void logsink_line(struct logsink *s, struct span json, struct span text);
 
-uint64_t logsink_dropped(const struct logsink *sink);
+uint64_t logsink_dropped(const struct logsink *s);
 
 /* The lane still writes. */
-bool logsink_busy(const struct logsink *sink);
+bool logsink_busy(const struct logsink *s);
 
 /* The last lines of a process that ends now, without its loop: waits LOGSINK_EXIT_MS at most for a
  * reader that takes nothing. */
 #define LOGSINK_EXIT_MS 1000
-void logsink_last(struct logsink *sink);
+void logsink_last(struct logsink *s);
 
 /* Not while it is busy; writes what waits. */
-void logsink_free(struct logsink **sink);
+void logsink_free(struct logsink **at);
 
 #endif

@@ -25,7 +25,7 @@ int loop_new(struct loop **out);
 
 /* Connections, listeners and channels must be closed before, jobs done. Lingering connections are
  * cut off. */
-void loop_free(struct loop **loop);
+void loop_free(struct loop **at);
 
 struct io *loop_io(struct loop *loop);
 
@@ -59,9 +59,9 @@ typedef void listener_accepted(void *owner, struct io_conn *conn);
 int loop_listen(struct loop *loop, int fd, listener_accepted *accepted, void *owner,
 	struct log *log, struct listener **out);
 /* Stops, or goes on, accepting; clients wait in the kernel's queue. */
-void listener_pause(struct listener *listener);
-void listener_resume(struct listener *listener);
-void listener_close(struct listener **listener);
+void listener_pause(struct listener *l);
+void listener_resume(struct listener *l);
+void listener_close(struct listener **at);
 
 /* Gives an accepted connection its handler and owner. Reading begins. */
 void loop_conn_adopt(struct io_conn *conn, const struct io_conn_handler *handler, void *owner);
@@ -96,6 +96,6 @@ struct loop_signal;
 
 int loop_signal(struct loop *loop, int number, void (*caught)(void *arg, int number), void *arg,
 	struct loop_signal **out);
-void loop_signal_close(struct loop_signal **signal);
+void loop_signal_close(struct loop_signal **at);
 
 #endif

@@ -114,7 +114,7 @@ static inline struct loop *conn_loop(const struct conn *c)
 
 static inline struct conn *conn_of(const struct io_conn *conn)
 {
-	struct conn *c = (struct conn *)(uintptr_t)conn;
+	struct conn *c = (struct conn *)conn;
 	CHECK_MAGIC(c, CONN_MAGIC);
 	return c;
 }
@@ -127,7 +127,7 @@ int err_from_uv(int uv_error);
 /* loop_jobs.c */
 int loop_jobs_init(struct loop *loop);
 void loop_jobs_done(struct loop *loop);
-int loop_submit(struct io *io, enum io_lane lane, struct io_job *job);
+int loop_submit(struct io *io, enum io_lane which, struct io_job *job);
 
 /* loop_conn.c */
 int conn_accepted(struct loop *loop, int fd, bool local, const struct netaddr *peer,
@@ -154,6 +154,6 @@ void conn_drop_out(struct conn *c);
 
 /* channel.c */
 int channel_send(struct io_channel *channel, struct span bytes, const int *fds, size_t fd_count);
-void channel_close(struct io_channel **channel);
+void channel_close(struct io_channel **at);
 
 #endif

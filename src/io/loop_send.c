@@ -87,8 +87,11 @@ static struct out *out_get(struct conn *c)
 static struct piece *piece_add(struct conn *c, size_t room)
 {
 	struct out *out = out_get(c);
-	struct piece *piece = out ? malloc(sizeof(*piece) + room) : NULL;
 
+	if (!out)
+		return NULL;
+	CHECK(out->last);
+	struct piece *piece = malloc(sizeof(*piece) + room);
 	if (!piece)
 		return NULL;
 	*piece = (struct piece){.room = room};

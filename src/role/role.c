@@ -22,6 +22,18 @@ struct bootstrap {
 	char datagram[IO_CHANNEL_BYTES];
 };
 
+static char *copy_text(struct span from)
+{
+	char *to = malloc(from.n + 1);
+
+	if (!to)
+		return NULL;
+	if (from.n)
+		memcpy(to, from.p, from.n);
+	to[from.n] = 0;
+	return to;
+}
+
 static int take_config(struct bootstrap *b)
 {
 	struct cursor in = cursor_of(buf_span(&b->config));
@@ -30,7 +42,7 @@ static int take_config(struct bootstrap *b)
 
 	if (!cursor_ok(&in))
 		return ERR_CORRUPT;
-	char *file = strndup(name.p, name.n);
+	char *file = copy_text(name);
 	if (!file)
 		return ERR_NOMEM;
 	int err = config_parse_in(file, folder, text, &b->role->config, &b->problems);
@@ -46,7 +58,7 @@ static int take_directory(struct role *role, struct span payload, int fd)
 
 	if (!cursor_ok(&in) || which >= IPC_DIRECTORIES || role->directories[which] >= 0)
 		return ERR_CORRUPT;
-	role->directory_paths[which] = strndup(path.p, path.n);
+	role->directory_paths[which] = copy_text(path);
 	if (!role->directory_paths[which])
 		return ERR_NOMEM;
 	role->directories[which] = fd;
@@ -112,7 +124,7 @@ static int receive(struct bootstrap *b, struct ipc_message *message, int *fd)
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
-	} control;
+	} control = {0};
 	struct iovec part = {b->datagram, sizeof(b->datagram)};
 	struct msghdr header = {.msg_iov = &part,
 		.msg_iovlen = 1,
@@ -137,7 +149,7 @@ static int receive(struct bootstrap *b, struct ipc_message *message, int *fd)
 static int receive_all(struct bootstrap *b)
 {
 	for (;;) {
-		struct ipc_message message;
+		struct ipc_message message = {0};
 		int fd = -1, err = receive(b, &message, &fd);
 
 		if (err)

@@ -107,24 +107,29 @@ static size_t rules_size(int abi)
 	return abi >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
 }
 
-static int add_path(int ruleset, const struct sandbox_path *path, uint64_t handled)
+static int add_rule(int ruleset, int fd, uint64_t rights)
 {
-	struct landlock_path_beneath_attr rule = {.parent_fd = path->fd};
+	struct landlock_path_beneath_attr rule = {.parent_fd = fd, .allowed_access = rights};
 	struct stat info;
-	int err = 0;
 
-	if (path->path) {
-		rule.parent_fd = open(path->path, O_PATH | O_CLOEXEC);
-		if (rule.parent_fd < 0)
-			return errno == ENOENT || errno == EACCES ? 0 : err_from_errno(errno);
-	}
-	rule.allowed_access = rights_of(path->access) & handled;
-	if (fstat(rule.parent_fd, &info) == 0 && !S_ISDIR(info.st_mode))
+	if (fstat(fd, &info) == 0 && !S_ISDIR(info.st_mode))
 		rule.allowed_access &= FS_OF_FILES;
 	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-		err = err_from_errno(errno);
-	if (path->path)
-		close(rule.parent_fd);
+		return err_from_errno(errno);
+	return 0;
+}
+
+static int add_path(int ruleset, const struct sandbox_path *path, uint64_t handled)
+{
+	uint64_t rights = rights_of(path->access) & handled;
+
+	if (!path->path)
+		return add_rule(ruleset, path->fd, rights);
+	int fd = open(path->path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == EACCES ? 0 : err_from_errno(errno);
+	int err = add_rule(ruleset, fd, rights);
+	close(fd);
 	return err;
 }
 
