@@ -73,6 +73,14 @@ void attempt_put_back(struct attempt *attempt)
 	attempt_end(attempt);
 }
 
+void attempt_drop(struct attempt *attempt)
+{
+	CHECK(!attempt->maildir_runs); /* delivery_free() comes when no helper thread is at work */
+	if (attempt->session)
+		link_drop_session(attempt->session);
+	attempt_end(attempt);
+}
+
 /* ---- the start ------------------------------------------------------------------------------ */
 
 static bool copy_start(struct attempt *attempt, const struct queue_start *start)

@@ -205,6 +205,8 @@ void attempt_destination_failed(struct attempt *attempt, const struct verdict *v
 void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict);
 /* Back to the queue, nothing counted. */
 void attempt_put_back(struct attempt *attempt);
+/* Forgotten as if it had never begun; nobody is told anything. */
+void attempt_drop(struct attempt *attempt);
 /* Its memory; the queue has its result already. */
 void attempt_end(struct attempt *attempt);
 
@@ -244,6 +246,8 @@ extern const struct spool_store_handler intake_store_handler;
 extern const struct queue_ops intake_queue_ops;
 /* Settles the notes; called after every call into the queue that may leave some. */
 void intake_settle(struct delivery *delivery);
+/* Frees what a note holds. */
+void note_done(struct note *note);
 void intake_notice(struct delivery *delivery, const struct spool_notice *notice);
 
 /* ---- delivery.c

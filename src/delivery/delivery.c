@@ -59,6 +59,21 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	return 0;
 }
 
+/* A task that is queued for the end of this turn is taken back. */
+static void forget_turn(struct io *io, struct io_turn *turn)
+{
+	struct io_turn **at = &io->turns;
+
+	while (*at && *at != turn)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = turn->next;
+	if (!turn->next)
+		io->turns_tail = at;
+	turn->queued = false;
+}
+
 void delivery_free(struct delivery **delivery)
 {
 	struct delivery *d = *delivery;
@@ -71,16 +86,13 @@ void delivery_free(struct delivery **delivery)
 	io_timer_stop(d->io, &d->timer);
 	io_timer_stop(d->io, &d->load_timer);
 	io_timer_stop(d->io, &d->stop_timer);
+	forget_turn(d->io, &d->pump);
 	LIST_FOR_EACH(node, &d->attempts)
-	{
-		struct attempt *attempt = CONTAINER_OF(node, struct attempt, node);
-
-		attempt->maildir_runs = false; /* a job that still runs is never heard of again */
-		attempt_put_back(attempt);
-	}
-	LIST_FOR_EACH(node, &d->links)
-	link_free(CONTAINER_OF(node, struct link, node));
-	queue_free(&d->queue);
+	attempt_drop(CONTAINER_OF(node, struct attempt, node));
+	queue_free(&d->queue); /* and each destination's link with it */
+	CHECK(list_empty(&d->links));
+	for (size_t i = 0; i < d->note_count; i++)
+		note_done(&d->notes[i]);
 	spool_store_free(&d->store);
 	LIST_FOR_EACH(node, &d->spare)
 	{

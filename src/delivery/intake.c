@@ -29,6 +29,12 @@ static struct note *note_new(struct delivery *d, enum note_kind kind, uint64_t i
 	return note;
 }
 
+void note_done(struct note *note)
+{
+	free(note->rcpts);
+	free(note->verdict);
+}
+
 static void note_end(struct delivery *d, enum note_kind kind, const struct queue_end *end)
 {
 	struct note *note = note_new(d, kind, end->id);
@@ -147,8 +153,7 @@ void intake_settle(struct delivery *d)
 		struct note note = d->notes[i]; /* settling may add notes and move the array */
 
 		settle_one(d, &note);
-		free(note.rcpts);
-		free(note.verdict);
+		note_done(&note);
 	}
 	d->note_count = 0;
 	d->settling = false;

@@ -1,0 +1,143 @@
+/*
+ * A small world around a delivery core: simulated time, the real queue and store on disks in
+ * memory, a DNS of a table, and next hops that the test scripts. Everything that the core says to
+ * people (events) and to next hops (messages) is written down.
+ */
+#ifndef TEST_DELIVERY_WORLD_H
+#define TEST_DELIVERY_WORLD_H
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/prng.h"
+#include "delivery/delivery.h"
+#include "directory/objects.h"
+#include "sim_disk.h"
+#include "spool/writer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define WORLD_WALL   1800000000000ll
+#define WORLD_EVENTS 512
+#define WORLD_TAKEN  256
+#define WORLD_LINE   1024
+#define SECOND	     1000ull
+#define MINUTE	     (60 * SECOND)
+#define HOUR	     (60 * MINUTE)
+
+struct world;
+
+/* One connection, seen from the next hop. */
+struct hop {
+	struct io_conn base; /* first */
+	struct list node;
+	struct world *world;
+	const struct io_conn_handler *handler;
+	void *owner;
+	char ip[64];
+	bool answered, closed_by_us, told, paused;
+	bool body;
+	struct buf in, out;
+	char from[300], rcpts[2000];
+	uint32_t accepted, mails;
+};
+
+struct seen {
+	enum event_kind kind;
+	uint64_t id, dsn, parent;
+	char rcpts[1000], text[400], destination[300], action[40];
+	uint16_t code;
+	uint32_t attempt;
+	int64_t next_try_ms;
+};
+
+struct taken {
+	char ip[64], from[300], rcpts[2000];
+	char *body;
+};
+
+struct dns_row {
+	const char *name;
+	enum dns_type type;
+	uint16_t preference;
+	const char *value;
+};
+
+struct question;
+
+struct world {
+	struct io io; /* first */
+	struct prng prng;
+	struct io_job *jobs[IO_LANES];
+	bool jobs_wait; /* helper threads are busy elsewhere */
+	struct list hops;
+	struct sim_disk *spool, *boxes;
+	struct dns dns;
+	const struct dns_row *rows;
+	struct question *questions;
+	bool dns_waits, dns_fails;
+	uint64_t dns_asked;
+	struct config *config;
+	struct netaddr listener;
+	struct route_config route;
+	struct objects *objects;
+	uint64_t generation;
+	struct delivery *d;
+	struct spool_writer *writer;
+	struct event_sink sink;
+	struct seen events[WORLD_EVENTS];
+	size_t event_count;
+	struct taken taken[WORLD_TAKEN];
+	size_t taken_count;
+	/* next hops */
+	char dead[4][64];   /* addresses that refuse connections */
+	int refuse_connect; /* io_connect() itself fails with this */
+	uint64_t connects;
+	const char *ehlo;
+	/* Writes a reply ("DROP": hangs up, "SILENT": says nothing), or leaves it empty for the
+	 * ordinary one. `line` is "CONNECT", a command, or "." for the end of a body. */
+	void (*script)(struct world *w, struct hop *hop, const char *line, char *reply);
+	int scratch; /* of the script */
+	bool stopped;
+	bool full;
+};
+
+/* The objects of world_objects, a started core. */
+extern const char world_objects[];
+void world_init(struct world *w);
+/* The same with other objects. */
+void world_init_with(struct world *w, const char *objects);
+void world_done(struct world *w);
+void world_settle(struct world *w);
+void world_pass(struct world *w, uint64_t ms);
+
+/* A new directory; false: it was refused. */
+bool world_apply(struct world *w, const char *objects);
+void world_pause(struct world *w, enum pause_scope scope, const char *name, bool on);
+
+/* Hands a message in, from a client; `rcpts` are separated by blanks, each may end in
+ * "/success", "/never", "/delay", "/failure". Returns its id. */
+uint64_t world_send(struct world *w, const char *from, const char *rcpts, const char *body);
+
+/* The nth (0: first) event of a kind, or NULL. */
+const struct seen *world_event(const struct world *w, enum event_kind kind, size_t nth);
+size_t world_events(const struct world *w, enum event_kind kind);
+/* Messages taken whose recipients have that text in them. */
+size_t world_taken(const struct world *w, const char *rcpt);
+/* A control request; the reply is to be freed. */
+char *world_control(struct world *w, const char *request);
+uint64_t world_queued(const struct world *w);
+/* Every invariant holds. */
+void world_sound(struct world *w);
+/* Connections that are open. */
+size_t world_open(const struct world *w);
+
+#endif
