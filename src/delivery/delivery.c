@@ -212,6 +212,8 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 	if (!err)
 		err = set_domain_pauses(d);
 	intake_settle(d);
+	LIST_FOR_EACH(node, &d->links)
+	link_set_limits(CONTAINER_OF(node, struct link, node));
 	if (moved && !first) {
 		/* Hosts, ports or owners of domains may differ now: ask again for all of them. */
 		LIST_FOR_EACH(node, &d->links)

@@ -97,6 +97,16 @@ void link_destination_gone(void *context, uint32_t destination, void *user)
 		link_free(user);
 }
 
+void link_set_limits(struct link *link)
+{
+	struct transport transport;
+
+	if (delivery_transport(link->delivery, link->name, &transport))
+		return;
+	LIST_FOR_EACH(node, &link->sessions)
+	CONTAINER_OF(node, struct session, node)->jobs_most = transport.messages_per_connection;
+}
+
 void link_refresh(struct link *link)
 {
 	LIST_FOR_EACH(node, &link->idle)
