@@ -57,6 +57,32 @@ void attempt_end(struct attempt *attempt)
 	d->spare_count++;
 }
 
+static void own_verdict(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
+	uint8_t subject, uint8_t detail, const char *text)
+{
+	verdict_set(verdict, kind, code,
+		(struct enhanced_code){kind == VERDICT_PERMANENT ? 5 : 4, subject, detail}, false,
+		span_str(text));
+}
+
+/* Some recipients have their result: it must not be lost, or they get the message again. */
+static bool partly_done(const struct attempt *attempt)
+{
+	for (uint32_t i = 0; i < attempt->pick_count; i++)
+		if (!attempt->results[i].not_tried)
+			return true;
+	return false;
+}
+
+static void finish_stopping(struct attempt *attempt)
+{
+	struct verdict verdict;
+
+	own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 2,
+		"the mail gateway was stopped before this recipient's turn");
+	attempt_finish_all(attempt, &verdict);
+}
+
 void attempt_put_back(struct attempt *attempt)
 {
 	struct delivery *d = attempt->delivery;
@@ -67,8 +93,14 @@ void attempt_put_back(struct attempt *attempt)
 		CHECK(!attempt->session);
 		return;
 	}
+	if (attempt->link)
+		attempt_job_undone(attempt);
 	if (attempt->session)
 		link_drop_session(attempt->session);
+	if (partly_done(attempt)) {
+		finish_stopping(attempt);
+		return;
+	}
 	queue_unit_put_back(d->queue, attempt->unit, delivery_now(d));
 	attempt_end(attempt);
 }
@@ -104,14 +136,6 @@ static bool copy_start(struct attempt *attempt, const struct queue_start *start)
 	return true;
 }
 
-static void own_verdict(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
-	uint8_t subject, uint8_t detail, const char *text)
-{
-	verdict_set(verdict, kind, code,
-		(struct enhanced_code){kind == VERDICT_PERMANENT ? 5 : 4, subject, detail}, false,
-		span_str(text));
-}
-
 void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict)
 {
 	for (uint32_t i = 0; i < attempt->pick_count; i++) {
@@ -125,7 +149,10 @@ void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict)
 
 void attempt_destination_failed(struct attempt *attempt, const struct verdict *verdict)
 {
-	outcome_unreachable(attempt, verdict);
+	if (partly_done(attempt))
+		attempt_finish_all(attempt, verdict);
+	else
+		outcome_unreachable(attempt, verdict);
 }
 
 /* What has no route: ask again, since the directory may have changed; else it fails with the
@@ -267,6 +294,13 @@ void attempt_send(struct attempt *attempt)
 	client_send(attempt->session->client, &attempt->job);
 }
 
+void attempt_job_undone(struct attempt *attempt)
+{
+	/* Later transactions have results of their own, which come here when they are done. */
+	for (uint32_t i = 0; !attempt->job_again && i < attempt->pick_count; i++)
+		attempt->results[i].not_tried = true;
+}
+
 bool attempt_job_done(struct attempt *attempt, struct client_job *job)
 {
 	bool left = false;
@@ -296,7 +330,10 @@ static void mailbox_done(void *owner, struct maildir_delivery *delivery)
 		outcome_in_mailbox(attempt, attempt->mailbox);
 	attempt->maildir.path[0] = '\0';
 	attempt->mailbox++;
-	mailbox_next(attempt);
+	if (d->cut && attempt->mailbox < attempt->pick_count)
+		finish_stopping(attempt);
+	else
+		mailbox_next(attempt);
 	intake_settle(d);
 	delivery_wake(d);
 }

@@ -92,6 +92,7 @@ struct delivery {
 	bool rerouting;
 
 	struct timer stop_timer;
+	bool cut; /* the time for stopping is over: nothing goes on */
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 };
@@ -115,7 +116,6 @@ struct link {
 	struct mx_result *hosts;
 	uint64_t hosts_until_ns;
 	uint64_t *bad_until_ns; /* one for each of hosts->addresses */
-	bool forgotten;		/* the queue has no such destination any more */
 };
 
 /* One SMTP session of a link. */
@@ -132,6 +132,7 @@ struct session {
 	uint32_t jobs;		 /* transactions done */
 	uint32_t jobs_most;	 /* 0: no limit */
 	bool ready;
+	bool outdated; /* it goes where the directory said before: no further work */
 	struct netaddr peer;
 	char host[256]; /* name of the host, for events and DSNs */
 };
@@ -144,7 +145,9 @@ void link_run(struct link *link, struct attempt *attempt);
 void link_open(struct link *link);
 /* An attempt that waits is given up by its owner. */
 void link_forget(struct link *link, struct attempt *attempt);
-/* A new directory generation: hosts are looked up anew, idle sessions closed. */
+/* A new directory generation: what is open goes by its limits, too. */
+void link_set_limits(struct link *link);
+/* A new directory generation: hosts are looked up anew, sessions end with the job they have. */
 void link_refresh(struct link *link);
 void link_destination_gone(void *context, uint32_t destination, void *user);
 void link_free(struct link *link);
@@ -199,11 +202,13 @@ void attempt_start(struct delivery *delivery, const struct queue_start *start);
 void attempt_send(struct attempt *attempt);
 /* The transaction ended; true: the attempt goes on (recipients that were not tried). */
 bool attempt_job_done(struct attempt *attempt, struct client_job *job);
+/* The transaction did not happen: its recipients are still to be tried. */
+void attempt_job_undone(struct attempt *attempt);
 /* No answer about the message: the destination could not be asked. */
 void attempt_destination_failed(struct attempt *attempt, const struct verdict *verdict);
 /* One verdict for all recipients that have none yet, then the outcome. */
 void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict);
-/* Back to the queue, nothing counted. */
+/* Back to the queue, nothing counted; but what is known of some recipients is kept. */
 void attempt_put_back(struct attempt *attempt);
 /* Forgotten as if it had never begun; nobody is told anything. */
 void attempt_drop(struct attempt *attempt);

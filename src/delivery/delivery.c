@@ -150,7 +150,10 @@ static int set_domain_pauses(struct delivery *d)
 		if (!name.n)
 			break;
 		if (snapshot_domain(d->snapshot, name, &domain) || !domain.pause.since_ms) {
-			queue_set_pause(d->queue, QUEUE_SCOPE_DOMAIN, name, &none, now);
+			int err = queue_set_pause(d->queue, QUEUE_SCOPE_DOMAIN, name, &none, now);
+
+			if (err)
+				return err;
 			at = 0; /* the list changed under the position */
 		}
 	}
@@ -211,7 +214,6 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 		err = delivery_set_pauses(d);
 	if (!err)
 		err = set_domain_pauses(d);
-	intake_settle(d);
 	LIST_FOR_EACH(node, &d->links)
 	link_set_limits(CONTAINER_OF(node, struct link, node));
 	if (moved && !first) {
@@ -221,6 +223,7 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 		d->rerouting = true;
 		d->reroute_after = 0;
 	}
+	intake_settle(d);
 	delivery_wake(d);
 	return err;
 }
@@ -446,6 +449,7 @@ static void stop_now(struct timer *timer)
 {
 	struct delivery *d = CONTAINER_OF(timer, struct delivery, stop_timer);
 
+	d->cut = true;
 	LIST_FOR_EACH(node, &d->attempts)
 	attempt_put_back(CONTAINER_OF(node, struct attempt, node));
 	intake_settle(d);
@@ -466,6 +470,7 @@ void delivery_stop(struct delivery *d, uint64_t ms, void (*stopped)(void *arg), 
 		if (attempt->link && !attempt->session)
 			attempt_put_back(attempt);
 	}
+	intake_settle(d);
 	if (io_timer_after(d->io, &d->stop_timer, ms))
 		CHECK(!"a timer could be armed");
 	delivery_wake(d);
@@ -482,12 +487,37 @@ void delivery_figures(const struct delivery *d, struct delivery_figures *out)
 		out->attempts_now++;
 }
 
+/* Whoever waits for a session has something that will come back to it. */
+static int check_link(const struct delivery *d, const struct link *link, struct buf *problem)
+{
+	uint32_t waiting = 0, sessions = 0, connecting = 0;
+
+	for (const struct list *at = link->waiting.next; at != &link->waiting; at = at->next)
+		waiting++;
+	for (const struct list *at = link->sessions.next; at != &link->sessions; at = at->next) {
+		sessions++;
+		connecting += !CONTAINER_OF(at, const struct session, node)->ready;
+	}
+	if (waiting != link->waiting_count || sessions != link->session_count ||
+		connecting != link->connecting) {
+		buf_add_str(problem, "a link's counts are wrong");
+		return ERR_CORRUPT;
+	}
+	if (waiting && !sessions && !link->lookup && !d->starved) {
+		buf_printf(problem, "%u attempts wait for a session that nobody opens", waiting);
+		return ERR_CORRUPT;
+	}
+	return 0;
+}
+
 int delivery_check(struct delivery *d, struct buf *problem)
 {
 	struct queue_counts counts;
 	uint64_t attempts = 0;
 	int err = queue_check(d->queue, problem);
 
+	for (const struct list *at = d->links.next; !err && at != &d->links; at = at->next)
+		err = check_link(d, CONTAINER_OF(at, const struct link, node), problem);
 	if (err)
 		return err;
 	for (const struct list *at = d->attempts.next; at != &d->attempts; at = at->next)

@@ -12,6 +12,8 @@
 
 #include <stdlib.h>
 
+#define CODE_CLOSING 421 /* RFC 5321 section 3.8 */
+
 static void open_sessions(struct link *link);
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -97,6 +99,7 @@ void link_destination_gone(void *context, uint32_t destination, void *user)
 		link_free(user);
 }
 
+/* A look-up that runs asked with the old settings; what waits for it asks anew. */
 void link_set_limits(struct link *link)
 {
 	struct transport transport;
@@ -111,8 +114,10 @@ void link_refresh(struct link *link)
 {
 	LIST_FOR_EACH(node, &link->idle)
 	session_end(CONTAINER_OF(node, struct session, idle_node), true);
-	if (!link->lookup)
-		forget_hosts(link);
+	LIST_FOR_EACH(node, &link->sessions)
+	CONTAINER_OF(node, struct session, node)->outdated = true;
+	forget_hosts(link);
+	link_open(link);
 }
 
 /* ---- what waits ----------------------------------------------------------------------------- */
@@ -323,32 +328,42 @@ static int session_connect(struct session *session)
 	return client_new(d->io, &config, &session_ops, session, &session->client);
 }
 
-/* All addresses were tried in vain, or no session could be made. */
+/* All addresses were tried in vain, or no session could be made. No other one is tried for what
+ * waits: those that stand serve it, one after the other, or open one when they end. */
 static void session_failed(struct session *session, const struct verdict *verdict)
 {
 	struct link *link = session->link;
 
 	session_end(session, false);
-	/* Others that stand will serve what waits, one after the other. */
 	if (link->session_count == 0)
 		fail_waiting(link, verdict);
 }
 
-static void session_try(struct session *session, const struct verdict *last)
+/* False: it failed at once, and is gone. */
+static bool session_try(struct session *session, const struct verdict *last)
 {
 	struct verdict verdict;
 
-	while (pick_address(session)) {
-		int err = session_connect(session);
-
-		if (!err)
-			return;
+	if (!pick_address(session)) {
+		session_failed(session, last);
+		return false;
+	}
+	if (session_connect(session)) {
 		/* No descriptor, no memory: another address would fare no better. */
 		trouble(&verdict, 3, 0, "out of resources for outbound connections");
 		session_failed(session, &verdict);
-		return;
+		return false;
 	}
-	session_failed(session, last);
+	return true;
+}
+
+/* One that stood is over: what waited for it needs another. */
+static void session_over(struct session *session, bool polite)
+{
+	struct link *link = session->link;
+
+	session_end(session, polite);
+	link_open(link);
 }
 
 static void idle_too_long(struct timer *timer)
@@ -399,7 +414,8 @@ static void open_sessions(struct link *link)
 		link->session_count++;
 		link->connecting++;
 		d->sessions++;
-		session_try(session, &none);
+		if (!session_try(session, &none))
+			return;
 	}
 }
 
@@ -431,6 +447,10 @@ void link_run(struct link *link, struct attempt *attempt)
 		session_run(session, attempt);
 		return;
 	}
+	if (link->delivery->stopping) {
+		attempt_put_back(attempt);
+		return;
+	}
 	list_push_back(&link->waiting, &attempt->waiting);
 	link->waiting_count++;
 	if (link->lookup)
@@ -449,10 +469,9 @@ void session_free_for_work(struct session *session)
 
 	CHECK(!session->attempt);
 	if ((session->jobs_most && session->jobs >= session->jobs_most) ||
-		(caps->mail_most && session->jobs >= caps->mail_most) || d->stopping) {
-		session_end(session, true);
-		/* What waits for it needs another. */
-		link_open(link);
+		(caps->mail_most && session->jobs >= caps->mail_most) ||
+		session->outdated || d->stopping) {
+		session_over(session, true);
 		return;
 	}
 	struct attempt *attempt = take_waiting(link);
@@ -488,32 +507,50 @@ static void on_ready(void *owner, const struct client_caps *caps)
 	delivery_wake(d);
 }
 
+/* The attempt goes to another connection. */
+static void run_elsewhere(struct session *session)
+{
+	struct link *link = session->link;
+	struct attempt *attempt = session->attempt;
+
+	session->attempt = NULL;
+	attempt->session = NULL;
+	session_end(session, false);
+	link_run(link, attempt);
+}
+
+/* A server that waited too long for us says so when it hears MAIL: no failure, either. */
+static bool stale_by_421(const struct session *session, const struct client_job *job)
+{
+	return session->jobs > 0 && !job->usable && job->stage == CLIENT_AT_MAIL &&
+	       job->results[0].verdict.code == CODE_CLOSING;
+}
+
 static void on_done(void *owner, struct client_job *job)
 {
 	struct session *session = owner;
-	struct link *link = session->link;
-	struct delivery *d = link->delivery;
+	struct delivery *d = session->link->delivery;
 	struct attempt *attempt = session->attempt;
-
 	bool usable = job->usable; /* the job is the attempt's, and goes with it */
+	bool stale = stale_by_421(session, job);
 
 	session->jobs++;
-	if (attempt_job_done(attempt, job)) {
+	if (stale) {
+		attempt_job_undone(attempt);
+		run_elsewhere(session);
+	} else if (attempt_job_done(attempt, job)) {
 		if (usable) {
 			attempt_send(attempt);
 			return;
 		}
-		session->attempt = NULL;
-		attempt->session = NULL;
-		session_end(session, false);
-		link_run(link, attempt);
+		run_elsewhere(session);
 	} else {
 		session->attempt = NULL;
 		outcome(attempt);
 		if (usable)
 			session_free_for_work(session);
 		else
-			session_end(session, false);
+			session_over(session, false);
 	}
 	intake_settle(d);
 	delivery_wake(d);
@@ -539,22 +576,24 @@ static void on_failed(
 		struct verdict last = *verdict;
 
 		client_close(&session->client, false);
-		if (link->hosts && session->address < link->hosts->address_count)
-			link->bad_until_ns[session->address] =
-				d->io->now_ns + DELIVERY_ADDRESS_BAD_MS * NS_PER_MS;
-		session->tried++;
-		session_try(session, &last);
+		if (session->outdated) {
+			session_over(session, false);
+		} else {
+			if (session->address < link->hosts->address_count)
+				link->bad_until_ns[session->address] =
+					d->io->now_ns + DELIVERY_ADDRESS_BAD_MS * NS_PER_MS;
+			session->tried++;
+			(void)session_try(session, &last);
+		}
 	} else if (just_stale(session, stage)) {
-		session->attempt = NULL;
-		attempt->session = NULL;
-		session_end(session, false);
-		link_run(link, attempt);
+		attempt_job_undone(attempt);
+		run_elsewhere(session);
 	} else {
 		/* Recipients that were put off to another transaction share the failure. */
 		attempt_job_done(attempt, job);
 		session->attempt = NULL;
 		attempt_finish_all(attempt, verdict);
-		session_end(session, false);
+		session_over(session, false);
 	}
 	intake_settle(d);
 	delivery_wake(d);
