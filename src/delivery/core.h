@@ -149,6 +149,8 @@ void link_forget(struct link *link, struct attempt *attempt);
 void link_set_limits(struct link *link);
 /* A new directory generation: hosts are looked up anew, sessions end with the job they have. */
 void link_refresh(struct link *link);
+/* What is open goes by its new limits. */
+void link_set_limits(struct link *link);
 void link_destination_gone(void *context, uint32_t destination, void *user);
 void link_free(struct link *link);
 /* Cuts a session off in the middle of its work. */
