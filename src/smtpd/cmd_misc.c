@@ -11,7 +11,7 @@ void cmd_misc(struct session *s, const struct smtp_command *command)
 	case SMTP_QUIT:
 		transaction_reset(s);
 		reply(s, 221, "2.0.0", "Bye");
-		s->ending = true;
+		s->ending = s->quit = true;
 		break;
 	case SMTP_VRFY:
 		/* RFC 5321 section 7.3: who is here is not told, and no mail is refused for it. */

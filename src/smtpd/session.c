@@ -240,7 +240,11 @@ void session_settle(struct session *s)
 			log_write(s->smtpd->c.log, LOG_INFO, "connection lost in a transaction",
 				LOG_SPAN("helo", s->helo),
 				LOG_SPAN("sender", s->transaction->sender));
-		session_free(&s, true);
+		/* After QUIT nothing comes (RFC 5321 section 4.1.1.10) that could reset the
+		 * connection before the client has read the reply, so it is closed without watching
+		 * over it. */
+		bool done = s->quit && s->conn && io_conn_unsent(s->conn) == 0;
+		session_free(&s, !done);
 		return;
 	}
 	/* A session that nothing would end must not stay. */
