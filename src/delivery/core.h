@@ -32,9 +32,14 @@
 #define DELIVERY_STOP_LOOK_MS	  10   /* between two looks whether the journal is written */
 #define DELIVERY_EVENT_RCPTS	  1000 /* recipients in one event; more come in further ones */
 
+/* Notifications that are not on stable storage yet, in bytes; beyond it nothing is begun or given up
+ * that may need more of them. */
+#define DELIVERY_OWED_MOST (64u << 20)
+
 struct link;
 struct session;
 struct attempt;
+struct owed;
 
 /* What the queue told us inside a call; settled in order once the call has returned. */
 enum note_kind { NOTE_ENDED, NOTE_WARNED, NOTE_CHANGED, NOTE_FINISHED, NOTE_REROUTE };
@@ -66,6 +71,9 @@ struct delivery {
 	struct note *notes;
 	size_t note_count, note_room;
 	bool settling;
+
+	struct list owed; /* notifications that the journal does not have yet, in order */
+	uint64_t owed_bytes;
 
 	struct list links;    /* all */
 	struct list idle;     /* sessions that wait for work, the longest idle first */
@@ -145,8 +153,6 @@ void link_run(struct link *link, struct attempt *attempt);
 void link_open(struct link *link);
 /* An attempt that waits is given up by its owner. */
 void link_forget(struct link *link, struct attempt *attempt);
-/* A new directory generation: what is open goes by its limits, too. */
-void link_set_limits(struct link *link);
 /* A new directory generation: hosts are looked up anew, sessions end with the job they have. */
 void link_refresh(struct link *link);
 /* What is open goes by its new limits. */
@@ -241,10 +247,34 @@ struct notify_rcpt {
 };
 
 /* Makes a DSN for those recipients that want one (RFC 3461 section 4.1), in the journal's current
- * record. Returns its id; 0 where nobody wants one or nobody may have one. */
-uint64_t notify(struct delivery *delivery, const struct envelope *envelope, enum notify_kind kind,
+ * record. NULL where nobody wants one or nobody may have one. */
+struct owed *notify(struct delivery *delivery, const struct envelope *envelope, enum notify_kind kind,
 	const struct notify_rcpt *rcpts, uint32_t count, struct span remote_mta,
 	int64_t retry_until_ms);
+
+/* ---- owed.c
+ * -----------------------------------------------------------------------------------
+ */
+
+/* A notification that was given to the journal. */
+struct owed {
+	struct list node;   /* in delivery->owed */
+	uint64_t parent;    /* the message that it speaks of */
+	size_t bytes;	    /* of its text */
+	struct list events; /* told when it has its id */
+};
+
+struct owed *owed_new(struct delivery *delivery, uint64_t parent, size_t bytes);
+/* Tells it when the notification is written; at once where there is none. */
+void owed_tell(struct delivery *delivery, struct owed *owed, const struct event *event);
+/* The next notification is written. */
+void owed_made(struct delivery *delivery, const struct envelope *envelope);
+void owed_forget(struct delivery *delivery);
+
+static inline bool owed_too_much(const struct delivery *delivery)
+{
+	return delivery->owed_bytes > DELIVERY_OWED_MOST;
+}
 
 /* ---- intake.c
  * --------------------------------------------------------------------------------- */

@@ -32,6 +32,7 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	d->load_timer.fire = load_step;
 	d->stop_timer.fire = stop_now;
 	d->started_ms = delivery_now(d);
+	list_init(&d->owed);
 	list_init(&d->links);
 	list_init(&d->idle);
 	list_init(&d->attempts);
@@ -93,6 +94,7 @@ void delivery_free(struct delivery **delivery)
 	CHECK(list_empty(&d->links));
 	for (size_t i = 0; i < d->note_count; i++)
 		note_done(&d->notes[i]);
+	owed_forget(d);
 	spool_store_free(&d->store);
 	LIST_FOR_EACH(node, &d->spare)
 	{
@@ -328,9 +330,11 @@ static void pump(struct io_turn *turn)
 		return; /* without a directory nothing can be decided */
 	if (d->rerouting)
 		reroute_some(d);
-	queue_run(d->queue, now);
-	intake_settle(d);
-	start_what_may(d);
+	if (!owed_too_much(d)) {
+		queue_run(d->queue, now);
+		intake_settle(d);
+		start_what_may(d);
+	}
 	intake_settle(d);
 	tell_queue_full(d);
 

@@ -193,11 +193,20 @@ const struct queue_ops intake_queue_ops = {
 	.destination_gone = link_destination_gone,
 };
 
+static uint8_t spool_owner(uint64_t id)
+{
+	return (uint8_t)(id >> 24);
+}
+
 /* ---- the store ------------------------------------------------------------------------------ */
 
 static void on_message(void *context, const struct envelope *envelope, struct span state)
 {
 	struct delivery *d = context;
+
+	/* While loading, what comes from the journal is from an earlier life. */
+	if (d->loaded && spool_owner(envelope->id) == SPOOL_OWNER_DELIVERY)
+		owed_made(d, envelope);
 	int err = queue_add(d->queue, envelope, state, delivery_now(d));
 
 	if (err == ERR_CORRUPT && state.n) {

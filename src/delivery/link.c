@@ -99,7 +99,6 @@ void link_destination_gone(void *context, uint32_t destination, void *user)
 		link_free(user);
 }
 
-/* A look-up that runs asked with the old settings; what waits for it asks anew. */
 void link_set_limits(struct link *link)
 {
 	struct transport transport;
@@ -110,6 +109,7 @@ void link_set_limits(struct link *link)
 	CONTAINER_OF(node, struct session, node)->jobs_most = transport.messages_per_connection;
 }
 
+/* A look-up that runs asked with the old settings; what waits for it asks anew. */
 void link_refresh(struct link *link)
 {
 	LIST_FOR_EACH(node, &link->idle)
@@ -483,7 +483,7 @@ void session_free_for_work(struct session *session)
 	/* The one used last is used next, so that those not needed grow old and close. */
 	list_push_front(&link->idle, &session->idle_node);
 	list_push_back(&d->idle, &session->lru_node);
-	while (!session->attempt &&
+	while (!session->attempt && !owed_too_much(d) &&
 		!queue_next_for(d->queue, link->destination, delivery_now(d), &start))
 		attempt_start(d, &start);
 	if (session->attempt)

@@ -60,7 +60,7 @@ static struct span read_content(
 }
 
 static int add_notification(struct delivery *d, const struct envelope *original, struct buf *text,
-	uint32_t flags, uint64_t header_bytes, uint64_t *id)
+	uint32_t flags, uint64_t header_bytes)
 {
 	struct envelope_rcpt rcpt = {.address = original->sender, .notify = NOTIFY_NEVER};
 	struct envelope envelope = {
@@ -72,39 +72,41 @@ static int add_notification(struct delivery *d, const struct envelope *original,
 		.rcpts = &rcpt,
 		.rcpt_count = 1,
 	};
-	int err = spool_store_add(d->store, &envelope, buf_span(text));
 
-	if (err)
-		return err;
-	struct event event = {
-		.kind = EVENT_RECEPTION,
-		.id = envelope.id,
-		.parent_id = original->id,
-		.wall_ms = delivery_now(d),
-		.sender_known = true,
-		.recipients = &rcpt.address,
-		.recipient_count = 1,
-		.protocol = envelope.protocol,
-		.size = text->n,
-	};
-
-	event_emit(d->config.events, &event);
-	d->figures.notifications++;
-	*id = envelope.id;
-	return 0;
+	return spool_store_add(d->store, &envelope, buf_span(text));
 }
 
-uint64_t notify(struct delivery *d, const struct envelope *envelope, enum notify_kind kind,
+/* Builds it and gives it to the journal. */
+static int make(struct delivery *d, const struct dsn *dsn, struct owed **out)
+{
+	struct buf text;
+	uint32_t flags = 0;
+	uint64_t header_bytes = 0;
+
+	/* Each recipient has its own few lines, and all its reply's text. */
+	buf_init(&text, NOTIFY_TEXT + 2 * dsn->content.n + (size_t)dsn->rcpt_count * 4096);
+	int err = dsn_build(dsn, &text, &flags, &header_bytes);
+	if (!err)
+		err = add_notification(d, dsn->original, &text, flags, header_bytes);
+	if (!err) {
+		d->figures.notifications++;
+		*out = owed_new(d, dsn->original->id, text.n);
+	}
+	buf_done(&text);
+	return err;
+}
+
+struct owed *notify(struct delivery *d, const struct envelope *envelope, enum notify_kind kind,
 	const struct notify_rcpt *rcpts, uint32_t count, struct span remote_mta,
 	int64_t retry_until_ms)
 {
 	struct dsn_rcpt *listed;
+	struct owed *owed = NULL;
 	uint32_t n = 0;
-	uint64_t id = 0;
 
 	/* RFC 3461 section 6.1, RFC 5321 section 6.1: nothing is ever said to the null sender. */
 	if (!envelope->sender.n || (envelope->flags & ENVELOPE_DSN))
-		return 0;
+		return NULL;
 	listed = calloc(count, sizeof(*listed));
 	CHECK(listed);
 	for (uint32_t i = 0; i < count; i++) {
@@ -132,22 +134,19 @@ uint64_t notify(struct delivery *d, const struct envelope *envelope, enum notify
 			.rcpts = listed,
 			.rcpt_count = n,
 		};
-		struct buf text;
-		uint32_t flags = 0;
-		uint64_t header_bytes = 0;
 
 		dsn.content = read_content(d, envelope, actions[kind], &memory);
-		/* Each recipient has its own few lines, and all its reply's text. */
-		buf_init(&text, NOTIFY_TEXT + 2 * dsn.content.n + (size_t)n * 4096);
-		int err = dsn_build(&dsn, &text, &flags, &header_bytes);
-		if (!err)
-			err = add_notification(d, envelope, &text, flags, header_bytes, &id);
+		int err = make(d, &dsn, &owed);
+		if (err && dsn.content.n) {
+			/* Better without what it is about than not at all. */
+			dsn.content = SPAN_NONE;
+			err = make(d, &dsn, &owed);
+		}
 		if (err)
 			log_write(d->config.log, LOG_ERROR, "a notification cannot be made",
 				LOG_ID("id", envelope->id), LOG_STR("error", err_text(err)));
-		buf_done(&text);
 		free(memory);
 	}
 	free(listed);
-	return id;
+	return owed;
 }

@@ -51,7 +51,8 @@ static struct event attempt_event(const struct attempt *attempt, enum event_kind
 
 /* One event for all picks of a kind that got the same answer, at most DELIVERY_EVENT_RCPTS in
  * one. */
-static void emit_results(const struct attempt *attempt, enum verdict_kind kind, struct event *event)
+static void emit_results(const struct attempt *attempt, enum verdict_kind kind, struct event *event,
+	struct owed *owed)
 {
 	struct delivery *d = attempt->delivery;
 	struct span one[1];
@@ -80,7 +81,7 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 		event->recipients = names;
 		event->recipient_count = n;
 		event->verdict = verdict;
-		event_emit(d->config.events, event);
+		owed_tell(d, owed, event);
 	}
 	if (attempt->pick_count > 1) {
 		free(names);
@@ -90,14 +91,14 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 
 /* ---- notifications about an attempt --------------------------------------------------------- */
 
-static uint64_t notify_results(
+static struct owed *notify_results(
 	const struct attempt *attempt, enum verdict_kind kind, enum notify_kind what)
 {
 	struct notify_rcpt one[1];
 	struct notify_rcpt *rcpts =
 		attempt->pick_count == 1 ? one : calloc(attempt->pick_count, sizeof(*rcpts));
+	struct owed *owed = NULL;
 	uint32_t n = 0;
-	uint64_t id = 0;
 
 	CHECK(rcpts);
 	for (uint32_t i = 0; i < attempt->pick_count; i++)
@@ -105,11 +106,11 @@ static uint64_t notify_results(
 			rcpts[n++] = (struct notify_rcpt){
 				attempt->picks[i], &attempt->results[i].verdict};
 	if (n)
-		id = notify(attempt->delivery, &attempt->envelope, what, rcpts, n,
+		owed = notify(attempt->delivery, &attempt->envelope, what, rcpts, n,
 			attempt->session ? span_str(attempt->session->host) : SPAN_NONE, 0);
 	if (rcpts != one)
 		free(rcpts);
-	return id;
+	return owed;
 }
 
 void outcome_in_mailbox(const struct attempt *attempt, uint32_t pick)
@@ -128,16 +129,15 @@ static void tell_delivered(const struct attempt *attempt)
 
 	/* Mailboxes were told of one by one, each with its own path. */
 	if (attempt->link)
-		emit_results(attempt, VERDICT_OK, &event);
+		emit_results(attempt, VERDICT_OK, &event, NULL);
 	if (attempt->dsn_passed)
 		return; /* the next hop's business now (RFC 3461 section 5.2.1) */
-	uint64_t id = notify_results(
+	struct owed *owed = notify_results(
 		attempt, VERDICT_OK, attempt->link ? NOTIFY_OF_RELAY : NOTIFY_OF_DELIVERY);
 
-	if (id && attempt->link) {
+	if (owed && attempt->link) {
 		event.kind = EVENT_RELAYED;
-		event.dsn_id = id;
-		emit_results(attempt, VERDICT_OK, &event);
+		emit_results(attempt, VERDICT_OK, &event, owed);
 	}
 }
 
@@ -145,10 +145,11 @@ static void tell_failed(const struct attempt *attempt)
 {
 	struct event event = attempt_event(
 		attempt, attempt->give_up == GIVE_UP_DISCARD ? EVENT_DISCARD : EVENT_BOUNCE);
+	struct owed *owed = NULL;
 
 	if (attempt->give_up != GIVE_UP_DISCARD)
-		event.dsn_id = notify_results(attempt, VERDICT_PERMANENT, NOTIFY_OF_FAILURE);
-	emit_results(attempt, VERDICT_PERMANENT, &event);
+		owed = notify_results(attempt, VERDICT_PERMANENT, NOTIFY_OF_FAILURE);
+	emit_results(attempt, VERDICT_PERMANENT, &event, owed);
 }
 
 static void tell_deferred(const struct attempt *attempt)
@@ -160,7 +161,7 @@ static void tell_deferred(const struct attempt *attempt)
 	if (!queue_unit_info(d->queue, attempt->unit, delivery_now(d), &info) &&
 		info.id == attempt->id)
 		event.next_try_ms = info.next_try_ms;
-	emit_results(attempt, VERDICT_TEMPORARY, &event);
+	emit_results(attempt, VERDICT_TEMPORARY, &event, NULL);
 }
 
 /* ---- the ends of an attempt ----------------------------------------------------------------- */
@@ -233,6 +234,7 @@ static void tell_note(struct delivery *d, const struct note *note, enum event_ki
 	struct arena arena;
 	struct envelope envelope = {0};
 	struct verdict verdict;
+	struct owed *owed = NULL;
 	struct span *names = calloc(note->rcpt_count, sizeof(*names));
 	struct notify_rcpt *rcpts = calloc(note->rcpt_count, sizeof(*rcpts));
 	struct event event = {
@@ -268,17 +270,19 @@ static void tell_note(struct delivery *d, const struct note *note, enum event_ki
 		event.sender = envelope.sender;
 		event.sender_known = true;
 		event.size = envelope.body_bytes;
-		event.recipients = names;
-		event.recipient_count = MIN(note->rcpt_count, DELIVERY_EVENT_RCPTS);
 		if (may_notify)
-			event.dsn_id =
-				notify(d, &envelope, what, rcpts, note->rcpt_count, SPAN_NONE, 0);
+			owed = notify(d, &envelope, what, rcpts, note->rcpt_count, SPAN_NONE, 0);
+		for (uint32_t i = 0; i < note->rcpt_count; i += event.recipient_count) {
+			event.recipients = names + i;
+			event.recipient_count = MIN(note->rcpt_count - i, DELIVERY_EVENT_RCPTS);
+			owed_tell(d, owed, &event);
+		}
 	} else {
 		log_write(d->config.log, LOG_ERROR,
 			"the envelope of a queued message cannot be read", LOG_ID("id", note->id),
 			LOG_STR("error", err_text(err)));
+		event_emit(d->config.events, &event);
 	}
-	event_emit(d->config.events, &event);
 	arena_reset(&arena);
 	buf_done(&bytes);
 	free(rcpts);

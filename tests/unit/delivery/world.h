@@ -13,7 +13,8 @@
 #include "delivery/delivery.h"
 #include "directory/objects.h"
 #include "sim_disk.h"
-#include "spool/writer.h"
+#include "base/text.h"
+#include "spool/spool.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

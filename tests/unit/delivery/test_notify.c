@@ -1,0 +1,260 @@
+/* Notifications: who hears of what, and what the trace tells about it. Mailboxes. */
+#include "world.h"
+
+#define BODY "Subject: hello\r\n\r\nhello\r\n"
+
+static int set_up(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	world_init(w);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	world_done(w);
+	free(w);
+	return 0;
+}
+
+/* The message that the hop took for this recipient. */
+static const struct taken *taken_for(const struct world *w, const char *rcpt)
+{
+	for (size_t i = 0; i < w->taken_count; i++)
+		if (strstr(w->taken[i].rcpts, rcpt))
+			return &w->taken[i];
+	return NULL;
+}
+
+static void a_failure_is_reported_to_the_sender(void **state)
+{
+	struct world *w = *state;
+	uint64_t id = world_send(w, "a@one.example", "bad@site.example", BODY);
+
+	const struct taken *dsn = taken_for(w, "a@one.example");
+	assert_non_null(dsn);
+	assert_string_equal(dsn->from, "");
+	assert_non_null(strstr(dsn->body, "Final-Recipient: rfc822; bad@site.example"));
+	assert_non_null(strstr(dsn->body, "Action: failed"));
+	assert_non_null(strstr(dsn->body, "550 5.1.1 no such user"));
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 1);
+	/* The notification has its own story, which says whom it is about. */
+	const struct seen *reception = world_event(w, EVENT_RECEPTION, 0);
+	assert_non_null(reception);
+	assert_true(reception->id != 0 && reception->id != id);
+	assert_true(reception->parent == id);
+	assert_true(world_event(w, EVENT_DELIVERY, 0)->id == reception->id);
+	assert_true(world_event(w, EVENT_BOUNCE, 0)->dsn == reception->id);
+	assert_int_equal(world_queued(w), 0);
+}
+
+static void nothing_is_said_to_the_null_sender(void **state)
+{
+	struct world *w = *state;
+
+	world_send(w, "", "bad@site.example", BODY);
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 1);
+	assert_int_equal(w->taken_count, 0);
+	assert_int_equal(world_events(w, EVENT_RECEPTION), 0);
+	assert_int_equal(world_queued(w), 0);
+}
+
+static void a_notification_that_fails_makes_no_other(void **state)
+{
+	struct world *w = *state;
+
+	world_send(w, "bad@site.example", "bad2@site.example", BODY);
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 2);
+	assert_int_equal(world_events(w, EVENT_RECEPTION), 1);
+	assert_int_equal(world_queued(w), 0);
+}
+
+static void notify_never_is_honoured(void **state)
+{
+	struct world *w = *state;
+
+	world_send(w, "a@one.example", "bad@site.example/never", BODY);
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 1);
+	assert_int_equal(w->taken_count, 0);
+}
+
+static void a_hop_without_dsn_is_told_as_relayed(void **state)
+{
+	struct world *w = *state;
+	uint64_t id = world_send(w, "a@one.example", "b@site.example/success", BODY);
+
+	const struct taken *dsn = taken_for(w, "a@one.example");
+	assert_non_null(dsn);
+	assert_non_null(strstr(dsn->body, "Action: relayed"));
+	const struct seen *relayed = world_event(w, EVENT_RELAYED, 0);
+	assert_non_null(relayed);
+	assert_true(relayed->id == id);
+	assert_true(relayed->dsn == world_event(w, EVENT_RECEPTION, 0)->id);
+}
+
+static void a_hop_with_dsn_gets_the_request(void **state)
+{
+	struct world *w = *state;
+
+	w->ehlo = "250-hop.example\r\n250-PIPELINING\r\n250 DSN";
+	world_send(w, "a@one.example", "b@site.example/success", BODY);
+	assert_null(taken_for(w, "a@one.example"));
+	assert_int_equal(world_events(w, EVENT_RELAYED), 0);
+}
+
+static void success_in_a_mailbox_is_told(void **state)
+{
+	struct world *w = *state;
+
+	world_send(w, "a@one.example", "ann@box.example/success", BODY);
+	assert_non_null(strstr(taken_for(w, "a@one.example")->body, "Action: delivered"));
+}
+
+static void giving_up_is_told(void **state)
+{
+	struct world *w = *state;
+
+	world_send(w, "a@one.example", "later@site.example", BODY);
+	world_pass(w, 2 * HOUR);
+	assert_int_equal(world_events(w, EVENT_TRANSIENT_FAILURE), 4);
+	assert_int_equal(world_events(w, EVENT_EXPIRATION), 1);
+	assert_non_null(strstr(taken_for(w, "a@one.example")->body, "mailbox busy"));
+	assert_int_equal(world_queued(w), 0);
+}
+
+static void giving_up_after_an_outage_is_told(void **state)
+{
+	struct world *w = *state;
+
+	strcpy(w->dead[0], "192.0.2.1");
+	world_send(w, "a@one.example", "b@site.example", BODY);
+	world_pass(w, 2 * HOUR);
+	assert_int_equal(world_events(w, EVENT_EXPIRATION), 1);
+	assert_non_null(taken_for(w, "a@one.example"));
+	assert_int_equal(world_queued(w), 0);
+}
+
+static void a_transport_may_discard_instead(void **state)
+{
+	struct world *w = *state;
+
+	strcpy(w->dead[0], "192.0.2.9");
+	world_send(w, "a@one.example", "b@bin.example", BODY);
+	world_pass(w, HOUR);
+	assert_int_equal(world_events(w, EVENT_DISCARD), 1);
+	assert_int_equal(world_events(w, EVENT_EXPIRATION), 0);
+	assert_int_equal(w->taken_count, 0);
+	assert_int_equal(world_queued(w), 0);
+}
+
+static void a_bounce_by_an_administrator_is_told_once(void **state)
+{
+	struct world *w = *state;
+
+	strcpy(w->dead[0], "192.0.2.1");
+	world_send(w, "a@one.example", "b@site.example", BODY);
+	char *reply = world_control(w, "{\"op\":\"bounce\",\"filter\":\"domain=site.example\","
+				       "\"by\":\"root\",\"reason\":\"closed\\r\\nX: y\"}");
+	assert_non_null(strstr(reply, "\"messages\":1"));
+	free(reply);
+	world_pass(w, MINUTE);
+	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 1);
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 1);
+	assert_int_equal(world_taken(w, "a@one.example"), 1);
+	assert_null(strstr(taken_for(w, "a@one.example")->body, "\r\nX: y"));
+	assert_int_equal(world_queued(w), 0);
+}
+
+/* ---- mailboxes -------------------------------------------------------------------------- */
+
+static void mail_lands_in_mailboxes(void **state)
+{
+	struct world *w = *state;
+
+	world_send(w, "a@one.example", "ann@box.example bob@box.example", BODY);
+	assert_int_equal(world_events(w, EVENT_DELIVERY), 2);
+	const struct seen *ann = world_event(w, EVENT_DELIVERY, 0);
+	struct span file;
+	assert_int_equal(sim_disk_peek(w->boxes, ann->destination, &file), 0);
+	assert_non_null(memmem(file.p, file.n, "Delivered-To: ann@box.example", 29));
+	assert_int_equal(world_queued(w), 0);
+	world_sound(w);
+}
+
+static void an_account_that_vanished_bounces(void **state)
+{
+	struct world *w = *state;
+
+	world_pause(w, PAUSE_DOMAIN, "box.example", true);
+	world_send(w, "a@one.example", "ann@box.example bob@box.example", BODY);
+	assert_true(world_apply(w, "transports:\n  one: { server: \"192.0.2.3:25\" }\n"
+				   "domains:\n  box.example: { mailboxes: true }\n"
+				   "  one.example: { transport: one }\n"
+				   "accounts:\n  bob@box.example: {}\n"));
+	world_pause(w, PAUSE_DOMAIN, "box.example", false);
+	assert_string_equal(world_event(w, EVENT_BOUNCE, 0)->rcpts, "ann@box.example ");
+	assert_int_equal(world_event(w, EVENT_BOUNCE, 0)->code, 550);
+	assert_string_equal(world_event(w, EVENT_DELIVERY, 0)->rcpts, "bob@box.example ");
+	assert_non_null(taken_for(w, "a@one.example"));
+}
+
+static void a_message_that_was_here_before_loops(void **state)
+{
+	struct world *w = *state;
+
+	world_send(w, "a@one.example", "ann@box.example",
+		"Delivered-To: Ann@Box.example\r\nSubject: x\r\n\r\nhello\r\n");
+	const struct seen *bounce = world_event(w, EVENT_BOUNCE, 0);
+	assert_non_null(bounce);
+	assert_int_equal(bounce->code, 554);
+	assert_int_equal(world_events(w, EVENT_DELIVERY), 1); /* of the notification */
+}
+
+static void stopping_during_a_mailbox_delivery(void **state)
+{
+	struct world *w = *state;
+
+	w->jobs_wait = true;
+	world_send(w, "a@one.example", "ann@box.example bob@box.example", BODY);
+	delivery_stop(w->d, 10, NULL, NULL);
+	world_pass(w, SECOND);
+	world_sound(w);
+	assert_int_equal(world_queued(w), 1);
+	w->jobs_wait = false;
+	world_pass(w, SECOND);
+	/* The one that was under way is done, the other one stays for the next start. */
+	assert_int_equal(world_events(w, EVENT_DELIVERY), 1);
+	assert_int_equal(world_queued(w), 1);
+	w->stopped = true;
+	world_sound(w);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(a_failure_is_reported_to_the_sender),
+		TEST(nothing_is_said_to_the_null_sender),
+		TEST(a_notification_that_fails_makes_no_other),
+		TEST(notify_never_is_honoured),
+		TEST(a_hop_without_dsn_is_told_as_relayed),
+		TEST(a_hop_with_dsn_gets_the_request),
+		TEST(success_in_a_mailbox_is_told),
+		TEST(giving_up_is_told),
+		TEST(giving_up_after_an_outage_is_told),
+		TEST(a_transport_may_discard_instead),
+		TEST(a_bounce_by_an_administrator_is_told_once),
+		TEST(mail_lands_in_mailboxes),
+		TEST(an_account_that_vanished_bounces),
+		TEST(a_message_that_was_here_before_loops),
+		TEST(stopping_during_a_mailbox_delivery),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
