@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHAOS_KINDS    7
-#define CHAOS_OPS      300 /* disk operations ahead, at most, at which a role dies */
-#define CHAOS_JUMP_MS  (26 * 3600 * 1000)
-#define CHAOS_FULL     (10 * SIM_MINUTE)
+#define CHAOS_KINDS   7
+#define CHAOS_OPS     300 /* disk operations ahead, at most, at which a role dies */
+#define CHAOS_JUMP_MS (26 * 3600 * 1000)
+#define CHAOS_FULL    (10 * SIM_MINUTE)
 
 struct sim_chaos {
 	struct sim *sim;
@@ -58,7 +58,8 @@ static void errors_over(struct timer *timer)
 
 static void disk_errors(struct sim_chaos *c)
 {
-	static const enum sim_op ops[] = {SIM_WRITE, SIM_SYNC, SIM_SYNC, SIM_SYNC_DIR, SIM_OPEN, SIM_ALLOCATE};
+	static const enum sim_op ops[] = {
+		SIM_WRITE, SIM_SYNC, SIM_SYNC, SIM_SYNC_DIR, SIM_OPEN, SIM_ALLOCATE};
 	struct sim *sim = c->sim;
 
 	sim_fault(sim, FAULT_DISK_ERROR);
@@ -117,7 +118,8 @@ static void flip(void *arg)
 	struct sim_chaos *c = arg;
 	static const char *const folders[] = {"w0", "w0", "d", "w1"};
 	struct sim_disk *disk = machine_spool(c->machine);
-	struct victim v = {.sim = c->sim, .folder = folders[sim_below(c->sim, ARRAY_SIZE(folders))]};
+	struct victim v = {
+		.sim = c->sim, .folder = folders[sim_below(c->sim, ARRAY_SIZE(folders))]};
 	struct span bytes;
 
 	if (disk_list(sim_disk_base(disk), v.folder, choose, &v) != 0 || !v.path[0] ||
@@ -137,7 +139,8 @@ static void strike(struct sim_chaos *c, unsigned kind)
 
 	switch (kind) {
 	case 0:
-		machine_kill_worker(c->machine, (unsigned)sim_below(sim, machine_workers(c->machine)), ahead);
+		machine_kill_worker(
+			c->machine, (unsigned)sim_below(sim, machine_workers(c->machine)), ahead);
 		break;
 	case 1: machine_kill_delivery(c->machine, ahead); break;
 	case 2: (void)machine_cut_power(c->machine, ahead); break;
@@ -155,8 +158,9 @@ static void strike(struct sim_chaos *c, unsigned kind)
 static void next(struct sim_chaos *c)
 {
 	/* Now and then one thing right after the other. */
-	sim_arm(c->sim, &c->timer, sim_chance(c->sim, 150) ? sim_skewed(c->sim, c->pace_ns)
-							    : sim_below(c->sim, 2 * c->pace_ns));
+	sim_arm(c->sim, &c->timer,
+		sim_chance(c->sim, 150) ? sim_skewed(c->sim, c->pace_ns)
+					: sim_below(c->sim, 2 * c->pace_ns));
 }
 
 static void fired(struct timer *timer)
@@ -174,8 +178,8 @@ static void fired(struct timer *timer)
 	next(c);
 }
 
-struct sim_chaos *sim_chaos_new(struct sim *sim, struct sim_net *net, struct ledger *ledger,
-	struct sim_machine *machine)
+struct sim_chaos *sim_chaos_new(
+	struct sim *sim, struct sim_net *net, struct ledger *ledger, struct sim_machine *machine)
 {
 	struct sim_chaos *c = calloc(1, sizeof(*c));
 	struct sim_net_weather weather = {
@@ -211,4 +215,5 @@ void sim_chaos_end(struct sim_chaos *c)
 	sim_disk_set_faults(machine_spool(c->machine), &(struct sim_disk_faults){0});
 	sim_disk_set_faults(machine_mailboxes(c->machine), &(struct sim_disk_faults){0});
 	sim_disk_set_capacity(machine_spool(c->machine), 0);
+	machine_spare(c->machine);
 }

@@ -12,8 +12,17 @@
 #define CLIENT_BYTES	(16u << 20)
 #define CLIENT_PATIENCE (40 * SIM_MINUTE)
 
-enum expected { EXPECT_GREETING, EXPECT_HELLO, EXPECT_MAIL, EXPECT_RCPT, EXPECT_DATA, EXPECT_CHUNK,
-	EXPECT_END, EXPECT_RSET, EXPECT_QUIT };
+enum expected {
+	EXPECT_GREETING,
+	EXPECT_HELLO,
+	EXPECT_MAIL,
+	EXPECT_RCPT,
+	EXPECT_DATA,
+	EXPECT_CHUNK,
+	EXPECT_END,
+	EXPECT_RSET,
+	EXPECT_QUIT
+};
 
 struct expectation {
 	enum expected what;
@@ -127,9 +136,9 @@ static void say_mail(struct client *c)
 	char line[256];
 
 	snprintf(line, sizeof(line), "MAIL FROM:<%s>%s%s%s", mail->sender,
-		c->extended && mail->binary		   ? " BODY=BINARYMIME"
-			: c->extended && mail->eight_bit ? " BODY=8BITMIME"
-							   : "",
+		c->extended && mail->binary	 ? " BODY=BINARYMIME"
+		: c->extended && mail->eight_bit ? " BODY=8BITMIME"
+						 : "",
 		c->extended && sim_chance(c->sim, 200) ? " RET=HDRS ENVID=sim" : "",
 		c->extended && sim_chance(c->sim, 300) ? " SIZE=1000" : "");
 	say(c, EXPECT_MAIL, 0, line);
@@ -137,7 +146,8 @@ static void say_mail(struct client *c)
 
 static void say_rcpt(struct client *c, size_t i)
 {
-	static const char *const notify[] = {"", " NOTIFY=NEVER", " NOTIFY=FAILURE,DELAY", " NOTIFY=SUCCESS"};
+	static const char *const notify[] = {
+		"", " NOTIFY=NEVER", " NOTIFY=FAILURE,DELAY", " NOTIFY=SUCCESS"};
 	char line[256];
 
 	snprintf(line, sizeof(line), "RCPT TO:<%s>%s", c->mail->rcpts[i].address,
@@ -219,7 +229,8 @@ static void next_mail(struct client *c)
 	}
 	c->left--;
 	c->mail = sim_mail_make(c->sim, c->ledger, c->extended);
-	c->chunks = c->extended && (c->mail->binary || c->mail->open_end || sim_chance(c->sim, 300));
+	c->chunks =
+		c->extended && (c->mail->binary || c->mail->open_end || sim_chance(c->sim, 300));
 	say_mail(c);
 	if (!c->pipelines)
 		return;
@@ -253,7 +264,8 @@ static void take_reply(struct client *c, unsigned code)
 
 	if (!c->expected_count) {
 		if (code != 421)
-			ledger_violation(c->ledger, "a client was told %u, and had asked nothing", code);
+			ledger_violation(
+				c->ledger, "a client was told %u, and had asked nothing", code);
 		return;
 	}
 	c->expected_first = (c->expected_first + 1) % CLIENT_EXPECTED;
@@ -261,7 +273,8 @@ static void take_reply(struct client *c, unsigned code)
 	switch (e.what) {
 	case EXPECT_GREETING:
 		if (code == 220)
-			say(c, EXPECT_HELLO, 0, c->extended ? "EHLO client.example" : "HELO client.example");
+			say(c, EXPECT_HELLO, 0,
+				c->extended ? "EHLO client.example" : "HELO client.example");
 		break;
 	case EXPECT_HELLO:
 		if (code == 250)
@@ -302,7 +315,8 @@ static size_t reply_length(struct client *c, unsigned *code)
 			return 0;
 		size_t n = (size_t)(end - line) + 1;
 		if (n < 6 || end[-1] != '\r' || line[0] < '2' || line[0] > '5') {
-			ledger_violation(c->ledger, "a client was told nonsense: %.*s", (int)n, line);
+			ledger_violation(
+				c->ledger, "a client was told nonsense: %.*s", (int)n, line);
 			return 0;
 		}
 		*code = (unsigned)strtoul(line, NULL, 10);
@@ -370,7 +384,8 @@ void sim_client_start(struct sim *sim, struct sim_net *net, struct ledger *ledge
 	const struct netaddr *to, size_t messages, unsigned trouble)
 {
 	struct client *c = calloc(1, sizeof(*c));
-	struct netaddr from = {.family = NETADDR_V4, .ip = {198, 51, 100, (uint8_t)sim_below(sim, 256)}};
+	struct netaddr from = {
+		.family = NETADDR_V4, .ip = {198, 51, 100, (uint8_t)sim_below(sim, 256)}};
 
 	CHECK(c);
 	c->sim = sim;

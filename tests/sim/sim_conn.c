@@ -308,7 +308,8 @@ int sim_conn_connect(struct io *io, const struct netaddr *local, const struct ne
 	c->handler = handler;
 	c->owner = owner;
 	c->connecting = true;
-	c->end = sim_net_connect(p->net, local && local->family ? local : &p->address, peer, &end_calls, c);
+	c->end = sim_net_connect(
+		p->net, local && local->family ? local : &p->address, peer, &end_calls, c);
 	*out = &c->base;
 	return 0;
 }
@@ -439,7 +440,8 @@ void sim_conn_ends(const struct io_conn *conn, struct netaddr *local, struct net
 
 void sim_conns_abandon(struct sim_process *p, bool no_power)
 {
-	LIST_FOR_EACH (node, &p->conns) {
+	LIST_FOR_EACH(node, &p->conns)
+	{
 		struct conn *c = CONTAINER_OF(node, struct conn, node);
 
 		timers_disarm(events(c), &c->again);

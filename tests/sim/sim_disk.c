@@ -53,6 +53,7 @@ struct sim_disk {
 	uint64_t fail_at[SIM_OPS], calls[SIM_OPS];
 	int fail_err[SIM_OPS];
 	bool fail_keeps[SIM_OPS];
+	bool full_next; /* the rest of a write finds no space */
 	bool cut;
 	bool lie_sync, lie_sync_dir;
 	uint32_t life;
@@ -422,8 +423,8 @@ static void sim_close(struct io_file **at)
 
 static int write_fault(struct sim_disk *d, uint64_t whole, uint64_t *n)
 {
-	if (chance(d, d->faults.write_no_space)) {
-		*n = prng_below(&d->prng, whole + 1);
+	if (whole && chance(d, d->faults.write_no_space)) {
+		*n = prng_below(&d->prng, whole);
 		return ERR_NO_SPACE;
 	}
 	if (chance(d, d->faults.write_error)) {
@@ -452,8 +453,12 @@ static int64_t sim_write(struct io_file *base, const struct iovec *parts, size_t
 	for (size_t i = 0; i < count; i++)
 		whole += parts[i].iov_len;
 	n = whole;
+	if (d->full_next) {
+		d->full_next = false;
+		return ERR_NO_SPACE;
+	}
 	if (scripted)
-		n = prng_below(&d->prng, whole + 1);
+		n = whole ? prng_below(&d->prng, whole) : 0;
 	else
 		err = write_fault(d, whole, &n);
 	d->fault_total += !scripted && (err || n < whole);
@@ -474,9 +479,7 @@ static int64_t sim_write(struct io_file *base, const struct iovec *parts, size_t
 	note(d, n);
 	/* A full disk is told after what fitted was written: a short count, then the error. */
 	if (err == ERR_NO_SPACE && n) {
-		d->fail_at[SIM_WRITE] = d->calls[SIM_WRITE] + 1;
-		d->fail_err[SIM_WRITE] = ERR_NO_SPACE;
-		d->fault_total--;
+		d->full_next = true;
 		err = 0;
 	}
 	return d->cut ? ERR_IO : err ? err : (int64_t)n;
@@ -820,6 +823,7 @@ static void up_again(struct sim_disk *d)
 	d->life++;
 	d->cut = false;
 	d->cut_at = 0;
+	d->full_next = false;
 	memset(d->fail_at, 0, sizeof(d->fail_at));
 }
 

@@ -100,7 +100,8 @@ static int ask(struct dns *dns, struct span servers, struct span name, enum dns_
 	q->fails = !sim->calm && sim_chance(sim, 30);
 	if (q->fails)
 		sim_fault(sim, FAULT_DNS);
-	sim_arm(sim, &q->timer, q->fails ? sim_skewed(sim, DNS_TIMEOUT) : sim_skewed(sim, NS_PER_S));
+	sim_arm(sim, &q->timer,
+		q->fails ? sim_skewed(sim, DNS_TIMEOUT) : sim_skewed(sim, NS_PER_S));
 	*out = &q->base;
 	return 0;
 }

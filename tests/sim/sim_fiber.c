@@ -77,8 +77,8 @@ struct sim_fiber *sim_fiber_new(void (*run)(void *arg), void *arg)
 	CHECK(getcontext(&f->own) == 0);
 	f->own.uc_stack.ss_sp = f->stack;
 	f->own.uc_stack.ss_size = FIBER_STACK;
-	makecontext(&f->own, (void (*)(void))(void *)begin, 2, (unsigned)((uint64_t)(uintptr_t)f >> 32),
-		(unsigned)(uintptr_t)f);
+	makecontext(&f->own, (void (*)(void))(void *)begin, 2,
+		(unsigned)((uint64_t)(uintptr_t)f >> 32), (unsigned)(uintptr_t)f);
 	return f;
 }
 

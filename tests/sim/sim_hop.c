@@ -32,7 +32,7 @@ struct session {
 	char sender[LEDGER_ADDRESS];
 	char rcpts[HOP_RCPTS][LEDGER_ADDRESS];
 	size_t rcpt_count;
-	bool put_off; /* 452: others in another transaction */
+	bool put_off;	    /* 452: others in another transaction */
 	struct timer timer; /* speaks again */
 };
 
@@ -135,8 +135,9 @@ static void fall_silent(struct session *s)
 
 	sim_fault(sim, FAULT_STALL);
 	s->deaf = true;
-	sim_arm(sim, &s->timer, sim_chance(sim, 500) ? sim_skewed(sim, 30 * NS_PER_S)
-						     : sim_between(sim, SIM_MINUTE, 30 * SIM_MINUTE));
+	sim_arm(sim, &s->timer,
+		sim_chance(sim, 500) ? sim_skewed(sim, 30 * NS_PER_S)
+				     : sim_between(sim, SIM_MINUTE, 30 * SIM_MINUTE));
 }
 
 /* ---- messages ------------------------------------------------------------------------------- */
@@ -156,7 +157,8 @@ static void record(struct session *s, bool replied)
 		.at_ns = sim_end_sent_ns(s->end),
 		.way = s->chunked ? WAY_BDAT : WAY_DATA,
 		.seven_bit = !(kind->extensions & HOP_8BITMIME),
-		.no_binary = !(kind->extensions & HOP_BINARYMIME) || !(kind->extensions & HOP_CHUNKING),
+		.no_binary =
+			!(kind->extensions & HOP_BINARYMIME) || !(kind->extensions & HOP_CHUNKING),
 		.sender = span_str(s->sender),
 		.rcpts = (const char(*)[LEDGER_ADDRESS])s->rcpts,
 		.rcpt_count = s->rcpt_count,
@@ -226,7 +228,8 @@ static bool take_data(struct session *s, bool *more)
 			return true;
 		size_t n = (size_t)(at - s->in.p) + 1;
 		if (n < 2 || s->in.p[n - 2] != '\r')
-			ledger_violation(s->hop->ledger, "%s: a bare LF in DATA", s->hop->kind->name);
+			ledger_violation(
+				s->hop->ledger, "%s: a bare LF in DATA", s->hop->kind->name);
 		if (n == 3 && s->in.p[0] == '.') {
 			buf_drop(&s->in, n);
 			s->in_data = false;
@@ -334,7 +337,8 @@ static void chunk(struct session *s, const char *line)
 		buf_clear(&s->body);
 	s->chunked = true;
 	if (!(s->hop->kind->extensions & HOP_CHUNKING))
-		ledger_violation(s->hop->ledger, "%s: BDAT, which was not offered", s->hop->kind->name);
+		ledger_violation(
+			s->hop->ledger, "%s: BDAT, which was not offered", s->hop->kind->name);
 }
 
 /* One line without its end. False: the session is gone. */
@@ -351,7 +355,8 @@ static bool command(struct session *s, const char *line)
 		hello(s, *line == 'E');
 	} else if (strncmp(line, "MAIL FROM:", 10) == 0 && s->greeted && !s->in_mail) {
 		if (strstr(line, "BODY=") && !(kind->extensions & HOP_8BITMIME))
-			ledger_violation(s->hop->ledger, "%s: BODY, which was not offered", kind->name);
+			ledger_violation(
+				s->hop->ledger, "%s: BODY, which was not offered", kind->name);
 		reset_mail(s);
 		path_of(line, s->sender);
 		if (trouble(s, 2)) {
@@ -411,9 +416,9 @@ static void go_on(struct session *s)
 	bool more = true;
 
 	while (more) {
-		bool there = s->in_data ? take_data(s, &more)
-			: s->chunk_left ? take_chunk(s, &more)
-					: take_line(s, &more);
+		bool there = s->in_data	     ? take_data(s, &more)
+			     : s->chunk_left ? take_chunk(s, &more)
+					     : take_line(s, &more);
 		if (!there)
 			return;
 	}
@@ -438,7 +443,8 @@ static bool accepted(void *owner, struct sim_end *net_end, const struct netaddr 
 	buf_init(&s->body, HOP_MESSAGE);
 	sim_end_adopt(net_end, &calls, s);
 	if (hop->busy || trouble(s, 3)) {
-		buf_add_str(&s->out, sim_chance(hop->sim, 700) ? "421 busy\r\n" : "554 go away\r\n");
+		buf_add_str(
+			&s->out, sim_chance(hop->sim, 700) ? "421 busy\r\n" : "554 go away\r\n");
 		s->ending = true;
 	} else {
 		buf_add_str(&s->out, "220 hop ESMTP\r\n");

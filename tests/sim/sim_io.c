@@ -14,8 +14,8 @@ static void done_fired(struct timer *timer);
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-struct sim_process *process_new(struct sim *sim, struct sim_net *net, const char *name,
-	const struct netaddr *address)
+struct sim_process *process_new(
+	struct sim *sim, struct sim_net *net, const char *name, const struct netaddr *address)
 {
 	struct sim_process *p = calloc(1, sizeof(*p));
 

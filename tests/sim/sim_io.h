@@ -40,15 +40,15 @@ struct sim_process {
 	struct sim_lane lanes[IO_LANES];
 	struct sim_lane *lane; /* whose fiber is on now */
 	struct list conns, files;
-	uint64_t kill_in;    /* disk operations from now; 0: not planned */
-	bool kill_after;     /* not before that operation but after it */
+	uint64_t kill_in; /* disk operations from now; 0: not planned */
+	bool kill_after;  /* not before that operation but after it */
 	bool kill_now;
 	void *owner;
 	void (*died)(void *owner); /* once, from the list of events; may be NULL */
 };
 
-struct sim_process *process_new(struct sim *sim, struct sim_net *net, const char *name,
-	const struct netaddr *address);
+struct sim_process *process_new(
+	struct sim *sim, struct sim_net *net, const char *name, const struct netaddr *address);
 
 /* Runs one callback in the process; false: it is dead, or died in it. */
 bool process_enter(struct sim_process *p, void (*run)(void *arg), void *arg);
@@ -69,7 +69,8 @@ extern const struct io_ops sim_io_ops;
 int sim_conn_connect(struct io *io, const struct netaddr *local, const struct netaddr *peer,
 	const struct io_conn_handler *handler, void *owner, struct io_conn **out);
 int sim_conn_send(struct io_conn *conn, const struct iovec *parts, size_t count, bool more);
-int sim_conn_send_file(struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length);
+int sim_conn_send_file(
+	struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length);
 size_t sim_conn_unsent(const struct io_conn *conn);
 void sim_conn_pause(struct io_conn *conn);
 void sim_conn_resume(struct io_conn *conn);

@@ -11,7 +11,8 @@
 static bool was_unwell(const struct ledger *l, uint64_t from, uint64_t to)
 {
 	for (size_t i = 0; i < l->unwell_count; i++)
-		if (l->unwell[i].from_ns <= to && (!l->unwell[i].to_ns || l->unwell[i].to_ns >= from))
+		if (l->unwell[i].from_ns <= to &&
+			(!l->unwell[i].to_ns || l->unwell[i].to_ns >= from))
 			return true;
 	return false;
 }
@@ -26,13 +27,15 @@ static bool excused(const struct ledger *l, const struct ledger_delivery *d, uin
 
 		if (death < d->at_ns || death > again_ns)
 			continue;
-		if (d->partial || death <= d->reply->seen_ns + DURABLE_NS || was_unwell(l, d->at_ns, death))
+		if (d->partial || death <= d->reply->seen_ns + DURABLE_NS ||
+			was_unwell(l, d->at_ns, death))
 			return true;
 	}
 	return false;
 }
 
-static void check_duplicates(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+static void check_duplicates(
+	struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
 	for (size_t i = 1; i < rcpt->delivery_count; i++) {
 		if (!rcpt->domain->mailboxes &&
@@ -41,8 +44,8 @@ static void check_duplicates(struct ledger *l, const struct ledger_mail *mail, c
 			continue;
 		}
 		l->duplicates++;
-		ledger_violation(l, "message %u reached %s again at %s without a reason", mail->number,
-			rcpt->address, rcpt->deliveries[i].hop);
+		ledger_violation(l, "message %u reached %s again at %s without a reason",
+			mail->number, rcpt->address, rcpt->deliveries[i].hop);
 	}
 	/* A notification is in one record with the end of what it speaks of. */
 	if (rcpt->failed_count > 1) {
@@ -52,7 +55,8 @@ static void check_duplicates(struct ledger *l, const struct ledger_mail *mail, c
 	}
 }
 
-static void check_ghost(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+static void check_ghost(
+	struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
 	bool must_not_be = mail->told == TOLD_REFUSED || mail->told == TOLD_UNSENT ||
 			   rcpt->taken == RCPT_REFUSED;
@@ -66,7 +70,8 @@ static void check_ghost(struct ledger *l, const struct ledger_mail *mail, const 
 }
 
 /* May the recipient fail for good? */
-static bool may_fail(const struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+static bool may_fail(
+	const struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
 	return rcpt->refused || rcpt->domain->may_fail || mail->binary || l->flips ||
 	       (mail->eight_bit && rcpt->domain->seven_bit);
@@ -78,11 +83,12 @@ static bool hears_of_failure(const struct ledger_mail *mail, const struct ledger
 	       rcpt->notify != LEDGER_NOTIFY_SUCCESS && !rcpt->domain->discards;
 }
 
-static void check_promise(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+static void check_promise(
+	struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
 	if (rcpt->failed_count && !may_fail(l, mail, rcpt))
-		ledger_violation(l, "message %u bounced for %s, where nothing is wrong", mail->number,
-			rcpt->address);
+		ledger_violation(l, "message %u bounced for %s, where nothing is wrong",
+			mail->number, rcpt->address);
 	if (mail->told != TOLD_ACCEPTED || rcpt->taken != RCPT_TAKEN)
 		return;
 	l->acknowledged++;
@@ -96,8 +102,8 @@ static void check_promise(struct ledger *l, const struct ledger_mail *mail, cons
 		l->lost++;
 		/* A bit that flipped on the disk may cost the message that it hit. */
 		if (l->lost > l->flips)
-			ledger_violation(l, "message %u for %s is lost: 250 at %.3f s, %s", mail->number,
-				rcpt->address, (double)mail->told_ns / 1e9,
+			ledger_violation(l, "message %u for %s is lost: 250 at %.3f s, %s",
+				mail->number, rcpt->address, (double)mail->told_ns / 1e9,
 				mail->null_sender ? "null sender" : mail->sender);
 	}
 }
@@ -108,7 +114,8 @@ void ledger_judge(struct ledger *l)
 		const struct ledger_mail *mail = l->mails[i];
 
 		if (mail->bare && mail->told == TOLD_ACCEPTED)
-			ledger_violation(l, "message %u has bare line ends and was accepted", mail->number);
+			ledger_violation(
+				l, "message %u has bare line ends and was accepted", mail->number);
 		for (size_t k = 0; k < mail->rcpt_count; k++) {
 			check_duplicates(l, mail, &mail->rcpts[k]);
 			check_ghost(l, mail, &mail->rcpts[k]);

@@ -175,7 +175,8 @@ static void take_dsn(struct ledger *l, const char *rcpt, struct span text)
 	while (text.n) {
 		size_t n = span_find(text, '\n');
 
-		snprintf(line, sizeof(line), "%.*s", (int)(n && text.p[n - 1] == '\r' ? n - 1 : n), text.p);
+		snprintf(line, sizeof(line), "%.*s", (int)(n && text.p[n - 1] == '\r' ? n - 1 : n),
+			text.p);
 		text = span_skip(text, n + 1);
 		if (strncasecmp(line, "Message-ID:", 11) == 0 && !name)
 			for (const char *c = line; *c; c++)
@@ -191,7 +192,8 @@ static void take_dsn(struct ledger *l, const char *rcpt, struct span text)
 				about = &mail->rcpts[i];
 		sim_say(l->sim, "notification about message %u, %s: %s", number, address, line);
 		if (!about)
-			ledger_violation(l, "a notification about message %u speaks of %s", number, address);
+			ledger_violation(
+				l, "a notification about message %u speaks of %s", number, address);
 		else if (!strstr(line, "failed"))
 			about->other_dsns++;
 		else {
@@ -234,13 +236,16 @@ void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 		struct ledger_rcpt *rcpt = ledger_rcpt_find(l, a->rcpts[i]);
 
 		if (!mail || !rcpt) {
-			ledger_violation(l, "%s got mail for %s, whom nobody knows", a->hop, a->rcpts[i]);
+			ledger_violation(
+				l, "%s got mail for %s, whom nobody knows", a->hop, a->rcpts[i]);
 			continue;
 		}
-		delivered_to(l, mail, rcpt, &(struct ledger_delivery){a->at_ns, a->hop, a->reply, a->partial});
+		delivered_to(l, mail, rcpt,
+			&(struct ledger_delivery){a->at_ns, a->hop, a->reply, a->partial});
 		if (!same_body(mail, a) && !fair_conversion(mail, a)) {
 			l->corrupted++;
-			ledger_violation(l, "message %u arrived at %s with %zu bytes that are not its own",
+			ledger_violation(l,
+				"message %u arrived at %s with %zu bytes that are not its own",
 				mail->number, a->hop, a->bytes.n);
 			show(l, mail, a->bytes);
 		}
@@ -298,11 +303,12 @@ void ledger_in_mailbox(struct ledger *l, const char *address, struct span file)
 			rcpt = &mail->rcpts[i];
 	if (!rcpt) {
 		l->corrupted++;
-		ledger_violation(l, "the mailbox %s holds a message that nobody sent (%.60s)", address,
-			file.n ? file.p : "");
+		ledger_violation(l, "the mailbox %s holds a message that nobody sent (%.60s)",
+			address, file.n ? file.p : "");
 		return;
 	}
-	delivered_to(l, mail, rcpt, &(struct ledger_delivery){l->sim->now_ns, "mailbox", NULL, false});
+	delivered_to(
+		l, mail, rcpt, &(struct ledger_delivery){l->sim->now_ns, "mailbox", NULL, false});
 	if (!same_file(mail, file)) {
 		l->corrupted++;
 		ledger_violation(l, "message %u lies in %s with %zu bytes that are not its own",

@@ -26,7 +26,12 @@ enum ledger_told {
 
 enum ledger_taken { RCPT_UNKNOWN, RCPT_TAKEN, RCPT_REFUSED };
 
-enum ledger_notify { LEDGER_NOTIFY_NONE, LEDGER_NOTIFY_NEVER, LEDGER_NOTIFY_FAILURE, LEDGER_NOTIFY_SUCCESS };
+enum ledger_notify {
+	LEDGER_NOTIFY_NONE,
+	LEDGER_NOTIFY_NEVER,
+	LEDGER_NOTIFY_FAILURE,
+	LEDGER_NOTIFY_SUCCESS
+};
 
 struct ledger_delivery {
 	uint64_t at_ns; /* when it was sent; the network and the hop may take long */

@@ -73,7 +73,8 @@ static void on_event(struct event_sink *sink, const struct event *event)
 		m->ledger->damage_events++;
 	if (m->sim->verbose)
 		sim_say(m->sim, "event %s %016llx %.*s", event_name(event->kind),
-			(unsigned long long)event->id, event->recipient_count ? (int)event->recipients[0].n : 0,
+			(unsigned long long)event->id,
+			event->recipient_count ? (int)event->recipients[0].n : 0,
 			event->recipient_count ? event->recipients[0].p : "");
 }
 
@@ -102,9 +103,9 @@ static void on_log(struct log *log, enum log_level level, const char *message,
 static void power_back(void *arg)
 {
 	struct sim_machine *m = arg;
-	enum sim_keep keep = sim_chance(m->sim, 700) ? SIM_KEEP_RANDOM
-		: sim_chance(m->sim, 500)	     ? SIM_KEEP_NOTHING
-						     : SIM_KEEP_EVERYTHING;
+	enum sim_keep keep = sim_chance(m->sim, 700)   ? SIM_KEEP_RANDOM
+			     : sim_chance(m->sim, 500) ? SIM_KEEP_NOTHING
+						       : SIM_KEEP_EVERYTHING;
 
 	sim_say(m->sim, "power is back");
 	sim_disk_power_cycle(m->spool, keep);
@@ -130,7 +131,8 @@ static void power_failed(void *arg)
 		sim_later(m->sim, sim_between(m->sim, NS_PER_S, BOOT_MOST), power_back, m);
 	}
 	for (unsigned i = 0; i <= m->worker_count; i++) {
-		struct sim_process *p = i < m->worker_count ? m->workers[i].process : m->delivery.process;
+		struct sim_process *p =
+			i < m->worker_count ? m->workers[i].process : m->delivery.process;
 
 		if (p && !p->dead && (p->inside || p->lane))
 			here = p;
@@ -370,7 +372,8 @@ static void hear(void *arg)
 	}
 }
 
-void sim_wire_heard(void *delivery, uint8_t worker, enum sim_word word, const struct spool_notice *notice)
+void sim_wire_heard(
+	void *delivery, uint8_t worker, enum sim_word word, const struct spool_notice *notice)
 {
 	struct role_delivery *d = delivery;
 	struct word w = {d, worker, word, notice};
@@ -488,8 +491,8 @@ static void read_objects(struct sim_machine *m)
 	buf_init(&problems, 65536);
 	buf_init(bytes, SNAPSHOT_BYTES);
 	CHECK(objects_new(&none) == 0);
-	if (objects_plan_apply(none, "objects.yaml", span_str(world_objects), &(struct plan_options){0},
-		    &problems, &plan) != 0) {
+	if (objects_plan_apply(none, "objects.yaml", span_str(world_objects),
+		    &(struct plan_options){0}, &problems, &plan) != 0) {
 		fprintf(stderr, "%.*s\n", (int)problems.n, problems.p);
 		abort();
 	}
@@ -500,8 +503,8 @@ static void read_objects(struct sim_machine *m)
 	objects_free(&none);
 }
 
-struct sim_machine *machine_new(struct sim *sim, struct sim_net *net, struct ledger *ledger,
-	enum sim_mutation mutation)
+struct sim_machine *machine_new(
+	struct sim *sim, struct sim_net *net, struct ledger *ledger, enum sim_mutation mutation)
 {
 	struct sim_machine *m = calloc(1, sizeof(*m));
 
@@ -576,6 +579,16 @@ void machine_kill_delivery(struct sim_machine *m, uint64_t operations)
 {
 	sim_fault(m->sim, FAULT_KILL_DELIVERY);
 	kill_process(m->sim, m->delivery.process, operations);
+}
+
+void machine_spare(struct sim_machine *m)
+{
+	sim_disk_cut_at(m->spool, 0);
+	for (unsigned i = 0; i < m->worker_count; i++)
+		if (m->workers[i].process)
+			m->workers[i].process->kill_in = 0;
+	if (m->delivery.process)
+		m->delivery.process->kill_in = 0;
 }
 
 /* ---- looking -------------------------------------------------------------------------------- */

@@ -11,8 +11,8 @@
 
 struct sim_machine;
 
-struct sim_machine *machine_new(struct sim *sim, struct sim_net *net, struct ledger *ledger,
-	enum sim_mutation mutation);
+struct sim_machine *machine_new(
+	struct sim *sim, struct sim_net *net, struct ledger *ledger, enum sim_mutation mutation);
 
 /* The address on which it takes mail. */
 struct netaddr machine_address(const struct sim_machine *machine);
@@ -23,6 +23,9 @@ void machine_kill_worker(struct sim_machine *machine, unsigned worker, uint64_t 
 void machine_kill_delivery(struct sim_machine *machine, uint64_t operations);
 /* The power fails: at once, or at the nth change of the disk from now. False: it is off already. */
 bool machine_cut_power(struct sim_machine *machine, uint64_t changes);
+
+/* What was planned for later is not going to happen. */
+void machine_spare(struct sim_machine *machine);
 
 struct sim_disk *machine_spool(struct sim_machine *machine);
 struct sim_disk *machine_mailboxes(struct sim_machine *machine);

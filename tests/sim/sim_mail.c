@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MAIL_MOST  (96u << 10) /* longer than inline-bytes of the simulated gateway */
-#define MAIL_LINE  900
+#define MAIL_MOST (96u << 10) /* longer than inline-bytes of the simulated gateway */
+#define MAIL_LINE 900
 
-static const char letters[] = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJ 0123456789 .,;:<>()[]{}=?@-_\t";
+static const char letters[] =
+	"abcdefghijklmnopqrstuvwxyz ABCDEFGHIJ 0123456789 .,;:<>()[]{}=?@-_\t";
 
 static void add_line(struct sim *sim, struct buf *body, const struct ledger_mail *mail)
 {
@@ -39,12 +40,16 @@ static void make_body(struct sim *sim, struct ledger_mail *mail)
 	(void)buf_reserve(&body, 1); /* never NULL */
 	if (mail->has_field) {
 		buf_printf(&body, "From: <%s>\r\nX-Sim: %u\r\n",
-			mail->null_sender ? "postmaster@client.example" : mail->sender, mail->number);
+			mail->null_sender ? "postmaster@client.example" : mail->sender,
+			mail->number);
 		if (sim_chance(sim, 500))
 			buf_add_str(&body, "Subject: simulated\r\n\tand folded\r\n");
 		if (mail->eight_bit || mail->binary)
-			buf_printf(&body, "MIME-Version: 1.0\r\nContent-Type: %s\r\nContent-Transfer-Encoding: %s\r\n",
-				mail->binary ? "application/octet-stream" : "text/plain; charset=iso-8859-1",
+			buf_printf(&body,
+				"MIME-Version: 1.0\r\nContent-Type: "
+				"%s\r\nContent-Transfer-Encoding: %s\r\n",
+				mail->binary ? "application/octet-stream"
+					     : "text/plain; charset=iso-8859-1",
 				mail->binary ? "binary" : "8bit");
 		buf_add_str(&body, "\r\n");
 	}
@@ -52,10 +57,12 @@ static void make_body(struct sim *sim, struct ledger_mail *mail)
 		add_line(sim, &body, mail);
 	if (mail->bare) {
 		/* What smuggling looks like: an end for some, and none for others. */
-		static const char *const ends[] = {"\n.\n", "\n.\r\n", "\r.\r", "\r\n.\n", "a\nb", "a\rb"};
+		static const char *const ends[] = {
+			"\n.\n", "\n.\r\n", "\r.\r", "\r\n.\n", "a\nb", "a\rb"};
 
 		buf_add_str(&body, ends[sim_below(sim, 6)]);
-		buf_printf(&body, "MAIL FROM:<x@client.example>\r\nRCPT TO:<smuggled@a.example>\r\nDATA\r\n");
+		buf_printf(&body,
+			"MAIL FROM:<x@client.example>\r\nRCPT TO:<smuggled@a.example>\r\nDATA\r\n");
 	}
 	if (mail->open_end && !mail->bare)
 		buf_add_str(&body, "no end");
@@ -75,12 +82,13 @@ static void add_rcpt(struct sim *sim, struct ledger_mail *mail, bool extended, b
 {
 	struct ledger_rcpt *rcpt = &mail->rcpts[mail->rcpt_count];
 
-	rcpt->domain = again ? mail->rcpts[0].domain : &world_domains[sim_below(sim, world_domain_count)];
+	rcpt->domain =
+		again ? mail->rcpts[0].domain : &world_domains[sim_below(sim, world_domain_count)];
 	if (rcpt->domain->mailboxes) {
 		char address[LEDGER_ADDRESS];
 
-		snprintf(address, sizeof(address), "box%u@%s", (unsigned)sim_below(sim, WORLD_BOXES),
-			rcpt->domain->name);
+		snprintf(address, sizeof(address), "box%u@%s",
+			(unsigned)sim_below(sim, WORLD_BOXES), rcpt->domain->name);
 		if (has_box(mail, address))
 			return;
 		memcpy(rcpt->address, address, sizeof(address));
@@ -90,7 +98,8 @@ static void add_rcpt(struct sim *sim, struct ledger_mail *mail, bool extended, b
 			mail->rcpt_count, rcpt->domain->name);
 	}
 	if (extended && sim_chance(sim, 300))
-		rcpt->notify = (enum ledger_notify)sim_between(sim, LEDGER_NOTIFY_NEVER, LEDGER_NOTIFY_SUCCESS);
+		rcpt->notify = (enum ledger_notify)sim_between(
+			sim, LEDGER_NOTIFY_NEVER, LEDGER_NOTIFY_SUCCESS);
 	mail->rcpt_count++;
 }
 

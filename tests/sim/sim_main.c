@@ -127,7 +127,8 @@ static void finish(const struct options *o, const struct child *child, int statu
 		return;
 	printf("seed %llu FAILED", (unsigned long long)child->seed);
 	if (WIFSIGNALED(status))
-		printf(" (signal %d%s)", WTERMSIG(status), WTERMSIG(status) == SIGALRM ? ": it hangs" : "");
+		printf(" (signal %d%s)", WTERMSIG(status),
+			WTERMSIG(status) == SIGALRM ? ": it hangs" : "");
 	printf("; again: postern_sim --seed %llu --verbose\n", (unsigned long long)child->seed);
 }
 
@@ -165,27 +166,32 @@ static void print(const struct totals *t)
 
 	printf("faults:");
 	for (unsigned i = 0; i < SIM_FAULTS; i++)
-		printf("%s %s %llu", i ? "," : "", sim_fault_name(i), (unsigned long long)s->faults[i]);
-	printf("\nmessages %llu, recipients acknowledged %llu: delivered %llu, bounced %llu, ended without a word as asked %llu; "
+		printf("%s %s %llu", i ? "," : "", sim_fault_name(i),
+			(unsigned long long)s->faults[i]);
+	printf("\nmessages %llu, recipients acknowledged %llu: delivered %llu, bounced %llu, ended "
+	       "without a word as asked %llu; "
 	       "notifications %llu, repeated as RFC 1047 allows %llu\n",
 		(unsigned long long)s->messages, (unsigned long long)s->acknowledged,
 		(unsigned long long)s->delivered, (unsigned long long)s->bounced,
 		(unsigned long long)s->discarded, (unsigned long long)s->notifications,
 		(unsigned long long)s->excused);
-	printf("%llu seeds, %.1f simulated days, %llu events, %llu crashes: lost %llu, ghosts %llu, corrupted %llu, "
+	printf("%llu seeds, %.1f simulated days, %llu events, %llu crashes: lost %llu, ghosts "
+	       "%llu, corrupted %llu, "
 	       "duplicates %llu; %llu seeds failed\n",
 		(unsigned long long)t->runs, (double)s->simulated_ns / 1e9 / 86400,
 		(unsigned long long)s->events,
 		(unsigned long long)(s->faults[FAULT_KILL_WORKER] + s->faults[FAULT_KILL_DELIVERY] +
 				     s->faults[FAULT_POWER_CUT]),
-		(unsigned long long)s->lost, (unsigned long long)s->ghosts, (unsigned long long)s->corrupted,
-		(unsigned long long)s->duplicates, (unsigned long long)t->failed);
+		(unsigned long long)s->lost, (unsigned long long)s->ghosts,
+		(unsigned long long)s->corrupted, (unsigned long long)s->duplicates,
+		(unsigned long long)t->failed);
 }
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: postern_sim [--seed N] [--seeds N] [--from N] [--seconds S] [--jobs N] "
-			"[--mutation NAME] [--twice] [--verbose]\n");
+	fprintf(stderr,
+		"usage: postern_sim [--seed N] [--seeds N] [--from N] [--seconds S] [--jobs N] "
+		"[--mutation NAME] [--twice] [--verbose]\n");
 	return 2;
 }
 
@@ -193,7 +199,8 @@ static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option names[] = {{"seed", 1, NULL, 's'}, {"seeds", 1, NULL, 'n'},
 		{"from", 1, NULL, 'f'}, {"seconds", 1, NULL, 't'}, {"jobs", 1, NULL, 'j'},
-		{"mutation", 1, NULL, 'm'}, {"twice", 0, NULL, 'w'}, {"verbose", 0, NULL, 'v'}, {0}};
+		{"mutation", 1, NULL, 'm'}, {"twice", 0, NULL, 'w'}, {"verbose", 0, NULL, 'v'},
+		{0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -238,10 +245,11 @@ int main(int argc, char **argv)
 				sim_mutation_name(o.mutation), (unsigned long long)t.first_failed,
 				(unsigned long long)t.runs, (unsigned long long)o.count);
 		else
-			printf("mutation %s: NOT noticed by %llu seeds\n", sim_mutation_name(o.mutation),
-				(unsigned long long)t.runs);
+			printf("mutation %s: NOT noticed by %llu seeds\n",
+				sim_mutation_name(o.mutation), (unsigned long long)t.runs);
 		return t.failed ? 0 : 1;
 	}
-	print(&t);
+	if (o.count > 1 || t.failed)
+		print(&t);
 	return t.failed ? 1 : 0;
 }

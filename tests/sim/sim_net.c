@@ -89,7 +89,8 @@ static struct listener *listener_get(struct sim_net *net, const struct netaddr *
 	return l;
 }
 
-void sim_net_listen(struct sim_net *net, const struct netaddr *address, sim_accept *accept, void *owner)
+void sim_net_listen(
+	struct sim_net *net, const struct netaddr *address, sim_accept *accept, void *owner)
 {
 	struct listener *l = listener_get(net, address);
 
@@ -169,8 +170,9 @@ static bool weather_strikes(struct sim_pipe *p)
 	if (p->arrived >= p->stall_at) {
 		p->stall_at = UINT64_MAX;
 		sim_fault(p->sim, FAULT_STALL);
-		pipe_wake(p, sim_chance(p->sim, 300) ? sim_between(p->sim, SIM_MINUTE, 20 * SIM_MINUTE)
-						      : sim_skewed(p->sim, 90 * NS_PER_S));
+		pipe_wake(p, sim_chance(p->sim, 300)
+				     ? sim_between(p->sim, SIM_MINUTE, 20 * SIM_MINUTE)
+				     : sim_skewed(p->sim, 90 * NS_PER_S));
 		return true;
 	}
 	if (p->arrived >= p->reset_at) {
@@ -220,8 +222,8 @@ static void arrives(struct timer *timer)
 	}
 }
 
-static struct sim_pipe *pipe_new(struct sim_net *net, const struct sim_net_weather *w, uint64_t latency,
-	unsigned style)
+static struct sim_pipe *pipe_new(
+	struct sim_net *net, const struct sim_net_weather *w, uint64_t latency, unsigned style)
 {
 	struct sim *sim = net->sim;
 	struct sim_pipe *p = calloc(1, sizeof(*p));
@@ -255,7 +257,8 @@ static struct sim_pipe *pipe_new(struct sim_net *net, const struct sim_net_weath
 
 /* ---- connections ---------------------------------------------------------------------------- */
 
-static struct sim_end *end_new(struct sim_net *net, const struct netaddr *local, const struct netaddr *peer)
+static struct sim_end *end_new(
+	struct sim_net *net, const struct netaddr *local, const struct netaddr *peer)
 {
 	struct sim_end *end = calloc(1, sizeof(*end));
 

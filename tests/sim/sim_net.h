@@ -3,8 +3,8 @@
  * bounded buffers at both ends; they stall, are reset, are closed by halves, and go silent.
  *
  * An end belongs to its host's code: a role (through sim_io) or a peer. What an end was given is
- * either still on its way, or was read by the other side: a mark tells, which is how the judge knows
- * whether a reply was seen.
+ * either still on its way, or was read by the other side: a mark tells, which is how the judge
+ * knows whether a reply was seen.
  */
 #ifndef SIM_NET_H
 #define SIM_NET_H
@@ -21,11 +21,12 @@ struct sim_end;
 /* Called from the list of events only, never inside a call. */
 struct sim_end_calls {
 	void (*connected)(void *owner, int err); /* outbound: err < 0: it failed */
-	void (*readable)(void *owner);	 /* bytes, the end of the stream, or a failure */
-	void (*writable)(void *owner);	 /* room again, after a write that was cut short */
+	void (*readable)(void *owner);		 /* bytes, the end of the stream, or a failure */
+	void (*writable)(void *owner);		 /* room again, after a write that was cut short */
 };
 
-/* A new connection; the owner adopts the end or closes it. False: nobody takes it now; asked again. */
+/* A new connection; the owner adopts the end or closes it. False: nobody takes it now; asked again.
+ */
 typedef bool sim_accept(void *owner, struct sim_end *end, const struct netaddr *client);
 
 struct sim_net_weather { /* in 1000ths of all connections */
@@ -36,7 +37,8 @@ struct sim_net *sim_net_new(struct sim *sim);
 void sim_net_set_weather(struct sim_net *net, const struct sim_net_weather *weather);
 
 /* Replaces what listened there; accept NULL: nobody. */
-void sim_net_listen(struct sim_net *net, const struct netaddr *address, sim_accept *accept, void *owner);
+void sim_net_listen(
+	struct sim_net *net, const struct netaddr *address, sim_accept *accept, void *owner);
 /* Packets to that IP vanish. */
 void sim_net_set_lost(struct sim_net *net, const struct netaddr *address, bool lost);
 
@@ -46,7 +48,8 @@ void sim_end_adopt(struct sim_end *end, const struct sim_end_calls *calls, void 
 
 /* Bytes taken, 0 where the buffer is full (writable() comes), ERR_CLOSED. */
 int64_t sim_end_write(struct sim_end *end, const void *p, size_t n);
-/* Bytes, 0 where there are none now, ERR_MORE at the end of the stream, ERR_CLOSED after a reset. */
+/* Bytes, 0 where there are none now, ERR_MORE at the end of the stream, ERR_CLOSED after a reset.
+ */
 int64_t sim_end_read(struct sim_end *end, void *to, size_t n);
 /* Something can be read, or it is over. */
 bool sim_end_has_input(const struct sim_end *end);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SEAL_OFFSET  4096 /* the first batch of a file … */
+#define SEAL_BYTES   96	  /* … with no records */
 #define LATE_SYNC_NS (300 * NS_PER_MS)
 
 struct sim_rdisk {
@@ -17,6 +19,7 @@ struct sim_rdisk {
 	void (*power_failed)(void *arg);
 	void *arg;
 	uint64_t operations;
+	bool seal_due; /* the next one is not written */
 	struct list files;
 };
 
@@ -24,9 +27,8 @@ struct rfile {
 	struct io_file base; /* first */
 	struct io_file *under;
 	struct list node;
-	bool journal; /* in delivery's own log */
+	bool journal;  /* in delivery's own log */
 	char path[64]; /* for those who watch */
-	bool failed;
 	bool closed;
 	unsigned late; /* syncs that are still to be done */
 };
@@ -37,7 +39,7 @@ static const char *const names[SIM_MUTATIONS] = {
 	[MUTATION_NO_SYNC_DIR] = "no-sync-dir",
 	[MUTATION_NO_JOURNAL] = "no-journal",
 	[MUTATION_LATE_SYNC] = "late-sync",
-	[MUTATION_KEEP_REFUSED] = "keep-refused",
+	[MUTATION_NO_SEAL] = "no-seal",
 	[MUTATION_FLIP_READ] = "flip-read",
 	[MUTATION_LOSE_NOTICE] = "lose-notice",
 	[MUTATION_RETRY_SYNC] = "retry-sync",
@@ -95,7 +97,8 @@ static void after(struct sim_rdisk *d)
 		process_kill(p);
 }
 
-static void say(struct sim_rdisk *d, const char *what, const char *path, uint64_t offset, int64_t n, int err)
+static void say(struct sim_rdisk *d, const char *what, const char *path, uint64_t offset, int64_t n,
+	int err)
 {
 	struct sim_process *p = d->process;
 
@@ -149,7 +152,8 @@ static void r_close(struct io_file **file)
 	rfile_free(f);
 }
 
-static int64_t r_write(struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset)
+static int64_t r_write(
+	struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset)
 {
 	struct rfile *f = file_of(file);
 	struct sim_rdisk *d = disk_of(file->disk);
@@ -158,12 +162,13 @@ static int64_t r_write(struct io_file *file, const struct iovec *parts, size_t c
 	before(d);
 	for (size_t i = 0; i < count; i++)
 		whole += (int64_t)parts[i].iov_len;
-	if ((d->mutation == MUTATION_NO_JOURNAL && f->journal && offset) ||
-		(d->mutation == MUTATION_KEEP_REFUSED && f->failed))
+	if (d->mutation == MUTATION_NO_JOURNAL && f->journal && offset)
 		return whole;
+	if (d->seal_due && offset == SEAL_OFFSET && whole == SEAL_BYTES) {
+		d->seal_due = false;
+		return whole;
+	}
 	int64_t n = disk_write(f->under, parts, count, offset);
-	if (n < 0)
-		f->failed = true;
 	say(d, "write", f->path, offset, whole, n < 0 ? (int)n : 0);
 	after(d);
 	return n;
@@ -219,14 +224,14 @@ static int r_sync(struct io_file *file)
 	struct sim_rdisk *d = disk_of(file->disk);
 
 	before(d);
-	if (d->mutation == MUTATION_NO_SYNC || (d->mutation == MUTATION_KEEP_REFUSED && f->failed))
+	if (d->mutation == MUTATION_NO_SYNC)
 		return 0;
 	if (d->mutation == MUTATION_LATE_SYNC)
 		return sync_late(d, f);
 	int err = disk_sync(f->under);
 	if (err && d->mutation == MUTATION_RETRY_SYNC)
 		err = disk_sync(f->under);
-	f->failed = f->failed || err;
+	d->seal_due = d->seal_due || (err && d->mutation == MUTATION_NO_SEAL);
 	say(d, "sync", f->path, 0, 0, err);
 	after(d);
 	return err;
@@ -319,7 +324,8 @@ static int r_rename(struct disk *disk, const char *from, const char *to)
 	return err;
 }
 
-static int r_list(struct disk *disk, const char *path, int (*each)(void *arg, const char *name), void *arg)
+static int r_list(
+	struct disk *disk, const char *path, int (*each)(void *arg, const char *name), void *arg)
 {
 	return disk_list(disk_of(disk)->under, path, each, arg);
 }
@@ -368,7 +374,8 @@ void sim_rdisk_abandon(struct disk *disk)
 {
 	struct sim_rdisk *d = disk_of(disk);
 
-	LIST_FOR_EACH (node, &d->files) {
+	LIST_FOR_EACH(node, &d->files)
+	{
 		list_remove(node);
 		rfile_free(CONTAINER_OF(node, struct rfile, node));
 	}

@@ -13,16 +13,16 @@
 
 enum sim_mutation {
 	MUTATION_NONE,
-	MUTATION_NO_SYNC,	/* fdatasync does nothing */
-	MUTATION_NO_SYNC_DIR,	/* nor does fsync of a directory */
-	MUTATION_NO_JOURNAL,	/* delivery's log is never written */
-	MUTATION_LATE_SYNC,	/* fdatasync says it is done, and is done later */
-	MUTATION_KEEP_REFUSED,	/* a batch that was refused is not made void */
-	MUTATION_FLIP_READ,	/* a bit of a body flips on its way out */
-	MUTATION_LOSE_NOTICE,	/* delivery does not hear of some batches */
-	MUTATION_RETRY_SYNC,	/* a failed sync is asked again, and believed */
-	MUTATION_FORGET_DONE,	/* records of the journal that say "done" are lost at a restart */
-	MUTATION_UNLINK_EARLY,	/* the newest worker's file but one goes with each file removed */
+	MUTATION_NO_SYNC,      /* fdatasync does nothing */
+	MUTATION_NO_SYNC_DIR,  /* nor does fsync of a directory */
+	MUTATION_NO_JOURNAL,   /* delivery's log is never written */
+	MUTATION_LATE_SYNC,    /* fdatasync says it is done, and is done later */
+	MUTATION_NO_SEAL,      /* after a failed sync nobody writes where the log ends */
+	MUTATION_FLIP_READ,    /* a bit of a body flips on its way out */
+	MUTATION_LOSE_NOTICE,  /* delivery does not hear of some batches */
+	MUTATION_RETRY_SYNC,   /* a failed sync is asked again, and believed */
+	MUTATION_FORGET_DONE,  /* records of the journal that say "done" are lost at a restart */
+	MUTATION_UNLINK_EARLY, /* the newest worker's file but one goes with each file removed */
 	SIM_MUTATIONS
 };
 

@@ -12,7 +12,7 @@
 #define RUN_CLIENTS_MOST  40
 #define RUN_LEAST	  (10 * SIM_MINUTE)
 #define RUN_MOST	  (3 * SIM_HOUR)
-#define CALM_LEAST	  (2 * SIM_HOUR)	/* for the last clients to go */
+#define CALM_LEAST	  (2 * SIM_HOUR) /* for the last clients to go */
 #define CALM_MOST	  (20 * 24 * SIM_HOUR)
 #define CHECK_EVENTS	  5000 /* events between two looks at the queue's invariants */
 
@@ -59,7 +59,7 @@ static void be_calm(struct run *r, struct sim_chaos *chaos, struct sim_hops *hop
 			ledger_violation(&r->ledger, "after %llu days of calm %s",
 				(unsigned long long)(CALM_MOST / SIM_HOUR / 24),
 				machine_is_up(r->machine) ? "messages are still queued"
-							   : "not everything is up");
+							  : "not everything is up");
 			break;
 		}
 	}

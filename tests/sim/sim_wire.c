@@ -18,7 +18,8 @@ struct word {
 	struct spool_notice notice;
 };
 
-struct sim_wire *sim_wire_new(struct sim *sim, struct sim_process *to, void *delivery, uint8_t worker)
+struct sim_wire *sim_wire_new(
+	struct sim *sim, struct sim_process *to, void *delivery, uint8_t worker)
 {
 	struct sim_wire *wire = calloc(1, sizeof(*wire));
 

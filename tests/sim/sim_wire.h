@@ -13,10 +13,12 @@ enum sim_word { SIM_POSITION, SIM_NOTICE, SIM_GONE };
 struct sim_wire;
 
 /* To this delivery process; it is silent when that is dead. */
-struct sim_wire *sim_wire_new(struct sim *sim, struct sim_process *to, void *delivery, uint8_t worker);
+struct sim_wire *sim_wire_new(
+	struct sim *sim, struct sim_process *to, void *delivery, uint8_t worker);
 void sim_wire_say(struct sim_wire *wire, enum sim_word word, const struct spool_notice *notice);
 
 /* Called, from the list of events, for each word (sim_machine.c). */
-void sim_wire_heard(void *delivery, uint8_t worker, enum sim_word word, const struct spool_notice *notice);
+void sim_wire_heard(
+	void *delivery, uint8_t worker, enum sim_word word, const struct spool_notice *notice);
 
 #endif

@@ -48,7 +48,8 @@ const char world_config[] =
 
 const char world_objects[] =
 	"transports:\n"
-	"  site-a: { server: \"192.0.2.10:25\", retry-delay: \"1m,2m,5m*4,15m\", retry-count: 400 }\n"
+	"  site-a: { server: \"192.0.2.10:25\", retry-delay: \"1m,2m,5m*4,15m\", retry-count: 400 "
+	"}\n"
 	"  site-b: { server: \"lookup-mx:zone=zone.example\", retry-delay: \"1m,5m*4,15m\",\n"
 	"            retry-count: 400, connections: 3 }\n"
 	"  site-d: { server: \"192.0.2.30:25\", retry-delay: \"1m,5m*2,10m\", retry-count: 20 }\n"
@@ -76,14 +77,32 @@ const char world_objects[] =
 	"default-transport: outbound\n";
 
 static const struct sim_hop_kind kinds[] = {
-	{.name = "site-a", .address = "192.0.2.10:25", .extensions = HOP_ALL, .trouble = 30, .down = true},
-	{.name = "mx1.b", .address = "192.0.2.20:25", .extensions = HOP_ALL, .trouble = 60, .down = true},
-	{.name = "mx2.b", .address = "192.0.2.21:25", .extensions = HOP_ALL & ~HOP_CHUNKING, .trouble = 20},
+	{.name = "site-a",
+		.address = "192.0.2.10:25",
+		.extensions = HOP_ALL,
+		.trouble = 30,
+		.down = true},
+	{.name = "mx1.b",
+		.address = "192.0.2.20:25",
+		.extensions = HOP_ALL,
+		.trouble = 60,
+		.down = true},
+	{.name = "mx2.b",
+		.address = "192.0.2.21:25",
+		.extensions = HOP_ALL & ~HOP_CHUNKING,
+		.trouble = 20},
 	{.name = "mx2.b v6", .address = "[2001:db8::21]:25", .extensions = HOP_ALL, .trouble = 20},
-	{.name = "site-d", .address = "192.0.2.30:25", .extensions = HOP_ALL & ~HOP_BINARYMIME,
-		.trouble = 40, .refuses = 250, .down = true},
+	{.name = "site-d",
+		.address = "192.0.2.30:25",
+		.extensions = HOP_ALL & ~HOP_BINARYMIME,
+		.trouble = 40,
+		.refuses = 250,
+		.down = true},
 	{.name = "site-g", .address = "192.0.2.50:25", .trouble = 20, .greylists = true},
-	{.name = "sender", .address = "192.0.2.60:25", .extensions = HOP_ALL & ~HOP_DSN, .trouble = 20,
+	{.name = "sender",
+		.address = "192.0.2.60:25",
+		.extensions = HOP_ALL & ~HOP_DSN,
+		.trouble = 20,
 		.down = true},
 };
 
