@@ -315,7 +315,8 @@ static void carry_flags(struct spool_store *store, const struct change *change, 
 {
 	struct segment *segment;
 	const struct place *old = index_place(&store->index, old_id, &segment);
-	uint8_t kept = old ? old->flags & (PLACE_DONE | PLACE_BAD) : 0;
+	/* A body in a file of its own was not looked at for the move. */
+	uint8_t kept = old ? old->flags & (PLACE_DONE | PLACE_BAD | PLACE_CHECK) : 0;
 	struct place *place = index_place(&store->index, change->to, &segment);
 
 	if (place)
