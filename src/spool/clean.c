@@ -43,6 +43,12 @@ static void start(struct spool_store *store)
 	}
 }
 
+static void look_after(struct spool_store *store, uint64_t ms)
+{
+	if (io_timer_after(store->io, &store->cleaner.timer, ms) != 0)
+		CHECK(!"a timer could be armed");
+}
+
 static void done(struct io_job *job)
 {
 	struct cleaner *cleaner = CONTAINER_OF(job, struct cleaner, job);
@@ -57,9 +63,14 @@ static void done(struct io_job *job)
 		index_drop_segment(&store->index, segment);
 	else if (segment && !cleaner->gone)
 		segment->removing = false; /* tried again */
+	/* Behind the oldest journal file the next one may be due as well. */
+	bool again = removal->serial && removal->owner == SPOOL_OWNER_DELIVERY && !cleaner->err;
 	free(removal);
 	start(store);
-	clean_wake(store);
+	if (again)
+		look_after(store, STORE_RELOCATE_MS);
+	else
+		clean_wake(store);
 }
 
 static int remove_later(struct spool_store *store, const struct removal *what)
@@ -151,15 +162,19 @@ void clean_segment(struct spool_store *store, struct segment *segment)
 
 /* ---- looking around --------------------------------------------------------------------- */
 
-/* Almost empty, at two looks in a row: what is left will not go by itself soon. */
-static bool is_stuck(struct segment *segment)
+/* Almost empty for a while: what is left will not go by itself soon. */
+static bool is_stuck(struct spool_store *store, struct segment *segment)
 {
-	bool was = segment->sparse;
-
-	segment->sparse = segment->closed && segment->loaded && !segment->damaged && segment->live &&
+	uint64_t now = store->io->now_ns + 1;
+	bool sparse = segment->closed && segment->loaded && !segment->damaged && segment->live &&
 		segment->id.owner != SPOOL_OWNER_DELIVERY &&
 		segment->live_bytes * STORE_SPARSE < segment->end;
-	return was && segment->sparse;
+
+	if (!sparse)
+		segment->sparse_ns = 0;
+	else if (!segment->sparse_ns)
+		segment->sparse_ns = now;
+	return sparse && now - segment->sparse_ns >= STORE_CLEAN_MS * NS_PER_MS;
 }
 
 static void look(struct timer *timer)
@@ -174,25 +189,19 @@ static void look(struct timer *timer)
 	for (size_t i = 0; i < store->index.count; i++) {
 		struct segment *segment = store->index.segments[i];
 		clean_segment(store, segment);
-		if (is_stuck(segment))
+		if (is_stuck(store, segment))
 			move_start(store, segment);
-		again = again || segment->sparse || segment->wanted > segment->end;
+		again = again || segment->sparse_ns || segment->wanted > segment->end;
 	}
 	bool relocating = relocate_step(store);
-	if (again || relocating) {
-		uint64_t ms = relocating ? STORE_RELOCATE_MS : STORE_CLEAN_MS;
-		if (io_timer_after(store->io, &cleaner->timer, ms) != 0)
-			CHECK(!"a timer could be armed");
-	}
+	if (again || relocating)
+		look_after(store, relocating ? STORE_RELOCATE_MS : STORE_CLEAN_MS);
 }
 
 void clean_wake(struct spool_store *store)
 {
-	struct timer *timer = &store->cleaner.timer;
-
-	if (store->loader.phase == LOAD_DONE && !timer_armed(timer) &&
-		io_timer_after(store->io, timer, STORE_CLEAN_MS) != 0)
-		CHECK(!"a timer could be armed");
+	if (store->loader.phase == LOAD_DONE && !timer_armed(&store->cleaner.timer))
+		look_after(store, STORE_CLEAN_MS);
 }
 
 void clean_init(struct spool_store *store)

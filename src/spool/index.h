@@ -61,7 +61,7 @@ struct segment {
 	uint64_t cut_at;    /* … and the journal shall say so */
 	bool cut_kept;      /* it says so, durably */
 	bool marks_asked;   /* a checkpoint is under way */
-	bool sparse;        /* almost empty since the last look */
+	uint64_t sparse_ns; /* almost empty since; 0: it is not */
 	struct place *places;
 	uint32_t place_count, place_room;
 	uint32_t live;

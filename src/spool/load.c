@@ -168,10 +168,6 @@ int store_list(struct spool_store *store, uint8_t owner,
 	char dir[FORMAT_PATH];
 
 	format_dir(dir, owner);
-	/* What is not listed must not come back: the marks about it are forgotten. */
-	int err = disk_sync_dir(store->config.disk, dir);
-	if (err)
-		return err;
 	return disk_list(store->config.disk, dir, on_name, &listing);
 }
 
@@ -224,7 +220,9 @@ static int on_dir(void *arg, const char *name)
 
 	if (format_parse_dir(name, &owner) != 0)
 		return 0;
-	return store_list(store, owner, store_add_log);
+	/* What is not listed must not come back: the marks about it are forgotten. */
+	int err = disk_sync_dir(store->config.disk, name);
+	return err ? err : store_list(store, owner, store_add_log);
 }
 
 static void take_live(struct spool_store *store, const struct spool_notice *live, size_t count)

@@ -150,6 +150,7 @@ void rough_lives(struct world *w, uint64_t seed, uint32_t faults)
 {
 	world_init(w, seed);
 	w->rough = true;
+	w->quiet = (faults & ROUGH_QUIET) != 0;
 	for (uint32_t life = 0; life < LIVES && !w->fault; life++) {
 		if (!world_up(w, WORLD_WRITERS)) {
 			world_blame(w, 0, "the spool does not come up");

@@ -13,6 +13,8 @@ void world_blame(struct world *w, uint32_t number, const char *what)
 		return;
 	w->fault = what;
 	w->fault_number = number;
+	if (w->quiet)
+		return;
 	fprintf(stderr, "seed %" PRIu64 ", life %" PRIu32 ", message %" PRIu32 ": %s\n", w->seed, w->lives,
 		number, what);
 }
@@ -114,7 +116,8 @@ static void on_damaged(void *context, uint64_t id, const char *path, uint64_t of
 			w->tickets[i].damaged = true;
 	if (w->damage_expected)
 		return;
-	fprintf(stderr, "%s at %" PRIu64 ": %s\n", path, offset, what);
+	if (!w->quiet)
+		fprintf(stderr, "%s at %" PRIu64 ": %s\n", path, offset, what);
 	world_blame(w, 0, "damage is reported where there is none");
 }
 
@@ -181,7 +184,7 @@ static void on_committed(void *owner, int err)
 	if (t->fate != FATE_OPEN || t->world->dead)
 		return;
 	t->fate = err == 0 ? FATE_TAKEN : err == ERR_CLOSED ? FATE_DOUBT : FATE_REFUSED;
-	if (err == 0 && !t->world->rough && !t->known)
+	if (err == 0 && !t->world->rough && !t->known && !sim_disk_is_cut(t->world->disk))
 		world_blame(t->world, t->number, "an answer comes before the notice");
 }
 
@@ -237,7 +240,7 @@ static int load(struct world *w)
 	return err;
 }
 
-bool world_up(struct world *w, uint32_t writers)
+static int start_store(struct world *w)
 {
 	struct spool_store_config config = {
 		.io = &w->io.io,
@@ -248,9 +251,6 @@ bool world_up(struct world *w, uint32_t writers)
 		.context = w,
 	};
 
-	w->lives++;
-	w->dead = false;
-	fake_io_init(&w->io, w->seed + w->lives, WORLD_WALL + w->lives * 100000);
 	for (uint32_t i = 0; i < w->count; i++) {
 		w->tickets[i].known = false;
 		/* Marks of another life mean nothing in this one. */
@@ -258,10 +258,29 @@ bool world_up(struct world *w, uint32_t writers)
 	}
 	int err = spool_store_new(&config, &w->store);
 	CHECK(err == 0);
-	err = load(w);
+	return load(w);
+}
+
+bool world_up(struct world *w, uint32_t writers)
+{
+	w->lives++;
+	w->dead = false;
+	fake_io_init(&w->io, w->seed + w->lives, WORLD_WALL + w->lives * 100000);
+	int err = start_store(w);
 	for (uint32_t i = 0; i < writers && err == 0; i++)
 		err = start_writer(w, i);
 	return err == 0;
+}
+
+bool world_new_store(struct world *w)
+{
+	/* Its changes under way come to an end; nobody hears of them. */
+	w->dead = true;
+	while (spool_store_busy(w->store))
+		fake_io_pass(&w->io, 1);
+	spool_store_free(&w->store);
+	w->dead = false;
+	return start_store(w) == 0;
 }
 
 static void abandon(struct ticket *t)
@@ -310,7 +329,7 @@ void world_replace_writer(struct world *w, uint32_t at)
 	spool_writer_free(&writer);
 	spool_store_writer_gone(w->store, (uint8_t)at);
 	int err = start_writer(w, at);
-	CHECK(err == 0 || sim_disk_is_cut(w->disk) || err == ERR_IO);
+	CHECK(err == 0 || sim_disk_is_cut(w->disk));
 }
 
 /* ---- clients ---------------------------------------------------------------------------- */
@@ -560,7 +579,8 @@ void world_check_verify(struct world *w)
 		return;
 	}
 	if (result.damaged) {
-		spool_verify(sim_disk_base(w->disk), on_loud_line, NULL, &result);
+		if (!w->quiet)
+			spool_verify(sim_disk_base(w->disk), on_loud_line, NULL, &result);
 		world_blame(w, 0, "verify finds damage where there is none");
 	}
 }

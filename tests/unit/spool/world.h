@@ -64,6 +64,7 @@ struct world {
 	bool rough;           /* the disk fails now and then: notices may not be readable at once */
 	uint64_t segment_bytes, memory_bytes, sync_ms;
 	uint32_t lives;
+	bool quiet;           /* faults are expected: not a word about them */
 	const char *fault;    /* the first broken promise */
 	uint32_t fault_number;
 	uint64_t seed;
@@ -80,6 +81,9 @@ bool world_up(struct world *world, uint32_t writers);
 void world_down(struct world *world);
 /* One writer dies and another takes its place. */
 void world_replace_writer(struct world *world, uint32_t at);
+
+/* The store ends, as a process does, and a new one starts beside the writers. */
+bool world_new_store(struct world *world);
 
 /* A client begins; world_feed() sends a part of the body and commits at the end. */
 struct ticket *world_client(struct world *world, uint8_t owner, uint32_t length);

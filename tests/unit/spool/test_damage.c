@@ -1,0 +1,241 @@
+/* Bits flip in files that lie still. At most the message that was hit is lost, and somebody says so. */
+#include "base/err.h"
+#include "world.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define SENT 14
+
+/* A log of several batches, all proven, since the journal knows of them; one message is done. */
+static void fill(struct world *w, char path[64])
+{
+	static const uint32_t lengths[] = {300, 9000, 0, 2500, 40};
+
+	assert_true(world_up(w, 1));
+	for (int i = 0; i < SENT; i++) {
+		world_send(w, 0, lengths[i % 5]);
+		if (i % 3 == 2)
+			fake_io_pass(&w->io, 20);
+	}
+	fake_io_pass(&w->io, 50);
+	world_finish(&w->tickets[4], false);
+	for (uint32_t i = 0; i < SENT; i++)
+		if (i % 4 == 1)
+			world_state(&w->tickets[i]);
+	fake_io_pass(&w->io, 200);
+	snprintf(path, 64, "w0/%08" PRIx32 ".log", (uint32_t)(w->tickets[0].id >> 32));
+}
+
+static uint32_t unreadable(struct world *w)
+{
+	uint32_t bad = 0;
+
+	for (uint32_t i = 0; i < SENT; i++) {
+		struct ticket *t = &w->tickets[i];
+		struct spool_body body;
+		if (t->done_durable)
+			continue;
+		if (!t->known) {
+			bad++;
+		} else if (spool_store_body(w->store, t->id, &body) != 0) {
+			bad++;
+			/* Asked again, the same answer: it is never sent half. */
+			assert_int_equal(spool_store_body(w->store, t->id, &body), ERR_CORRUPT);
+		} else {
+			spool_store_body_done(w->store, &body);
+		}
+	}
+	return bad;
+}
+
+static uint32_t flip_one(uint64_t bit, bool *past_end)
+{
+	struct world *w = malloc(sizeof(*w));
+	struct spool_verify_result result = {0};
+	char path[64];
+
+	assert_non_null(w);
+	world_init(w, 11);
+	fill(w, path);
+	world_down(w);
+	sim_disk_process_died(w->disk);
+	*past_end = sim_disk_flip(w->disk, path, bit) != 0;
+	uint32_t bad = 0;
+	if (!*past_end) {
+		assert_int_equal(spool_verify(sim_disk_base(w->disk), NULL, NULL, &result), 0);
+		w->damage_expected = true;
+		assert_true(world_up(w, 1));
+		world_check(w); /* what is read is right, whatever is missing */
+		bad = unreadable(w);
+		if (bad > 1)
+			fail_msg("bit %" PRIu64 ": %" PRIu32 " messages are lost", bit, bad);
+		if (bad && !w->damage_reports)
+			fail_msg("bit %" PRIu64 ": a message is lost without a word", bit);
+		if (bad && !result.damaged)
+			fail_msg("bit %" PRIu64 ": verify does not find it", bit);
+	}
+	if (w->fault)
+		fail_msg("bit %" PRIu64 ": %s", bit, w->fault);
+	world_done(w);
+	free(w);
+	return bad;
+}
+
+static void test_any_bit_of_a_log(void **state)
+{
+	bool past_end = false;
+	uint32_t lost = 0, flips = 0;
+
+	(void)state;
+	/* A stride that meets headers, records, bodies and gaps at all offsets. */
+	for (uint64_t bit = 0; !past_end; bit += 37 * 8 + 3) {
+		lost += flip_one(bit, &past_end);
+		flips++;
+	}
+	assert_true(flips > 500);
+	assert_true(lost > flips / 4);
+}
+
+static void test_any_bit_of_the_first_header_pages(void **state)
+{
+	bool past_end;
+
+	(void)state;
+	for (uint64_t byte = 0; byte < 64; byte += 3)
+		assert_int_equal(flip_one(byte * 8 + byte % 8, &past_end), 0);
+	/* The header of a batch carries no message: all of them are found without it. */
+	for (uint64_t byte = 4096; byte < 4096 + 80; byte += 3)
+		assert_int_equal(flip_one(byte * 8 + byte % 8, &past_end), 0);
+}
+
+static void test_a_damaged_message_keeps_its_file(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	char path[64];
+	struct span bytes;
+
+	(void)state;
+	assert_non_null(w);
+	world_init(w, 12);
+	fill(w, path);
+	world_down(w);
+	sim_disk_process_died(w->disk);
+	assert_int_equal(sim_disk_flip(w->disk, path, (4096 + 96 + 40) * 8), 0);
+	w->damage_expected = true;
+	assert_true(world_up(w, 1));
+	for (uint32_t i = 0; i < SENT; i++)
+		if (w->tickets[i].known)
+			world_finish(&w->tickets[i], false);
+	fake_io_pass(&w->io, 30000);
+	/* What a program cannot read, a person may. */
+	assert_int_equal(sim_disk_peek(w->disk, path, &bytes), 0);
+	assert_true(w->damage_reports > 0);
+	world_done(w);
+	free(w);
+}
+
+static void test_any_bit_of_the_journal_costs_no_message(void **state)
+{
+	uint32_t flips = 0;
+
+	(void)state;
+	for (uint64_t bit = 0;; bit += 29 * 8 + 5) {
+		struct world *w = malloc(sizeof(*w));
+		char path[64];
+		assert_non_null(w);
+		world_init(w, 13);
+		fill(w, path);
+		world_down(w);
+		sim_disk_process_died(w->disk);
+		snprintf(path, sizeof(path), "d/%08" PRIx32 ".log", (uint32_t)(WORLD_WALL / 1000 + 100));
+		int past_end = sim_disk_flip(w->disk, path, bit);
+		w->damage_expected = true;
+		/* A lost mark repeats a delivery, a lost state an attempt; mail is never lost. */
+		w->tickets[4].done_durable = false;
+		if (!past_end) {
+			assert_true(world_up(w, 1));
+			for (uint32_t i = 0; i < SENT; i++)
+				assert_true(w->tickets[i].known || i == 4);
+		}
+		assert_null(w->fault);
+		world_done(w);
+		free(w);
+		if (past_end)
+			break;
+		flips++;
+	}
+	assert_true(flips > 50);
+}
+
+static void test_rubbish_behind_the_end_is_a_torn_tail(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	struct spool_verify_result result = {0};
+	struct span bytes;
+	char path[64], rubbish[20000];
+
+	(void)state;
+	assert_non_null(w);
+	world_init(w, 14);
+	fill(w, path);
+	world_down(w);
+	sim_disk_process_died(w->disk);
+	for (size_t i = 0; i < sizeof(rubbish); i++)
+		rubbish[i] = (char)(i * 7);
+	assert_int_equal(sim_disk_peek(w->disk, path, &bytes), 0);
+	sim_disk_plant(w->disk, path, (bytes.n + 4095) / 4096 * 4096, span_of(rubbish, sizeof(rubbish)));
+	assert_int_equal(spool_verify(sim_disk_base(w->disk), NULL, NULL, &result), 0);
+	assert_int_equal(result.torn_tails, 1);
+	assert_int_equal(result.damaged, 0);
+	assert_true(world_up(w, 1));
+	world_check(w);
+	assert_null(w->fault);
+	assert_int_equal(world_live(w), SENT - 1);
+	world_done(w);
+	free(w);
+}
+
+static void test_files_of_others_are_left_alone(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	struct span bytes;
+
+	(void)state;
+	assert_non_null(w);
+	world_init(w, 15);
+	sim_disk_plant(w->disk, "w0/notes.txt", 0, SPAN("hello"));
+	sim_disk_plant(w->disk, "w0/00000001.log", 0, SPAN("not a log, but longer than its header would be"));
+	char page[9000] = {1};
+	sim_disk_plant(w->disk, "w0/00000002.log", 0, span_of(page, sizeof(page)));
+	sim_disk_plant(w->disk, "w99/00000002.log", 0, span_of(page, sizeof(page)));
+	w->damage_expected = true;
+	assert_true(world_up(w, 1));
+	fake_io_pass(&w->io, 10000);
+	assert_int_equal(w->damage_reports, 1);
+	assert_int_equal(sim_disk_peek(w->disk, "w0/notes.txt", &bytes), 0);
+	assert_int_equal(sim_disk_peek(w->disk, "w0/00000002.log", &bytes), 0);
+	assert_int_equal(sim_disk_peek(w->disk, "w99/00000002.log", &bytes), 0);
+	assert_null(w->fault);
+	world_done(w);
+	free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_any_bit_of_a_log),
+		cmocka_unit_test(test_any_bit_of_the_first_header_pages),
+		cmocka_unit_test(test_a_damaged_message_keeps_its_file),
+		cmocka_unit_test(test_any_bit_of_the_journal_costs_no_message),
+		cmocka_unit_test(test_rubbish_behind_the_end_is_a_torn_tail),
+		cmocka_unit_test(test_files_of_others_are_left_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

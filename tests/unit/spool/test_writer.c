@@ -1,0 +1,346 @@
+#include "base/err.h"
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static int setup(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+
+	if (!w)
+		return -1;
+	world_init(w, 5);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	bool broken = w->fault != NULL;
+
+	world_done(w);
+	free(w);
+	return broken ? -1 : 0;
+}
+
+static struct spool_figures figures(struct world *w, uint32_t writer)
+{
+	struct spool_figures figures;
+
+	spool_writer_figures(w->writers[writer], &figures);
+	return figures;
+}
+
+/* A crash in which nothing unsynced is kept, and a new life. */
+static void crash(struct world *w)
+{
+	world_down(w);
+	sim_disk_power_cycle(w->disk, SIM_KEEP_NOTHING);
+	assert_true(world_up(w, 2));
+	world_check(w);
+	assert_null(w->fault);
+}
+
+static void test_a_taken_message_is_there_after_a_power_cut(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 2));
+	static const uint32_t lengths[] = {0, 1, 16000, 16384, 65536, 100000, 400000};
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+		world_send(w, (uint8_t)(i % 2), lengths[i]);
+	fake_io_pass(&w->io, 20);
+	for (uint32_t i = 0; i < w->count; i++)
+		assert_int_equal(w->tickets[i].fate, FATE_TAKEN);
+	crash(w);
+	assert_int_equal(world_live(w), w->count);
+}
+
+static void test_messages_gather_while_a_sync_runs(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	fake_io_pass(&w->io, 20);
+	uint64_t before = figures(w, 0).batches;
+	/* The first starts a batch at the end of the turn; all others wait for its end. */
+	world_send(w, 0, 1000);
+	io_turns_run(&w->io.io);
+	for (int i = 0; i < 50; i++)
+		world_send(w, 0, 1000);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(figures(w, 0).batches - before, 2);
+	assert_int_equal(world_live(w), 51);
+}
+
+static void test_ids_are_foretold_and_rise(void **state)
+{
+	struct world *w = *state;
+	uint64_t last = 0;
+
+	assert_true(world_up(w, 1));
+	for (int i = 0; i < 300; i++) {
+		struct ticket *t = world_send(w, 0, 3000);
+		assert_true(t->id > last);
+		last = t->id;
+		if (i % 40 == 0)
+			fake_io_pass(&w->io, 20);
+	}
+	fake_io_pass(&w->io, 20);
+	assert_true(figures(w, 0).files >= 1);
+	crash(w);
+}
+
+static void test_short_memory_makes_clients_wait_but_never_for_each_other(void **state)
+{
+	struct world *w = *state;
+	enum { CLIENTS = 60 };
+	struct ticket *clients[CLIENTS];
+	uint32_t waited = 0, open = CLIENTS;
+
+	w->memory_bytes = 1; /* the least there is: room for 16 first chunks */
+	assert_true(world_up(w, 1));
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = world_client(w, 0, 50000);
+	for (int round = 0; open && round < 10000; round++) {
+		open = 0;
+		for (int i = 0; i < CLIENTS; i++) {
+			world_feed(w, clients[i], 5000);
+			waited += clients[i]->wants_room;
+			open += clients[i]->draft != NULL;
+		}
+		fake_io_turn(&w->io);
+	}
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(open, 0);
+	assert_true(waited > 0);
+	for (int i = 0; i < CLIENTS; i++)
+		assert_int_equal(clients[i]->fate, FATE_TAKEN);
+	assert_int_equal(world_live(w), CLIENTS);
+	world_check(w);
+	crash(w);
+}
+
+static int count_names(void *arg, const char *name)
+{
+	size_t n = strlen(name);
+
+	*(int *)arg += n > 5 && strcmp(name + n - 5, ".body") == 0;
+	return 0;
+}
+
+static int bodies(struct world *w)
+{
+	int count = 0;
+
+	assert_int_equal(disk_list(sim_disk_base(w->disk), "w0", count_names, &count), 0);
+	return count;
+}
+
+static void test_a_long_body_has_a_file_until_its_message_is_done(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	struct ticket *t = world_send(w, 0, 300000);
+	struct ticket *aborted = world_client(w, 0, 300000);
+	world_feed(w, aborted, 150000);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(bodies(w), 2);
+	world_abort(aborted);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(bodies(w), 1);
+	crash(w);
+	world_finish(t, false);
+	fake_io_pass(&w->io, 100);
+	assert_int_equal(bodies(w), 0);
+}
+
+static void test_a_long_body_that_was_never_finished_is_removed_at_recovery(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	struct ticket *t = world_client(w, 0, 300000);
+	world_feed(w, t, 200000);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(bodies(w), 1);
+	world_down(w);
+	sim_disk_process_died(w->disk);
+	assert_true(world_up(w, 1));
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(bodies(w), 0);
+}
+
+static void test_an_aborted_commit_stays_in_and_says_nothing(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	struct ticket *t = world_client(w, 0, 1000);
+	struct spool_draft *draft = t->draft;
+	world_feed(w, t, 1000);
+	assert_null(t->draft);
+	spool_draft_abort(&draft);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(t->fate, FATE_OPEN);
+	assert_true(t->known);
+}
+
+static void test_a_full_disk_is_refused_and_comes_back_by_itself(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	world_send(w, 0, 1000);
+	fake_io_pass(&w->io, 20);
+	uint64_t free_bytes = 0;
+	sim_disk_set_capacity(w->disk, 1 << 20);
+	disk_free_bytes(sim_disk_base(w->disk), &free_bytes);
+	sim_disk_set_capacity(w->disk, (1 << 20) - free_bytes);
+	/* What is set aside is still used; then messages are refused, not lost and not half there. */
+	struct ticket *t = NULL;
+	for (int i = 0; i < 100 && spool_writer_health(w->writers[0]) == SPOOL_WELL; i++) {
+		t = world_send(w, 0, 20000);
+		fake_io_pass(&w->io, 20);
+	}
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_FULL);
+	assert_int_equal(t->fate, FATE_REFUSED);
+	assert_int_equal(world_send(w, 0, 100)->fate, FATE_REFUSED);
+	fake_io_pass(&w->io, 20000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_FULL);
+	world_check(w);
+	/* Completions go on from the reserve, and make room. */
+	for (uint32_t i = 0; i < w->count; i++)
+		if (w->tickets[i].known)
+			world_finish(&w->tickets[i], i % 2);
+	fake_io_pass(&w->io, 20000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_WELL);
+	t = world_send(w, 0, 20000);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(t->fate, FATE_TAKEN);
+	sim_disk_set_capacity(w->disk, 0);
+	crash(w);
+}
+
+static void test_a_refused_batch_never_comes_back(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	fake_io_pass(&w->io, 20);
+	/* Most of it reaches the disk before the device says that it is full. */
+	sim_disk_fail_nth(w->disk, SIM_WRITE, 1, ERR_NO_SPACE, true);
+	struct ticket *t = world_send(w, 0, 40000);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(t->fate, FATE_REFUSED);
+	world_down(w);
+	sim_disk_power_cycle(w->disk, SIM_KEEP_EVERYTHING);
+	assert_true(world_up(w, 1));
+	assert_int_equal(world_live(w), 0);
+	world_check_verify(w);
+}
+
+static void sync_fails(struct world *w, bool keep_pages)
+{
+	assert_true(world_up(w, 1));
+	struct ticket *before = world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 20);
+	sim_disk_fail_nth(w->disk, SIM_SYNC, 1, ERR_IO, keep_pages);
+	struct ticket *failed = world_send(w, 0, 5000);
+	fake_io_turn(&w->io);
+	struct ticket *waiting = world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 20);
+	struct ticket *after = world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(before->fate, FATE_TAKEN);
+	assert_int_equal(failed->fate, FATE_REFUSED);
+	assert_true(waiting->fate == FATE_REFUSED || waiting->fate == FATE_TAKEN);
+	assert_int_equal(after->fate, FATE_TAKEN);
+	assert_int_equal(after->id >> 32, (before->id >> 32) + 1);
+	/* Even if all of the failed batch reached the disk, it is not delivered: it was refused. */
+	world_down(w);
+	sim_disk_power_cycle(w->disk, SIM_KEEP_EVERYTHING);
+	assert_true(world_up(w, 1));
+	world_check(w);
+	assert_false(failed->known);
+}
+
+static void test_a_failed_sync_is_refused_and_sealed_in_a_new_file(void **state)
+{
+	sync_fails(*state, true);
+}
+
+static void test_a_failed_sync_that_dropped_the_pages(void **state)
+{
+	sync_fails(*state, false);
+}
+
+static void test_when_nothing_can_be_synced_nobody_is_told_anything(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	fake_io_pass(&w->io, 20);
+	sim_disk_set_faults(w->disk, &(struct sim_disk_faults){.sync_error = 65536});
+	struct ticket *t = world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(t->fate, FATE_DOUBT);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_SICK);
+	struct ticket *refused = world_send(w, 0, 500);
+	assert_int_equal(refused->fate, FATE_REFUSED);
+	fake_io_pass(&w->io, 10000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_SICK);
+	sim_disk_set_faults(w->disk, &(struct sim_disk_faults){0});
+	fake_io_pass(&w->io, 10000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_WELL);
+	assert_int_equal(world_send(w, 0, 500)->fate, FATE_OPEN);
+	fake_io_pass(&w->io, 20);
+	crash(w);
+}
+
+static void test_a_writer_that_starts_on_a_broken_disk_becomes_well(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	sim_disk_set_faults(w->disk, &(struct sim_disk_faults){.make_error = 65536});
+	world_replace_writer(w, 0);
+	assert_non_null(w->writers[0]);
+	assert_int_not_equal(spool_writer_health(w->writers[0]), SPOOL_WELL);
+	assert_int_equal(world_send(w, 0, 500)->fate, FATE_REFUSED);
+	sim_disk_set_faults(w->disk, &(struct sim_disk_faults){0});
+	fake_io_pass(&w->io, 10000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_WELL);
+	struct ticket *t = world_send(w, 0, 500);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(t->fate, FATE_TAKEN);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_taken_message_is_there_after_a_power_cut),
+		TEST(test_messages_gather_while_a_sync_runs),
+		TEST(test_ids_are_foretold_and_rise),
+		TEST(test_short_memory_makes_clients_wait_but_never_for_each_other),
+		TEST(test_a_long_body_has_a_file_until_its_message_is_done),
+		TEST(test_a_long_body_that_was_never_finished_is_removed_at_recovery),
+		TEST(test_an_aborted_commit_stays_in_and_says_nothing),
+		TEST(test_a_full_disk_is_refused_and_comes_back_by_itself),
+		TEST(test_a_refused_batch_never_comes_back),
+		TEST(test_a_failed_sync_is_refused_and_sealed_in_a_new_file),
+		TEST(test_a_failed_sync_that_dropped_the_pages),
+		TEST(test_when_nothing_can_be_synced_nobody_is_told_anything),
+		TEST(test_a_writer_that_starts_on_a_broken_disk_becomes_well),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
