@@ -26,8 +26,10 @@
 #define CONTROL_HITS	  4096 /* units that one call may find */
 #define CONTROL_LIST_MOST 500  /* messages in one listing */
 #define CONTROL_LIST	  100  /* … unless asked for otherwise */
+#define CONTROL_LIST_STEP 20   /* messages between two looks at how long the reply is */
 #define CONTROL_RCPTS	  1000 /* recipients shown of one unit in a listing */
 #define CONTROL_TEXT	  1000 /* bytes of a reason or a name of an administrator */
+#define CONTROL_PAGE	  (8u << 20) /* bytes of a listing; then "after" says how to go on */
 
 struct control {
 	struct delivery *d;
@@ -236,9 +238,11 @@ static void op_list(struct control *c)
 	json_open_object(&c->json, NULL);
 	json_open_array(&c->json, "messages");
 	/* A small step each, so that the listing can end after `most` messages exactly. */
-	for (uint32_t looked = 0;
-		looked < DELIVERY_CONTROL_STEP && shown < most && cursor != UINT64_MAX;) {
+	for (uint32_t looked = 0; looked < DELIVERY_CONTROL_STEP && shown < most &&
+				  c->reply->n < CONTROL_PAGE && cursor != UINT64_MAX;) {
 		uint32_t step = MIN(most - shown, DELIVERY_CONTROL_STEP - looked);
+		/* Messages that may have thousands of recipients come a few at a time. */
+		step = MIN(step, CONTROL_LIST_STEP);
 		size_t count = filter_select(filter, d->queue, delivery_now(d), &cursor, step,
 			load_subject, c, hits, CONTROL_HITS);
 
@@ -456,6 +460,7 @@ static int change_one(struct control *c, struct span op, uint64_t id, uint32_t u
 	return err ? err : queue_reroute(queue, &c->envelope, unit, text_of(c, "transport"), now);
 }
 
+/* Before what follows from it is told. Its envelope was read before, as it may be gone now. */
 static void tell_action(struct control *c, struct span op, uint64_t id)
 {
 	struct event event = {
@@ -468,17 +473,26 @@ static void tell_action(struct control *c, struct span op, uint64_t id)
 		.transport = text_of(c, "transport"),
 	};
 
-	if (!read_envelope(c, id)) {
+	if (c->envelope_id == id) {
 		event.sender = c->envelope.sender;
 		event.sender_known = true;
 	}
 	event_emit(c->d->config.events, &event);
 }
 
+static void refuse_change(struct control *c, struct span op, int err)
+{
+	if (err == ERR_NOT_FOUND && span_equal(op, SPAN("release")))
+		refuse(c, "nothing of that message is held");
+	else if (err == ERR_CORRUPT)
+		refuse(c, "the message's envelope cannot be read; see posternctl spool verify");
+	else
+		refuse(c, err_text(err));
+}
+
 static void change_by_id(struct control *c, struct span op)
 {
 	uint64_t id;
-	int err;
 
 	if (text_parse_id(text_of(c, "id"), &id)) {
 		refuse(c, "id: a message's id is needed, 13 letters and digits");
@@ -488,15 +502,13 @@ static void change_by_id(struct control *c, struct span op)
 		refuse(c, "no such message in the queue; posternctl trace tells what became of it");
 		return;
 	}
-	tell_action(c, op, id);
-	err = change_one(c, op, id, QUEUE_ALL_UNITS);
+	(void)read_envelope(c, id);
+	int err = change_one(c, op, id, QUEUE_ALL_UNITS);
+	if (!err)
+		tell_action(c, op, id);
 	intake_settle(c->d);
-	if (err == ERR_NOT_FOUND) {
-		refuse(c, "nothing of that message is held");
-		return;
-	}
 	if (err) {
-		refuse(c, err_text(err));
+		refuse_change(c, op, err);
 		return;
 	}
 	json_open_object(&c->json, NULL);
@@ -504,15 +516,49 @@ static void change_by_id(struct control *c, struct span op)
 	json_close_object(&c->json);
 }
 
+/* Changes what was found; stops, and moves the cursor back, where notifications pile up. */
+static size_t change_hits(struct control *c, struct span op, const struct filter_hit *hits,
+	size_t count, uint64_t *cursor, uint64_t *messages)
+{
+	uint64_t last = 0, told = 0;
+	size_t units = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (hits[i].id != last && owed_too_much(c->d)) {
+			*cursor = last ? last : hits[i].id - 1;
+			break;
+		}
+		last = hits[i].id;
+		(void)read_envelope(c, last);
+		if (change_one(c, op, last, hits[i].unit))
+			continue;
+		if (told != last) {
+			tell_action(c, op, last);
+			++*messages;
+		}
+		told = last;
+		units++;
+		/* Each message by itself, so that its notification counts for the next. */
+		if (i + 1 == count || hits[i + 1].id != last)
+			intake_settle(c->d);
+	}
+	intake_settle(c->d);
+	return units;
+}
+
 static void change_by_filter(struct control *c, struct span op)
 {
 	struct delivery *d = c->d;
 	struct filter_hit *hits;
 	struct filter *filter;
-	uint64_t cursor, messages = 0, units = 0, last = 0;
+	uint64_t cursor, messages = 0;
 
 	if (!text_of(c, "filter").n) {
 		refuse(c, "an id or a filter is needed; to mean everything, say age>0s");
+		return;
+	}
+	if (owed_too_much(d)) {
+		refuse(c, "too many notifications wait to be written to the spool; go on in a moment");
 		return;
 	}
 	filter = parse_filter(c);
@@ -528,18 +574,7 @@ static void change_by_filter(struct control *c, struct span op)
 	}
 	size_t count = filter_select(filter, d->queue, delivery_now(d), &cursor,
 		DELIVERY_CONTROL_STEP, load_subject, c, hits, CONTROL_HITS);
-	for (size_t i = 0; i < count; i++) {
-		/* Told before it is done: afterwards the message may be gone. */
-		if (hits[i].id != last)
-			tell_action(c, op, hits[i].id);
-		if (change_one(c, op, hits[i].id, hits[i].unit))
-			continue;
-		units++;
-		if (hits[i].id != last)
-			messages++;
-		last = hits[i].id;
-	}
-	intake_settle(d);
+	size_t units = change_hits(c, op, hits, count, &cursor, &messages);
 	json_open_object(&c->json, NULL);
 	json_put_u64(&c->json, "messages", messages);
 	json_put_u64(&c->json, "units", units);

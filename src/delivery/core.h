@@ -95,6 +95,7 @@ struct delivery {
 	bool gone[SPOOL_OWNER_DELIVERY + 1]; /* writers that died while loading */
 
 	enum spool_health journal;
+	int64_t journal_since_ms; /* it is not well */
 	bool full_told;
 	uint64_t reroute_after; /* cursor of the sweep after a directory change */
 	bool rerouting;

@@ -181,7 +181,7 @@ int delivery_set_pauses(struct delivery *d)
 	snapshot_pause(d->snapshot, &pause);
 	if (!pause.since_ms && d->journal != SPOOL_WELL)
 		pause = (struct pause){
-			.since_ms = delivery_now(d),
+			.since_ms = d->journal_since_ms,
 			.by = SPAN("postern"),
 			.reason =
 				SPAN("the spool's journal cannot be written: see spool in status"),

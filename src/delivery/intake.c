@@ -258,9 +258,12 @@ static void on_health(void *context, enum spool_health health)
 {
 	struct delivery *d = context;
 
+	if (d->journal == SPOOL_WELL)
+		d->journal_since_ms = delivery_now(d);
 	d->journal = health;
-	if (d->snapshot)
-		delivery_set_pauses(d);
+	if (d->snapshot && delivery_set_pauses(d))
+		log_write(d->config.log, LOG_ERROR, "deliveries cannot be paused or resumed",
+			LOG_STR("error", err_text(ERR_NOMEM)));
 	if (d->config.health)
 		d->config.health(d->config.context, health);
 	delivery_wake(d);

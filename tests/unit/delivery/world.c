@@ -651,12 +651,16 @@ uint64_t world_send(struct world *w, const char *from, const char *rcpts, const 
 	CHECK(!spool_draft_commit(draft, &envelope, committed, &done));
 	bool held = w->jobs_wait;
 	w->jobs_wait = false;
-	for (int i = 0; done == 1 && i < 1000; i++) {
+	for (int i = 0; done == 1 && i < 20; i++) {
 		run_job(w, IO_LANE_COMMIT);
 		io_turns_run(&w->io);
 	}
+	/* A new file is made by another lane, in a while. */
+	for (int i = 0; done == 1 && i < 1000; i++)
+		world_pass(w, 10);
 	w->jobs_wait = held;
-	CHECK(done == 0);
+	if (done != 0)
+		fail_msg("committed: %d", done);
 	free(copy);
 	world_settle(w);
 	return envelope.id;
