@@ -221,8 +221,8 @@ static const struct smtp_refusal *set_orcpt(struct smtp_command *command, struct
 		valid = valid && (is_alnum(type.p[i]) || type.p[i] == '-');
 	if (span_equal_nocase(type, SPAN("utf-8")))
 		valid = valid && utf8_address_valid(address);
-	else
-		valid = valid && xtext_valid(address, false);
+	else /* Postfix writes UTF-8 addresses so where it means "utf-8" (RFC 6533 section 3). */
+		valid = valid && xtext_valid(address, true);
 	if (!valid)
 		return &bad_orcpt;
 	command->rcpt.orcpt = value;
