@@ -1,6 +1,6 @@
 # The few commands that a person needs; `make help` lists them. Meson does the work.
 .DEFAULT_GOAL := help
-.PHONY: help build run test quick-test sim fuzz bench format clean
+.PHONY: help build run test quick-test sim kill fuzz bench format clean
 
 BUILD ?= build
 
@@ -26,6 +26,10 @@ quick-test: ## only the unit tests, sanitized
 sim: ## run the simulator on fresh seeds: make sim SEEDS=1000
 	@scripts/deps test
 	@scripts/test sim $(or $(SEEDS),200)
+
+kill: ## real kill -9 rounds under load: make kill ROUNDS=200
+	@scripts/deps test
+	@scripts/test kill $(or $(ROUNDS),50)
 
 fuzz: ## run every fuzzer longer: make fuzz SECONDS_EACH=600
 	@scripts/deps test
