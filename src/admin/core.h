@@ -85,6 +85,9 @@ void cmd_status(struct door *door);
 void cmd_trace(struct door *door);
 void cmd_explain(struct door *door);
 
+/* trace.c: a search that runs for the door ends unheard. */
+void trace_forget(struct door *door);
+
 /* admin.c: a change was committed; everybody gets the new generation. */
 int admin_publish(struct admin *admin);
 

@@ -9,9 +9,11 @@
 
 #include <stdlib.h>
 
-#define DOOR_READ (64u << 10) /* bytes read at a time */
+#define DOOR_READ    (64u << 10)	     /* bytes read at a time */
+#define DOOR_IDLE_MS (10 * 60 * 1000) /* without a request, or without reading its reply */
 
 static void next_request(struct door *door);
+static void wait_idly(struct door *door);
 
 int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
 	const struct io_conn_handler **handler, void **owner)
@@ -36,6 +38,7 @@ int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
 	buf_init(&door->out, ADMIN_REPLY);
 	list_push_back(&admin->doors, &door->node);
 	admin->door_count++;
+	wait_idly(door);
 	*handler = &door_handler;
 	*owner = door;
 	return 0;
@@ -45,6 +48,7 @@ void door_free(struct door *door)
 {
 	struct admin *admin = door->admin;
 
+	trace_forget(door);
 	list_remove(&door->node);
 	admin->door_count--;
 	io_timer_stop(admin->config.io, &door->timer);
@@ -53,6 +57,22 @@ void door_free(struct door *door)
 	buf_done(&door->in);
 	buf_done(&door->out);
 	free(door);
+}
+
+/* Nobody may keep one of ADMIN_DOORS for ever by doing nothing. */
+static void idle_too_long(struct timer *timer)
+{
+	struct door *door = CONTAINER_OF(timer, struct door, timer);
+
+	io_conn_close(&door->conn, false);
+	door_free(door);
+}
+
+static void wait_idly(struct door *door)
+{
+	door->timer.fire = idle_too_long;
+	if (io_timer_after(door->admin->config.io, &door->timer, DOOR_IDLE_MS))
+		door->ended = true; /* no memory: it had better go at once */
 }
 
 /* ---- replies -------------------------------------------------------------------------------- */
@@ -110,6 +130,8 @@ void door_reply(struct door *door)
 	buf_add_char(&door->out, '\n');
 	if (door->gone || !door->conn || send_some(door))
 		request_over(door);
+	else
+		wait_idly(door);
 }
 
 void door_refuse_span(struct door *door, struct span text)
@@ -134,6 +156,7 @@ static void begin(struct door *door, struct span line)
 	json_error_t error;
 
 	door->busy = true;
+	io_timer_stop(door->admin->config.io, &door->timer);
 	buf_clear(&door->out);
 	json_write_init(&door->json, &door->out);
 	door->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &error);
@@ -166,6 +189,8 @@ static void next_request(struct door *door)
 		break;
 	}
 	door->running = false;
+	if (!door->busy && !door->ended)
+		wait_idly(door);
 	if (door->ended)
 		door_free(door);
 }
@@ -187,7 +212,11 @@ static void on_received(void *owner, size_t n)
 	if (!buf_ok(&door->in)) {
 		door->eof = true;
 		buf_clear(&door->in);
+		door->searched = 0;
+		if (door->busy)
+			return; /* it ends when its reply is out */
 		door->busy = true;
+		io_conn_pause(door->conn);
 		door_refuse(door, "the request is too long");
 		return;
 	}
@@ -199,8 +228,12 @@ static void on_drained(void *owner)
 {
 	struct door *door = owner;
 
-	if (door->busy && !door->awaited && !door->search && door->out.n && send_some(door))
+	if (!door->busy || door->awaited || door->search || !door->out.n)
+		return;
+	if (send_some(door))
 		request_over(door);
+	else
+		wait_idly(door);
 }
 
 static void on_closed(void *owner, int err)

@@ -79,8 +79,13 @@ static void finish(struct door *door, int err, struct plan *plan, struct buf *pr
 		err = directory_commit(admin->directory, &plan, span_str(door->actor),
 			admin->config.io->wall_ms, problems);
 		if (!err) {
-			err = admin_publish(admin);
 			tell(door, span_of(words.p, MIN(words.n, (size_t)2000)));
+			err = admin_publish(admin);
+			if (err)
+				buf_printf(problems,
+					"the change is stored, but the other roles could not be told (%s); "
+					"they will be with the next change",
+					err_text(err));
 		}
 	} else {
 		plan_free(&plan);

@@ -95,9 +95,27 @@ void cmd_status(struct door *door)
 	door_reply(door);
 }
 
+/* What a role says goes into the reply as it is: it must be one JSON value. A worker talks to
+ * strangers all day and is not believed. */
+static bool is_json_object(struct span text)
+{
+	json_error_t error;
+	json_t *value = json_loadb(text.n ? text.p : "", text.n, 0, &error);
+	bool is = json_is_object(value);
+
+	json_decref(value);
+	return is && span_find(text, '\n') == text.n;
+}
+
 void queue_answered(struct door *door, struct span who, struct span json)
 {
+	bool fits = is_json_object(json);
+
 	if (!door->status) {
+		if (!fits) {
+			door_refuse(door, "delivery gave an answer that cannot be read; see the log");
+			return;
+		}
 		buf_clear(&door->out);
 		buf_add_span(&door->out, json);
 		door_reply(door);
@@ -108,7 +126,8 @@ void queue_answered(struct door *door, struct span who, struct span json)
 
 	memcpy(name, who.p, n);
 	name[n] = '\0';
-	json_put_raw(&door->json, name, json);
+	json_put_raw(&door->json, name,
+		fits ? json : SPAN("{\"problem\":\"its answer cannot be read\"}"));
 	if (--door->awaited)
 		return;
 	json_close_object(&door->json);

@@ -34,8 +34,11 @@ static void search_done(struct io_job *job)
 	struct search_job *s = CONTAINER_OF(job, struct search_job, job);
 	struct door *door = s->door;
 
-	door->search = NULL;
-	if (s->err) {
+	if (door)
+		door->search = NULL;
+	if (!door) {
+		/* The admin ended meanwhile. */
+	} else if (s->err) {
 		door_refuse(door, err_text(s->err));
 	} else {
 		json_open_object(&door->json, NULL);
@@ -53,6 +56,13 @@ static void search_done(struct io_job *job)
 	}
 	buf_done(&s->out);
 	free(s);
+}
+
+void trace_forget(struct door *door)
+{
+	if (door->search)
+		door->search->door = NULL;
+	door->search = NULL;
 }
 
 void cmd_trace(struct door *door)

@@ -12,7 +12,8 @@
  *                               or next hop; else text that occurs anywhere in the event
  *
  * Two passes: the newest messages of which an event matches, then all events of those messages, in
- * the order of time. Events without a message (refused clients) stand for themselves.
+ * the order of time, and all of the notifications that were made about them. Events without a
+ * message (refused clients) stand for themselves.
  */
 #ifndef TRACE_SEARCH_H
 #define TRACE_SEARCH_H

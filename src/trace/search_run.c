@@ -29,6 +29,7 @@ struct pass {
 	char dir[PATH_BYTES];
 	uint64_t *ids;		     /* sorted once the first pass is over */
 	size_t id_count, ids_before; /* before: those of newer files */
+	size_t id_room;		     /* more than are searched for: notifications about them */
 	struct buf *out;
 	bool more;
 	bool second;
@@ -258,8 +259,47 @@ static bool line_id(struct span line, uint64_t *id)
 	return rest.n >= TEXT_ID_LENGTH && !text_parse_id(span_of(rest.p, TEXT_ID_LENGTH), id);
 }
 
+/* A story includes those of the notifications that were made about it: their Reception, which comes
+ * before all else of them, says whom they are about. */
+static bool is_about_known(struct pass *p, struct span line, uint64_t id)
+{
+	static const char key[] = ",\"about\":\"";
+	uint64_t about;
+
+	if (!span_starts_nocase(line, SPAN("{\"event\":\"Reception\"")))
+		return false;
+	const char *at = memmem(line.p, line.n, key, sizeof(key) - 1);
+	if (!at || line.n - (size_t)(at - line.p) < sizeof(key) - 1 + TEXT_ID_LENGTH)
+		return false;
+	if (text_parse_id(span_of(at + sizeof(key) - 1, TEXT_ID_LENGTH), &about) ||
+		!bsearch(&about, p->ids, p->id_count, sizeof(about), by_id))
+		return false;
+	if (p->id_count == p->id_room) {
+		p->more = true;
+		return false;
+	}
+	size_t place = p->id_count++;
+	for (; place && p->ids[place - 1] > id; place--)
+		p->ids[place] = p->ids[place - 1];
+	p->ids[place] = id;
+	return true;
+}
+
+/* What the crash of a role, or worse, left in its file is not handed on as an event. */
+static bool is_event(struct span line)
+{
+	json_error_t error;
+	json_t *object = json_loadb(line.p, line.n, 0, &error);
+	bool is = json_is_object(object);
+
+	json_decref(object);
+	return is;
+}
+
 static void keep_line(struct pass *p, struct span line)
 {
+	if (!is_event(line))
+		return;
 	if (p->out->n + line.n + 1 > SEARCH_RESULT) {
 		p->more = true;
 		return;
@@ -275,7 +315,8 @@ static void take_line(struct pass *p, struct span line)
 	uint64_t id;
 
 	if (p->second) {
-		if (line_id(line, &id) && bsearch(&id, p->ids, p->id_count, sizeof(id), by_id))
+		if (line_id(line, &id) && (bsearch(&id, p->ids, p->id_count, sizeof(id), by_id) ||
+						  is_about_known(p, line, id)))
 			keep_line(p, line);
 	} else if (line_matches(p->search, line, &id)) {
 		if (id)
@@ -393,7 +434,8 @@ int search_run(const struct search *search, struct disk *root, struct buf *out, 
 	struct pass p = {.search = search, .disk = root, .out = out};
 	char *memory = malloc(SEARCH_READ + SEARCH_LINE);
 
-	p.ids = calloc(search->most + 1, sizeof(*p.ids));
+	p.id_room = search->most + SEARCH_MESSAGES;
+	p.ids = calloc(p.id_room, sizeof(*p.ids));
 	if (!memory || !p.ids)
 		p.err = ERR_NOMEM;
 	if (!p.err)

@@ -245,6 +245,53 @@ static void test_story_is_whole_though_one_event_matches(void **state)
 	expect(w, "since=3s @b.example", 10, false, "Reception:2 Bounce:2");
 }
 
+static void tell_notification(struct world *w, uint64_t id, uint64_t about)
+{
+	struct span rcpt = SPAN("ann@x.example");
+	struct event event = {
+		.kind = EVENT_RECEPTION,
+		.id = id,
+		.parent_id = about,
+		.wall_ms = w->io.wall_ms,
+		.sender_known = true,
+		.recipients = &rcpt,
+		.recipient_count = 1,
+	};
+
+	event_emit(trace_writer_sink(w->writer), &event);
+	w->io.wall_ms += 1000;
+}
+
+static void test_a_story_has_the_notifications_about_it(void **state)
+{
+	struct world *w = *state;
+
+	three_messages(w);
+	tell_notification(w, 9, 1);
+	tell_notification(w, 8, 7);
+	tell(w, EVENT_DELIVERY, 9, "", "ann@x.example");
+	expect(w, "0000000000001", 10, false, "Reception:1 Delivery:1 Reception:9 Delivery:9");
+	expect(w, "sender=ann@x.example", 10, false,
+		"Reception:1 Delivery:1 Reception:9 Delivery:9");
+	expect(w, "0000000000009", 10, false, "Reception:9 Delivery:9");
+	expect(w, "0000000000001", 1, false, "Reception:1 Delivery:1 Reception:9 Delivery:9");
+}
+
+static void test_damaged_lines_are_left_out(void **state)
+{
+	struct world *w = *state;
+	const char bad[] = "{\"event\":\"Delivery\",\"time\":\"2026-11-21T12:00:09.000Z\","
+			   "\"id\":\"0000000000001\",\"sender\":\n";
+
+	three_messages(w);
+	trace_writer_flush(w->writer);
+	run_jobs(w);
+	assert_int_equal(sim_disk_plant(w->sim, "delivery/0000000000000001.jsonl", 0,
+				 span_of(bad, sizeof(bad) - 1)),
+		0);
+	expect(w, "0000000000001", 10, false, "Reception:1 Delivery:1");
+}
+
 static void test_the_newest_come_first_when_there_are_many(void **state)
 {
 	struct world *w = *state;
@@ -391,6 +438,9 @@ int main(void)
 			test_story_is_whole_though_one_event_matches, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_the_newest_come_first_when_there_are_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_story_has_the_notifications_about_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_lines_are_left_out, setup, teardown),
 		cmocka_unit_test(test_bad_queries_say_why),
 		cmocka_unit_test_setup_teardown(test_peers_cannot_forge_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(

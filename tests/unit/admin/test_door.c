@@ -1,0 +1,633 @@
+/* Control connections: how requests come in, what is answered, and what clients do wrong. */
+#include "admin/admin.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "sim_disk.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#define SECOND 1000ull
+#define MINUTE (60 * SECOND)
+
+/* A client: what it was sent, and how it behaves. */
+struct peer {
+	struct io_conn base; /* first */
+	const struct io_conn_handler *handler;
+	void *owner;
+	struct buf got;
+	size_t unsent;
+	bool open, paused, deaf; /* deaf: reads nothing */
+	int send_error;
+};
+
+struct world {
+	struct io io; /* first */
+	struct io_job *job;
+	struct sim_disk *disk;
+	struct config *config;
+	struct route_config route;
+	struct admin *admin;
+	char path[64];
+	struct peer peers[ADMIN_DOORS + 1];
+	uint64_t generations;
+	uint32_t ticket; /* of the last question to delivery */
+	char asked[4096];
+	int delivery_error;
+	uint32_t smtpds;
+};
+
+/* ---- struct io -------------------------------------------------------------------------- */
+
+static int do_send(struct io_conn *conn, const struct iovec *parts, size_t count, bool more)
+{
+	struct peer *peer = (struct peer *)(void *)conn;
+
+	(void)more;
+	assert_true(peer->open);
+	if (peer->send_error)
+		return peer->send_error;
+	for (size_t i = 0; i < count; i++) {
+		assert_true(peer->unsent <= IO_CONN_UNSENT);
+		buf_add(&peer->got, parts[i].iov_base, parts[i].iov_len);
+		if (peer->deaf)
+			peer->unsent += parts[i].iov_len;
+	}
+	return 0;
+}
+
+static size_t do_unsent(const struct io_conn *conn)
+{
+	return ((const struct peer *)(const void *)conn)->unsent;
+}
+
+static void do_pause(struct io_conn *conn)
+{
+	((struct peer *)(void *)conn)->paused = true;
+}
+
+static void do_resume(struct io_conn *conn)
+{
+	((struct peer *)(void *)conn)->paused = false;
+}
+
+static void do_close(struct io_conn **conn, bool linger)
+{
+	(void)linger;
+	((struct peer *)(void *)*conn)->open = false;
+	*conn = NULL;
+}
+
+static int do_submit(struct io *io, enum io_lane lane, struct io_job *job)
+{
+	struct world *w = (struct world *)(void *)io;
+
+	(void)lane;
+	assert_null(w->job);
+	w->job = job;
+	return 0;
+}
+
+static const struct io_ops ops = {
+	.send = do_send,
+	.unsent = do_unsent,
+	.pause = do_pause,
+	.resume = do_resume,
+	.close = do_close,
+	.submit = do_submit,
+};
+
+static void pass(struct world *w, uint64_t ms)
+{
+	w->io.now_ns += ms * NS_PER_MS;
+	w->io.wall_ms += (int64_t)ms;
+	timers_run(&w->io.timers, w->io.now_ns);
+}
+
+static void run_job(struct world *w)
+{
+	struct io_job *job = w->job;
+
+	assert_non_null(job);
+	w->job = NULL;
+	job->run(job);
+	job->done(job);
+}
+
+/* ---- clients ---------------------------------------------------------------------------- */
+
+static struct peer *enter(struct world *w)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(w->peers); i++) {
+		struct peer *peer = &w->peers[i];
+
+		if (peer->open)
+			continue;
+		buf_done(&peer->got);
+		*peer = (struct peer){.base = {.io = &w->io}, .open = true};
+		buf_init(&peer->got, 1u << 30);
+		if (admin_accept(w->admin, &peer->base, SPAN("root"), &peer->handler, &peer->owner))
+			peer->handler = NULL;
+		return peer;
+	}
+	fail_msg("no more clients");
+	return NULL;
+}
+
+/* Writes, as far as it is read; `slice` bytes at a time. */
+static void write_slices(struct peer *peer, const char *text, size_t n, size_t slice)
+{
+	while (n && peer->open && !peer->paused) {
+		struct iovec to = peer->handler->buffer(peer->owner);
+		size_t take = MIN(MIN(n, slice), to.iov_len);
+
+		assert_true(to.iov_len > 0);
+		memcpy(to.iov_base, text, take);
+		text += take;
+		n -= take;
+		peer->handler->received(peer->owner, take);
+	}
+}
+
+static void write_line(struct peer *peer, const char *text)
+{
+	write_slices(peer, text, strlen(text), SIZE_MAX);
+	write_slices(peer, "\n", 1, 1);
+}
+
+/* The replies so far, as lines; forgets them. */
+static json_t *reply(struct peer *peer)
+{
+	const char *end = peer->got.n ? memchr(peer->got.p, '\n', peer->got.n) : NULL;
+
+	if (!end)
+		return NULL;
+	size_t n = (size_t)(end - peer->got.p);
+	json_t *value = json_loadb(peer->got.p, n, 0, NULL);
+	assert_true(json_is_object(value));
+	buf_drop(&peer->got, n + 1);
+	return value;
+}
+
+static json_t *ask(struct world *w, const char *request)
+{
+	struct peer *peer = enter(w);
+
+	write_line(peer, request);
+	json_t *value = reply(peer);
+	if (peer->open)
+		peer->handler->closed(peer->owner, ERR_CLOSED);
+	assert_false(peer->open);
+	return value;
+}
+
+static const char *error_of(const json_t *value)
+{
+	const char *text = json_string_value(json_object_get(value, "error"));
+
+	return text ? text : "";
+}
+
+static void assert_error(json_t *value, const char *part)
+{
+	assert_non_null(value);
+	if (!strstr(error_of(value), part))
+		fail_msg("\"%s\" does not say \"%s\"", error_of(value), part);
+	json_decref(value);
+}
+
+static void assert_done(json_t *value)
+{
+	assert_non_null(value);
+	assert_string_equal(error_of(value), "");
+	json_decref(value);
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static void on_generation(void *context, int memfd, uint64_t number)
+{
+	(void)memfd;
+	(void)number;
+	((struct world *)context)->generations++;
+}
+
+static int on_ask_delivery(void *context, uint32_t ticket, struct span request)
+{
+	struct world *w = context;
+
+	if (w->delivery_error)
+		return w->delivery_error;
+	w->ticket = ticket;
+	snprintf(w->asked, sizeof(w->asked), "%.*s", (int)request.n, request.p);
+	return 0;
+}
+
+static uint32_t on_ask_smtpds(void *context, uint32_t ticket)
+{
+	struct world *w = context;
+
+	w->ticket = ticket;
+	return w->smtpds;
+}
+
+static int set_up(void **state)
+{
+	static const char start_file[] = "hostname: gw.example.test\nspool: /s\ndirectory: /d\n"
+					 "control: /c\nlisteners:\n  mx: { address: \"127.0.0.1:25\" }\n";
+	struct world *w = calloc(1, sizeof(*w));
+	struct buf problems;
+
+	io_init(&w->io, &ops);
+	w->io.now_ns = NS_PER_S;
+	w->io.wall_ms = 1800000000000ll;
+	strcpy(w->path, "/tmp/postern-test-XXXXXX");
+	assert_non_null(mkdtemp(w->path));
+	strcat(w->path, "/db");
+	assert_int_equal(sim_disk_new(1, &w->disk), 0);
+	buf_init(&problems, 1u << 16);
+	assert_int_equal(
+		config_parse("postern.yaml", span_str(start_file), &w->config, &problems), 0);
+	w->route = (struct route_config){.hostname = w->config->hostname};
+	struct admin_config config = {
+		.io = &w->io,
+		.config = w->config,
+		.route = &w->route,
+		.directory_path = w->path,
+		.trace = sim_disk_base(w->disk),
+		.context = w,
+		.generation = on_generation,
+		.ask_delivery = on_ask_delivery,
+		.ask_smtpds = on_ask_smtpds,
+	};
+	if (admin_new(&config, &w->admin, &problems))
+		fail_msg("%.*s", (int)problems.n, problems.p);
+	buf_done(&problems);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+	char path[80];
+
+	admin_free(&w->admin);
+	if (w->job)
+		run_job(w);
+	for (size_t i = 0; i < ARRAY_SIZE(w->peers); i++) {
+		assert_false(w->peers[i].open);
+		buf_done(&w->peers[i].got);
+	}
+	snprintf(path, sizeof(path), "%s-journal", w->path);
+	unlink(path);
+	unlink(w->path);
+	*strrchr(w->path, '/') = '\0';
+	rmdir(w->path);
+	config_free(&w->config);
+	sim_disk_free(&w->disk);
+	timers_done(&w->io.timers);
+	free(w);
+	return 0;
+}
+
+/* ---- requests and replies --------------------------------------------------------------- */
+
+static void a_request_may_come_in_pieces(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+	const char request[] = "{\"cmd\":\"export\"}\n";
+
+	write_slices(peer, request, sizeof(request) - 1, 1);
+	assert_done(reply(peer));
+	assert_true(peer->open);
+	write_slices(peer, request, sizeof(request) - 1, 3);
+	assert_done(reply(peer));
+}
+
+static void requests_in_a_row_are_answered_in_order(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+	char many[60000] = "";
+	size_t n = 0;
+
+	for (int i = 0; i < 1000; i++)
+		n += (size_t)sprintf(many + n, "{\"cmd\":\"%s\"}\n", i % 2 ? "export" : "none");
+	write_slices(peer, many, n, SIZE_MAX);
+	for (int i = 0; i < 1000; i++) {
+		json_t *value = reply(peer);
+
+		assert_non_null(value);
+		assert_int_equal(*error_of(value) != '\0', i % 2 == 0);
+		json_decref(value);
+	}
+	assert_null(reply(peer));
+}
+
+static void what_is_no_request_is_refused(void **state)
+{
+	struct world *w = *state;
+	static const char *const bad[] = {"", "hello", "{", "[]", "7", "\"x\"", "{\"cmd\":1}",
+		"{\"cmd\":\"x\",\"cmd\":\"x\"}", "{\"cmd\":\"\\u0000\"}", "\xff\xfe",
+		"{\"cmd\":\"queue\"}", "{\"cmd\":\"queue\",\"request\":7}",
+		"{\"cmd\":\"object\",\"op\":\"list\"}", "{\"cmd\":\"object\",\"kind\":\"domain\"}",
+		"{\"cmd\":\"pause\"}", "{\"cmd\":\"resume\",\"scope\":7}",
+		"{\"cmd\":\"pause\",\"scope\":\"transport\",\"name\":\"none\"}",
+		"{\"cmd\":\"explain\"}", "{\"cmd\":\"trace\"}",
+		"{\"cmd\":\"trace\",\"query\":\"since=never\"}",
+		"{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\",\"name\":\"x\","
+		"\"settings\":[1,null,{}]}"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		json_t *value = ask(w, bad[i]);
+
+		if (!value || !*error_of(value))
+			fail_msg("taken: %s", bad[i]);
+		json_decref(value);
+	}
+	assert_int_equal(w->generations, 1);
+}
+
+static void a_half_closed_client_gets_its_reply(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
+	peer->handler->closed(peer->owner, 0);
+	assert_true(peer->open);
+	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"messages\":[]}"));
+	assert_done(reply(peer));
+	assert_false(peer->open);
+	/* And one that said nothing is gone at once. */
+	peer = enter(w);
+	peer->handler->closed(peer->owner, 0);
+	assert_false(peer->open);
+}
+
+static void a_client_that_vanishes_takes_its_request_along(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"messages\":[]}"));
+	assert_false(peer->open);
+	peer = enter(w);
+	write_line(peer, "{\"cmd\":\"trace\",\"query\":\"a@b.example\"}");
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+	run_job(w);
+	assert_false(peer->open);
+	peer = enter(w);
+	peer->send_error = ERR_CLOSED;
+	write_line(peer, "{\"cmd\":\"export\"}");
+	assert_false(peer->open);
+}
+
+/* A request without end: the bound is large, so only its end is shown here. */
+static void a_request_that_is_too_long_ends_the_connection(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+	char *x = malloc(1u << 20);
+
+	memset(x, 'x', 1u << 20);
+	for (unsigned mib = 0; mib <= ADMIN_REQUEST >> 20 && peer->open; mib++)
+		write_slices(peer, x, 1u << 20, SIZE_MAX);
+	free(x);
+	assert_error(reply(peer), "too long");
+	assert_false(peer->open);
+}
+
+static void a_client_that_does_not_read_holds_nobody_up(void **state)
+{
+	struct world *w = *state;
+	struct peer *deaf = enter(w);
+
+	deaf->deaf = true;
+	for (int i = 0; i < 100; i++)
+		write_line(deaf, "{\"cmd\":\"export\"}");
+	assert_true(deaf->paused);
+	assert_true(deaf->unsent < 1000);
+	assert_done(ask(w, "{\"cmd\":\"export\"}"));
+	/* When it reads at last, it goes on. */
+	deaf->deaf = false;
+	deaf->unsent = 0;
+	deaf->handler->drained(deaf->owner);
+	assert_false(deaf->paused);
+	deaf->deaf = true;
+	write_line(deaf, "{\"cmd\":\"export\"}");
+	write_line(deaf, "{\"cmd\":\"export\"}");
+	/* It does not keep its place for ever. */
+	pass(w, 60 * MINUTE);
+	assert_false(deaf->open);
+}
+
+static void there_is_room_again_after_idle_clients(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < ADMIN_DOORS; i++)
+		enter(w);
+	struct peer *late = enter(w);
+	assert_error(reply(late), "too many");
+	assert_false(late->open);
+	pass(w, 60 * MINUTE);
+	assert_done(ask(w, "{\"cmd\":\"export\"}"));
+}
+
+/* ---- commands --------------------------------------------------------------------------- */
+
+#define TRANSPORT "transports:\\n  site: { server: \\\"192.0.2.1\\\" }\\n"
+
+static void apply_changes_all_or_nothing(void **state)
+{
+	struct world *w = *state;
+	json_t *value = ask(w, "{\"cmd\":\"apply\",\"file\":\"o.yaml\",\"text\":\"" TRANSPORT "\"}");
+
+	assert_int_equal(json_array_size(json_object_get(value, "changes")), 1);
+	json_decref(value);
+	assert_int_equal(w->generations, 2);
+	/* The same again changes nothing, and wakes nobody. */
+	value = ask(w, "{\"cmd\":\"apply\",\"file\":\"o.yaml\",\"text\":\"" TRANSPORT "\"}");
+	assert_int_equal(json_array_size(json_object_get(value, "changes")), 0);
+	json_decref(value);
+	assert_error(ask(w, "{\"cmd\":\"apply\",\"file\":\"o.yaml\",\"text\":\"transports:\\n"
+			    "  other: { server: \\\"192.0.2.2\\\" }\\n  bad: { sever: x }\\n\"}"),
+		"o.yaml:3");
+	value = ask(w, "{\"cmd\":\"object\",\"op\":\"list\",\"kind\":\"transport\"}");
+	assert_int_equal(json_array_size(json_object_get(value, "objects")), 1);
+	json_decref(value);
+	assert_int_equal(w->generations, 2);
+}
+
+static void a_trial_run_changes_nothing(void **state)
+{
+	struct world *w = *state;
+	json_t *value = ask(w, "{\"cmd\":\"apply\",\"text\":\"" TRANSPORT "\",\"dry_run\":true}");
+
+	assert_int_equal(json_array_size(json_object_get(value, "changes")), 1);
+	assert_true(json_is_true(json_object_get(value, "dry_run")));
+	json_decref(value);
+	assert_int_equal(w->generations, 1);
+}
+
+static void objects_pauses_and_the_audit(void **state)
+{
+	struct world *w = *state;
+
+	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"" TRANSPORT "\"}"));
+	assert_done(ask(w, "{\"cmd\":\"pause\",\"scope\":\"transport\",\"name\":\"site\","
+			   "\"reason\":\"works\"}"));
+	json_t *value =
+		ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"transport\",\"name\":\"site\"}");
+	json_t *pause = json_object_get(json_object_get(value, "object"), "pause");
+	assert_string_equal(json_string_value(json_object_get(pause, "by")), "root");
+	assert_string_equal(json_string_value(json_object_get(pause, "reason")), "works");
+	assert_non_null(json_object_get(value, "retry"));
+	json_decref(value);
+	assert_done(ask(w, "{\"cmd\":\"resume\",\"scope\":\"transport\",\"name\":\"site\"}"));
+	value = ask(w, "{\"cmd\":\"audit\"}");
+	assert_int_equal(json_array_size(json_object_get(value, "entries")), 3);
+	json_decref(value);
+	value = ask(w, "{\"cmd\":\"audit\",\"limit\":-5,\"before\":-1}");
+	assert_int_equal(json_array_size(json_object_get(value, "entries")), 3);
+	json_decref(value);
+	assert_done(ask(w, "{\"cmd\":\"check\"}"));
+	assert_done(ask(w, "{\"cmd\":\"explain\",\"client\":\"127.0.0.1\",\"from\":\"a@b.example\","
+			   "\"to\":\"c@d.example\"}"));
+}
+
+static void queue_work_names_who_does_it(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"hold\",\"by\":\"somebody else\"}}");
+	assert_non_null(strstr(w->asked, "\"by\":\"root\""));
+	assert_null(strstr(w->asked, "somebody"));
+	assert_null(reply(peer));
+	/* An answer to another question is nobody's. */
+	admin_answer(w->admin, w->ticket + 1, SPAN("delivery"), SPAN("{\"no\":1}"));
+	assert_null(reply(peer));
+	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"messages\":1}"));
+	assert_done(reply(peer));
+	/* Nor is a second answer. */
+	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"messages\":2}"));
+	assert_null(reply(peer));
+}
+
+static void an_answer_that_is_no_json_is_not_passed_on(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+	static const char *const bad[] = {"", "x", "{}\n{}", "[]"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
+		admin_answer(w->admin, w->ticket, SPAN("delivery"), span_str(bad[i]));
+		assert_error(reply(peer), "cannot be read");
+	}
+	w->smtpds = 1;
+	write_line(peer, "{\"cmd\":\"status\"}");
+	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"loaded\":true}"));
+	admin_answer(w->admin, w->ticket, SPAN("smtpd 0"), SPAN("},\"x\":{"));
+	json_t *value = reply(peer);
+	json_t *roles = json_object_get(value, "roles");
+	assert_int_equal(json_object_size(roles), 2);
+	json_decref(value);
+}
+
+static void a_role_that_does_not_answer_is_left_out(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
+	pass(w, ADMIN_ANSWER_MS + 1);
+	assert_error(reply(peer), "does not answer");
+	w->smtpds = 2;
+	write_line(peer, "{\"cmd\":\"status\"}");
+	admin_answer(w->admin, w->ticket, SPAN("smtpd 1"), SPAN("{\"sessions\":7}"));
+	pass(w, ADMIN_ANSWER_MS + 1);
+	json_t *value = reply(peer);
+	assert_non_null(value);
+	assert_non_null(json_object_get(json_object_get(value, "roles"), "smtpd 1"));
+	assert_non_null(json_object_get(value, "problem"));
+	json_decref(value);
+	/* Too late. */
+	admin_answer(w->admin, w->ticket, SPAN("smtpd 0"), SPAN("{\"sessions\":7}"));
+	assert_null(reply(peer));
+	w->delivery_error = ERR_CLOSED;
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
+	assert_error(reply(peer), "try again");
+	w->smtpds = 0;
+	write_line(peer, "{\"cmd\":\"status\"}");
+	value = reply(peer);
+	assert_non_null(json_object_get(value, "problem"));
+	json_decref(value);
+}
+
+static void a_search_that_outlives_the_admin_is_not_heard(void **state)
+{
+	struct world *w = *state;
+
+	write_line(enter(w), "{\"cmd\":\"trace\",\"query\":\"a@b.example\"}");
+	admin_free(&w->admin);
+	run_job(w);
+}
+
+static void a_search_answers_when_it_is_done(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, "{\"cmd\":\"trace\",\"query\":\"a@b.example\",\"limit\":-1}");
+	assert_null(reply(peer));
+	run_job(w);
+	json_t *value = reply(peer);
+	assert_true(json_is_array(json_object_get(value, "events")));
+	json_decref(value);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(a_request_may_come_in_pieces),
+		TEST(requests_in_a_row_are_answered_in_order),
+		TEST(what_is_no_request_is_refused),
+		TEST(a_half_closed_client_gets_its_reply),
+		TEST(a_client_that_vanishes_takes_its_request_along),
+		TEST(a_request_that_is_too_long_ends_the_connection),
+		TEST(a_client_that_does_not_read_holds_nobody_up),
+		TEST(there_is_room_again_after_idle_clients),
+		TEST(apply_changes_all_or_nothing),
+		TEST(a_trial_run_changes_nothing),
+		TEST(objects_pauses_and_the_audit),
+		TEST(queue_work_names_who_does_it),
+		TEST(an_answer_that_is_no_json_is_not_passed_on),
+		TEST(a_role_that_does_not_answer_is_left_out),
+		TEST(a_search_that_outlives_the_admin_is_not_heard),
+		TEST(a_search_answers_when_it_is_done),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
