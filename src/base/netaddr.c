@@ -129,7 +129,7 @@ static void add_v6(struct buf *buf, const uint8_t *ip)
 	unsigned group[8], best = 8, best_length = 1;
 
 	for (unsigned i = 0; i < 8; i++)
-		group[i] = (unsigned)ip[2 * i] << 8 | ip[2 * i + 1];
+		group[i] = (unsigned)ip[i + i] << 8 | ip[i + i + 1];
 	for (unsigned i = 0, length; i < 8; i += length + 1) {
 		for (length = 0; i + length < 8 && !group[i + length]; length++)
 			;

@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/err.h"
 
-#define MS_SECOND	 1000u
+#define MS_SECOND	 UINT64_C(1000)
 #define MS_MINUTE	 (60 * MS_SECOND)
 #define MS_HOUR		 (60 * MS_MINUTE)
 #define MS_DAY		 (24 * MS_HOUR)

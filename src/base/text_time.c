@@ -54,7 +54,7 @@ static int64_t days_of(int64_t year, unsigned month, unsigned day)
 	unsigned of_era = (unsigned)(year - era * 400);
 	unsigned of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
 
-	return era * DAYS_PER_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year -
+	return era * DAYS_PER_ERA + of_era * (int64_t)365 + of_era / 4 - of_era / 100 + of_year -
 	       DAYS_TO_EPOCH;
 }
 
@@ -206,7 +206,8 @@ int text_parse_time(struct span in, int64_t *out_wall_ms)
 	if (in.n && ((!take_char(&in, 't') && !take_char(&in, ' ')) || !take_clock(&in, &m) ||
 			    !take_offset(&in, &offset) || in.n))
 		return ERR_SYNTAX;
-	int64_t minutes = days_of(m.year, m.month, m.day) * 1440 + m.hour * 60 + m.minute - offset;
+	int64_t minutes =
+		days_of(m.year, m.month, m.day) * 1440 + m.hour * (int64_t)60 + m.minute - offset;
 	*out_wall_ms = (minutes * 60 + m.second) * 1000 + m.ms;
 	return 0;
 }

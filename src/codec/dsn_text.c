@@ -84,7 +84,7 @@ static void add_reason(struct buf *buf, const struct dsn_rcpt *rcpt, bool utf8)
 	const struct verdict *verdict = rcpt->verdict;
 	struct buf line;
 
-	buf_init(&line, 4 * DSN_VALUE);
+	buf_init(&line, (size_t)4 * DSN_VALUE);
 	if (verdict->remote) {
 		buf_add_str(&line, "The server ");
 		dsn_add_safe(&line, rcpt->remote_mta, utf8);

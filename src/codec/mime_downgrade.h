@@ -58,7 +58,7 @@ const char *mime_reason_text(enum mime_reason reason);
  * parts, each of which gets fields), and MIME_EXTRA more for what was held back from earlier
  * pieces; buf_ok() tells whether it fit. */
 #define MIME_GROWTH 16
-#define MIME_EXTRA  (MIME_GROWTH * MIME_LINE)
+#define MIME_EXTRA  ((size_t)MIME_GROWTH * MIME_LINE)
 void mime_downgrade_feed(struct mime_downgrade *downgrade, struct span in, struct buf *out);
 void mime_downgrade_end(struct mime_downgrade *downgrade, struct buf *out);
 

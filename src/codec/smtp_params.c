@@ -47,9 +47,12 @@ static bool xtext_valid(struct span in, bool high)
 			return false;
 		if (c != '+')
 			continue;
-		if (in.n - i < 3 || hex_upper(in.p[i + 1]) < 0 || hex_upper(in.p[i + 2]) < 0)
+		if (in.n - i < 3)
 			return false;
-		c = hex_upper(in.p[i + 1]) << 4 | hex_upper(in.p[i + 2]);
+		int high_half = hex_upper(in.p[i + 1]), low_half = hex_upper(in.p[i + 2]);
+		if (high_half < 0 || low_half < 0)
+			return false;
+		c = high_half << 4 | low_half;
 		if (c < ' ' || c == 0x7f || (c > 0x7f && !high))
 			return false;
 		i += 2;

@@ -199,7 +199,7 @@ static void set_hosts(struct link *link, struct mx_result *hosts)
 			return;
 		}
 	}
-	uint64_t *bad = calloc(hosts->address_count, sizeof(*bad));
+	uint64_t *bad = calloc(MAX(hosts->address_count, 1u), sizeof(*bad));
 
 	if (!bad) {
 		mx_result_free(&hosts);
@@ -469,8 +469,8 @@ void session_free_for_work(struct session *session)
 
 	CHECK(!session->attempt);
 	if ((session->jobs_most && session->jobs >= session->jobs_most) ||
-		(caps->mail_most && session->jobs >= caps->mail_most) ||
-		session->outdated || d->stopping) {
+		(caps->mail_most && session->jobs >= caps->mail_most) || session->outdated ||
+		d->stopping) {
 		session_over(session, true);
 		return;
 	}

@@ -58,10 +58,10 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 	struct span one[1];
 	bool first[1] = {false};
 	struct span *names =
-		attempt->pick_count == 1
+		attempt->pick_count <= 1
 			? one
 			: calloc(MIN(attempt->pick_count, DELIVERY_EVENT_RCPTS), sizeof(*names));
-	bool *said = attempt->pick_count == 1 ? first : calloc(attempt->pick_count, sizeof(*said));
+	bool *said = attempt->pick_count <= 1 ? first : calloc(attempt->pick_count, sizeof(*said));
 
 	CHECK(names && said);
 	for (uint32_t i = 0; i < attempt->pick_count; i++) {

@@ -174,10 +174,10 @@ static int context_for(struct unbound *all, struct span servers, struct context 
 		err = make_room(all);
 		if (err == 0)
 			err = context_new(all, servers, &context);
-		if (err < 0)
+		if (err)
 			return err;
 		err = open_list(context);
-		if (err < 0) {
+		if (err) {
 			context_free(context);
 			return err;
 		}
@@ -200,13 +200,13 @@ static int unbound_ask(struct dns *dns, struct span servers, struct span name, e
 	struct question *q;
 	int err = dns_name_normal(name, normal, &n);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = context_for(all, servers, &context);
-	if (err < 0)
+	if (err)
 		return err;
 	err = question_new(context, span_of(normal, n), type, done, owner, &q);
-	if (err < 0)
+	if (err)
 		return err;
 	*out = &q->base;
 	return 0;

@@ -45,17 +45,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUEUE_TICK_MS	     60000	     /* queue_run() is wanted at least so often */
-#define QUEUE_GAP_MOST_MS    (5 * 60 * 1000) /* a longer gap between two calls is a clock jump */
-#define QUEUE_RUN_STEP	     2000	     /* units moved by one queue_run() */
-#define QUEUE_PROBE_FIRST_MS 5000	     /* a destination that is down: first probe after … */
-#define QUEUE_PROBE_MOST_MS  (5 * 60 * 1000) /* … doubling up to this, each with up to … */
-#define QUEUE_PROBE_JITTER   5		     /* … 1/5 added or taken away */
-#define QUEUE_THROTTLED	     20		     /* 4xx to so many messages in a row: down, too */
-#define QUEUE_ORDINARY_TURN  10		     /* every 10th start is ordinary when both kinds wait */
-#define QUEUE_REUSE_FULL     10		     /* starts on one connection while others lack one */
-#define QUEUE_LINGER_MS	     (10 * 60 * 1000) /* an empty destination is remembered so long … */
-#define QUEUE_LINGER_MOST    10000	      /* … and at most so many of them */
+#define QUEUE_TICK_MS	     60000	       /* queue_run() is wanted at least so often */
+#define QUEUE_GAP_MOST_MS    (5ll * 60 * 1000) /* a longer gap between two calls is a clock jump */
+#define QUEUE_RUN_STEP	     2000	       /* units moved by one queue_run() */
+#define QUEUE_PROBE_FIRST_MS 5000 /* a destination that is down: first probe after … */
+#define QUEUE_PROBE_MOST_MS  (5ll * 60 * 1000) /* … doubling up to this, each with up to … */
+#define QUEUE_PROBE_JITTER   5		       /* … 1/5 added or taken away */
+#define QUEUE_THROTTLED	     20		       /* 4xx to so many messages in a row: down, too */
+#define QUEUE_ORDINARY_TURN  10 /* every 10th start is ordinary when both kinds wait */
+#define QUEUE_REUSE_FULL     10 /* starts on one connection while others lack one */
+#define QUEUE_LINGER_MS	     (10ll * 60 * 1000) /* an empty destination is remembered so long … */
+#define QUEUE_LINGER_MOST    10000		/* … and at most so many of them */
 #define QUEUE_NEVER	     INT64_MAX
 #define QUEUE_ALL_UNITS	     0u /* for `unit`: every unit of the message */
 

@@ -105,7 +105,7 @@ static int fill_groups(struct queue *q, struct group *groups, uint32_t made,
 static int spread_many(struct queue *q, uint32_t unit, const struct unit_rcpt *rcpts,
 	uint32_t count, uint32_t *last)
 {
-	struct group *groups = malloc(count * sizeof(*groups));
+	struct group *groups = calloc(count, sizeof(*groups));
 	uint32_t *of = malloc(count * sizeof(*of)), made = 0;
 	struct unit_rcpt *sorted = malloc(count * sizeof(*sorted));
 	int err = ERR_NOMEM;

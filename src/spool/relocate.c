@@ -1,8 +1,8 @@
 /*
  * The journal is kept short: when most of its closed files is out of date, what the oldest still
  * holds is written again at the journal's end (last states, bitmaps of done places, messages), a
- * bounded piece at a time, until nothing needs the file. Always the oldest first: a state must never
- * outlive the mark that its message is done.
+ * bounded piece at a time, until nothing needs the file. Always the oldest first: a state must
+ * never outlive the mark that its message is done.
  */
 #include "spool/store.h"
 
@@ -18,7 +18,9 @@ static struct segment *oldest(struct spool_store *store)
 
 bool relocate_oldest_is_free(struct spool_store *store, const struct segment *journal)
 {
-	if (journal != oldest(store) || journal->states || journal->live)
+	const struct segment *first = oldest(store);
+
+	if (!first || journal != first || journal->states || journal->live)
 		return false;
 	for (size_t i = 0; i < store->index.count; i++) {
 		const struct segment *segment = store->index.segments[i];
@@ -72,22 +74,24 @@ static void repeat_marks(struct spool_store *store, const struct segment *journa
 	}
 }
 
-static uint64_t message_of(struct spool_store *store, struct segment *segment, const struct place *place)
+static uint64_t message_of(
+	struct spool_store *store, struct segment *segment, const struct place *place)
 {
 	struct format_record record;
 	struct format_message message;
 
 	if (!(place->flags & PLACE_MOVED))
-		return SPOOL_ID(segment->id.serial, segment->id.owner,
-			(uint64_t)(place - segment->places));
+		return SPOOL_ID(
+			segment->id.serial, segment->id.owner, (uint64_t)(place - segment->places));
 	return index_read(&store->index, segment, place, &record, &message) == 0 ? message.id : 0;
 }
 
-static int repeat_state(struct spool_store *store, struct segment *segment, const struct place *place)
+static int repeat_state(
+	struct spool_store *store, struct segment *segment, const struct place *place)
 {
 	uint64_t id = message_of(store, segment, place), found;
-	uint64_t place_id =
-		SPOOL_ID(segment->id.serial, segment->id.owner, (uint64_t)(place - segment->places));
+	uint64_t place_id = SPOOL_ID(
+		segment->id.serial, segment->id.owner, (uint64_t)(place - segment->places));
 	struct span state;
 
 	/* A newer one is on its way. */
@@ -136,7 +140,8 @@ bool relocate_step(struct spool_store *store)
 	const struct spool_log *log = &store->journal.log;
 	struct segment *journal = oldest(store);
 
-	if (!journal || !journal->closed || journal->removing || journal->damaged || !is_worth_it(store))
+	if (!journal || !journal->closed || journal->removing || journal->damaged ||
+		!is_worth_it(store))
 		return false;
 	/* Not on the reserve: what makes the log ready comes back here. */
 	if (log->health != SPOOL_WELL || !log->next.made.io)

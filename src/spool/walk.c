@@ -3,11 +3,11 @@
 #include "base/check.h"
 #include "base/err.h"
 
-#define GUESS_LEAST  FORMAT_ALIGN
-#define GUESS_MOST   (256u << 10)
-#define GUESS_DENSE  (16u << 10)  /* batches up to this length are read through, not hopped over */
+#define GUESS_LEAST   FORMAT_ALIGN
+#define GUESS_MOST    (256u << 10)
+#define GUESS_DENSE   (16u << 10) /* batches up to this length are read through, not hopped over */
 #define GUESS_THROUGH (128u << 10)
-#define SCAN_BYTES   (1u << 20)   /* read at a time in search of a header */
+#define SCAN_BYTES    (1u << 20) /* read at a time in search of a header */
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
@@ -27,7 +27,8 @@ static int64_t read_around(struct walk *w, char *to, uint64_t n, uint64_t offset
 	return (int64_t)n;
 }
 
-/* The bytes at [offset, offset + n), as far as the file goes; `ahead` bytes are read where any are. */
+/* The bytes at [offset, offset + n), as far as the file goes; `ahead` bytes are read where any are.
+ */
 static int bytes_at(struct walk *w, uint64_t offset, uint64_t n, uint64_t ahead, struct span *out)
 {
 	n = offset < w->size ? MIN(n, w->size - offset) : 0;
@@ -53,7 +54,8 @@ static uint64_t reach(const struct walk *w)
 }
 
 /* A header of this file at this offset that can follow what came before. ERR_NOT_FOUND. */
-static int header_at(struct walk *w, uint64_t offset, uint64_t ahead, int64_t after, struct format_batch *out)
+static int header_at(
+	struct walk *w, uint64_t offset, uint64_t ahead, int64_t after, struct format_batch *out)
 {
 	struct span bytes;
 
@@ -61,8 +63,8 @@ static int header_at(struct walk *w, uint64_t offset, uint64_t ahead, int64_t af
 	if (err)
 		return err;
 	struct format_batch batch;
-	if (format_get_batch(bytes, w->id.salt, &batch) != 0 || !format_batch_fits(&batch, &w->id, offset) ||
-		(int64_t)batch.sequence <= after)
+	if (format_get_batch(bytes, w->id.salt, &batch) != 0 ||
+		!format_batch_fits(&batch, &w->id, offset) || (int64_t)batch.sequence <= after)
 		return ERR_NOT_FOUND;
 	*out = batch;
 	return 0;
@@ -112,9 +114,9 @@ static bool bodies_whole(struct walk *w, const struct walk_batch *batch)
 }
 
 /*
- * It counts from here on, so it must be on the device. After a crash of the process alone, memory may
- * hold what was never synced, or, worse, what a failed sync took for clean: a sync would say that all
- * is well. So: sync, forget, and look at what is there. The sync's own error is no news.
+ * It counts from here on, so it must be on the device. After a crash of the process alone, memory
+ * may hold what was never synced, or, worse, what a failed sync took for clean: a sync would say
+ * that all is well. So: sync, forget, and look at what is there. The sync's own error is no news.
  */
 static int settle(struct walk *w, struct format_batch *header)
 {
@@ -128,9 +130,9 @@ static int settle(struct walk *w, struct format_batch *header)
 static bool is_whole(struct walk *w, const struct walk_batch *batch)
 {
 	return batch->header.offset + batch->header.length <= w->size &&
-		batch->records.n == batch->header.records_bytes &&
-		format_hash(batch->records, w->id.salt) == batch->header.records_hash &&
-		bodies_whole(w, batch);
+	       batch->records.n == batch->header.records_bytes &&
+	       format_hash(batch->records, w->id.salt) == batch->header.records_hash &&
+	       bodies_whole(w, batch);
 }
 
 /* ---- batches ---------------------------------------------------------------------------- */
@@ -143,7 +145,8 @@ static void damage(struct walk *w, uint64_t id, uint64_t offset, const char *wha
 
 static int load_records(struct walk *w, const struct format_batch *header, struct walk_batch *out)
 {
-	*out = (struct walk_batch){.header = *header, .records_at = header->offset + FORMAT_BATCH_HEADER};
+	*out = (struct walk_batch){
+		.header = *header, .records_at = header->offset + FORMAT_BATCH_HEADER};
 	return bytes_at(w, out->records_at, header->records_bytes, 0, &out->records);
 }
 
@@ -200,7 +203,8 @@ static int take(struct walk *w, struct format_batch *header, struct walk_batch *
 
 /* How many bytes of valid records lie at the offset; they begin with older sequence numbers than
  * `blind_sequence` and are all of one batch. */
-static int measure_records(struct walk *w, uint64_t offset, uint64_t *out_bytes, uint32_t *out_sequence)
+static int measure_records(
+	struct walk *w, uint64_t offset, uint64_t *out_bytes, uint32_t *out_sequence)
 {
 	uint64_t at = offset;
 	int64_t sequence = -1;
@@ -209,14 +213,17 @@ static int measure_records(struct walk *w, uint64_t offset, uint64_t *out_bytes,
 		struct span bytes;
 		struct format_record record;
 		size_t whole;
-		/* The length is not to be trusted before the checksum: read on as far as it says. */
+		/* The length is not to be trusted before the checksum: read on as far as it says.
+		 */
 		int err = bytes_at(w, at, FORMAT_RECORD, SCAN_BYTES, &bytes);
 		if (err)
 			return err;
-		if (format_get_record(bytes, w->id.salt, &record, &whole) != 0 && bytes.n == FORMAT_RECORD) {
-			uint64_t length = (unsigned char)bytes.p[12] | (unsigned char)bytes.p[13] << 8 |
-				(uint64_t)(unsigned char)bytes.p[14] << 16 |
-				(uint64_t)(unsigned char)bytes.p[15] << 24;
+		if (format_get_record(bytes, w->id.salt, &record, &whole) != 0 &&
+			bytes.n == FORMAT_RECORD) {
+			uint64_t length = (unsigned char)bytes.p[12] |
+					  (unsigned char)bytes.p[13] << 8 |
+					  (uint64_t)(unsigned char)bytes.p[14] << 16 |
+					  (uint64_t)(unsigned char)bytes.p[15] << 24;
 			if (length > FORMAT_RECORD_BYTES)
 				break;
 			err = bytes_at(w, at, format_record_bytes(length), 0, &bytes);
@@ -236,7 +243,8 @@ static int measure_records(struct walk *w, uint64_t offset, uint64_t *out_bytes,
 	return 0;
 }
 
-/* In a stretch whose headers are lost: the next records that can be found where a batch may begin. */
+/* In a stretch whose headers are lost: the next records that can be found where a batch may begin.
+ */
 static int next_blind(struct walk *w, struct walk_batch *out)
 {
 	for (; w->at < w->blind_end; w->at += FORMAT_ALIGN) {
@@ -247,8 +255,8 @@ static int next_blind(struct walk *w, struct walk_batch *out)
 			return err;
 		if (!n)
 			continue;
-		*out = (struct walk_batch){
-			.header = {.sequence = sequence}, .records_at = w->at + FORMAT_BATCH_HEADER};
+		*out = (struct walk_batch){.header = {.sequence = sequence},
+			.records_at = w->at + FORMAT_BATCH_HEADER};
 		err = bytes_at(w, out->records_at, n, 0, &out->records);
 		if (err)
 			return err;
@@ -341,7 +349,7 @@ bool walk_record(struct walk *w, const struct walk_batch *batch, struct walk_cur
 		struct format_record record;
 		size_t bytes;
 		bool right = format_get_record(at->left, w->id.salt, &record, &bytes) == 0 &&
-			record.sequence == batch->header.sequence;
+			     record.sequence == batch->header.sequence;
 		uint64_t offset = at->offset;
 		if (!right) {
 			if (!at->in_damage)
@@ -363,8 +371,8 @@ bool walk_record(struct walk *w, const struct walk_batch *batch, struct walk_cur
 
 /* ---- beginning and end ------------------------------------------------------------------ */
 
-static void ignore_damage(void *arg, const struct format_file *file, uint64_t id, uint64_t offset,
-	const char *what)
+static void ignore_damage(
+	void *arg, const struct format_file *file, uint64_t id, uint64_t offset, const char *what)
 {
 	(void)arg, (void)file, (void)id, (void)offset, (void)what;
 }
@@ -397,7 +405,7 @@ int walk_begin(struct walk *w, struct io_file *io, const struct format_file *id)
 	w->blind_end = 0;
 	w->window_at = 0;
 	/* One huge record must not cost its memory for ever. */
-	if (w->window.room > 2 * SCAN_BYTES) {
+	if (w->window.room > (size_t)2 * SCAN_BYTES) {
 		buf_done(&w->window);
 		buf_init(&w->window, SIZE_MAX);
 	}

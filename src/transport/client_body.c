@@ -106,8 +106,8 @@ int client_pump_start(struct client *client)
 		return ERR_NOMEM;
 	client->pump = pump;
 	buf_init(&pump->plain, CLIENT_PIECE);
-	buf_init(&pump->converted, MIME_GROWTH * CLIENT_PIECE + MIME_EXTRA);
-	buf_init(&pump->stuffed, 2 * pump->converted.bound + 2 * END_OF_DATA);
+	buf_init(&pump->converted, (size_t)MIME_GROWTH * CLIENT_PIECE + MIME_EXTRA);
+	buf_init(&pump->stuffed, 2 * (pump->converted.bound + END_OF_DATA));
 	pump->unstuff = client->job->envelope->flags & ENVELOPE_BODY_STUFFED;
 	pump->stuff = client->plan.form == FORM_DATA_PUMP;
 	pump->counting = client->plan.convert || client->plan.form == FORM_BDAT_PUMP;

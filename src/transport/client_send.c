@@ -137,12 +137,10 @@ static void after_rcpt(struct client *client)
 {
 	if (client->in_flight || !rcpts_sent(client))
 		return;
-	if (client->data_sent) {
-		client->due = DUE_DATA;
-	} else if (client->refused || !client->accepted) {
+	if (!client->data_sent && (client->refused || !client->accepted)) {
 		client_finish(client, true);
-	} else if (by_data(client)) {
-		client->due = DUE_DATA; /* and push() sends it */
+	} else if (client->data_sent || by_data(client)) {
+		client->due = DUE_DATA; /* push() sends it, where it is not yet sent */
 	} else {
 		client->due = DUE_END;
 		client_body_send(client);

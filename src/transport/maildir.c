@@ -317,7 +317,7 @@ static void work_init(struct work *w, struct maildir_delivery *d)
 	buf_init(&w->name, MAILDIR_NAME);
 	buf_init(&w->from, MAILDIR_PATH);
 	buf_init(&w->to, MAILDIR_PATH);
-	buf_init(&w->out, HEAD_BYTES + d->prepend.n + d->envelope->prepend.n + 2 * PIECE);
+	buf_init(&w->out, HEAD_BYTES + d->prepend.n + d->envelope->prepend.n + (size_t)2 * PIECE);
 }
 
 static void work_done(struct work *w)
