@@ -70,8 +70,6 @@ static int find(struct spool_store *store, uint64_t id, struct segment **segment
 	*place = index_message(&store->index, id, &place_id, segment);
 	if (!*place)
 		return ERR_NOT_FOUND;
-	if ((*place)->flags & PLACE_BAD)
-		return ERR_CORRUPT;
 	int err = index_read(&store->index, *segment, *place, record, message);
 	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
 		report_bad(store, *segment, *place, id, "its record is damaged");
@@ -125,6 +123,9 @@ int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *
 	struct io_file *file;
 
 	int err = find(store, id, &segment, &place, &record, &message);
+	/* Its envelope may well be whole: the sender can be told. */
+	if (err == 0 && place->flags & PLACE_BAD)
+		err = ERR_CORRUPT;
 	if (err == 0)
 		err = index_hold(&store->index, segment);
 	if (err)

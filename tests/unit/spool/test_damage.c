@@ -140,6 +140,43 @@ static void test_a_damaged_message_keeps_its_file(void **state)
 	free(w);
 }
 
+/* The sender of a message whose body is damaged must be told, so its envelope is still there. */
+static void test_a_damaged_body_leaves_its_envelope(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	struct spool_body body;
+	struct envelope envelope;
+	struct arena arena;
+	struct buf bytes;
+	char path[64];
+
+	(void)state;
+	assert_non_null(w);
+	world_init(w, 13);
+	fill(w, path);
+	assert_int_equal(spool_store_body(w->store, w->tickets[0].id, &body), 0);
+	uint64_t bit = (body.offset + 10) * 8;
+	spool_store_body_done(w->store, &body);
+	world_down(w);
+	sim_disk_process_died(w->disk);
+	assert_int_equal(sim_disk_flip(w->disk, path, bit), 0);
+	w->damage_expected = true;
+	assert_true(world_up(w, 1));
+	buf_init(&bytes, ENVELOPE_BYTES);
+	arena_init(&arena, ENVELOPE_BYTES);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(spool_store_body(w->store, w->tickets[0].id, &body), ERR_CORRUPT);
+		buf_clear(&bytes);
+		assert_int_equal(
+			spool_store_envelope(w->store, w->tickets[0].id, &bytes, &arena, &envelope), 0);
+	}
+	assert_int_equal(w->damage_reports, 1);
+	arena_reset(&arena);
+	buf_done(&bytes);
+	world_done(w);
+	free(w);
+}
+
 static void test_any_bit_of_the_journal_costs_no_message(void **state)
 {
 	uint32_t flips = 0;
@@ -232,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_any_bit_of_a_log),
 		cmocka_unit_test(test_any_bit_of_the_first_header_pages),
 		cmocka_unit_test(test_a_damaged_message_keeps_its_file),
+		cmocka_unit_test(test_a_damaged_body_leaves_its_envelope),
 		cmocka_unit_test(test_any_bit_of_the_journal_costs_no_message),
 		cmocka_unit_test(test_rubbish_behind_the_end_is_a_torn_tail),
 		cmocka_unit_test(test_files_of_others_are_left_alone),
