@@ -52,7 +52,7 @@ struct sim {
 	uint64_t trace;
 	uint64_t event_count;
 	uint64_t faults[SIM_FAULTS];
-	bool verbose;
+	bool verbose, silent;
 	bool calm; /* the time of faults is over */
 };
 

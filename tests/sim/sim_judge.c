@@ -8,6 +8,18 @@
  * falls between may be repeated (RFC 1047). */
 #define DURABLE_NS (5 * NS_PER_S)
 
+/* What the disk lost of its own accord: it may cost the message that it hit, and a mark that says
+ * "done" with it. */
+static bool was_harmed(const struct ledger *l)
+{
+	return l->flips || l->read_errors;
+}
+
+static uint64_t harm(const struct ledger *l)
+{
+	return l->flips + (l->read_errors ? l->damage_events : 0);
+}
+
 static bool was_unwell(const struct ledger *l, uint64_t from, uint64_t to)
 {
 	for (size_t i = 0; i < l->unwell_count; i++)
@@ -20,7 +32,7 @@ static bool was_unwell(const struct ledger *l, uint64_t from, uint64_t to)
 /* May the message have been delivered again after this? */
 static bool excused(const struct ledger *l, const struct ledger_delivery *d, uint64_t again_ns)
 {
-	if (!d->reply || !d->reply->seen_ns || d->reply->seen_ns > again_ns)
+	if (was_harmed(l) || !d->reply || !d->reply->seen_ns || d->reply->seen_ns > again_ns)
 		return true;
 	for (size_t i = 0; i < l->death_count; i++) {
 		uint64_t death = l->deaths[i];
@@ -48,7 +60,7 @@ static void check_duplicates(
 			mail->number, rcpt->address, rcpt->deliveries[i].hop);
 	}
 	/* A notification is in one record with the end of what it speaks of. */
-	if (rcpt->failed_count > 1) {
+	if (rcpt->failed_count > 1 && !was_harmed(l)) {
 		l->duplicates++;
 		ledger_violation(l, "message %u: %zu notifications that %s failed", mail->number,
 			rcpt->failed_count, rcpt->address);
@@ -73,7 +85,7 @@ static void check_ghost(
 static bool may_fail(
 	const struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
-	return rcpt->refused || rcpt->domain->may_fail || mail->binary || l->flips ||
+	return rcpt->refused || rcpt->domain->may_fail || mail->binary || was_harmed(l) ||
 	       (mail->eight_bit && rcpt->domain->seven_bit);
 }
 
@@ -81,6 +93,20 @@ static bool hears_of_failure(const struct ledger_mail *mail, const struct ledger
 {
 	return !mail->null_sender && rcpt->notify != LEDGER_NOTIFY_NEVER &&
 	       rcpt->notify != LEDGER_NOTIFY_SUCCESS && !rcpt->domain->discards;
+}
+
+static void lose(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+{
+	if (l->destroyed != mail) {
+		l->destroyed = mail;
+		l->destroyed_count++;
+	}
+	if (l->destroyed_count <= harm(l))
+		return;
+	l->lost++;
+	ledger_violation(l, "message %u for %s is lost: 250 at %.3f s, %s", mail->number,
+		rcpt->address, (double)mail->told_ns / 1e9,
+		mail->null_sender ? "null sender" : mail->sender);
 }
 
 static void check_promise(
@@ -99,12 +125,7 @@ static void check_promise(
 	} else if (may_fail(l, mail, rcpt) && !hears_of_failure(mail, rcpt)) {
 		l->discarded++;
 	} else {
-		l->lost++;
-		/* A bit that flipped on the disk may cost the message that it hit. */
-		if (l->lost > l->flips)
-			ledger_violation(l, "message %u for %s is lost: 250 at %.3f s, %s",
-				mail->number, rcpt->address, (double)mail->told_ns / 1e9,
-				mail->null_sender ? "null sender" : mail->sender);
+		lose(l, mail, rcpt);
 	}
 }
 
@@ -122,7 +143,7 @@ void ledger_judge(struct ledger *l)
 			check_promise(l, mail, &mail->rcpts[k]);
 		}
 	}
-	if (l->damage_events && !l->flips && !l->read_errors)
+	if (l->damage_events && !was_harmed(l))
 		ledger_violation(l, "%llu reports of damage, but no bit had flipped",
 			(unsigned long long)l->damage_events);
 }

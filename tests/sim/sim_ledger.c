@@ -44,7 +44,7 @@ void ledger_violation(struct ledger *l, const char *format, ...)
 {
 	va_list args;
 
-	if (l->violations++ >= VIOLATIONS_SHOWN)
+	if (l->violations++ >= VIOLATIONS_SHOWN || l->sim->silent)
 		return;
 	printf("  seed %llu, at %.3f s: ", (unsigned long long)l->sim->seed,
 		(double)l->sim->now_ns / 1e9);

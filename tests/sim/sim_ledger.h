@@ -89,6 +89,8 @@ struct ledger {
 	uint64_t violations;
 	uint64_t acknowledged, delivered, bounced, discarded, duplicates_excused;
 	uint64_t lost, ghosts, corrupted, duplicates;
+	const struct ledger_mail *destroyed; /* by damage to the disk, which may cost messages */
+	uint64_t destroyed_count;
 };
 
 void ledger_init(struct ledger *ledger, struct sim *sim);

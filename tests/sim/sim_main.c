@@ -51,9 +51,9 @@ static void be_child(const struct options *o, uint64_t seed, int result)
 	if (o->quiet && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
 		_exit(1);
 	alarm(RUN_SECONDS);
-	sim_run(seed, o->mutation, o->verbose, &r);
+	sim_run(seed, o->mutation, o->verbose ? SIM_VERBOSE : SIM_VIOLATIONS, &r);
 	if (o->twice) {
-		sim_run(seed, o->mutation, false, &again);
+		sim_run(seed, o->mutation, SIM_SILENT, &again);
 		if (again.trace != r.trace) {
 			printf("  seed %llu: two runs have different traces, %016llx and %016llx\n",
 				(unsigned long long)seed, (unsigned long long)r.trace,
@@ -97,6 +97,7 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->discarded += r->discarded;
 	sum->notifications += r->notifications;
 	sum->excused += r->excused;
+	sum->destroyed += r->destroyed;
 	sum->lost += r->lost;
 	sum->ghosts += r->ghosts;
 	sum->corrupted += r->corrupted;
@@ -170,11 +171,11 @@ static void print(const struct totals *t)
 			(unsigned long long)s->faults[i]);
 	printf("\nmessages %llu, recipients acknowledged %llu: delivered %llu, bounced %llu, ended "
 	       "without a word as asked %llu; "
-	       "notifications %llu, repeated as RFC 1047 allows %llu\n",
+	       "notifications %llu, repeated as RFC 1047 allows %llu, destroyed by the disk %llu\n",
 		(unsigned long long)s->messages, (unsigned long long)s->acknowledged,
 		(unsigned long long)s->delivered, (unsigned long long)s->bounced,
 		(unsigned long long)s->discarded, (unsigned long long)s->notifications,
-		(unsigned long long)s->excused);
+		(unsigned long long)s->excused, (unsigned long long)s->destroyed);
 	printf("%llu seeds, %.1f simulated days, %llu events, %llu crashes: lost %llu, ghosts "
 	       "%llu, corrupted %llu, "
 	       "duplicates %llu; %llu seeds failed\n",

@@ -84,6 +84,7 @@ static void tell(const struct run *r, struct sim_result *out)
 		.discarded = l->discarded,
 		.notifications = l->dsns,
 		.excused = l->duplicates_excused,
+		.destroyed = l->destroyed_count,
 		.lost = l->lost,
 		.ghosts = l->ghosts,
 		.corrupted = l->corrupted,
@@ -93,12 +94,13 @@ static void tell(const struct run *r, struct sim_result *out)
 	memcpy(out->faults, r->sim.faults, sizeof(out->faults));
 }
 
-void sim_run(uint64_t seed, enum sim_mutation mutation, bool verbose, struct sim_result *out)
+void sim_run(uint64_t seed, enum sim_mutation mutation, enum sim_talk talk, struct sim_result *out)
 {
 	struct run *r = calloc(1, sizeof(*r));
 
 	CHECK(r);
-	sim_init(&r->sim, seed, verbose);
+	sim_init(&r->sim, seed, talk == SIM_VERBOSE);
+	r->sim.silent = talk == SIM_SILENT;
 	ledger_init(&r->ledger, &r->sim);
 	r->net = sim_net_new(&r->sim);
 	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);

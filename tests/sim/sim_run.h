@@ -10,10 +10,12 @@ struct sim_result {
 	uint64_t seed, trace, events, simulated_ns;
 	uint64_t faults[SIM_FAULTS];
 	uint64_t messages, acknowledged, delivered, bounced, discarded, notifications;
-	uint64_t excused;
+	uint64_t excused, destroyed;
 	uint64_t lost, ghosts, corrupted, duplicates, violations;
 };
 
-void sim_run(uint64_t seed, enum sim_mutation mutation, bool verbose, struct sim_result *out);
+enum sim_talk { SIM_SILENT, SIM_VIOLATIONS, SIM_VERBOSE };
+
+void sim_run(uint64_t seed, enum sim_mutation mutation, enum sim_talk talk, struct sim_result *out);
 
 #endif
