@@ -421,7 +421,7 @@ class Postern(Peer):
 spool: {self.directory}/spool
 directory: {self.directory}/directory.db
 control: {self.directory}/control.sock
-workers: {os.cpu_count()}
+workers: {max(1, os.cpu_count() // 2)}
 listeners:
   mx: {{ address: "127.0.0.1:{self.port}" }}
 """

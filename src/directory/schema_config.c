@@ -339,11 +339,13 @@ static const struct schema_field config_fields[] = {
 	{.name = "workers",
 		.type = SCHEMA_U32,
 		.offset = AT(workers),
-		.value = "2",
+		.value = "1",
 		.least = 1,
 		.most = CONFIG_WORKERS,
 		.since = SINCE,
-		.doc = "SMTP server processes; one per processor core is a good choice."},
+		.doc = "SMTP server processes. Fewer share their syncs among more mail: one for "
+		       "two processor "
+		       "cores is a good choice, as delivery works beside them."},
 	{.name = "listeners",
 		.type = SCHEMA_MAP,
 		.offset = AT(listeners),
