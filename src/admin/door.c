@@ -9,8 +9,9 @@
 
 #include <stdlib.h>
 
-#define DOOR_READ    (64u << 10)	     /* bytes read at a time */
-#define DOOR_IDLE_MS (10 * 60 * 1000) /* without a request, or without reading its reply */
+#define DOOR_READ (64u << 10) /* bytes read at a time */
+#define DOOR_IDLE_MS \
+	(UINT64_C(10) * 60 * 1000) /* without a request, or without reading its reply */
 
 static void next_request(struct door *door);
 static void wait_idly(struct door *door);

@@ -73,9 +73,9 @@ static void finish(struct door *door, int err, struct plan *plan, struct buf *pr
 	plan_add_words(plan, &words);
 	bool dry = request_flag(door, "dry_run");
 	bool any = plan_count(plan) > 0;
-	if (dry) {
+	if (dry || !any) {
 		plan_free(&plan);
-	} else if (any) {
+	} else {
 		err = directory_commit(admin->directory, &plan, span_str(door->actor),
 			admin->config.io->wall_ms, problems);
 		if (!err) {
@@ -83,12 +83,11 @@ static void finish(struct door *door, int err, struct plan *plan, struct buf *pr
 			err = admin_publish(admin);
 			if (err)
 				buf_printf(problems,
-					"the change is stored, but the other roles could not be told (%s); "
+					"the change is stored, but the other roles could not be "
+					"told (%s); "
 					"they will be with the next change",
 					err_text(err));
 		}
-	} else {
-		plan_free(&plan);
 	}
 	if (err) {
 		refuse_lines(door, err, problems);

@@ -79,7 +79,7 @@ void cmd_trace(struct door *door)
 	s->job = (struct io_job){.run = search_on_lane, .done = search_done};
 	s->door = door;
 	s->disk = admin->config.trace;
-	buf_init(&s->out, SEARCH_RESULT * 2);
+	buf_init(&s->out, (size_t)2 * SEARCH_RESULT);
 	int err = search_parse(request_text(door, "query"),
 		request_number(door, "limit", TRACE_MESSAGES), admin->config.io->wall_ms,
 		&s->search, &problem);

@@ -55,22 +55,21 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 	struct owed *owed)
 {
 	struct delivery *d = attempt->delivery;
+	uint32_t count = attempt->pick_count;
 	struct span one[1];
 	bool first[1] = {false};
 	struct span *names =
-		attempt->pick_count <= 1
-			? one
-			: calloc(MIN(attempt->pick_count, DELIVERY_EVENT_RCPTS), sizeof(*names));
-	bool *said = attempt->pick_count <= 1 ? first : calloc(attempt->pick_count, sizeof(*said));
+		count <= 1 ? one : calloc(MIN(count, DELIVERY_EVENT_RCPTS), sizeof(*names));
+	bool *said = count <= 1 ? first : calloc(count, sizeof(*said));
 
 	CHECK(names && said);
-	for (uint32_t i = 0; i < attempt->pick_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		const struct verdict *verdict = &attempt->results[i].verdict;
 		uint32_t n = 0;
 
 		if (said[i] || verdict->kind != kind)
 			continue;
-		for (uint32_t j = i; j < attempt->pick_count && n < DELIVERY_EVENT_RCPTS; j++) {
+		for (uint32_t j = i; j < count && n < DELIVERY_EVENT_RCPTS; j++) {
 			if (said[j] || !same_verdict(verdict, &attempt->results[j].verdict))
 				continue;
 			said[j] = true;
@@ -83,7 +82,7 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 		event->verdict = verdict;
 		owed_tell(d, owed, event);
 	}
-	if (attempt->pick_count > 1) {
+	if (count > 1) {
 		free(names);
 		free(said);
 	}

@@ -107,7 +107,7 @@ static int spread_many(struct queue *q, uint32_t unit, const struct unit_rcpt *r
 {
 	struct group *groups = calloc(count, sizeof(*groups));
 	uint32_t *of = malloc(count * sizeof(*of)), made = 0;
-	struct unit_rcpt *sorted = malloc(count * sizeof(*sorted));
+	struct unit_rcpt *sorted = calloc(count, sizeof(*sorted));
 	int err = ERR_NOMEM;
 
 	if (groups && of && sorted)
