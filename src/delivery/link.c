@@ -56,11 +56,11 @@ static void forget_hosts(struct link *link)
 
 static void session_end(struct session *session, bool polite)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the one before is unlinked */
 	struct link *link = session->link;
 	struct delivery *d = link->delivery;
 
 	CHECK(!session->attempt);
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the one before is unlinked */
 	if (!session->ready)
 		link->connecting--;
 	link->session_count--;

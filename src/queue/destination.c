@@ -302,10 +302,10 @@ void destination_update(struct queue *q, uint32_t destination)
 
 void linger_run(struct queue *q)
 {
-	for (uint32_t most = QUEUE_RUN_STEP; most && q->linger_count; most--) {
+	for (uint32_t most = QUEUE_RUN_STEP; most; most--) {
 		struct destination *d = LIST_FIRST(&q->linger, struct destination, linger);
-		if (q->linger_count <= QUEUE_LINGER_MOST &&
-			q->clock - d->empty_since < QUEUE_LINGER_MS)
+		if (!d || (q->linger_count <= QUEUE_LINGER_MOST &&
+				  q->clock - d->empty_since < QUEUE_LINGER_MS))
 			break;
 		destination_free(q, d->self);
 	}

@@ -117,10 +117,9 @@ int64_t queue_next_time(struct queue *q, int64_t now)
 		return now;
 	if (q->wakes.count)
 		next = heap_first(&q->wakes)->key;
-	if (q->linger_count) {
-		const struct destination *d = LIST_FIRST(&q->linger, struct destination, linger);
-		next = MIN(next, d->empty_since + QUEUE_LINGER_MS);
-	}
+	const struct destination *empty = LIST_FIRST(&q->linger, struct destination, linger);
+	if (empty)
+		next = MIN(next, empty->empty_since + QUEUE_LINGER_MS);
 	/* Something that is paused or held needs the tick for the clock alone. */
 	if (q->units.used || next != INT64_MAX)
 		next = MIN(next, q->clock + QUEUE_TICK_MS);
