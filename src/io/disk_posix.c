@@ -13,8 +13,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define FILE_MODE  0640
-#define DIR_MODE   0750
+#define FILE_MODE   0640
+#define DIR_MODE    0750
 #define WRITE_PARTS IOV_MAX /* of one system call */
 
 struct disk_posix {
@@ -58,8 +58,8 @@ static int posix_open(struct disk *disk, const char *path, unsigned flags, struc
 		return ERR_NOMEM;
 	file->base.disk = disk;
 	do
-		file->fd = openat(root_of(disk), path, how | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-			FILE_MODE);
+		file->fd = openat(root_of(disk), path,
+			how | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, FILE_MODE);
 	while (file->fd < 0 && errno == EINTR);
 	if (file->fd < 0) {
 		int err = last_error();
@@ -80,7 +80,8 @@ static void posix_close(struct io_file **at)
 	*at = NULL;
 }
 
-static int64_t posix_write(struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset)
+static int64_t posix_write(
+	struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset)
 {
 	int n = (int)MIN(count, (size_t)WRITE_PARTS);
 	ssize_t wrote;
@@ -161,8 +162,8 @@ static int posix_truncate(struct io_file *file, uint64_t length)
 
 static int open_dir(struct disk *disk, const char *path, int *out)
 {
-	int fd = openat(root_of(disk), *path ? path : ".",
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(
+		root_of(disk), *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return last_error();
@@ -198,7 +199,8 @@ static int posix_rename(struct disk *disk, const char *from, const char *to)
 	return renameat(root_of(disk), from, root_of(disk), to) == 0 ? 0 : last_error();
 }
 
-static int posix_list(struct disk *disk, const char *path, int (*each)(void *arg, const char *name), void *arg)
+static int posix_list(
+	struct disk *disk, const char *path, int (*each)(void *arg, const char *name), void *arg)
 {
 	int fd = -1, result = 0;
 

@@ -77,10 +77,10 @@ static bool fits(const struct segment *segment, const struct format_record *reco
 
 	/* Only delivery moves messages, and a worker may speak of nobody's files but its own. */
 	return format_id_serial(record->id) == segment->id.serial &&
-		format_id_owner(record->id) == segment->id.owner &&
-		format_id_place(record->id) < segment->place_count + INDEX_GAP_MOST &&
-		(journal || message->id == record->id) &&
-		(journal || !message->body_serial || message->body_owner == segment->id.owner);
+	       format_id_owner(record->id) == segment->id.owner &&
+	       format_id_place(record->id) < segment->place_count + INDEX_GAP_MOST &&
+	       (journal || message->id == record->id) &&
+	       (journal || !message->body_serial || message->body_owner == segment->id.owner);
 }
 
 static void apply_message(struct spool_index *index, struct segment *segment,
@@ -88,7 +88,8 @@ static void apply_message(struct spool_index *index, struct segment *segment,
 {
 	struct format_message message;
 
-	if (format_get_message(record->payload, &message) != 0 || !fits(segment, record, &message)) {
+	if (format_get_message(record->payload, &message) != 0 ||
+		!fits(segment, record, &message)) {
 		segment->damaged = true;
 		index_report(index, segment, 0, offset, "a message record makes no sense");
 		return;
@@ -102,8 +103,9 @@ static void apply_message(struct spool_index *index, struct segment *segment,
 	place->flags |= PLACE_USED;
 	place->at = (uint32_t)(offset / INDEX_UNIT);
 	place->size = (uint32_t)(format_record_bytes(record->payload.n) / INDEX_UNIT) & 0xffffff;
-	place->body = message.body_serial ?
-		0 : (uint32_t)MIN(message.body_bytes + FORMAT_END_BYTES, (uint64_t)UINT32_MAX);
+	place->body = message.body_serial ? 0
+					  : (uint32_t)MIN(message.body_bytes + FORMAT_END_BYTES,
+						    (uint64_t)UINT32_MAX);
 	if (message.body_serial)
 		place->flags |= PLACE_FILE;
 	if (message.id != record->id)
@@ -138,14 +140,15 @@ static void apply_state(struct spool_index *index, struct segment *journal,
 	journal->state_bytes += format_record_bytes(record->payload.n);
 }
 
-static void apply_done(struct spool_index *index, struct segment *journal,
-	const struct format_record *record)
+static void apply_done(
+	struct spool_index *index, struct segment *journal, const struct format_record *record)
 {
 	struct cursor c = cursor_of(record->payload);
 
 	while (cursor_left(&c)) {
 		uint64_t id = cursor_u64(&c);
-		struct segment *segment = index_find(index, format_id_owner(id), format_id_serial(id));
+		struct segment *segment =
+			index_find(index, format_id_owner(id), format_id_serial(id));
 		if (!segment)
 			continue;
 		set_free(index, segment, format_id_place(id));
@@ -153,8 +156,8 @@ static void apply_done(struct spool_index *index, struct segment *journal,
 	}
 }
 
-static void apply_checkpoint(struct spool_index *index, struct segment *journal,
-	const struct format_record *record)
+static void apply_checkpoint(
+	struct spool_index *index, struct segment *journal, const struct format_record *record)
 {
 	struct segment *segment =
 		index_find(index, format_id_owner(record->id), format_id_serial(record->id));
@@ -170,8 +173,8 @@ static void apply_checkpoint(struct spool_index *index, struct segment *journal,
 	segment->marks = journal->id.serial;
 }
 
-static void apply_extent(struct spool_index *index, struct segment *journal,
-	const struct format_record *record)
+static void apply_extent(
+	struct spool_index *index, struct segment *journal, const struct format_record *record)
 {
 	struct segment *segment =
 		index_find(index, format_id_owner(record->id), format_id_serial(record->id));
@@ -185,12 +188,13 @@ static void apply_extent(struct spool_index *index, struct segment *journal,
 		segment->cut_at = extent.end;
 		note_marks(segment, journal);
 	} else if (segment->cut && extent.end > segment->cut_at) {
-		segment->cut = segment->cut_kept = false; /* its writer lived after all, and wrote on */
+		segment->cut = segment->cut_kept =
+			false; /* its writer lived after all, and wrote on */
 	}
 }
 
-void index_apply(struct spool_index *index, struct segment *segment, const struct format_record *record,
-	uint64_t offset, struct place **out)
+void index_apply(struct spool_index *index, struct segment *segment,
+	const struct format_record *record, uint64_t offset, struct place **out)
 {
 	*out = NULL;
 	/* A worker's log holds messages, whatever it may say. */

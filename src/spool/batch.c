@@ -14,7 +14,8 @@ struct build {
 	uint64_t body_at;
 };
 
-static void put(struct build *b, enum format_type type, uint64_t id, struct span payload, struct span more)
+static void put(
+	struct build *b, enum format_type type, uint64_t id, struct span payload, struct span more)
 {
 	struct journal *journal = &b->store->journal;
 	const struct format_record record = {
@@ -45,7 +46,8 @@ static struct sizes measure(const struct journal *journal)
 {
 	struct sizes sizes = {.parts = 1};
 
-	LIST_FOR_EACH (node, &journal->flight) {
+	LIST_FOR_EACH(node, &journal->flight)
+	{
 		const struct change *change = CONTAINER_OF(node, struct change, node);
 		sizes.guess += format_record_bytes(FORMAT_MESSAGE_FIXED + change->bytes.n);
 		if (!is_message(change))
@@ -154,7 +156,8 @@ static void put_done(struct build *b)
 	struct buf *ids = &journal->scratch;
 
 	buf_clear(ids);
-	LIST_FOR_EACH (node, &journal->flight) {
+	LIST_FOR_EACH(node, &journal->flight)
+	{
 		const struct change *change = CONTAINER_OF(node, struct change, node);
 		if (change->kind != CHANGE_DONE && change->kind != CHANGE_MOVE)
 			continue;
@@ -176,24 +179,29 @@ static int put_records(struct build *b, uint32_t first_place)
 	if (!buf_reserve(&journal->head, FORMAT_BATCH_HEADER))
 		return ERR_NOMEM;
 	buf_wrote(&journal->head, FORMAT_BATCH_HEADER);
-	LIST_FOR_EACH (node, &journal->flight) {
+	LIST_FOR_EACH(node, &journal->flight)
+	{
 		struct change *change = CONTAINER_OF(node, struct change, node);
 		if (!is_message(change))
 			continue;
-		put_message(b, change, SPOOL_ID(b->file->made.id.serial, SPOOL_OWNER_DELIVERY, place++));
+		put_message(b, change,
+			SPOOL_ID(b->file->made.id.serial, SPOOL_OWNER_DELIVERY, place++));
 		b->body_at += change->body_bytes;
 		journal->messages++;
 	}
-	LIST_FOR_EACH (node, &journal->flight) {
+	LIST_FOR_EACH(node, &journal->flight)
+	{
 		struct change *change = CONTAINER_OF(node, struct change, node);
 		if (change->kind == CHANGE_MOVE)
 			err = err ? err : put_moved_state(b, change);
 		else if (change->kind == CHANGE_STATE)
-			put(b, FORMAT_STATE, place_of(b->store, change->id), change->bytes, SPAN_NONE);
+			put(b, FORMAT_STATE, place_of(b->store, change->id), change->bytes,
+				SPAN_NONE);
 	}
 	put_done(b);
 	put_extents(b);
-	LIST_FOR_EACH (node, &journal->flight) {
+	LIST_FOR_EACH(node, &journal->flight)
+	{
 		struct change *change = CONTAINER_OF(node, struct change, node);
 		if (change->kind == CHANGE_CHECKPOINT)
 			put_checkpoint(b, change->id);
@@ -207,7 +215,7 @@ static void choose_file(struct journal *journal, const struct sizes *sizes)
 	struct spool_log *log = &journal->log;
 	uint64_t length = FORMAT_BATCH_HEADER + sizes->guess + sizes->bodies;
 	bool full = log->file.end + length > log->segment_bytes ||
-		log->file.place + sizes->messages > FORMAT_PLACES;
+		    log->file.place + sizes->messages > FORMAT_PLACES;
 
 	if (full && log->file.end > FORMAT_PAGE && log->next.made.io)
 		log_roll(log);
@@ -218,7 +226,8 @@ static void collect_parts(struct journal *journal, size_t *out_parts)
 	struct iovec *part = journal->parts;
 
 	*part++ = (struct iovec){journal->head.p, journal->head.n};
-	LIST_FOR_EACH (node, &journal->flight) {
+	LIST_FOR_EACH(node, &journal->flight)
+	{
 		const struct change *change = CONTAINER_OF(node, struct change, node);
 		if (is_message(change) && change->body)
 			*part++ = (struct iovec){change->body, change->body_bytes};
@@ -269,7 +278,8 @@ static struct segment *current_segment(struct spool_store *store)
 	int err = index_add_segment(&store->index, id, &segment);
 	CHECK(err == 0);
 	segment->loaded = true;
-	for (size_t i = index_first(&store->index, id->owner); store->index.segments[i] != segment; i++)
+	for (size_t i = index_first(&store->index, id->owner); store->index.segments[i] != segment;
+		i++)
 		store->index.segments[i]->closed = true;
 	return segment;
 }
@@ -340,14 +350,15 @@ void batch_apply(struct spool_store *store)
 		left = span_skip(left, bytes);
 		offset += bytes;
 	}
-	LIST_FOR_EACH (node, &journal->flight) {
+	LIST_FOR_EACH(node, &journal->flight)
+	{
 		const struct change *change = CONTAINER_OF(node, struct change, node);
 		uint64_t old_id = place_of(store, change->id);
 		if (change->kind == CHANGE_MOVE)
 			carry_flags(store, change, old_id);
 		settle_change(store, change);
-		struct segment *old =
-			index_find(&store->index, format_id_owner(old_id), format_id_serial(old_id));
+		struct segment *old = index_find(
+			&store->index, format_id_owner(old_id), format_id_serial(old_id));
 		if (old && change->kind == CHANGE_CHECKPOINT)
 			old->marks_asked = false;
 		if (old && (change->kind == CHANGE_MOVE || change->kind == CHANGE_DONE))

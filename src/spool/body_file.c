@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define BODY_NAME_TRIES 1000 /* names that may be taken already */
-#define BODY_PARTS      (WRITER_BODY_CHUNKS + 1)
+#define BODY_PARTS	(WRITER_BODY_CHUNKS + 1)
 
 struct body_job {
 	struct body_file file; /* first */
@@ -26,7 +26,8 @@ static int open_file(struct body_file *f)
 
 	for (int tries = 0; tries < BODY_NAME_TRIES; tries++, f->number++) {
 		format_body_path(path, f->owner, f->serial, f->number);
-		int err = disk_open(f->disk, path, DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &f->io);
+		int err =
+			disk_open(f->disk, path, DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &f->io);
 		if (err != ERR_EXISTS) {
 			f->made = err == 0;
 			return err;

@@ -117,8 +117,9 @@ static bool is_free(struct spool_store *store, const struct segment *segment)
 }
 
 /*
- * A file may hold the seal on the one before it (spool/format.h): a batch whose sync failed and that
- * was refused, yet reached the disk. Before the seal goes, the journal says where that file ends.
+ * A file may hold the seal on the one before it (spool/format.h): a batch whose sync failed and
+ * that was refused, yet reached the disk. Before the seal goes, the journal says where that file
+ * ends.
  */
 static bool is_seal_needed(struct spool_store *store, const struct segment *segment)
 {
@@ -131,8 +132,8 @@ static bool is_seal_needed(struct spool_store *store, const struct segment *segm
 		return false;
 	if (before->damaged || before->marks_asked || !before->loaded)
 		return true; /* where a damaged file ends is not known well enough */
-	struct change *change = change_new(
-		CHANGE_CHECKPOINT, SPOOL_ID(before->id.serial, before->id.owner, 0), 0);
+	struct change *change =
+		change_new(CHANGE_CHECKPOINT, SPOOL_ID(before->id.serial, before->id.owner, 0), 0);
 	if (!change)
 		return true;
 	if (!before->cut) {
@@ -167,8 +168,8 @@ static bool is_stuck(struct spool_store *store, struct segment *segment)
 {
 	uint64_t now = store->io->now_ns + 1;
 	bool sparse = segment->closed && segment->loaded && !segment->damaged && segment->live &&
-		segment->id.owner != SPOOL_OWNER_DELIVERY &&
-		segment->live_bytes * STORE_SPARSE < segment->end;
+		      segment->id.owner != SPOOL_OWNER_DELIVERY &&
+		      segment->live_bytes * STORE_SPARSE < segment->end;
 
 	if (!sparse)
 		segment->sparse_ns = 0;
@@ -213,7 +214,8 @@ void clean_init(struct spool_store *store)
 
 void clean_done(struct spool_store *store)
 {
-	LIST_FOR_EACH (node, &store->cleaner.removals) {
+	LIST_FOR_EACH(node, &store->cleaner.removals)
+	{
 		list_remove(node);
 		free(CONTAINER_OF(node, struct removal, node));
 	}

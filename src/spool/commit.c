@@ -17,7 +17,8 @@ int commit_make_dir(struct disk *disk, uint8_t owner)
 	if (made != 0 && made != ERR_EXISTS)
 		return made;
 	int err = disk_sync_dir(disk, "");
-	/* A worker may be kept from the spool's root; whoever made the directory has synced it then. */
+	/* A worker may be kept from the spool's root; whoever made the directory has synced it
+	 * then. */
 	return made == ERR_EXISTS && err == ERR_DENIED ? 0 : err;
 }
 
@@ -25,8 +26,8 @@ static int open_new(struct disk *disk, struct commit_file *file, char path[FORMA
 {
 	for (int tries = 0; tries < CREATE_TRIES; tries++) {
 		format_log_path(path, file->id.owner, file->id.serial);
-		int err = disk_open(disk, path, DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE,
-			&file->io);
+		int err = disk_open(disk, path,
+			DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file->io);
 		if (err != ERR_EXISTS)
 			return err;
 		if (file->id.serial == UINT32_MAX)

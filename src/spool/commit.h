@@ -11,8 +11,9 @@
 enum commit_outcome {
 	COMMIT_DURABLE, /* data, records and names are on stable storage */
 	COMMIT_REFUSED, /* nothing of it can ever be found; the file goes on at the same place */
-	COMMIT_SEALED,  /* nothing of it counts, as the spare file says durably; the file is closed */
-	COMMIT_DOUBT,   /* it failed, and neither of the two could be made durable */
+	COMMIT_SEALED,	/* nothing of it counts, as the spare file says durably; the file is closed
+			 */
+	COMMIT_DOUBT,	/* it failed, and neither of the two could be made durable */
 };
 
 /* A log file that was made, with its header and its name on stable storage. */
@@ -27,18 +28,18 @@ struct commit {
 	struct io_file *file;
 	struct format_file id;
 	struct format_batch batch; /* its header, as it stands in parts[0] */
-	struct iovec *parts;       /* is used up */
+	struct iovec *parts;	   /* is used up */
 	size_t part_count;
-	uint64_t allocate;         /* bytes set aside for a new file */
+	uint64_t allocate; /* bytes set aside for a new file */
 	/* where the valid part of the log ends when this batch fails */
 	uint32_t valid_serial;
 	uint64_t valid_end;
-	/* in: the spare file if there is one, else just the id for one; out: the file, where outcome
-	 * is SEALED; on DOUBT it is closed */
+	/* in: the spare file if there is one, else just the id for one; out: the file, where
+	 * outcome is SEALED; on DOUBT it is closed */
 	struct commit_file spare;
 	/* out */
 	enum commit_outcome outcome;
-	int err;        /* of the failed write or sync */
+	int err;	/* of the failed write or sync */
 	uint32_t syncs; /* how many were asked for */
 };
 

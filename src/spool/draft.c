@@ -72,7 +72,8 @@ void draft_free(struct spool_draft *draft)
 
 void draft_spares_done(struct spool_writer *writer)
 {
-	LIST_FOR_EACH (node, &writer->spare) {
+	LIST_FOR_EACH(node, &writer->spare)
+	{
 		list_remove(node);
 		free_spare(CONTAINER_OF(node, struct spool_draft, node));
 	}

@@ -13,7 +13,7 @@
 #define PAGE_MAGIC   0x4c535450u /* "PTSL" */
 #define BATCH_MAGIC  0x42535450u /* "PTSB" */
 #define RECORD_MAGIC 0x52535450u /* "PTSR" */
-#define VERSION      1
+#define VERSION	     1
 #define PAGE_SEED    0x706f737465726e31ull /* of the file header, which holds the salt itself */
 
 uint64_t format_hash(struct span bytes, uint64_t seed)
@@ -92,7 +92,8 @@ int format_get_page(struct span page, struct format_file *out)
 
 /* ---- batch header ----------------------------------------------------------------------- */
 
-void format_put_batch(char header[FORMAT_BATCH_HEADER], const struct format_batch *batch, uint64_t salt)
+void format_put_batch(
+	char header[FORMAT_BATCH_HEADER], const struct format_batch *batch, uint64_t salt)
 {
 	memset(header, 0, FORMAT_BATCH_HEADER);
 	put32(header + 8, BATCH_MAGIC);
@@ -134,22 +135,24 @@ int format_get_batch(struct span header, uint64_t salt, struct format_batch *out
 	return 0;
 }
 
-bool format_batch_fits(const struct format_batch *batch, const struct format_file *file, uint64_t offset)
+bool format_batch_fits(
+	const struct format_batch *batch, const struct format_file *file, uint64_t offset)
 {
 	return (batch->kind == FORMAT_BATCH || batch->kind == FORMAT_VOID) &&
-		batch->serial == file->serial && batch->owner == file->owner &&
-		batch->offset == offset && offset <= INT64_MAX - FORMAT_ALIGN &&
-		batch->records_bytes <= FORMAT_BATCH_RECORDS &&
-		batch->record_count <= batch->records_bytes / FORMAT_RECORD &&
-		batch->length >= (uint64_t)FORMAT_BATCH_HEADER + batch->records_bytes &&
-		batch->length <= INT64_MAX - FORMAT_ALIGN - offset &&
-		(batch->before_serial == 0 || batch->before_serial < batch->serial) &&
-		batch->before_end <= INT64_MAX;
+	       batch->serial == file->serial && batch->owner == file->owner &&
+	       batch->offset == offset && offset <= INT64_MAX - FORMAT_ALIGN &&
+	       batch->records_bytes <= FORMAT_BATCH_RECORDS &&
+	       batch->record_count <= batch->records_bytes / FORMAT_RECORD &&
+	       batch->length >= (uint64_t)FORMAT_BATCH_HEADER + batch->records_bytes &&
+	       batch->length <= INT64_MAX - FORMAT_ALIGN - offset &&
+	       (batch->before_serial == 0 || batch->before_serial < batch->serial) &&
+	       batch->before_end <= INT64_MAX;
 }
 
 /* ---- records ---------------------------------------------------------------------------- */
 
-void format_put_record(struct buf *buf, const struct format_record *record, struct span more, uint64_t salt)
+void format_put_record(
+	struct buf *buf, const struct format_record *record, struct span more, uint64_t salt)
 {
 	size_t length = record->payload.n + more.n;
 	CHECK(length <= FORMAT_RECORD_BYTES);

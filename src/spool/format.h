@@ -17,7 +17,8 @@
  * A batch header proves more than itself: batches of a log are written one after the other, each
  * after the sync of the one before, so all bytes before it were durable. And it says where the log
  * ended before this file ("before_serial", "before_end"): that file is whole up to there and ends
- * there, and files between it and this one hold nothing. That is the seal on a file whose sync failed.
+ * there, and files between it and this one hold nothing. That is the seal on a file whose sync
+ * failed.
  */
 #ifndef SPOOL_FORMAT_H
 #define SPOOL_FORMAT_H
@@ -28,18 +29,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FORMAT_ALIGN        4096u
-#define FORMAT_PAGE         4096u /* the header page; the first batch follows it */
-#define FORMAT_PAGE_COPY    2048u /* where the second copy of the file header lies in the page */
-#define FORMAT_FILE_HEADER  64u
-#define FORMAT_BATCH_HEADER 96u
-#define FORMAT_RECORD_ALIGN 16u
-#define FORMAT_RECORD       32u   /* the record header */
-#define FORMAT_RECORD_BYTES (17u << 20) /* no payload is longer */
-#define FORMAT_BATCH_RECORDS (1u << 30) /* no batch has more bytes of records */
-#define FORMAT_PLACES       (1u << 24)  /* places (message numbers) in a file */
-#define FORMAT_END          ".\r\n"     /* follows every body */
-#define FORMAT_END_BYTES    3u
+#define FORMAT_ALIGN	     4096u
+#define FORMAT_PAGE	     4096u /* the header page; the first batch follows it */
+#define FORMAT_PAGE_COPY     2048u /* where the second copy of the file header lies in the page */
+#define FORMAT_FILE_HEADER   64u
+#define FORMAT_BATCH_HEADER  96u
+#define FORMAT_RECORD_ALIGN  16u
+#define FORMAT_RECORD	     32u	 /* the record header */
+#define FORMAT_RECORD_BYTES  (17u << 20) /* no payload is longer */
+#define FORMAT_BATCH_RECORDS (1u << 30)	 /* no batch has more bytes of records */
+#define FORMAT_PLACES	     (1u << 24)	 /* places (message numbers) in a file */
+#define FORMAT_END	     ".\r\n"	 /* follows every body */
+#define FORMAT_END_BYTES     3u
 
 struct format_file {
 	uint32_t serial;
@@ -49,16 +50,17 @@ struct format_file {
 
 enum format_kind {
 	FORMAT_BATCH = 1,
-	FORMAT_VOID = 2, /* a batch stood here and was refused; the file ends here until one is written */
+	FORMAT_VOID =
+		2, /* a batch stood here and was refused; the file ends here until one is written */
 };
 
 struct format_batch {
-	uint8_t kind;          /* enum format_kind */
-	uint32_t serial;       /* of the file */
+	uint8_t kind;	 /* enum format_kind */
+	uint32_t serial; /* of the file */
 	uint8_t owner;
-	uint32_t sequence;     /* rises with each attempt at writing a batch into this file */
-	uint64_t offset;       /* of this header in the file */
-	uint64_t length;       /* header, records and bodies */
+	uint32_t sequence; /* rises with each attempt at writing a batch into this file */
+	uint64_t offset;   /* of this header in the file */
+	uint64_t length;   /* header, records and bodies */
 	uint32_t records_bytes;
 	uint32_t record_count;
 	uint32_t message_count;
@@ -78,7 +80,7 @@ enum format_type {
 };
 
 struct format_record {
-	uint8_t type;      /* enum format_type */
+	uint8_t type;	   /* enum format_type */
 	uint32_t sequence; /* of its batch */
 	uint64_t id;
 	struct span payload;
@@ -87,11 +89,12 @@ struct format_record {
 /* The fixed part of a message record. */
 #define FORMAT_MESSAGE_FIXED 48u
 struct format_message {
-	uint64_t id;          /* the message's; another than the record's where it was moved here */
+	uint64_t id;	      /* the message's; another than the record's where it was moved here */
 	uint64_t body_offset; /* in this file, or in the body file */
 	uint64_t body_bytes;  /* without FORMAT_END, which follows */
 	uint64_t body_hash;   /* XXH3, no seed */
-	uint32_t body_serial; /* 0: the body is in this file; else: in a body file, with this name */
+	uint32_t
+		body_serial; /* 0: the body is in this file; else: in a body file, with this name */
 	uint32_t body_number;
 	uint8_t body_owner;
 	struct span envelope;
@@ -137,14 +140,16 @@ static inline uint32_t format_id_place(uint64_t id)
 void format_put_page(char page[FORMAT_PAGE], const struct format_file *file);
 int format_get_page(struct span page, struct format_file *out);
 
-void format_put_batch(char header[FORMAT_BATCH_HEADER], const struct format_batch *batch, uint64_t salt);
+void format_put_batch(
+	char header[FORMAT_BATCH_HEADER], const struct format_batch *batch, uint64_t salt);
 int format_get_batch(struct span header, uint64_t salt, struct format_batch *out);
 /* The header is one of this file, at this offset, and its numbers fit together. */
-bool format_batch_fits(const struct format_batch *batch, const struct format_file *file, uint64_t offset);
+bool format_batch_fits(
+	const struct format_batch *batch, const struct format_file *file, uint64_t offset);
 
 /* Appends a record whose payload comes in two parts. */
-void format_put_record(struct buf *buf, const struct format_record *record, struct span more,
-	uint64_t salt);
+void format_put_record(
+	struct buf *buf, const struct format_record *record, struct span more, uint64_t salt);
 /* The record at the start of `in` with its length on disk. */
 int format_get_record(struct span in, uint64_t salt, struct format_record *out, size_t *out_bytes);
 

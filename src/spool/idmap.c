@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDMAP_FIRST 64   /* slots of the first allocation */
+#define IDMAP_FIRST 64	 /* slots of the first allocation */
 #define IDMAP_KEEP  4096 /* slots that idmap_clear() keeps */
 
 struct idmap_slot {
@@ -47,7 +47,8 @@ static struct idmap_slot *find(const struct idmap *map, uint64_t id)
 
 static int grow(struct idmap *map)
 {
-	struct idmap bigger = {.room = map->room ? map->room * 2 : IDMAP_FIRST, .count = map->count};
+	struct idmap bigger = {
+		.room = map->room ? map->room * 2 : IDMAP_FIRST, .count = map->count};
 
 	bigger.slots = calloc(bigger.room, sizeof(*bigger.slots));
 	if (!bigger.slots)

@@ -33,7 +33,7 @@ static size_t lower(const struct spool_index *index, uint64_t key)
 static bool is_at(const struct spool_index *index, size_t at, uint8_t owner, uint32_t serial)
 {
 	return at < index->count && index->segments[at]->id.serial == serial &&
-		index->segments[at]->id.owner == owner;
+	       index->segments[at]->id.owner == owner;
 }
 
 struct segment *index_find(struct spool_index *index, uint8_t owner, uint32_t serial)
@@ -69,8 +69,11 @@ int index_add_segment(struct spool_index *index, const struct format_file *id, s
 	struct segment *segment = calloc(1, sizeof(*segment));
 	if (!segment)
 		return ERR_NOMEM;
-	*segment = (struct segment){
-		.id = *id, .end = FORMAT_PAGE, .next = FORMAT_PAGE, .sequence = -1, .limit = WALK_ALL};
+	*segment = (struct segment){.id = *id,
+		.end = FORMAT_PAGE,
+		.next = FORMAT_PAGE,
+		.sequence = -1,
+		.limit = WALK_ALL};
 	memmove(index->segments + at + 1, index->segments + at,
 		(index->count - at) * sizeof(struct segment *));
 	index->segments[at] = segment;
@@ -148,8 +151,8 @@ void index_release(struct spool_index *index, struct segment *segment)
 		close_segment(index, segment);
 }
 
-static void on_damage(void *arg, const struct format_file *file, uint64_t id, uint64_t offset,
-	const char *what)
+static void on_damage(
+	void *arg, const struct format_file *file, uint64_t id, uint64_t offset, const char *what)
 {
 	struct spool_index *index = arg;
 	struct segment *segment = index_find(index, file->owner, file->serial);
@@ -201,8 +204,8 @@ struct place *index_place(struct spool_index *index, uint64_t place_id, struct s
 	return &segment->places[number];
 }
 
-struct place *index_message(struct spool_index *index, uint64_t id, uint64_t *out_place_id,
-	struct segment **out)
+struct place *index_message(
+	struct spool_index *index, uint64_t id, uint64_t *out_place_id, struct segment **out)
 {
 	uint64_t place_id = id;
 	bool moved = idmap_get(&index->moved, id, &place_id);
@@ -253,8 +256,8 @@ int index_read(struct spool_index *index, struct segment *segment, const struct 
 static int read_ahead(struct spool_index *index, struct segment *journal, uint64_t at, uint64_t n,
 	struct span *out)
 {
-	bool inside = index->loading && index->ahead_serial == journal->id.serial && at >= index->ahead_at &&
-		at + n <= index->ahead_at + index->ahead.n;
+	bool inside = index->loading && index->ahead_serial == journal->id.serial &&
+		      at >= index->ahead_at && at + n <= index->ahead_at + index->ahead.n;
 
 	if (!inside) {
 		int err = index_open(index, journal);
@@ -273,8 +276,8 @@ static int read_ahead(struct spool_index *index, struct segment *journal, uint64
 	return 0;
 }
 
-int index_read_state(struct spool_index *index, const struct place *place, uint64_t place_id,
-	struct span *out)
+int index_read_state(
+	struct spool_index *index, const struct place *place, uint64_t place_id, struct span *out)
 {
 	struct format_record record;
 	struct span bytes;

@@ -1,7 +1,7 @@
 /*
- * What the store knows of the logs: for every file the places of its messages, which are free, where
- * their last state lies. 24 bytes a message. Built by applying records, in the order in which they
- * became durable: the same code at recovery and while running.
+ * What the store knows of the logs: for every file the places of its messages, which are free,
+ * where their last state lies. 24 bytes a message. Built by applying records, in the order in which
+ * they became durable: the same code at recovery and while running.
  *
  * A place is where a message lies: SPOOL_ID(serial, owner, number). Its id is the place it was
  * first written to; after a move (spool/move.c) the two differ, and `moved` finds the place.
@@ -17,58 +17,59 @@
 #include "spool/spool.h"
 #include "spool/walk.h"
 
-#define INDEX_FILES_OPEN 64       /* log files kept open when nobody reads from them */
-#define INDEX_GAP_MOST   (1u << 20) /* places between two messages: refused ones leave gaps */
-#define INDEX_ARENA      (256u << 20) /* bytes of one decoded envelope */
-#define INDEX_UNIT       FORMAT_RECORD_ALIGN
+#define INDEX_FILES_OPEN 64	      /* log files kept open when nobody reads from them */
+#define INDEX_GAP_MOST	 (1u << 20)   /* places between two messages: refused ones leave gaps */
+#define INDEX_ARENA	 (256u << 20) /* bytes of one decoded envelope */
+#define INDEX_UNIT	 FORMAT_RECORD_ALIGN
 
 enum place_flags {
-	PLACE_USED = 1 << 0,  /* the record was read */
-	PLACE_FREE = 1 << 1,  /* done, or moved away, durably */
-	PLACE_DONE = 1 << 2,  /* done, not durable yet */
-	PLACE_FILE = 1 << 3,  /* the body is a file of its own */
-	PLACE_CHECK = 1 << 4, /* the body was not read since recovery: check it first */
-	PLACE_BAD = 1 << 5,   /* damaged, and reported */
-	PLACE_MOVED = 1 << 6, /* its id is that of another place */
-	PLACE_MOVING = 1 << 7,/* a copy is being made */
+	PLACE_USED = 1 << 0,   /* the record was read */
+	PLACE_FREE = 1 << 1,   /* done, or moved away, durably */
+	PLACE_DONE = 1 << 2,   /* done, not durable yet */
+	PLACE_FILE = 1 << 3,   /* the body is a file of its own */
+	PLACE_CHECK = 1 << 4,  /* the body was not read since recovery: check it first */
+	PLACE_BAD = 1 << 5,    /* damaged, and reported */
+	PLACE_MOVED = 1 << 6,  /* its id is that of another place */
+	PLACE_MOVING = 1 << 7, /* a copy is being made */
 };
 
 struct place {
-	uint32_t at;           /* of the record, in INDEX_UNIT */
-	uint32_t size : 24;    /* of the record, in INDEX_UNIT */
-	uint32_t flags : 8;    /* enum place_flags */
-	uint32_t body;         /* bytes of the body in this file */
-	uint32_t state_serial; /* journal file of the last state; 0: none */
+	uint32_t at;		       /* of the record, in INDEX_UNIT */
+	uint32_t size : 24;	       /* of the record, in INDEX_UNIT */
+	uint32_t flags : 8;	       /* enum place_flags */
+	uint32_t body;		       /* bytes of the body in this file */
+	uint32_t state_serial;	       /* journal file of the last state; 0: none */
 	uint32_t state_at, state_size; /* of that record, in INDEX_UNIT */
 };
 
 struct segment {
 	struct format_file id;
 	struct io_file *io; /* NULL: not open now */
-	uint32_t refs;      /* readers */
-	uint64_t used;      /* when it was opened last */
-	uint64_t end;       /* read up to here */
-	uint64_t next;      /* where the next batch is expected */
+	uint32_t refs;	    /* readers */
+	uint64_t used;	    /* when it was opened last */
+	uint64_t end;	    /* read up to here */
+	uint64_t next;	    /* where the next batch is expected */
 	int64_t sequence;
 	uint64_t proven, limit; /* as of struct walk, by what other files say */
-	uint64_t wanted;    /* durable by notice, but not read yet */
-	bool closed;        /* nobody writes to it any more */
+	uint64_t wanted;	/* durable by notice, but not read yet */
+	bool closed;		/* nobody writes to it any more */
 	bool loaded;
-	bool damaged;       /* something in it may have been missed: it is never removed */
+	bool damaged; /* something in it may have been missed: it is never removed */
 	bool removing;
 	bool extent_news;   /* `end` or `cut` is not in the journal yet */
-	bool cut;           /* a torn tail was found: what lies beyond cut_at does not count … */
+	bool cut;	    /* a torn tail was found: what lies beyond cut_at does not count … */
 	uint64_t cut_at;    /* … and the journal shall say so */
-	bool cut_kept;      /* it says so, durably */
+	bool cut_kept;	    /* it says so, durably */
 	bool marks_asked;   /* a checkpoint is under way */
 	uint64_t sparse_ns; /* almost empty since; 0: it is not */
 	struct place *places;
 	uint32_t place_count, place_room;
 	uint32_t live;
 	uint64_t live_bytes;
-	uint32_t marks;     /* the oldest journal file with marks about this one that no checkpoint repeats */
+	uint32_t marks; /* the oldest journal file with marks about this one that no checkpoint
+			   repeats */
 	/* of a journal file */
-	uint32_t states;      /* last states that lie here */
+	uint32_t states; /* last states that lie here */
 	uint64_t state_bytes;
 };
 
@@ -76,12 +77,12 @@ struct spool_index {
 	struct disk *disk;
 	struct segment **segments; /* sorted by owner and serial */
 	size_t count, room;
-	size_t last;               /* found last */
-	struct idmap moved;        /* message id → place */
+	size_t last;	    /* found last */
+	struct idmap moved; /* message id → place */
 	struct walk walk;
-	struct buf record, state;  /* one record each */
+	struct buf record, state; /* one record each */
 	struct arena arena;
-	uint64_t clock;            /* counts openings */
+	uint64_t clock; /* counts openings */
 	uint32_t open;
 	void (*damage)(void *arg, uint64_t id, const char *path, uint64_t offset, const char *what);
 	void *arg;
@@ -102,7 +103,8 @@ void index_report(struct spool_index *index, const struct segment *segment, uint
 /* ---- files ---------------------------------------------------------------------------------- */
 
 struct segment *index_find(struct spool_index *index, uint8_t owner, uint32_t serial);
-int index_add_segment(struct spool_index *index, const struct format_file *id, struct segment **out);
+int index_add_segment(
+	struct spool_index *index, const struct format_file *id, struct segment **out);
 /* Forgets it; nobody may read from it. */
 void index_drop_segment(struct spool_index *index, struct segment *segment);
 /* The first segment of this owner, or where it would be; owners follow each other. */
@@ -125,15 +127,15 @@ int index_take_seals(struct spool_index *index, size_t from, size_t to);
 /* NULL: no such place. */
 struct place *index_place(struct spool_index *index, uint64_t place_id, struct segment **out);
 /* By a message's id; *out_place_id says where it lies. NULL: unknown, done, or free. */
-struct place *index_message(struct spool_index *index, uint64_t id, uint64_t *out_place_id,
-	struct segment **out);
+struct place *index_message(
+	struct spool_index *index, uint64_t id, uint64_t *out_place_id, struct segment **out);
 
 /* The record of a place, into index->record. ERR_CORRUPT, ERR_IO, ERR_NOMEM. */
 int index_read(struct spool_index *index, struct segment *segment, const struct place *place,
 	struct format_record *record, struct format_message *message);
 /* The last state of a place, into index->state; the empty span where there is none. */
-int index_read_state(struct spool_index *index, const struct place *place, uint64_t place_id,
-	struct span *out);
+int index_read_state(
+	struct spool_index *index, const struct place *place, uint64_t place_id, struct span *out);
 /* The envelope of a message record, with what the record knows better. */
 int index_envelope(const struct format_message *message, struct arena *arena, struct envelope *out);
 
@@ -141,8 +143,8 @@ int index_envelope(const struct format_message *message, struct arena *arena, st
 
 /* Takes in one record of a file that the caller knows to be durable. *out is the place of a message
  * that is new and not done, else NULL. */
-void index_apply(struct spool_index *index, struct segment *segment, const struct format_record *record,
-	uint64_t offset, struct place **out);
+void index_apply(struct spool_index *index, struct segment *segment,
+	const struct format_record *record, uint64_t offset, struct place **out);
 /* The bitmap of a segment's free places. */
 void index_put_checkpoint(const struct segment *segment, struct buf *buf);
 

@@ -60,7 +60,8 @@ static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial
 }
 
 /* The new file, and any that the writer made and gave up without a word. */
-static int add_logs(struct spool_store *store, const struct spool_notice *notice, struct segment **out)
+static int add_logs(
+	struct spool_store *store, const struct spool_notice *notice, struct segment **out)
 {
 	int err = store_list(store, notice->owner, store_add_log);
 
@@ -110,8 +111,8 @@ void store_read_wanted(struct spool_store *store)
 
 static int read_rest(struct spool_store *store, struct segment *segment)
 {
-	/* A file of which no notice ever came may be its successor's already: nothing is said of its
-	 * tail for good. */
+	/* A file of which no notice ever came may be its successor's already: nothing is said of
+	 * its tail for good. */
 	bool own = segment->id.serial <= store->newest[segment->id.owner];
 
 	segment->closed = true;
@@ -163,7 +164,8 @@ int spool_store_writer_gone(struct spool_store *store, uint8_t owner)
 
 /* ---- orphans ---------------------------------------------------------------------------- */
 
-#define ORPHAN_NUMBERS (1u << 24) /* greater numbers do not fit the key: such files are left alone */
+#define ORPHAN_NUMBERS \
+	(1u << 24) /* greater numbers do not fit the key: such files are left alone */
 
 static uint64_t body_key(uint8_t owner, uint32_t serial, uint32_t number)
 {
@@ -176,14 +178,17 @@ static int note_references(struct spool_store *store, struct segment *segment, s
 		const struct place *place = &segment->places[i];
 		struct format_record record;
 		struct format_message message;
-		if ((place->flags & (PLACE_USED | PLACE_FILE | PLACE_FREE)) != (PLACE_USED | PLACE_FILE))
+		if ((place->flags & (PLACE_USED | PLACE_FILE | PLACE_FREE)) !=
+			(PLACE_USED | PLACE_FILE))
 			continue;
 		int err = index_read(&store->index, segment, place, &record, &message);
 		if (err)
 			return err;
 		if (message.body_number < ORPHAN_NUMBERS)
 			err = idmap_put(known,
-				body_key(message.body_owner, message.body_serial, message.body_number), 1);
+				body_key(message.body_owner, message.body_serial,
+					message.body_number),
+				1);
 		if (err)
 			return err;
 	}
@@ -223,7 +228,8 @@ void store_orphans(struct spool_store *store)
 			continue;
 		}
 		if (orphan->number >= ORPHAN_NUMBERS || may_hide(store, orphan->owner) ||
-			idmap_get(&known, body_key(orphan->owner, orphan->serial, orphan->number), &found))
+			idmap_get(&known, body_key(orphan->owner, orphan->serial, orphan->number),
+				&found))
 			continue;
 		clean_body_file(store, orphan->owner, orphan->serial, orphan->number);
 	}

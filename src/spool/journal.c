@@ -82,7 +82,8 @@ static void drop_moves(struct spool_store *store)
 {
 	struct journal *journal = &store->journal;
 
-	LIST_FOR_EACH (node, &journal->gather) {
+	LIST_FOR_EACH(node, &journal->gather)
+	{
 		struct change *change = CONTAINER_OF(node, struct change, node);
 		struct segment *segment;
 		uint64_t place_id;
@@ -104,7 +105,8 @@ static void take_gathered(struct spool_store *store)
 	struct journal *journal = &store->journal;
 
 	drop_moves(store);
-	LIST_FOR_EACH (node, &journal->gather) {
+	LIST_FOR_EACH(node, &journal->gather)
+	{
 		list_remove(node);
 		list_push_back(&journal->flight, node);
 	}
@@ -129,8 +131,8 @@ static void write_batch(struct spool_store *store)
 			CHECK(!"a timer could be armed");
 		return;
 	}
-	log_write_batch(
-		&journal->log, &journal->head, journal->records, journal->messages, journal->parts, parts);
+	log_write_batch(&journal->log, &journal->head, journal->records, journal->messages,
+		journal->parts, parts);
 }
 
 static void turn(struct io_turn *at)
@@ -176,8 +178,8 @@ static void settled(struct spool_log *log, enum commit_outcome outcome, int err)
 	if (outcome == COMMIT_DURABLE) {
 		uint64_t mark = journal->flight_mark;
 		batch_apply(store);
-		LIST_FOR_EACH (node, &journal->flight)
-			forget(journal, CONTAINER_OF(node, struct change, node));
+		LIST_FOR_EACH(node, &journal->flight)
+		forget(journal, CONTAINER_OF(node, struct change, node));
 		clean_wake(store);
 		store->config.handler->durable(store->config.context, mark);
 	} else {
@@ -359,7 +361,7 @@ static int adopt(struct spool_store *store, struct segment *segment, struct comm
 static bool is_empty(struct spool_store *store, struct segment *segment)
 {
 	return segment->end == FORMAT_PAGE && !segment->damaged && !segment->removing &&
-		index_open(&store->index, segment) == 0 && disk_size(segment->io) == FORMAT_PAGE;
+	       index_open(&store->index, segment) == 0 && disk_size(segment->io) == FORMAT_PAGE;
 }
 
 int journal_open(struct spool_store *store)
@@ -373,7 +375,8 @@ int journal_open(struct spool_store *store)
 		const struct segment *segment = index->segments[i];
 		least = segment->id.serial + 1;
 		if (segment->end > FORMAT_PAGE) {
-			/* The new file says for good that the old ones end where they were read to. */
+			/* The new file says for good that the old ones end where they were read to.
+			 */
 			journal->log.valid_serial = segment->id.serial;
 			journal->log.valid_end = segment->end;
 		}
@@ -394,10 +397,10 @@ void journal_done(struct spool_store *store)
 {
 	struct journal *journal = &store->journal;
 
-	LIST_FOR_EACH (node, &journal->gather)
-		change_free(CONTAINER_OF(node, struct change, node));
-	LIST_FOR_EACH (node, &journal->flight)
-		change_free(CONTAINER_OF(node, struct change, node));
+	LIST_FOR_EACH(node, &journal->gather)
+	change_free(CONTAINER_OF(node, struct change, node));
+	LIST_FOR_EACH(node, &journal->flight)
+	change_free(CONTAINER_OF(node, struct change, node));
 	idmap_done(&journal->states);
 	io_timer_stop(store->io, &journal->timer);
 	log_forget_turn(store->io, &journal->turn);

@@ -24,7 +24,8 @@ void store_emit(struct spool_store *store, struct segment *segment, struct place
 		/* It stays where it is: a person may read what a program cannot. */
 		place->flags |= PLACE_BAD;
 		index_report(index, segment, message.id, offset,
-			err == ERR_NOMEM ? "no memory for its envelope" : "its envelope is damaged");
+			err == ERR_NOMEM ? "no memory for its envelope"
+					 : "its envelope is damaged");
 		return;
 	}
 	err = index_read_state(index, place, record->id, &state);
@@ -47,8 +48,8 @@ static void learn_moved(struct spool_store *store, const struct format_record *r
 	CHECK(err == 0);
 }
 
-static uint32_t take_batch(struct spool_store *store, struct segment *segment,
-	const struct walk_batch *batch)
+static uint32_t take_batch(
+	struct spool_store *store, struct segment *segment, const struct walk_batch *batch)
 {
 	struct spool_index *index = &store->index;
 	struct walk_cursor at = walk_records(batch);
@@ -207,7 +208,8 @@ int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial)
 	if (err) {
 		store->loader.damaged[owner] = true;
 		report_path(store, owner, serial,
-			err == ERR_CORRUPT ? "the file's header is damaged" : "the file cannot be read");
+			err == ERR_CORRUPT ? "the file's header is damaged"
+					   : "the file cannot be read");
 		return 0;
 	}
 	return index_add_segment(&store->index, &id, &segment);
@@ -304,7 +306,8 @@ static int read_logs(struct spool_store *store, bool journal, uint32_t most)
 	struct segment *segment;
 
 	while ((segment = next_unread(store, journal))) {
-		/* The walk stands where the last step left it; its segment is still the smallest. */
+		/* The walk stands where the last step left it; its segment is still the smallest.
+		 */
 		int err = loader->walking ? 0 : index_walk(&store->index, segment);
 		loader->walking = err == 0;
 		if (err == 0)

@@ -49,7 +49,8 @@ static void use_file(struct spool_log *log, const struct log_file *file)
 	log->file.before_end = log->valid_end;
 	log->dir_made = true;
 	if (!log->valid_serial) {
-		/* The first file of a new log: should its first batch fail, this is what a seal says. */
+		/* The first file of a new log: should its first batch fail, this is what a seal
+		 * says. */
 		log->valid_serial = file->made.id.serial;
 		log->valid_end = FORMAT_PAGE;
 	}
@@ -114,7 +115,8 @@ static void batch_settled(struct spool_log *log)
 			unwell(log, c->err);
 		break;
 	case COMMIT_SEALED: {
-		/* The spare is the next file, whose places may be given out already, or a new one. */
+		/* The spare is the next file, whose places may be given out already, or a new one.
+		 */
 		struct log_file spare = log->next.made.io ? log->next : fresh_file(&c->spare);
 		log->next = (struct log_file){0};
 		log->serial = MAX(log->serial, c->spare.id.serial);
@@ -195,7 +197,8 @@ static void probe_fired(struct timer *timer)
 void log_make_next(struct spool_log *log)
 {
 	/* After a failed try the timer makes the next one. */
-	if (log_busy(log) || log->next.made.io || log->health != SPOOL_WELL || timer_armed(&log->probe))
+	if (log_busy(log) || log->next.made.io || log->health != SPOOL_WELL ||
+		timer_armed(&log->probe))
 		return;
 	start_create(log, LOG_CREATE);
 }

@@ -15,9 +15,9 @@
 
 struct log_file {
 	struct commit_file made;
-	uint64_t end;      /* where the next batch goes */
+	uint64_t end;	   /* where the next batch goes */
 	uint32_t sequence; /* of the next batch */
-	uint32_t place;    /* of the next message */
+	uint32_t place;	   /* of the next message */
 	uint32_t before_serial;
 	uint64_t before_end;
 };
@@ -25,8 +25,8 @@ struct log_file {
 struct spool_log;
 
 struct log_handler {
-	/* The batch given to log_write() is settled; the log is idle and may be written to, unless it
-	 * is not well. err is that of the failure, also where the outcome is not DURABLE. */
+	/* The batch given to log_write() is settled; the log is idle and may be written to, unless
+	 * it is not well. err is that of the failure, also where the outcome is not DURABLE. */
 	void (*settled)(struct spool_log *log, enum commit_outcome outcome, int err);
 	/* The log is idle again after anything else, or has become well. */
 	void (*ready)(struct spool_log *log);
@@ -39,7 +39,7 @@ struct spool_log {
 	const struct log_handler *handler;
 	uint8_t owner;
 	uint64_t segment_bytes;
-	uint32_t serial; /* the last one given to a file */
+	uint32_t serial;      /* the last one given to a file */
 	struct log_file file; /* made.io NULL: there is none, the log is not well */
 	struct log_file next; /* made.io NULL: none yet */
 	/* The valid part of the log ends here; serial 0: unknown */
@@ -51,14 +51,14 @@ struct spool_log {
 	struct io_job job;
 	struct commit commit;
 	struct timer probe;
-	uint64_t started_ns; /* of the task */
+	uint64_t started_ns;	      /* of the task */
 	struct spool_figures figures; /* the part about writing */
 };
 
 void log_init(struct spool_log *log, struct io *io, struct disk *disk, uint8_t owner,
 	uint64_t segment_bytes, const struct log_handler *handler);
-/* Makes or takes over (`adopt`: an empty file of an earlier life, may hold no io) the first file, at
- * once, in the caller. A disk that fails leaves the log not well and probing; that is no error.
+/* Makes or takes over (`adopt`: an empty file of an earlier life, may hold no io) the first file,
+ * at once, in the caller. A disk that fails leaves the log not well and probing; that is no error.
  * ERR_NOMEM, ERR_DENIED are. */
 int log_open(struct spool_log *log, uint32_t least_serial, struct commit_file *adopt);
 void log_done(struct spool_log *log);

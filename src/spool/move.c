@@ -1,7 +1,7 @@
 /*
  * The last messages of an almost empty file are copied into the journal, keeping their ids. The
- * copy, its state and the old place's end are in one batch: at every moment the message is in exactly
- * one place.
+ * copy, its state and the old place's end are in one batch: at every moment the message is in
+ * exactly one place.
  */
 #include "spool/store.h"
 
@@ -28,14 +28,15 @@ static int copy_one(struct copy_job *copy, size_t i)
 
 	if (!change->body)
 		return 0;
-	int64_t got = disk_read(copy->segment->io, change->body, change->body_bytes, from->body_offset);
+	int64_t got =
+		disk_read(copy->segment->io, change->body, change->body_bytes, from->body_offset);
 	if (got < 0)
 		return (int)got;
 	struct span body = span_of(change->body, from->body_bytes);
 	return (size_t)got == change->body_bytes && format_hash(body, 0) == from->body_hash &&
-			memcmp(change->body + body.n, FORMAT_END, FORMAT_END_BYTES) == 0 ?
-		0 :
-		ERR_CORRUPT;
+			       memcmp(change->body + body.n, FORMAT_END, FORMAT_END_BYTES) == 0
+		       ? 0
+		       : ERR_CORRUPT;
 }
 
 static void run(struct io_job *job)
@@ -80,8 +81,8 @@ static void done(struct io_job *job)
 	clean_wake(store);
 }
 
-static struct change *make_change(
-	struct spool_store *store, struct segment *segment, const struct place *place, struct format_message *from)
+static struct change *make_change(struct spool_store *store, struct segment *segment,
+	const struct place *place, struct format_message *from)
 {
 	struct format_record record;
 	struct format_message message;
@@ -121,7 +122,8 @@ static void pick(struct copy_job *copy)
 		if (!(place->flags & PLACE_USED) ||
 			(place->flags & (PLACE_FREE | PLACE_DONE | PLACE_BAD | PLACE_MOVING)))
 			continue;
-		struct change *change = make_change(store, segment, place, &copy->from[copy->count]);
+		struct change *change =
+			make_change(store, segment, place, &copy->from[copy->count]);
 		if (!change)
 			continue;
 		place->flags |= PLACE_MOVING;

@@ -1,6 +1,6 @@
 /*
- * The first header that is found in a file says where the log ended before that file: so a tail whose
- * sync failed stays out for good, and a file that was left in order needs no bodies read.
+ * The first header that is found in a file says where the log ended before that file: so a tail
+ * whose sync failed stays out for good, and a file that was left in order needs no bodies read.
  */
 #include "spool/index.h"
 
@@ -30,7 +30,8 @@ int index_take_seals(struct spool_index *index, size_t from, size_t to)
 		struct format_batch header;
 		int err = index_walk(index, segment);
 		if (err == 0) {
-			/* Also of a part that does not count itself: it was true when it was written. */
+			/* Also of a part that does not count itself: it was true when it was
+			 * written. */
 			index->walk.limit = WALK_ALL;
 			err = walk_any_header(&index->walk, &header);
 			index_walk_end(index, segment);

@@ -23,7 +23,8 @@ static int on_dir(void *arg, const char *name)
 	struct search *search = arg;
 	uint8_t owner;
 
-	return format_parse_dir(name, &owner) == 0 ? disk_list(search->disk, name, on_name, search) : 0;
+	return format_parse_dir(name, &owner) == 0 ? disk_list(search->disk, name, on_name, search)
+						   : 0;
 }
 
 int spool_least_serial(struct disk *disk, uint32_t *out)

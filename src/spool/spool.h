@@ -26,7 +26,7 @@ struct spool_store;
 /* ---- an id says where a message was first written ------------------------------------------- */
 
 /* serial of the log file (32 bits) | owner (8) | place in the file (24) */
-#define SPOOL_ID(serial, owner, ordinal)                                                           \
+#define SPOOL_ID(serial, owner, ordinal) \
 	((uint64_t)(serial) << 32 | (uint64_t)(owner) << 24 | (uint64_t)(ordinal))
 #define SPOOL_OWNER_DELIVERY 255 /* workers are 0 … SPOOL_WORKERS_MOST - 1 */
 #define SPOOL_WORKERS_MOST   64
@@ -35,7 +35,7 @@ struct spool_store;
 struct spool_notice {
 	uint8_t owner;
 	uint32_t serial;
-	uint64_t durable; /* bytes of that file from its start */
+	uint64_t durable;  /* bytes of that file from its start */
 	uint32_t messages; /* in the batch */
 };
 
@@ -49,12 +49,13 @@ enum spool_health {
 
 struct spool_writer_config {
 	struct io *io;
-	struct disk *disk;       /* its root is the spool directory */
+	struct disk *disk; /* its root is the spool directory */
 	uint8_t owner;
-	uint32_t least_serial;   /* first file gets a serial of at least this, greater than any there is */
-	uint64_t segment_bytes;  /* a file is closed when it is longer */
-	uint64_t inline_bytes;   /* a longer body gets a file of its own, written while it arrives */
-	uint64_t memory_bytes;   /* bodies held in memory by all drafts of this writer */
+	uint32_t least_serial;	/* first file gets a serial of at least this, greater than any there
+				   is */
+	uint64_t segment_bytes; /* a file is closed when it is longer */
+	uint64_t inline_bytes;	/* a longer body gets a file of its own, written while it arrives */
+	uint64_t memory_bytes;	/* bodies held in memory by all drafts of this writer */
 	void *context;
 	/* A batch became durable; comes before the committed() calls of its messages. */
 	void (*notice)(void *context, const struct spool_notice *notice);
@@ -92,7 +93,8 @@ uint64_t spool_draft_id(const struct spool_draft *draft);
  * caller's to abort. */
 int spool_draft_commit(struct spool_draft *draft, struct envelope *envelope,
 	void (*committed)(void *owner, int err), void *owner);
-/* Before commit: forgets the body. After: the outcome will not be reported, the message stays in. */
+/* Before commit: forgets the body. After: the outcome will not be reported, the message stays in.
+ */
 void spool_draft_abort(struct spool_draft **draft);
 
 /* ---- the store ------------------------------------------------------------------------------ */
@@ -101,7 +103,8 @@ void spool_draft_abort(struct spool_draft **draft);
 struct spool_store_handler {
 	void (*message)(void *context, const struct envelope *envelope, struct span state);
 	/* Something is damaged; the rest goes on. id 0: not one message but a part of a file. */
-	void (*damaged)(void *context, uint64_t id, const char *path, uint64_t offset, const char *what);
+	void (*damaged)(
+		void *context, uint64_t id, const char *path, uint64_t offset, const char *what);
 	/* All changes up to this mark (spool_store_mark()) are durable. */
 	void (*durable)(void *context, uint64_t mark);
 	void (*health)(void *context, enum spool_health health);
@@ -111,7 +114,7 @@ struct spool_store_config {
 	struct io *io;
 	struct disk *disk;
 	uint64_t segment_bytes;
-	uint64_t sync_ms;        /* changes are gathered at least this long between two syncs */
+	uint64_t sync_ms; /* changes are gathered at least this long between two syncs */
 	const struct spool_store_handler *handler;
 	void *context;
 };
@@ -132,7 +135,8 @@ int spool_store_load(struct spool_store *store, const struct spool_notice *live,
 
 /* A writer's notice came in: reads the new batches, calls message() for each. */
 int spool_store_notice(struct spool_store *store, const struct spool_notice *notice);
-/* A writer died: what it wrote beyond its last notice is taken in where it is whole. */
+/* A writer died: what it wrote beyond its last notice is taken in where it is whole. All its
+ * notices must have been handed in before. Its successor may have begun already. */
 int spool_store_writer_gone(struct spool_store *store, uint8_t owner);
 
 /* ---- what becomes of a message; all changes of one turn of the loop are one atomic record ---- */
@@ -155,13 +159,13 @@ struct spool_body {
 	struct io_file *file;
 	uint64_t offset;
 	uint64_t bytes; /* without the closing ".\r\n", which follows it in the file */
-	void *segment;  /* the store's own */
+	void *segment;	/* the store's own */
 };
 int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *out);
 void spool_store_body_done(struct spool_store *store, struct spool_body *body);
 /* The envelope anew from the disk, into `buf` and `arena`. */
-int spool_store_envelope(struct spool_store *store, uint64_t id, struct buf *buf, struct arena *arena,
-	struct envelope *out);
+int spool_store_envelope(struct spool_store *store, uint64_t id, struct buf *buf,
+	struct arena *arena, struct envelope *out);
 
 /* Figures for status and metrics. */
 struct spool_figures {

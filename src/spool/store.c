@@ -48,13 +48,13 @@ void spool_store_free(struct spool_store **at)
 bool spool_store_busy(const struct spool_store *store)
 {
 	return log_busy(&store->journal.log) || store->cleaner.removing || store->copy ||
-		!journal_idle(store);
+	       !journal_idle(store);
 }
 
 /* ---- reading a message ------------------------------------------------------------------ */
 
-static void report_bad(struct spool_store *store, struct segment *segment, struct place *place, uint64_t id,
-	const char *what)
+static void report_bad(struct spool_store *store, struct segment *segment, struct place *place,
+	uint64_t id, const char *what)
 {
 	if (!(place->flags & PLACE_BAD))
 		index_report(&store->index, segment, id, (uint64_t)place->at * INDEX_UNIT, what);
@@ -62,8 +62,8 @@ static void report_bad(struct spool_store *store, struct segment *segment, struc
 }
 
 /* Finds a message and reads its record. */
-static int find(struct spool_store *store, uint64_t id, struct segment **segment, struct place **place,
-	struct format_record *record, struct format_message *message)
+static int find(struct spool_store *store, uint64_t id, struct segment **segment,
+	struct place **place, struct format_record *record, struct format_message *message)
 {
 	uint64_t place_id;
 
@@ -78,8 +78,8 @@ static int find(struct spool_store *store, uint64_t id, struct segment **segment
 	return err;
 }
 
-int spool_store_envelope(struct spool_store *store, uint64_t id, struct buf *buf, struct arena *arena,
-	struct envelope *out)
+int spool_store_envelope(struct spool_store *store, uint64_t id, struct buf *buf,
+	struct arena *arena, struct envelope *out)
 {
 	struct segment *segment;
 	struct place *place;
@@ -106,7 +106,8 @@ static int check_once(struct spool_store *store, struct segment *segment, struct
 	int err = walk_check_body(store->config.disk, segment->io, message, false);
 	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
 		report_bad(store, segment, place, message->id,
-			err == ERR_CORRUPT ? "its body is damaged" : "the file with its body is missing");
+			err == ERR_CORRUPT ? "its body is damaged"
+					   : "the file with its body is missing");
 		return ERR_CORRUPT;
 	}
 	if (err == 0)
@@ -134,7 +135,8 @@ int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *
 	file = segment->io;
 	if (err == 0 && message.body_serial) {
 		char path[FORMAT_PATH];
-		format_body_path(path, message.body_owner, message.body_serial, message.body_number);
+		format_body_path(
+			path, message.body_owner, message.body_serial, message.body_number);
 		err = disk_open(store->config.disk, path, DISK_READ, &file);
 		if (err == ERR_NOT_FOUND) {
 			report_bad(store, segment, place, id, "the file with its body is missing");

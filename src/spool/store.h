@@ -18,28 +18,28 @@
 #define STORE_MAGIC 0x53535450u
 
 #define STORE_PENDING_BYTES (256u << 20) /* changes that wait for the journal */
-#define STORE_DONE_IDS      512          /* ids in one record: what damage to it can cost */
-#define STORE_CLEAN_MS      2000         /* between two looks for something to clean */
-#define STORE_SPARSE        20           /* a file is almost empty when under 1/20 of it is live */
-#define STORE_JOURNALS      2            /* closed journal files that are left alone */
-#define STORE_RELOCATE_MS   50           /* between two pieces of copying the journal's oldest file forward */
-#define STORE_RELOCATE_STEP 2000         /* states in such a piece */
-#define STORE_CHECKPOINTS   32           /* bitmaps in such a piece */
-#define STORE_SCAN_STEP     50000        /* places looked at for them */
-#define STORE_MOVES         16           /* messages being copied at a time */
-#define STORE_MOVE_BYTES    (4u << 20)   /* of bodies, in one copy job, after the first message */
+#define STORE_DONE_IDS	    512		 /* ids in one record: what damage to it can cost */
+#define STORE_CLEAN_MS	    2000	 /* between two looks for something to clean */
+#define STORE_SPARSE	    20		 /* a file is almost empty when under 1/20 of it is live */
+#define STORE_JOURNALS	    2		 /* closed journal files that are left alone */
+#define STORE_RELOCATE_MS   50 /* between two pieces of copying the journal's oldest file forward */
+#define STORE_RELOCATE_STEP 2000       /* states in such a piece */
+#define STORE_CHECKPOINTS   32	       /* bitmaps in such a piece */
+#define STORE_SCAN_STEP	    50000      /* places looked at for them */
+#define STORE_MOVES	    16	       /* messages being copied at a time */
+#define STORE_MOVE_BYTES    (4u << 20) /* of bodies, in one copy job, after the first message */
 
 enum change_kind { CHANGE_ADD, CHANGE_MOVE, CHANGE_STATE, CHANGE_DONE, CHANGE_CHECKPOINT };
 
 struct change {
 	struct list node;
 	enum change_kind kind;
-	uint64_t id;  /* of the message; of a checkpoint: the segment's */
-	uint64_t to;  /* ADD, MOVE: the place given when it was written */
+	uint64_t id;	   /* of the message; of a checkpoint: the segment's */
+	uint64_t to;	   /* ADD, MOVE: the place given when it was written */
 	struct span bytes; /* state, or envelope; follows this structure in memory */
 	/* ADD, MOVE */
 	struct format_message message;
-	char *body;   /* with FORMAT_END; NULL: in a file of its own */
+	char *body; /* with FORMAT_END; NULL: in a file of its own */
 	size_t body_bytes;
 	/* DONE */
 	struct format_message body_file; /* body_serial 0: the body is in the log */
@@ -47,30 +47,30 @@ struct change {
 
 struct journal {
 	struct spool_log log;
-	bool open;            /* loading is over */
-	struct list gather;   /* changes for the next batch */
-	struct list flight;   /* in the batch being written, or to be written again */
-	struct idmap states;  /* message id → its CHANGE_STATE in gather */
-	uint64_t pending;     /* bytes of changes, both lists */
-	uint64_t mark;        /* of gather */
+	bool open;	     /* loading is over */
+	struct list gather;  /* changes for the next batch */
+	struct list flight;  /* in the batch being written, or to be written again */
+	struct idmap states; /* message id → its CHANGE_STATE in gather */
+	uint64_t pending;    /* bytes of changes, both lists */
+	uint64_t mark;	     /* of gather */
 	uint64_t flight_mark;
-	uint64_t next_ns;     /* no sync starts before */
+	uint64_t next_ns; /* no sync starts before */
 	struct timer timer;
 	struct io_turn turn;
 	struct buf head, scratch;
 	struct iovec *parts;
 	size_t part_room;
 	uint32_t records, messages; /* in the batch */
-	bool extents;         /* a segment has extent_news */
+	bool extents;		    /* a segment has extent_news */
 };
 
 /* Files to be removed, one after the other, on the file lane. */
 struct removal {
 	struct list node;
 	char path[FORMAT_PATH];
-	char dir[FORMAT_PATH];  /* synced after it; "" for body files */
+	char dir[FORMAT_PATH]; /* synced after it; "" for body files */
 	uint8_t owner;
-	uint32_t serial;        /* of the segment; 0: a body file */
+	uint32_t serial; /* of the segment; 0: a body file */
 };
 
 struct cleaner {
@@ -79,10 +79,10 @@ struct cleaner {
 	struct removal *removing;
 	struct io_job job;
 	int err;
-	bool gone;              /* the name is; err may be that of the sync after it */
+	bool gone; /* the name is; err may be that of the sync after it */
 	/* copying forward what the oldest journal file still holds */
-	uint32_t journal;       /* that file; 0: none */
-	size_t segment;         /* cursor */
+	uint32_t journal; /* that file; 0: none */
+	size_t segment;	  /* cursor */
 	uint32_t place;
 };
 
@@ -99,8 +99,8 @@ struct store_orphan {
 
 struct loader {
 	enum load_phase phase;
-	bool walking;           /* the index's walk stands in the segment that is read */
-	size_t at;              /* LOAD_EMIT: cursor */
+	bool walking; /* the index's walk stands in the segment that is read */
+	size_t at;    /* LOAD_EMIT: cursor */
 	uint32_t place;
 	struct store_orphan *orphans; /* what may turn out to be some */
 	size_t orphan_count, orphan_room;
@@ -116,20 +116,21 @@ struct spool_store {
 	struct journal journal;
 	struct cleaner cleaner;
 	struct loader loader;
-	struct copy_job *copy;  /* messages being moved; NULL: none */
+	struct copy_job *copy;			   /* messages being moved; NULL: none */
 	uint32_t newest[SPOOL_OWNER_DELIVERY + 1]; /* serial of each writer's current file */
 };
 
 /* load.c */
 void store_emit(struct spool_store *store, struct segment *segment, struct place *place,
 	const struct format_record *record);
-/* Reads what of a segment was not read yet; at most about `most` messages. ERR_AGAIN: there is more. */
+/* Reads what of a segment was not read yet; at most about `most` messages. ERR_AGAIN: there is
+ * more. */
 int store_read(struct spool_store *store, struct segment *segment, uint32_t most);
 /* A segment is read to its end for good: what its tail was like is remembered. */
 void store_end_segment(struct spool_store *store, struct segment *segment);
 /* Lists a log's directory: orphans into the loader, and each() for each log file. */
-int store_list(struct spool_store *store, uint8_t owner, int (*each)(struct spool_store *store,
-	uint8_t owner, uint32_t serial));
+int store_list(struct spool_store *store, uint8_t owner,
+	int (*each)(struct spool_store *store, uint8_t owner, uint32_t serial));
 /* Makes a log file known; one that is damaged is reported and left alone. */
 int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial);
 

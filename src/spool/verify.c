@@ -1,7 +1,7 @@
 /*
- * Reads all logs as recovery would, and every body, and changes nothing. Beside a running server the
- * end of a log may be in motion, and messages may be done and go while they are looked at: neither
- * is damage.
+ * Reads all logs as recovery would, and every body, and changes nothing. Beside a running server
+ * the end of a log may be in motion, and messages may be done and go while they are looked at:
+ * neither is damage.
  */
 #include "base/check.h"
 #include "base/err.h"
@@ -23,8 +23,8 @@ struct verify {
 	void (*report)(void *arg, const char *line);
 	void *arg;
 	struct spool_verify_result result;
-	bool quiet;  /* a second look, at the journal only */
-	uint8_t owner; /* of the directory that is listed */
+	bool quiet;		 /* a second look, at the journal only */
+	uint8_t owner;		 /* of the directory that is listed */
 	struct missing *missing; /* bodies whose file was not there, of messages not done */
 	size_t missing_count, missing_room;
 	int err;
@@ -90,7 +90,8 @@ static int on_name(void *arg, const char *name)
 		return err;
 	if (err) {
 		on_damage(v, 0, path, 0,
-			err == ERR_CORRUPT ? "the file's header is damaged" : "the file cannot be read");
+			err == ERR_CORRUPT ? "the file's header is damaged"
+					   : "the file cannot be read");
 		return 0;
 	}
 	v->result.files++;
@@ -122,8 +123,8 @@ static int note_missing(struct verify *v, uint64_t place_id, uint64_t offset)
 	return 0;
 }
 
-static int check_message(struct verify *v, struct segment *segment, const struct format_record *record,
-	uint64_t offset)
+static int check_message(struct verify *v, struct segment *segment,
+	const struct format_record *record, uint64_t offset)
 {
 	struct format_message message;
 	struct envelope envelope;
@@ -184,7 +185,8 @@ static int check_segment(struct verify *v, struct segment *segment)
 		err = check_batch(v, segment, &batch);
 	if (v->index.walk.torn && !v->quiet) {
 		v->result.torn_tails++;
-		say(v, path, v->index.walk.end, 0, "what follows was never finished: a torn tail, no damage");
+		say(v, path, v->index.walk.end, 0,
+			"what follows was never finished: a torn tail, no damage");
 	}
 	index_walk_end(&v->index, segment);
 	return err == ERR_NOT_FOUND ? 0 : err;

@@ -25,15 +25,15 @@ struct walk {
 	struct disk *disk;
 	struct io_file *io;
 	struct format_file id;
-	uint64_t size;    /* of the file as it was when the walk began */
-	uint64_t at;      /* where the next batch is expected */
+	uint64_t size;	  /* of the file as it was when the walk began */
+	uint64_t at;	  /* where the next batch is expected */
 	int64_t sequence; /* of the last batch; -1: none yet */
 	uint64_t proven;  /* all bytes before were durable */
 	uint64_t limit;
-	uint64_t end;     /* of the last batch that counts */
-	bool settle;      /* what nothing vouches for is synced, and looked at on the device */
-	bool torn;        /* a tail was found that does not count */
-	bool unproven;    /* the last batch counts by being whole, nothing vouches for it */
+	uint64_t end;  /* of the last batch that counts */
+	bool settle;   /* what nothing vouches for is synced, and looked at on the device */
+	bool torn;     /* a tail was found that does not count */
+	bool unproven; /* the last batch counts by being whole, nothing vouches for it */
 	bool damaged;
 	void (*damage)(void *arg, const struct format_file *file, uint64_t id, uint64_t offset,
 		const char *what);
@@ -41,15 +41,15 @@ struct walk {
 	/* its own */
 	struct buf window;
 	uint64_t window_at;
-	uint64_t guess;      /* bytes worth reading at a batch's start */
-	uint64_t blind_end;  /* a stretch without headers is searched up to here */
+	uint64_t guess;		/* bytes worth reading at a batch's start */
+	uint64_t blind_end;	/* a stretch without headers is searched up to here */
 	int64_t blind_sequence; /* records in it are older than this */
 };
 
 struct walk_batch {
 	struct format_batch header; /* kind 0: it is lost, and records were found without it */
-	uint64_t records_at;        /* offset of `records` in the file */
-	struct span records;        /* valid until the next call */
+	uint64_t records_at;	    /* offset of `records` in the file */
+	struct span records;	    /* valid until the next call */
 };
 
 void walk_init(struct walk *walk, struct disk *disk);
@@ -77,6 +77,7 @@ bool walk_record(struct walk *walk, const struct walk_batch *batch, struct walk_
 
 /* Is a body whole, with its end? `settle` as above, for a file of its own. ERR_CORRUPT;
  * ERR_NOT_FOUND: its file is missing; ERR_IO, ERR_NOMEM. */
-int walk_check_body(struct disk *disk, struct io_file *io, const struct format_message *message, bool settle);
+int walk_check_body(
+	struct disk *disk, struct io_file *io, const struct format_message *message, bool settle);
 
 #endif

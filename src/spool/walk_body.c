@@ -8,8 +8,8 @@
 
 #define BODY_PIECE (256u << 10) /* bytes read at a time */
 
-static int check(struct io_file *io, const struct format_message *message, char *piece,
-	size_t room, XXH3_state_t *hash)
+static int check(struct io_file *io, const struct format_message *message, char *piece, size_t room,
+	XXH3_state_t *hash)
 {
 	uint64_t at = message->body_offset, left = message->body_bytes;
 	char end[FORMAT_END_BYTES];
@@ -34,13 +34,15 @@ static int check(struct io_file *io, const struct format_message *message, char 
 	return got == sizeof(end) && memcmp(end, FORMAT_END, sizeof(end)) == 0 ? 0 : ERR_CORRUPT;
 }
 
-int walk_check_body(struct disk *disk, struct io_file *io, const struct format_message *message, bool settle)
+int walk_check_body(
+	struct disk *disk, struct io_file *io, const struct format_message *message, bool settle)
 {
 	struct io_file *own = NULL;
 
 	if (message->body_serial) {
 		char path[FORMAT_PATH];
-		format_body_path(path, message->body_owner, message->body_serial, message->body_number);
+		format_body_path(
+			path, message->body_owner, message->body_serial, message->body_number);
 		int err = disk_open(disk, path, DISK_READ, &own);
 		if (err)
 			return err;

@@ -11,14 +11,14 @@
 
 struct inode {
 	bool is_dir;
-	uint32_t links;   /* names that readers see */
+	uint32_t links; /* names that readers see */
 	uint32_t durable_links;
 	uint32_t opens;
 	uint32_t pending; /* directory operations that speak of it */
 	uint8_t *seen, *kept;
 	uint64_t seen_length, kept_length, room;
 	uint64_t allocated; /* bytes */
-	uint8_t *dirty;     /* one byte a sector */
+	uint8_t *dirty;	    /* one byte a sector */
 	bool length_dirty;
 };
 
@@ -201,7 +201,8 @@ static void apply(struct sim_disk *d, struct names *names, const struct change *
 	set_name(d, names, change->path, change->inode);
 }
 
-static void change_names(struct sim_disk *d, const char *path, const char *from, struct inode *inode)
+static void change_names(
+	struct sim_disk *d, const char *path, const char *from, struct inode *inode)
 {
 	d->changes = grown(d->changes, d->change_count, &d->change_room, sizeof(*d->changes));
 	struct change *change = &d->changes[d->change_count++];
@@ -329,7 +330,8 @@ static void keep_length(struct inode *inode)
 {
 	/* What lay beyond a shorter length is gone for good. */
 	if (inode->seen_length < inode->kept_length)
-		memset(inode->kept + inode->seen_length, 0, inode->kept_length - inode->seen_length);
+		memset(inode->kept + inode->seen_length, 0,
+			inode->kept_length - inode->seen_length);
 	inode->kept_length = inode->seen_length;
 	inode->length_dirty = false;
 }
@@ -436,7 +438,8 @@ static int write_fault(struct sim_disk *d, uint64_t whole, uint64_t *n)
 	return 0;
 }
 
-static int64_t sim_write(struct io_file *base, const struct iovec *parts, size_t count, uint64_t offset)
+static int64_t sim_write(
+	struct io_file *base, const struct iovec *parts, size_t count, uint64_t offset)
 {
 	struct sim_disk *d = sim_of(base->disk);
 	struct inode *inode = file_of(base)->inode;
@@ -521,7 +524,8 @@ static void fail_sync(struct sim_disk *d, struct inode *inode, bool keep_pages)
 	keep_some(d, inode);
 	for (uint64_t i = 0; i < inode->room / SIM_SECTOR; i++) {
 		if (inode->dirty[i] && !keep_pages)
-			memcpy(inode->seen + i * SIM_SECTOR, inode->kept + i * SIM_SECTOR, SIM_SECTOR);
+			memcpy(inode->seen + i * SIM_SECTOR, inode->kept + i * SIM_SECTOR,
+				SIM_SECTOR);
 		inode->dirty[i] = 0;
 	}
 }
@@ -564,7 +568,8 @@ static void sim_forget(struct io_file *base)
 		return;
 	for (uint64_t i = 0; i < inode->room / SIM_SECTOR; i++)
 		if (!inode->dirty[i])
-			memcpy(inode->seen + i * SIM_SECTOR, inode->kept + i * SIM_SECTOR, SIM_SECTOR);
+			memcpy(inode->seen + i * SIM_SECTOR, inode->kept + i * SIM_SECTOR,
+				SIM_SECTOR);
 }
 
 static int sim_allocate(struct io_file *base, uint64_t length)
@@ -693,7 +698,8 @@ static int sim_rename(struct disk *disk, const char *from, const char *to)
 	return d->cut ? ERR_IO : 0;
 }
 
-static int sim_list(struct disk *disk, const char *path, int (*each)(void *arg, const char *name), void *arg)
+static int sim_list(
+	struct disk *disk, const char *path, int (*each)(void *arg, const char *name), void *arg)
 {
 	struct sim_disk *d = sim_of(disk);
 	char parent[SIM_PATH];
@@ -855,10 +861,12 @@ void sim_disk_power_cycle(struct sim_disk *d, enum sim_keep keep)
 			keep_some(d, inode);
 		if (inode->room) {
 			/* Sectors that lie beyond the length are not part of the file. */
-			if (keep == SIM_KEEP_RANDOM && inode->seen_length > inode->kept_length && coin(d))
+			if (keep == SIM_KEEP_RANDOM && inode->seen_length > inode->kept_length &&
+				coin(d))
 				inode->kept_length += prng_below(
 					&d->prng, inode->seen_length - inode->kept_length + 1);
-			memset(inode->kept + inode->kept_length, 0, inode->room - inode->kept_length);
+			memset(inode->kept + inode->kept_length, 0,
+				inode->room - inode->kept_length);
 			memcpy(inode->seen, inode->kept, inode->room);
 			memset(inode->dirty, 0, inode->room / SIM_SECTOR);
 		}

@@ -34,14 +34,14 @@ enum sim_op {
 
 /* How often things go wrong by themselves, in 65536ths of all calls of their kind. */
 struct sim_disk_faults {
-	uint32_t write_short;    /* fewer bytes than asked */
+	uint32_t write_short;	 /* fewer bytes than asked */
 	uint32_t write_no_space; /* ERR_NO_SPACE, after a part was written */
-	uint32_t write_error;    /* ERR_IO, after a part was written */
-	uint32_t sync_error;     /* any sector kept or lost; never dirty again */
+	uint32_t write_error;	 /* ERR_IO, after a part was written */
+	uint32_t sync_error;	 /* any sector kept or lost; never dirty again */
 	uint32_t sync_dir_error; /* likewise, of names */
-	uint32_t make_error;     /* open with CREATE, allocate: ERR_NO_SPACE or ERR_IO */
-	uint32_t read_error;     /* ERR_IO */
-	uint32_t writeback;      /* some dirty sectors become durable by themselves */
+	uint32_t make_error;	 /* open with CREATE, allocate: ERR_NO_SPACE or ERR_IO */
+	uint32_t read_error;	 /* ERR_IO */
+	uint32_t writeback;	 /* some dirty sectors become durable by themselves */
 };
 
 enum sim_keep { SIM_KEEP_RANDOM, SIM_KEEP_NOTHING, SIM_KEEP_EVERYTHING };
@@ -55,7 +55,8 @@ void sim_disk_set_faults(struct sim_disk *disk, const struct sim_disk_faults *fa
 void sim_disk_set_capacity(struct sim_disk *disk, uint64_t bytes);
 /* The nth call of that kind from now (1: the next) fails with err, once. A sync keeps the pages in
  * memory or drops them. */
-void sim_disk_fail_nth(struct sim_disk *disk, enum sim_op op, uint64_t nth, int err, bool keep_pages);
+void sim_disk_fail_nth(
+	struct sim_disk *disk, enum sim_op op, uint64_t nth, int err, bool keep_pages);
 
 /* Calls that change something, so far. */
 uint64_t sim_disk_changes(const struct sim_disk *disk);

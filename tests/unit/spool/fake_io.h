@@ -17,7 +17,8 @@ struct fake_io {
 
 void fake_io_init(struct fake_io *fake, uint64_t seed, int64_t wall_ms);
 void fake_io_done(struct fake_io *fake);
-/* One turn: at most one job of each lane, due timers, end-of-turn tasks. False: nothing was there. */
+/* One turn: at most one job of each lane, due timers, end-of-turn tasks. False: nothing was there.
+ */
 bool fake_io_turn(struct fake_io *fake);
 /* Turns until nothing is left but timers. */
 void fake_io_settle(struct fake_io *fake);

@@ -5,10 +5,10 @@
 
 #include <stdio.h>
 
-#define LIVES       5
-#define STEPS       160
-#define CLIENTS     12 /* at a time */
-#define CAPACITY    (3u << 20)
+#define LIVES	 5
+#define STEPS	 160
+#define CLIENTS	 12 /* at a time */
+#define CAPACITY (3u << 20)
 
 static uint32_t below(struct world *w, uint32_t n)
 {

@@ -5,12 +5,12 @@
 #include "world.h"
 
 enum rough_faults {
-	ROUGH_NONE = 0,      /* only crashes */
-	ROUGH_DISK = 1 << 0, /* short writes, failed writes and syncs */
-	ROUGH_FULL = 1 << 1, /* the disk runs full */
-	ROUGH_LIE = 1 << 2,  /* mutation: file syncs do nothing */
+	ROUGH_NONE = 0,		/* only crashes */
+	ROUGH_DISK = 1 << 0,	/* short writes, failed writes and syncs */
+	ROUGH_FULL = 1 << 1,	/* the disk runs full */
+	ROUGH_LIE = 1 << 2,	/* mutation: file syncs do nothing */
 	ROUGH_LIE_DIR = 1 << 3, /* mutation: directory syncs do nothing */
-	ROUGH_QUIET = 1 << 4,   /* broken promises are not printed */
+	ROUGH_QUIET = 1 << 4,	/* broken promises are not printed */
 };
 
 /* Several lives from one seed; world->fault says what broke. The world is up at the end, with no

@@ -22,7 +22,8 @@
 
 #define ROUNDS 24
 
-/* Short, inline with several chunks, and long bodies, from two writers, with all kinds of changes. */
+/* Short, inline with several chunks, and long bodies, from two writers, with all kinds of changes.
+ */
 static void workload(struct world *w)
 {
 	static const uint32_t lengths[] = {0, 700, 3000, 20000, 90000, 1, 5000, 61000, 150000, 12};

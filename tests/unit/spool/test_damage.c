@@ -1,4 +1,5 @@
-/* Bits flip in files that lie still. At most the message that was hit is lost, and somebody says so. */
+/* Bits flip in files that lie still. At most the message that was hit is lost, and somebody says
+ * so. */
 #include "base/err.h"
 #include "world.h"
 
@@ -168,7 +169,8 @@ static void test_a_damaged_body_leaves_its_envelope(void **state)
 		assert_int_equal(spool_store_body(w->store, w->tickets[0].id, &body), ERR_CORRUPT);
 		buf_clear(&bytes);
 		assert_int_equal(
-			spool_store_envelope(w->store, w->tickets[0].id, &bytes, &arena, &envelope), 0);
+			spool_store_envelope(w->store, w->tickets[0].id, &bytes, &arena, &envelope),
+			0);
 	}
 	assert_int_equal(w->damage_reports, 1);
 	arena_reset(&arena);
@@ -190,7 +192,8 @@ static void test_any_bit_of_the_journal_costs_no_message(void **state)
 		fill(w, path);
 		world_down(w);
 		sim_disk_process_died(w->disk);
-		snprintf(path, sizeof(path), "d/%08" PRIx32 ".log", (uint32_t)(WORLD_WALL / 1000 + 100));
+		snprintf(path, sizeof(path), "d/%08" PRIx32 ".log",
+			(uint32_t)(WORLD_WALL / 1000 + 100));
 		int past_end = sim_disk_flip(w->disk, path, bit);
 		w->damage_expected = true;
 		/* A lost mark repeats a delivery, a lost state an attempt; mail is never lost. */
@@ -226,7 +229,8 @@ static void test_rubbish_behind_the_end_is_a_torn_tail(void **state)
 	for (size_t i = 0; i < sizeof(rubbish); i++)
 		rubbish[i] = (char)(i * 7);
 	assert_int_equal(sim_disk_peek(w->disk, path, &bytes), 0);
-	sim_disk_plant(w->disk, path, (bytes.n + 4095) / 4096 * 4096, span_of(rubbish, sizeof(rubbish)));
+	sim_disk_plant(
+		w->disk, path, (bytes.n + 4095) / 4096 * 4096, span_of(rubbish, sizeof(rubbish)));
 	assert_int_equal(spool_verify(sim_disk_base(w->disk), NULL, NULL, &result), 0);
 	assert_int_equal(result.torn_tails, 1);
 	assert_int_equal(result.damaged, 0);
@@ -247,7 +251,8 @@ static void test_files_of_others_are_left_alone(void **state)
 	assert_non_null(w);
 	world_init(w, 15);
 	sim_disk_plant(w->disk, "w0/notes.txt", 0, SPAN("hello"));
-	sim_disk_plant(w->disk, "w0/00000001.log", 0, SPAN("not a log, but longer than its header would be"));
+	sim_disk_plant(w->disk, "w0/00000001.log", 0,
+		SPAN("not a log, but longer than its header would be"));
 	char page[9000] = {1};
 	sim_disk_plant(w->disk, "w0/00000002.log", 0, span_of(page, sizeof(page)));
 	sim_disk_plant(w->disk, "w99/00000002.log", 0, span_of(page, sizeof(page)));

@@ -67,7 +67,8 @@ static void test_batch_header_round_trip_and_every_flip(void **state)
 	assert_true(format_batch_fits(&got, &file, 3 * FORMAT_ALIGN));
 	assert_false(format_batch_fits(&got, &file, 4 * FORMAT_ALIGN));
 	/* Another file's salt: what a client wrote into its message can never be right. */
-	assert_int_equal(format_get_batch(span_of(header, sizeof(header)), SALT + 1, &got), ERR_CORRUPT);
+	assert_int_equal(
+		format_get_batch(span_of(header, sizeof(header)), SALT + 1, &got), ERR_CORRUPT);
 	for (size_t bit = 0; bit < sizeof(header) * 8; bit++) {
 		header[bit / 8] ^= (char)(1 << bit % 8);
 		assert_int_equal(
@@ -104,8 +105,10 @@ static void test_batches_that_do_not_fit_are_refused(void **state)
 
 static void test_record_round_trip_and_every_flip(void **state)
 {
-	const struct format_record record = {
-		.type = FORMAT_MESSAGE, .sequence = 6, .id = 0x123456789a, .payload = SPAN("fixed part, ")};
+	const struct format_record record = {.type = FORMAT_MESSAGE,
+		.sequence = 6,
+		.id = 0x123456789a,
+		.payload = SPAN("fixed part, ")};
 	struct format_record got;
 	struct buf buf;
 	size_t bytes = 0;
@@ -121,11 +124,13 @@ static void test_record_round_trip_and_every_flip(void **state)
 	assert_true(span_equal(got.payload, SPAN("fixed part, and the rest")));
 	for (size_t bit = 0; bit < (FORMAT_RECORD + 24) * 8; bit++) {
 		buf.p[bit / 8] ^= (char)(1 << bit % 8);
-		assert_int_equal(format_get_record(buf_span(&buf), SALT, &got, &bytes), ERR_CORRUPT);
+		assert_int_equal(
+			format_get_record(buf_span(&buf), SALT, &got, &bytes), ERR_CORRUPT);
 		buf.p[bit / 8] ^= (char)(1 << bit % 8);
 	}
 	for (size_t n = 0; n < buf.n; n++)
-		assert_int_equal(format_get_record(span_of(buf.p, n), SALT, &got, &bytes), ERR_CORRUPT);
+		assert_int_equal(
+			format_get_record(span_of(buf.p, n), SALT, &got, &bytes), ERR_CORRUPT);
 	buf_done(&buf);
 }
 
@@ -144,16 +149,17 @@ static void test_names(void **state)
 	assert_int_equal(serial, 0xabc);
 	assert_int_equal(format_parse_name("ffffffff-17.body", &serial, &number), FORMAT_NAME_BODY);
 	assert_int_equal(number, 17);
-	static const char *const others[] = {"", ".", "x", "abc.log", "00000ABC.log", "00000abc.log~",
-		"000000abc.log", "00000abc-.body", "00000abc-017.body", "00000abc-4294967296.body",
-		"00000abc-1.log", "-1.body"};
+	static const char *const others[] = {"", ".", "x", "abc.log", "00000ABC.log",
+		"00000abc.log~", "000000abc.log", "00000abc-.body", "00000abc-017.body",
+		"00000abc-4294967296.body", "00000abc-1.log", "-1.body"};
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		assert_int_equal(format_parse_name(others[i], &serial, &number), FORMAT_NAME_OTHER);
 	assert_int_equal(format_parse_dir("d", &owner), 0);
 	assert_int_equal(owner, SPOOL_OWNER_DELIVERY);
 	assert_int_equal(format_parse_dir("w63", &owner), 0);
 	assert_int_equal(owner, 63);
-	static const char *const no_dirs[] = {"", "w", "w64", "w255", "w01", "w-1", "dd", "x0", "w1x"};
+	static const char *const no_dirs[] = {
+		"", "w", "w64", "w255", "w01", "w-1", "dd", "x0", "w1x"};
 	for (size_t i = 0; i < sizeof(no_dirs) / sizeof(no_dirs[0]); i++)
 		assert_int_equal(format_parse_dir(no_dirs[i], &owner), ERR_NOT_FOUND);
 }

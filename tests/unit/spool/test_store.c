@@ -120,12 +120,13 @@ static void test_what_is_not_there_is_not_found(void **state)
 		assert_int_equal(spool_store_done(w->store, ids[i]), ERR_NOT_FOUND);
 		assert_int_equal(spool_store_state(w->store, ids[i], SPAN("x")), ERR_NOT_FOUND);
 		assert_int_equal(spool_store_body(w->store, ids[i], &body), ERR_NOT_FOUND);
-		assert_int_equal(
-			spool_store_envelope(w->store, ids[i], &buf, &arena, &envelope), ERR_NOT_FOUND);
+		assert_int_equal(spool_store_envelope(w->store, ids[i], &buf, &arena, &envelope),
+			ERR_NOT_FOUND);
 	}
 	struct ticket *live = world_send(w, 0, 10);
 	fake_io_pass(&w->io, 50);
-	assert_int_equal(spool_store_state(w->store, live->id, span_of("", SPOOL_STATE_BYTES + 1)), ERR_LIMIT);
+	assert_int_equal(spool_store_state(w->store, live->id, span_of("", SPOOL_STATE_BYTES + 1)),
+		ERR_LIMIT);
 	buf_done(&buf);
 }
 

@@ -15,8 +15,8 @@ void world_blame(struct world *w, uint32_t number, const char *what)
 	w->fault_number = number;
 	if (w->quiet)
 		return;
-	fprintf(stderr, "seed %" PRIu64 ", life %" PRIu32 ", message %" PRIu32 ": %s\n", w->seed, w->lives,
-		number, what);
+	fprintf(stderr, "seed %" PRIu64 ", life %" PRIu32 ", message %" PRIu32 ": %s\n", w->seed,
+		w->lives, number, what);
 }
 
 /* ---- bodies ----------------------------------------------------------------------------- */
@@ -104,7 +104,8 @@ static void on_message(void *context, const struct envelope *envelope, struct sp
 		t->fate = FATE_TAKEN;
 }
 
-static void on_damaged(void *context, uint64_t id, const char *path, uint64_t offset, const char *what)
+static void on_damaged(
+	void *context, uint64_t id, const char *path, uint64_t offset, const char *what)
 {
 	struct world *w = context;
 
@@ -339,8 +340,11 @@ static struct ticket *new_ticket(struct world *w, uint8_t owner, uint32_t length
 	CHECK(w->count < WORLD_MESSAGES);
 	struct ticket *t = &w->tickets[w->count];
 
-	*t = (struct ticket){
-		.world = w, .fate = FATE_OPEN, .number = w->count, .owner = owner, .length = length};
+	*t = (struct ticket){.world = w,
+		.fate = FATE_OPEN,
+		.number = w->count,
+		.owner = owner,
+		.length = length};
 	w->count++;
 	return t;
 }
@@ -411,7 +415,8 @@ void world_feed(struct world *w, struct ticket *t, uint32_t most)
 			t->wants_room = true;
 			return;
 		}
-		uint32_t n = (uint32_t)MIN(MIN(room.iov_len, (size_t)most), (size_t)(t->length - t->sent));
+		uint32_t n = (uint32_t)MIN(
+			MIN(room.iov_len, (size_t)most), (size_t)(t->length - t->sent));
 		fill(t->number, t->sent, room.iov_base, n);
 		if (spool_draft_wrote(t->draft, n) != 0) {
 			world_abort(t);
@@ -503,7 +508,8 @@ void world_check_body(struct world *w, struct ticket *t)
 	fill(t->number, 0, want, t->length);
 	memcpy(want + t->length, ".\r\n", 3);
 	int64_t n = disk_read(body.file, got, t->length + 3, body.offset);
-	if (body.bytes != t->length || n != (int64_t)t->length + 3 || memcmp(got, want, t->length + 3) != 0)
+	if (body.bytes != t->length || n != (int64_t)t->length + 3 ||
+		memcmp(got, want, t->length + 3) != 0)
 		world_blame(w, t->number, "a body differs");
 	free(got);
 	free(want);
@@ -546,7 +552,7 @@ void world_check(struct world *w)
 	for (uint32_t i = 0; i < w->count; i++) {
 		struct ticket *t = &w->tickets[i];
 		bool may_be_gone = t->done_asked || t->done_durable || t->is_dsn ||
-			(w->damage_expected && (t->damaged || w->damage_reports));
+				   (w->damage_expected && (t->damaged || w->damage_reports));
 		if (t->fate == FATE_TAKEN && !t->known && !may_be_gone)
 			world_blame(w, t->number, "a message is lost");
 		if (t->is_dsn && !w->damage_expected)

@@ -30,21 +30,21 @@ struct ticket {
 	struct world *world;
 	enum fate fate;
 	uint32_t number;
-	uint32_t length;      /* of its body */
+	uint32_t length; /* of its body */
 	uint8_t owner;
 	struct spool_draft *draft; /* not committed yet */
 	uint32_t sent;
 	bool wants_room;
 	uint64_t id;
 	bool is_dsn;
-	uint32_t about;       /* a DSN: made together with that message's end */
-	bool known;           /* the store has given it to the queue in this life */
+	uint32_t about; /* a DSN: made together with that message's end */
+	bool known;	/* the store has given it to the queue in this life */
 	bool done_asked, done_durable;
 	uint64_t done_mark;
-	uint32_t dsn;         /* its DSN's number */
+	uint32_t dsn;			     /* its DSN's number */
 	uint32_t state_asked, state_durable; /* numbers of its states; 0: none */
 	uint64_t state_mark;
-	bool damaged;         /* reported */
+	bool damaged; /* reported */
 };
 
 struct world {
@@ -58,14 +58,14 @@ struct world {
 	uint64_t durable_mark;
 	uint64_t damage_reports;
 	bool damage_expected;
-	bool dead;            /* answers are heard by nobody any more */
-	bool deaf;            /* notices of this writer do not reach the store */
+	bool dead; /* answers are heard by nobody any more */
+	bool deaf; /* notices of this writer do not reach the store */
 	uint8_t deaf_to;
-	bool rough;           /* the disk fails now and then: notices may not be readable at once */
+	bool rough; /* the disk fails now and then: notices may not be readable at once */
 	uint64_t segment_bytes, memory_bytes, sync_ms;
 	uint32_t lives;
-	bool quiet;           /* faults are expected: not a word about them */
-	const char *fault;    /* the first broken promise */
+	bool quiet;	   /* faults are expected: not a word about them */
+	const char *fault; /* the first broken promise */
 	uint32_t fault_number;
 	uint64_t seed;
 	enum spool_health health[WORLD_WRITERS], store_health;
