@@ -205,7 +205,7 @@ void retry_add_total(
 		buf_add_str(buf, " min");
 	} else {
 		add_tenths(buf, total, 3600);
-		buf_add_str(buf, " h");
+		buf_add_str(buf, total == 3600 ? " hour" : " hours");
 	}
 	if (total >= 86400) {
 		buf_add_str(buf, " (");

@@ -57,7 +57,7 @@ static void what_is_found(void **state)
 		&out);
 	assert_has(&out, "warning default-transport: is not set");
 	assert_has(&out, "warning transport quick: gives up after 3 min;");
-	assert_has(&out, "warning transport slow: gives up after 720 h (30 days);");
+	assert_has(&out, "warning transport slow: gives up after 720 hours (30 days);");
 	assert_has(&out, "warning transport slow: discards mail");
 	assert_has(&out, "note transport quick: is used by no domain");
 	assert_has(&out, "warning domain c.example: has mailboxes but no account");

@@ -40,7 +40,7 @@ static void the_table_of_the_manual(void **state)
 	struct retry_list list = parsed("60,120,180");
 	assert_int_equal(retry_total_s(list.steps, list.count, 30), 87 * 3600);
 	assert_words(
-		"60,120,180", 30, "60,120,180,180,180...", "60+120+(180*28)", "87 h (3.6 days)");
+		"60,120,180", 30, "60,120,180,180,180...", "60+120+(180*28)", "87 hours (3.6 days)");
 }
 
 static void units_and_repeats(void **state)
@@ -75,8 +75,8 @@ static void words(void **state)
 	assert_words("10", 0, "", "0", "0 s");
 	assert_words("30s", 1, "0.5", "0.5", "30 s");
 	assert_words("15", 3, "15,15,15", "(15*3)", "45 min");
-	assert_words("60", 24, "60,60,60,60,60...", "(60*24)", "24 h (1 day)");
-	assert_words("90", 3, "90,90,90", "(90*3)", "4.5 h");
+	assert_words("60", 24, "60,60,60,60,60...", "(60*24)", "24 hours (1 day)");
+	assert_words("90", 3, "90,90,90", "(90*3)", "4.5 hours");
 	assert_words("1m, 5m*2, 1h*3", 2, "1,5", "1+5", "6 min");
 }
 
