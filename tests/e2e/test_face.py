@@ -1,6 +1,5 @@
 """What administrators script against: the start file, the objects, posternctl and its exit codes."""
 import json
-import os
 import pathlib
 import shutil
 
@@ -8,10 +7,8 @@ import pytest
 import yaml
 
 from lib.peers import Knot
-from lib.postern import Postern
-from lib.sink import Sink
 from lib.smtp import message
-from lib.world import IS_ROOT, WAIT_S, wait_until
+from lib.world import IS_ROOT, WAIT_S
 
 START = """\
 # postern.yaml
@@ -56,6 +53,7 @@ def its_own_folder():
         aside.rename(home)
 
 
+@pytest.mark.xdist_group("fixed ports")
 @pytest.mark.parametrize("user", USERS)
 def test_the_very_files(gateway, its_own_folder, peer, sink, user):
     """The files of the manual as they stand, as root and as an ordinary user: mail goes to the fixed server, into the mailbox,
@@ -122,7 +120,7 @@ def test_apply_refuses_bad_input_and_changes_nothing(gateway, what):
     before = server.ctl("export").stdout
     generation = server.status()["directory"]["generation"]
     text, line, word = BAD[what]
-    done = server.apply("# a comment\ntransports-before: {}\n"[:12] + text, code=1)
+    done = server.apply("# a comment\n" + text, code=1)
     assert f"objects.yaml:{line + 1}" in done.stderr if line else "objects.yaml:" in done.stderr, done.stderr
     assert word in done.stderr and done.stdout == ""
     # All or nothing: good objects beside it are not taken either.

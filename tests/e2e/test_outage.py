@@ -1,4 +1,5 @@
 """Next hops that die, stall, drop and refuse: nothing is lost, little is sent twice, and it all goes on when they are back."""
+import collections
 import time
 
 import pytest
@@ -40,15 +41,14 @@ def test_connections_are_reused(gateway, sink):
             client.send("a@sender.example", f"x{n}@a.example")
     hop.wait(200)
     assert hop.connections <= 3
-    server.ctl("transport", "set", "t", "messages-per-connection=10", "connections=1")
-    before = hop.connections
-    server.ctl("queue", "pause")
+    # A lower limit counts for the connections that are open, too.
+    server.ctl("transport", "set", "t", "messages-per-connection=10")
     with server.client() as client:
-        for n in range(50):
+        for n in range(100):
             client.send("a@sender.example", f"y{n}@a.example")
-    server.ctl("queue", "resume")
-    hop.wait(250)
-    assert 5 <= hop.connections - before <= 7
+    hop.wait(300)
+    per_connection = collections.Counter(m.session.number for m in hop.messages[200:])
+    assert max(per_connection.values()) <= 10, per_connection
 
 
 def test_an_idle_connection_is_closed_politely(gateway, sink):

@@ -136,7 +136,7 @@ def test_smtp_source_under_stops(gateway, sink):
 def test_verify_names_what_is_damaged(gateway, sink):
     """One flipped bit in a stored body costs that message, and it is told; the others go on."""
     hop = sink()
-    server = gateway(one_hop(hop))
+    server = gateway(one_hop(hop), start={"workers": 1})
     server.ctl("queue", "pause")
     ids = [server.send("a@sender.example", f"x{n}@a.example", message(f"n{n}", f"needle-{n}-needle\n")) for n in range(3)]
     server.stop()
@@ -254,8 +254,6 @@ def test_the_sandbox_is_on(gateway):
                 assert uid[0] != "0"
                 users.add((role, uid[0]))
                 assert status["Groups"].split() in ([], [status["Gid"].split()[0]])
-            for task in (status,):
-                assert task["Threads"]
     if IS_ROOT:
         assert len({u for _, u in users}) == 3, "each role has a user of its own"
 

@@ -1,6 +1,7 @@
 """Folders, ports, waiting: what every peer needs."""
 import os
 import pathlib
+import random
 import shutil
 import socket
 import tempfile
@@ -27,11 +28,12 @@ def remove(path):
 
 
 def free_port(*addresses):
-    """A TCP port that is free on all these addresses now, and was not given out before."""
-    for _ in range(200):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    """A TCP port that is free on all these addresses now, and was not given out before. Below those that the system takes for
+    outgoing connections, and from a range of this process's own where several run tests side by side."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    first = 10000 + worker % 8 * 2800
+    for _ in range(2000):
+        port = random.randrange(first, first + 2800)
         if port in _given or not all(_is_free(a, port) for a in addresses or ("127.0.0.1",)):
             continue
         _given.add(port)
