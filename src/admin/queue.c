@@ -113,7 +113,8 @@ void queue_answered(struct door *door, struct span who, struct span json)
 
 	if (!door->status) {
 		if (!fits) {
-			door_refuse(door, "delivery gave an answer that cannot be read; see the log");
+			door_refuse(
+				door, "delivery gave an answer that cannot be read; see the log");
 			return;
 		}
 		buf_clear(&door->out);

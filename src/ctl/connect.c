@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #define REPLY_MOST (300u << 20) /* bytes */
+#define ANSWER_S   120		/* a server that says nothing for so long hangs */
 
-static int connect_control(struct ctl *ctl)
+static int connect_control(struct ctl *ctl, bool quiet)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	const struct timeval patience = {.tv_sec = ANSWER_S};
 
 	if (ctl_config(ctl))
 		return -1;
@@ -23,11 +25,16 @@ static int connect_control(struct ctl *ctl)
 	}
 	memcpy(to.sun_path, path.p, path.n);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 		return fd;
+	}
 	int why = errno;
 	if (fd >= 0)
 		close(fd);
+	if (quiet)
+		return -1;
 	if (why == EACCES || why == EPERM)
 		ctl_refuse(
 			"%s: %s; run it as root or as a member of the group of the control socket",
@@ -71,53 +78,76 @@ static bool read_line(int fd, struct buf *line)
 	}
 }
 
-json_t *ctl_ask(struct ctl *ctl, json_t *request)
+/* Sends it and reads the reply; says why where there is none. */
+static json_t *exchange(int fd, const char *text)
 {
 	json_t *reply = NULL;
 	json_error_t error;
 	struct buf line;
-	char *text = json_dumps(request, JSON_COMPACT);
-	int fd;
 
+	buf_init(&line, REPLY_MOST);
+	errno = 0;
+	if (!write_all(fd, text, strlen(text)) || !write_all(fd, "\n", 1) ||
+		!read_line(fd, &line)) {
+		if (errno == EAGAIN)
+			ctl_refuse("the server has not answered for %d seconds; see its log",
+				ANSWER_S);
+		else
+			ctl_refuse(
+				"the server closed the connection without an answer; see its log");
+	} else {
+		reply = json_loadb(line.p, line.n, 0, &error);
+		if (reply && !json_is_object(reply)) {
+			json_decref(reply);
+			reply = NULL;
+			ctl_refuse("the server's answer cannot be read: it is no object");
+		} else if (!reply) {
+			ctl_refuse("the server's answer cannot be read: %s", error.text);
+		}
+	}
+	buf_done(&line);
+	return reply;
+}
+
+static json_t *ask(struct ctl *ctl, json_t *request, bool quiet, bool *reached)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+
+	*reached = false;
 	json_decref(request);
 	if (!text) {
 		ctl_refuse(
 			"the request cannot be put into words: is everything in it valid UTF-8?");
 		return NULL;
 	}
-	fd = connect_control(ctl);
-	if (fd < 0) {
-		free(text);
-		return NULL;
-	}
-	buf_init(&line, REPLY_MOST);
-	if (!write_all(fd, text, strlen(text)) || !write_all(fd, "\n", 1) || !read_line(fd, &line))
-		ctl_refuse("the server closed the connection without an answer; see its log");
-	else if (!(reply = json_loadb(line.p, line.n, 0, &error)) || !json_is_object(reply))
-		ctl_refuse("the server's answer cannot be read: %s", error.text);
-	close(fd);
-	free(text);
-	buf_done(&line);
-	if (reply && json_object_get(reply, "error")) {
-		fputs("posternctl: ", stderr);
-		fflush(stderr);
-		const char *why = member_text(reply, "error");
-		struct buf safe;
+	int fd = connect_control(ctl, quiet);
+	json_t *reply = NULL;
 
-		buf_init(&safe, REPLY_MOST);
-		for (const char *p = why; *p; p++) {
-			if (((unsigned char)*p < ' ' && *p != '\n') || *p == 0x7f)
-				buf_add_char(&safe, '?');
-			else
-				buf_add_char(&safe, *p);
-		}
-		buf_add_char(&safe, '\n');
-		fwrite(safe.p, 1, safe.n, stderr);
-		buf_done(&safe);
-		json_decref(reply);
-		return NULL;
+	if (fd >= 0) {
+		*reached = true;
+		reply = exchange(fd, text);
+		close(fd);
 	}
-	return reply;
+	free(text);
+	if (!reply || !json_object_get(reply, "error"))
+		return reply;
+	fputs("posternctl: ", stderr);
+	show_text_on(stderr, member_text(reply, "error"), true);
+	fputc('\n', stderr);
+	json_decref(reply);
+	return NULL;
+}
+
+json_t *ctl_ask(struct ctl *ctl, json_t *request)
+{
+	bool reached;
+
+	return ask(ctl, request, false, &reached);
+}
+
+json_t *ctl_ask_if_running(struct ctl *ctl, json_t *request, bool *reached)
+{
+	return ask(ctl, request, true, reached);
 }
 
 int ctl_ask_and_show(

@@ -1,7 +1,8 @@
 /*
  * posternctl: a thin client of the control socket. What the files of this folder share.
  *
- *   main.c      options, which command, --help
+ *   main.c      options, which command
+ *   help.c      --help, of all and of each command
  *   connect.c   one request, one reply
  *   show.c      tables and texts for people; everything that came from peers is made harmless
  *   objects.c   check, apply, export, transport, domain, account, priority, settings, audit
@@ -14,12 +15,16 @@
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
+#include "base/buf.h"
 #include "base/span.h"
 #include "directory/config.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 enum exit_code { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
+
+#define DEFAULT_CONFIG "/etc/postern/postern.yaml"
 
 struct ctl {
 	const char *config_path;
@@ -49,12 +54,21 @@ char *ctl_joined(const struct ctl *ctl, int from);
 /* A whole file ("-": standard input), NUL-terminated; NULL, and said why. */
 char *ctl_read_file(const char *path, size_t *length);
 
+/* ---- help.c
+ * ----------------------------------------------------------------------------------- */
+
+void help_all(FILE *to);
+/* All that there is to say about one command; false: there is no such. */
+bool help_command(const char *name);
+
 /* ---- connect.c
  * -------------------------------------------------------------------------------- */
 
 /* Sends a request (taken over) and returns the reply, NULL where there was none or it is an error;
  * then the reason has been printed. */
 json_t *ctl_ask(struct ctl *ctl, json_t *request);
+/* The same without a word where no server can be reached: then *reached is false. */
+json_t *ctl_ask_if_running(struct ctl *ctl, json_t *request, bool *reached);
 /* The same, then prints the reply as JSON with --json, else by show(). */
 int ctl_ask_and_show(
 	struct ctl *ctl, json_t *request, void (*show)(struct ctl *ctl, const json_t *reply));
@@ -62,17 +76,23 @@ int ctl_ask_and_show(
 /* ---- show.c
  * ----------------------------------------------------------------------------------- */
 
-/* Control bytes become \xHH; newlines stay where `lines`. */
+/* What a terminal would obey becomes \xHH; newlines stay where `lines`. */
 void show_text(const char *text, bool lines);
+void show_text_on(FILE *file, const char *text, bool lines);
+void add_safe(struct buf *out, const char *text, bool lines);
+/* As JSON: a whole reply, or a value within a line. */
 void show_json(const json_t *value);
+void show_value(const json_t *value);
 /* A string member, or "". */
 const char *member_text(const json_t *object, const char *key);
 json_int_t member_int(const json_t *object, const char *key);
 /* Columns of strings: count values, then show_table_end(). Widths fit what is in it. */
+#define TABLE_COLUMNS 16
 struct table;
 struct table *table_new(size_t columns, const char *const *titles);
 void table_add(struct table *table, const char *const *cells);
 void table_print(struct table **table);
+void table_free(struct table **table);
 /* "1.2 KiB", "5.0 MiB" */
 const char *size_text(json_int_t bytes, char out[32]);
 

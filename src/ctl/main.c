@@ -8,50 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DEFAULT_CONFIG "/etc/postern/postern.yaml"
-#define FILE_MOST      (100u << 20) /* bytes of an objects file */
-
-static const char help[] =
-	"usage: posternctl [-c postern.yaml] [--json] COMMAND …\n"
-	"\n"
-	"  check [-f objects.yaml]          check the start file, objects, and what runs, without "
-	"changing it\n"
-	"  status                           what runs, how much is queued, how the spool is\n"
-	"  apply -f objects.yaml [--prune] [--dry-run]\n"
-	"                                   make the directory be as the file says; all or "
-	"nothing\n"
-	"  export                           print the directory as such a file\n"
-	"  transport add|set NAME FIELD=VALUE …   show|remove NAME   list   pause|resume NAME "
-	"[--reason TEXT]\n"
-	"  domain    add|set NAME FIELD=VALUE …   show|remove NAME   list   pause|resume NAME "
-	"[--reason TEXT]\n"
-	"  account   add|show|remove ADDRESS      list\n"
-	"  priority  add FIELD=VALUE …            list   remove RULE\n"
-	"  settings  set FIELD=VALUE …            show\n"
-	"  audit [--limit N]                who changed what\n"
-	"  queue list [FILTER] [--limit N]  what is queued, and why it is not delivered yet\n"
-	"  queue show|why ID                one message\n"
-	"  queue summary [destination|transport]\n"
-	"  queue retry|hold|release|bounce|delete ID|FILTER [--reason TEXT]\n"
-	"  queue reroute ID|FILTER --transport NAME     (--transport '' undoes it)\n"
-	"  queue prioritise|unprioritise ID|FILTER\n"
-	"  queue pause|resume [--reason TEXT]           all deliveries\n"
-	"  trace QUERY [--limit N]          what happened to mail: an id, address, @domain, IP, "
-	"key=value words\n"
-	"  explain --client IP --from A --to B [--user U] [--listener L] [--tls]\n"
-	"                                   what would happen to such a message, rule by rule\n"
-	"  spool verify                     read and check every stored message; changes nothing, "
-	"needs no server\n"
-	"\n"
-	"  -c FILE     the start file (default " DEFAULT_CONFIG ")\n"
-	"  --json      print replies as JSON\n"
-	"  --help, --version\n"
-	"\n"
-	"A filter is made of terms such as state=deferred sender=a@b.example recipient=*@c.example "
-	"domain=d.example\n"
-	"transport=site-a age>2h size<10M attempts>=3 reason~timeout, joined by blanks, or, not "
-	"and parentheses.\n"
-	"Exit codes: 0 done, 1 refused with the reason, 2 wrong usage. More: man posternctl.\n";
+#define FILE_MOST (100u << 20) /* bytes of an objects file */
 
 static const struct {
 	const char *name;
@@ -81,7 +38,9 @@ int ctl_usage(const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	fputs("\nposternctl --help lists the commands.\n", stderr);
+	fputs("\nposternctl --help lists the commands, posternctl COMMAND --help says more of "
+	      "one.\n",
+		stderr);
 	return EXIT_USAGE;
 }
 
@@ -214,6 +173,19 @@ int ctl_config(struct ctl *ctl)
 	return err ? EXIT_REFUSED : EXIT_DONE;
 }
 
+static int run(struct ctl *ctl, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(name, commands[i].name) != 0)
+			continue;
+		int code = commands[i].run(ctl);
+
+		config_free(&ctl->config);
+		return code;
+	}
+	return ctl_usage("unknown command: %s", name);
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {.config_path = DEFAULT_CONFIG, .args = argv + 1, .count = argc - 1};
@@ -222,7 +194,7 @@ int main(int argc, char **argv)
 	ctl.json = ctl_flag(&ctl, "--json");
 	while (ctl.count && ctl.args[0][0] == '-') {
 		if (strcmp(ctl.args[0], "--help") == 0 || strcmp(ctl.args[0], "-h") == 0) {
-			fputs(help, stdout);
+			help_all(stdout);
 			return EXIT_DONE;
 		}
 		if (strcmp(ctl.args[0], "--version") == 0) {
@@ -239,17 +211,13 @@ int main(int argc, char **argv)
 		return ctl_usage("which command?");
 	const char *name = ctl.args[0];
 	take_args(&ctl, 0, 1);
-	if (ctl_flag(&ctl, "--help")) {
-		fputs(help, stdout);
-		return EXIT_DONE;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (strcmp(name, commands[i].name) != 0)
-			continue;
-		int code = commands[i].run(&ctl);
-
-		config_free(&ctl.config);
-		return code;
-	}
-	return ctl_usage("unknown command: %s", name);
+	if (strcmp(name, "help") == 0)
+		name = ctl.count ? ctl.args[0] : "";
+	else if (!ctl_flag(&ctl, "--help") && !ctl_flag(&ctl, "-h"))
+		return run(&ctl, name);
+	if (!*name)
+		help_all(stdout);
+	else if (!help_command(name))
+		return ctl_usage("unknown command: %s", name);
+	return EXIT_DONE;
 }

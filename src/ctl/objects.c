@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "directory/check.h"
 #include "directory/objects.h"
 
@@ -9,13 +10,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define AUDIT_SHOWN 100
+#define AUDIT_MOST  1000
+
 static void show_changes(struct ctl *ctl, const json_t *reply)
 {
 	const json_t *changes = json_object_get(reply, "changes");
 
 	(void)ctl;
 	for (size_t i = 0; i < json_array_size(changes); i++) {
-		show_text(json_string_value(json_array_get(changes, i)), false);
+		const char *change = json_string_value(json_array_get(changes, i));
+
+		show_text(change ? change : "?", false);
 		putchar('\n');
 	}
 	if (!json_array_size(changes))
@@ -64,39 +70,69 @@ static int read_objects(const char *path, struct objects **out)
 	return err ? EXIT_REFUSED : EXIT_DONE;
 }
 
+static void show_findings(struct ctl *ctl, const json_t *findings)
+{
+	if (ctl->json) {
+		show_json(findings);
+		return;
+	}
+	for (size_t i = 0; i < json_array_size(findings); i++) {
+		const json_t *one = json_array_get(findings, i);
+
+		show_text(member_text(one, "severity"), false);
+		fputs(": ", stdout);
+		show_text(member_text(one, "about"), false);
+		fputs(": ", stdout);
+		show_text(member_text(one, "text"), false);
+		putchar('\n');
+	}
+	if (!json_array_size(findings))
+		puts("no problems found");
+}
+
+/* Without a file the directory is the running server's, if there is one. */
+static int check_with_server(struct ctl *ctl)
+{
+	bool reached;
+	json_t *reply = ctl_ask_if_running(
+		ctl, json_pack("{ss, sb}", "cmd", "check", "as_root", geteuid() == 0), &reached);
+
+	if (reply)
+		show_findings(ctl, json_object_get(reply, "findings"));
+	json_decref(reply);
+	if (reached)
+		return reply ? EXIT_DONE : EXIT_REFUSED;
+	json_t *findings = json_array();
+
+	check_all(ctl->config, NULL, geteuid() == 0, print_finding, findings);
+	show_findings(ctl, findings);
+	json_decref(findings);
+	if (!ctl->json)
+		puts("(no server runs with this start file: only the file was checked)");
+	return EXIT_DONE;
+}
+
 int ctl_check(struct ctl *ctl)
 {
 	const char *file = ctl_option(ctl, "-f");
 	struct objects *objects = NULL;
-	json_t *findings = json_array();
-	size_t warnings = 0;
 
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
+	if (ctl->count)
+		return ctl_usage("check takes only -f FILE");
 	int code = ctl_config(ctl);
-	if (!code && file)
-		code = read_objects(file, &objects);
+	if (code || !file)
+		return code ? code : check_with_server(ctl);
+	code = read_objects(file, &objects);
 	if (!code) {
-		check_all(ctl->config, objects, geteuid() == 0, print_finding, findings);
-		if (ctl->json)
-			show_json(findings);
-		for (size_t i = 0; i < json_array_size(findings); i++) {
-			const json_t *one = json_array_get(findings, i);
+		json_t *findings = json_array();
 
-			warnings++;
-			if (ctl->json)
-				continue;
-			printf("%s: ", member_text(one, "severity"));
-			show_text(member_text(one, "about"), false);
-			fputs(": ", stdout);
-			show_text(member_text(one, "text"), false);
-			putchar('\n');
-		}
-		if (!ctl->json && !warnings)
-			puts("no problems found");
+		check_all(ctl->config, objects, geteuid() == 0, print_finding, findings);
+		show_findings(ctl, findings);
+		json_decref(findings);
 	}
 	objects_free(&objects);
-	json_decref(findings);
 	return code;
 }
 
@@ -112,6 +148,8 @@ int ctl_apply(struct ctl *ctl)
 		return ctl_usage("apply needs -f FILE (\"-\": standard input)");
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
+	if (ctl->count)
+		return ctl_usage("apply takes one file, after -f");
 	char *text = ctl_read_file(file, &length);
 	if (!text)
 		return EXIT_REFUSED;
@@ -126,52 +164,102 @@ int ctl_apply(struct ctl *ctl)
 static void show_export(struct ctl *ctl, const json_t *reply)
 {
 	(void)ctl;
-	fputs(member_text(reply, "text"), stdout);
+	show_text(member_text(reply, "text"), true);
 }
 
 int ctl_export(struct ctl *ctl)
 {
+	if (ctl->count)
+		return ctl_usage("export takes no arguments");
 	return ctl_ask_and_show(ctl, json_pack("{ss}", "cmd", "export"), show_export);
 }
 
 /* ---- single objects ------------------------------------------------------------------------- */
 
-static void show_list(struct ctl *ctl, const json_t *reply)
+/* A value of an object's field as text; to be freed. */
+static char *value_text(const json_t *value)
 {
-	const json_t *objects = json_object_get(reply, "objects");
-	static const char *const skipped[] = {"name", "created", "changed", "pause"};
+	if (json_is_string(value))
+		return strdup(json_string_value(value));
+	return json_is_null(value) || !value
+		       ? strdup("")
+		       : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+}
 
-	(void)ctl;
-	if (!json_array_size(objects))
-		puts("there are none");
+/* The fields that any of the objects has a value for. */
+static size_t list_columns(const json_t *objects, const char *keys[TABLE_COLUMNS - 2])
+{
+	static const char *const skipped[] = {"name", "created", "changed", "pause"};
+	size_t count = 0;
+
 	for (size_t i = 0; i < json_array_size(objects); i++) {
 		json_t *one = json_array_get(objects, i);
 		const char *key;
 		json_t *value;
 
-		show_text(member_text(one, "name"), false);
 		json_object_foreach(one, key, value)
 		{
-			bool skip = false;
+			bool skip = json_is_null(value);
 
 			for (size_t k = 0; k < ARRAY_SIZE(skipped); k++)
 				skip = skip || strcmp(key, skipped[k]) == 0;
-			if (skip || json_is_null(value))
-				continue;
-			printf("  %s=", key);
-			if (json_is_string(value)) {
-				show_text(json_string_value(value), false);
-			} else {
-				char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-
-				fputs(text ? text : "?", stdout);
-				free(text);
-			}
+			for (size_t k = 0; k < count; k++)
+				skip = skip || strcmp(key, keys[k]) == 0;
+			if (!skip && count < TABLE_COLUMNS - 2)
+				keys[count++] = key;
 		}
-		if (json_is_object(json_object_get(one, "pause")))
-			fputs("  (paused)", stdout);
-		putchar('\n');
 	}
+	return count;
+}
+
+static void add_object(struct table *table, json_t *one, const char *const *keys, size_t count)
+{
+	char *cells[TABLE_COLUMNS] = {0};
+
+	cells[0] = value_text(json_object_get(one, "name"));
+	for (size_t i = 0; i < count; i++)
+		cells[1 + i] = value_text(json_object_get(one, keys[i]));
+	cells[1 + count] = strdup(json_is_object(json_object_get(one, "pause")) ? "paused" : "");
+	table_add(table, (const char *const *)cells);
+	for (size_t i = 0; i < count + 2; i++)
+		free(cells[i]);
+}
+
+static void show_list(struct ctl *ctl, const json_t *reply)
+{
+	const json_t *objects = json_object_get(reply, "objects");
+	const char *keys[TABLE_COLUMNS - 2], *titles[TABLE_COLUMNS] = {"name"};
+	size_t count = list_columns(objects, keys);
+
+	(void)ctl;
+	if (!json_array_size(objects)) {
+		puts("there are none");
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		titles[1 + i] = keys[i];
+	titles[1 + count] = "";
+	struct table *table = table_new(count + 2, titles);
+	for (size_t i = 0; i < json_array_size(objects); i++)
+		add_object(table, json_array_get(objects, i), keys, count);
+	table_print(&table);
+}
+
+/* As the retry calculators that administrators know have it. */
+static void show_retry(const json_t *retry)
+{
+	static const char *const titles[] = {"Retry Count", "Retry Delay", "Example", "Total time"};
+	struct table *table = table_new(ARRAY_SIZE(titles), titles);
+	char count[24], total[400];
+
+	snprintf(count, sizeof(count), "%lld", (long long)member_int(retry, "count"));
+	snprintf(total, sizeof(total), "%.250s = %.100s", member_text(retry, "sum"),
+		member_text(retry, "total"));
+	const char *const cells[] = {
+		count, member_text(retry, "delay"), member_text(retry, "example"), total};
+	table_add(table, cells);
+	putchar('\n');
+	table_print(&table);
 }
 
 static void show_object(struct ctl *ctl, const json_t *reply)
@@ -180,16 +268,13 @@ static void show_object(struct ctl *ctl, const json_t *reply)
 	const json_t *pause = json_object_get(json_object_get(reply, "object"), "pause");
 
 	(void)ctl;
-	fputs(member_text(reply, "text"), stdout);
-	if (retry) {
-		printf("\nRetry Count  Retry Delay  Example  Total time\n");
-		printf("%lld  ", (long long)member_int(retry, "count"));
-		printf("%s  %s  %s = %s\n", member_text(retry, "delay"),
-			member_text(retry, "example"), member_text(retry, "sum"),
-			member_text(retry, "total"));
-	}
+	show_text(member_text(reply, "text"), true);
+	if (retry)
+		show_retry(retry);
 	if (json_is_object(pause)) {
-		printf("\npaused since %s by ", member_text(pause, "since"));
+		fputs("\npaused since ", stdout);
+		show_text(member_text(pause, "since"), false);
+		fputs(" by ", stdout);
 		show_text(member_text(pause, "by"), false);
 		if (*member_text(pause, "reason")) {
 			fputs(": ", stdout);
@@ -203,8 +288,13 @@ static json_t *settings_from(const struct ctl *ctl, int from)
 {
 	json_t *settings = json_array();
 
-	for (int i = from; i < ctl->count; i++)
-		json_array_append_new(settings, json_string(ctl->args[i]));
+	for (int i = from; i < ctl->count; i++) {
+		if (json_array_append_new(settings, json_string(ctl->args[i])) == 0)
+			continue;
+		/* No UTF-8: what is left out silently would be a mistake of another kind. */
+		json_decref(settings);
+		return NULL;
+	}
 	return settings;
 }
 
@@ -229,9 +319,10 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 
 	for (size_t i = 0; ctl->count && ops[i]; i++)
 		known = known || strcmp(ctl->args[0], ops[i]) == 0;
+	if (!known && ctl->count)
+		return ctl_usage("%s: unknown: %s", kind, ctl->args[0]);
 	if (!known)
-		return ctl_usage(
-			"%s: which of %s, %s, %s …?", kind, ops[0], ops[1], ops[2] ? ops[2] : "");
+		return ctl_usage("%s what? posternctl %s --help lists it", kind, kind);
 	const char *op = ctl->args[0];
 	if (strcmp(op, "pause") == 0 || strcmp(op, "resume") == 0)
 		return pause_or_resume(ctl, kind, strcmp(op, "pause") == 0);
@@ -250,9 +341,11 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 		return ctl_usage("%s %s needs a name", kind, op);
 	if (!takes_fields && ctl->count > (takes_name ? 2 : 1))
 		return ctl_usage("%s %s takes one name and nothing else", kind, op);
+	json_t *settings = settings_from(ctl, takes_name ? 2 : 1);
+	if (!settings)
+		return ctl_usage("not valid UTF-8: one of the settings");
 	json_t *request = json_pack("{ss, ss, ss, ss, so, sb}", "cmd", "object", "op", op, "kind",
-		kind, "name", takes_name ? ctl->args[1] : "", "settings",
-		settings_from(ctl, takes_name ? 2 : 1), "dry_run", dry);
+		kind, "name", takes_name ? ctl->args[1] : "", "settings", settings, "dry_run", dry);
 	return ctl_ask_and_show(ctl, request, strcmp(op, "show") == 0 ? show_object : show_changes);
 }
 
@@ -314,12 +407,15 @@ static void show_audit(struct ctl *ctl, const json_t *reply)
 
 int ctl_audit(struct ctl *ctl)
 {
-	const char *limit = ctl_option(ctl, "--limit");
+	const char *limit_text = ctl_option(ctl, "--limit");
+	uint64_t limit = AUDIT_SHOWN;
 
-	if (!ctl_no_options_left(ctl) || ctl->count)
+	if (!ctl_no_options_left(ctl))
+		return EXIT_USAGE;
+	if (ctl->count)
 		return ctl_usage("audit takes only --limit N");
-	return ctl_ask_and_show(ctl,
-		json_pack("{ss, sI}", "cmd", "audit", "limit",
-			(json_int_t)(limit ? strtol(limit, NULL, 10) : 100)),
-		show_audit);
+	if (limit_text && (text_parse_u64(span_str(limit_text), AUDIT_MOST, &limit) || !limit))
+		return ctl_usage("--limit takes a number from 1 to %d", AUDIT_MOST);
+	return ctl_ask_and_show(
+		ctl, json_pack("{ss, sI}", "cmd", "audit", "limit", (json_int_t)limit), show_audit);
 }

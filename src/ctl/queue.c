@@ -20,6 +20,24 @@ static void put(json_t *request, const char *key, const char *value)
 		json_object_set_new(json_object_get(request, "request"), key, json_string(value));
 }
 
+/* What is no UTF-8 has no place in a request, and must not just be missing from it. */
+static bool all_utf8(const char *a, const char *b, const char *c)
+{
+	const char *const texts[] = {a, b, c};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		json_t *text = texts[i] ? json_string(texts[i]) : json_null();
+		bool fits = text != NULL;
+
+		json_decref(text);
+		if (!fits) {
+			ctl_usage("not valid UTF-8: one of the arguments");
+			return false;
+		}
+	}
+	return true;
+}
+
 /* ---- list ----------------------------------------------------------------------------------- */
 
 static void first_recipient(const json_t *unit, char out[300])
@@ -70,15 +88,20 @@ static int queue_list(struct ctl *ctl)
 	json_t *all = json_array();
 	bool more = false;
 
-	if (limit_text && text_parse_u64(span_str(limit_text), 100000000, &limit)) {
+	if (limit_text && (text_parse_u64(span_str(limit_text), 100000000, &limit) || !limit)) {
 		json_decref(all);
-		return ctl_usage("--limit takes a number");
+		return ctl_usage("--limit takes a number from 1 on");
 	}
 	if (!ctl_no_options_left(ctl)) {
 		json_decref(all);
 		return EXIT_USAGE;
 	}
 	char *filter = ctl_joined(ctl, 1);
+	if (!all_utf8(filter, NULL, NULL)) {
+		free(filter);
+		json_decref(all);
+		return EXIT_USAGE;
+	}
 	struct table *table = ctl->json ? NULL : table_new(ARRAY_SIZE(titles), titles);
 	int code = EXIT_DONE;
 	do {
@@ -108,7 +131,7 @@ static int queue_list(struct ctl *ctl)
 		if (!code && shown)
 			table_print(&table);
 		else
-			free(table);
+			table_free(&table);
 		if (!code && !shown)
 			puts("nothing is queued that fits");
 		if (!code && more)
@@ -142,7 +165,10 @@ static void show_why(struct ctl *ctl, const json_t *reply)
 	const json_t *units = json_object_get(reply, "units");
 
 	(void)ctl;
-	printf("%s, arrived %s\n", member_text(reply, "id"), member_text(reply, "arrived"));
+	show_text(member_text(reply, "id"), false);
+	fputs(", arrived ", stdout);
+	show_text(member_text(reply, "arrived"), false);
+	putchar('\n');
 	for (size_t i = 0; i < json_array_size(units); i++)
 		show_unit_why(json_array_get(units, i));
 }
@@ -178,7 +204,9 @@ static void show_message(struct ctl *ctl, const json_t *reply)
 	for (size_t i = 0; i < json_array_size(units); i++) {
 		const json_t *unit = json_array_get(units, i);
 
-		printf("\n%s by transport ", member_text(unit, "state"));
+		putchar('\n');
+		show_text(member_text(unit, "state"), false);
+		fputs(" by transport ", stdout);
 		show_text(member_text(unit, "transport"), false);
 		if (*member_text(unit, "next_hop")) {
 			fputs(" to ", stdout);
@@ -196,6 +224,8 @@ static int queue_show(struct ctl *ctl, bool why)
 		return EXIT_USAGE;
 	if (ctl->count != 2)
 		return ctl_usage("queue %s needs one id", ctl->args[0]);
+	if (!all_utf8(ctl->args[1], NULL, NULL))
+		return EXIT_USAGE;
 	json_t *request = queue_request("show");
 	put(request, "id", ctl->args[1]);
 	return ctl_ask_and_show(ctl, request, why ? show_why : show_message);
@@ -215,6 +245,10 @@ static int queue_summary(struct ctl *ctl)
 	json_int_t after = 0;
 	int code = EXIT_DONE;
 
+	if (ctl->count > 2) {
+		json_decref(all);
+		return ctl_usage("queue summary takes destination or transport, and nothing else");
+	}
 	if (strcmp(by, "destination") != 0 && strcmp(by, "transport") != 0) {
 		json_decref(all);
 		return ctl_usage("queue summary takes destination or transport");
@@ -284,6 +318,10 @@ static int queue_change(struct ctl *ctl, const char *op)
 		return ctl_usage("queue reroute needs --transport NAME");
 	char *what = ctl_joined(ctl, 1);
 	bool one = is_id(what);
+	if (!all_utf8(what, reason, transport)) {
+		free(what);
+		return EXIT_USAGE;
+	}
 	do {
 		json_t *request = queue_request(op);
 
@@ -295,6 +333,10 @@ static int queue_change(struct ctl *ctl, const char *op)
 
 		if (!reply) {
 			free(what);
+			if (messages)
+				ctl_refuse("%s: %lld message%s before that; give the command again "
+					   "to go on",
+					op, (long long)messages, messages == 1 ? "" : "s");
 			return EXIT_REFUSED;
 		}
 		messages += member_int(reply, "messages");
@@ -305,7 +347,8 @@ static int queue_change(struct ctl *ctl, const char *op)
 	if (ctl->json)
 		printf("{\"messages\": %lld}\n", (long long)messages);
 	else
-		printf("%s: %lld message%s\n", op, (long long)messages, messages == 1 ? "" : "s");
+		printf("%s: %lld message%s%s\n", op, (long long)messages, messages == 1 ? "" : "s",
+			messages ? "" : "; posternctl queue list shows what a filter finds");
 	return EXIT_DONE;
 }
 

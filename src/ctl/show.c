@@ -4,30 +4,84 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define COLUMNS_MOST 16
-#define CELL_MOST    120 /* bytes of a cell that are shown, but for the last of a row */
+#define CELL_MOST      120 /* bytes of a cell that are shown, but for the last of a row */
+#define LAST_CELL_MOST 4096
 
 struct table {
 	size_t columns, rows, room;
 	char **cells; /* the titles first */
 };
 
+/* How many bytes at p a terminal must not see as they are; 0: the next one is harmless. Control
+ * characters of ASCII and Latin 1 (U+0080 … U+009F, which some terminals obey), and those that turn
+ * the direction of text, so that it reads otherwise than it is. The text is valid UTF-8. */
+static size_t harmful(const unsigned char *p, bool lines)
+{
+	if ((p[0] < ' ' && !(lines && p[0] == '\n')) || p[0] == 0x7f)
+		return 1;
+	if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+		return 2;
+	if (p[0] == 0xe2 && p[1] == 0x80 &&
+		((p[2] >= 0xaa && p[2] <= 0xae) || p[2] == 0x8e || p[2] == 0x8f))
+		return 3;
+	if (p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)
+		return 3;
+	return 0;
+}
+
+void add_safe(struct buf *out, const char *text, bool lines)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p;) {
+		size_t n = harmful(p, lines);
+
+		if (!n)
+			buf_add_char(out, (char)*p++);
+		for (; n; n--)
+			buf_printf(out, "\\x%02x", *p++);
+	}
+}
+
+void show_text_on(FILE *file, const char *text, bool lines)
+{
+	struct buf safe;
+
+	buf_init(&safe, 12 * strlen(text) + 1);
+	add_safe(&safe, text, lines);
+	CHECK(buf_ok(&safe));
+	if (safe.n)
+		fwrite(safe.p, 1, safe.n, file);
+	buf_done(&safe);
+}
+
 void show_text(const char *text, bool lines)
 {
-	for (const char *p = text; *p; p++) {
-		unsigned char c = (unsigned char)*p;
+	show_text_on(stdout, text, lines);
+}
 
-		if ((c < ' ' && !(lines && c == '\n')) || c == 0x7f)
-			printf("\\x%02x", c);
+/* Pure ASCII without control characters; jansson leaves DEL as it is. */
+static void put_json(const json_t *value, size_t flags)
+{
+	char *text = json_dumps(value, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+
+	for (const char *p = text ? text : "?"; *p; p++) {
+		if (*p == 0x7f)
+			fputs("\\u007f", stdout);
 		else
-			putchar(c);
+			putchar(*p);
 	}
+	free(text);
+}
+
+void show_value(const json_t *value)
+{
+	put_json(value, JSON_COMPACT);
 }
 
 void show_json(const json_t *value)
 {
-	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+	put_json(value, JSON_INDENT(2));
 	putchar('\n');
 }
 
@@ -63,7 +117,7 @@ struct table *table_new(size_t columns, const char *const *titles)
 {
 	struct table *table = calloc(1, sizeof(*table));
 
-	CHECK(table && columns <= COLUMNS_MOST);
+	CHECK(table && columns <= TABLE_COLUMNS);
 	table->columns = columns;
 	table_add(table, titles);
 	return table;
@@ -71,24 +125,35 @@ struct table *table_new(size_t columns, const char *const *titles)
 
 static char *safe_cell(const char *text, size_t most)
 {
-	size_t n = strlen(text);
+	size_t n = strnlen(text, most + 1);
 	bool cut = n > most;
+	char *part;
+
+	/* Not in the middle of a character. */
+	for (n = MIN(n, most); cut && n && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
+		;
+	part = strndup(text, n);
+	CHECK(part);
 	struct buf out;
 
-	buf_init(&out, 4 * MIN(n, most) + 16);
-	for (size_t i = 0; i < MIN(n, most); i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c < ' ' || c == 0x7f)
-			buf_printf(&out, "\\x%02x", c);
-		else
-			buf_add_char(&out, (char)c);
-	}
+	buf_init(&out, 12 * n + 16);
+	add_safe(&out, part, false);
+	free(part);
 	if (cut)
 		buf_add_str(&out, "...");
 	buf_add_char(&out, '\0');
 	CHECK(buf_ok(&out));
 	return out.p;
+}
+
+/* Columns on a terminal: characters, not bytes. */
+static size_t width(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
 }
 
 void table_add(struct table *table, const char *const *cells)
@@ -99,29 +164,38 @@ void table_add(struct table *table, const char *const *cells)
 		CHECK(table->cells);
 	}
 	for (size_t i = 0; i < table->columns; i++)
-		table->cells[table->rows * table->columns + i] = safe_cell(
-			cells[i] ? cells[i] : "", i + 1 < table->columns ? CELL_MOST : SIZE_MAX);
+		table->cells[table->rows * table->columns + i] = safe_cell(cells[i] ? cells[i] : "",
+			i + 1 < table->columns ? CELL_MOST : LAST_CELL_MOST);
 	table->rows++;
 }
 
 void table_print(struct table **at)
 {
 	struct table *table = *at;
-	size_t widths[COLUMNS_MOST] = {0};
+	size_t widths[TABLE_COLUMNS] = {0};
 
 	for (size_t i = 0; i < table->rows * table->columns; i++)
 		widths[i % table->columns] =
-			MAX(widths[i % table->columns], strlen(table->cells[i]));
+			MAX(widths[i % table->columns], width(table->cells[i]));
 	for (size_t row = 0; row < table->rows; row++) {
-		for (size_t i = 0; i < table->columns; i++) {
-			const char *cell = table->cells[row * table->columns + i];
+		char **cells = &table->cells[row * table->columns];
+		size_t last = table->columns;
 
-			if (i + 1 == table->columns)
-				printf("%s\n", cell);
-			else
-				printf("%-*s  ", (int)widths[i], cell);
-		}
+		while (last > 1 && !*cells[last - 1])
+			last--;
+		for (size_t i = 0; i + 1 < last; i++)
+			printf("%s%*s  ", cells[i], (int)(widths[i] - width(cells[i])), "");
+		puts(cells[last - 1]);
 	}
+	table_free(at);
+}
+
+void table_free(struct table **at)
+{
+	struct table *table = *at;
+
+	if (!table)
+		return;
 	for (size_t i = 0; i < table->rows * table->columns; i++)
 		free(table->cells[i]);
 	free(table->cells);

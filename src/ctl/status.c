@@ -1,5 +1,6 @@
 #include "ctl/ctl.h"
 
+#include "base/check.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -26,10 +27,7 @@ static void show_members(const json_t *object, int depth)
 		if (json_is_string(value)) {
 			show_text(json_string_value(value), false);
 		} else {
-			char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-
-			fputs(text ? text : "?", stdout);
-			free(text);
+			show_value(value);
 		}
 		putchar('\n');
 	}
@@ -56,13 +54,19 @@ static void show_event_text(const json_t *event)
 	const char *key;
 	json_t *value;
 
-	printf("%s  %-16s", member_text(event, first[0]), member_text(event, first[1]));
+	show_text(member_text(event, first[0]), false);
+	fputs("  ", stdout);
+	show_text(member_text(event, first[1]), false);
+	/* The longest name is that of TransientFailure. */
+	printf("%*s", MAX(0, 16 - (int)strlen(member_text(event, first[1]))), "");
 	json_object_foreach((json_t *)event, key, value)
 	{
 		if (strcmp(key, first[0]) == 0 || strcmp(key, first[1]) == 0 ||
 			strcmp(key, first[2]) == 0)
 			continue;
-		printf(" %s=", key);
+		putchar(' ');
+		show_text(key, false);
+		putchar('=');
 		if (json_is_string(value)) {
 			bool quote = strchr(json_string_value(value), ' ') != NULL;
 
@@ -75,13 +79,12 @@ static void show_event_text(const json_t *event)
 			for (size_t i = 0; i < json_array_size(value); i++) {
 				if (i)
 					putchar(',');
-				show_text(json_string_value(json_array_get(value, i)), false);
+				const char *one = json_string_value(json_array_get(value, i));
+
+				show_text(one ? one : "?", false);
 			}
 		} else {
-			char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-
-			fputs(text ? text : "?", stdout);
-			free(text);
+			show_value(value);
 		}
 	}
 	putchar('\n');
@@ -102,7 +105,10 @@ static void show_trace(struct ctl *ctl, const json_t *reply)
 
 		if (shown[i])
 			continue;
-		printf("%s%s\n", i ? "\n" : "", *id ? id : "(no message)");
+		if (i)
+			putchar('\n');
+		show_text(*id ? id : "(no message)", false);
+		putchar('\n');
 		for (size_t k = i; k < count; k++) {
 			const json_t *event = json_array_get(events, k);
 
@@ -127,8 +133,8 @@ int ctl_trace(struct ctl *ctl)
 	const char *limit_text = ctl_option(ctl, "--limit");
 	uint64_t limit = 20;
 
-	if (limit_text && text_parse_u64(span_str(limit_text), 1000, &limit))
-		return ctl_usage("--limit takes a number up to 1000");
+	if (limit_text && (text_parse_u64(span_str(limit_text), 1000, &limit) || !limit))
+		return ctl_usage("--limit takes a number from 1 to 1000");
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (!ctl->count)

@@ -23,12 +23,12 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#define CONTROL_HITS	  4096 /* units that one call may find */
-#define CONTROL_LIST_MOST 500  /* messages in one listing */
-#define CONTROL_LIST	  100  /* … unless asked for otherwise */
-#define CONTROL_LIST_STEP 20   /* messages between two looks at how long the reply is */
-#define CONTROL_RCPTS	  1000 /* recipients shown of one unit in a listing */
-#define CONTROL_TEXT	  1000 /* bytes of a reason or a name of an administrator */
+#define CONTROL_HITS	  4096	     /* units that one call may find */
+#define CONTROL_LIST_MOST 500	     /* messages in one listing */
+#define CONTROL_LIST	  100	     /* … unless asked for otherwise */
+#define CONTROL_LIST_STEP 20	     /* messages between two looks at how long the reply is */
+#define CONTROL_RCPTS	  1000	     /* recipients shown of one unit in a listing */
+#define CONTROL_TEXT	  1000	     /* bytes of a reason or a name of an administrator */
 #define CONTROL_PAGE	  (8u << 20) /* bytes of a listing; then "after" says how to go on */
 
 struct control {
@@ -558,7 +558,8 @@ static void change_by_filter(struct control *c, struct span op)
 		return;
 	}
 	if (owed_too_much(d)) {
-		refuse(c, "too many notifications wait to be written to the spool; go on in a moment");
+		refuse(c, "too many notifications wait to be written to the spool; go on in a "
+			  "moment");
 		return;
 	}
 	filter = parse_filter(c);

@@ -32,8 +32,8 @@
 #define DELIVERY_STOP_LOOK_MS	  10   /* between two looks whether the journal is written */
 #define DELIVERY_EVENT_RCPTS	  1000 /* recipients in one event; more come in further ones */
 
-/* Notifications that are not on stable storage yet, in bytes; beyond it nothing is begun or given up
- * that may need more of them. */
+/* Notifications that are not on stable storage yet, in bytes; beyond it nothing is begun or given
+ * up that may need more of them. */
 #define DELIVERY_OWED_MOST (64u << 20)
 
 struct link;
@@ -249,9 +249,9 @@ struct notify_rcpt {
 
 /* Makes a DSN for those recipients that want one (RFC 3461 section 4.1), in the journal's current
  * record. NULL where nobody wants one or nobody may have one. */
-struct owed *notify(struct delivery *delivery, const struct envelope *envelope, enum notify_kind kind,
-	const struct notify_rcpt *rcpts, uint32_t count, struct span remote_mta,
-	int64_t retry_until_ms);
+struct owed *notify(struct delivery *delivery, const struct envelope *envelope,
+	enum notify_kind kind, const struct notify_rcpt *rcpts, uint32_t count,
+	struct span remote_mta, int64_t retry_until_ms);
 
 /* ---- owed.c
  * -----------------------------------------------------------------------------------

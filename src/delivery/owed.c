@@ -30,8 +30,8 @@ static struct span copy(char **at, struct span text)
 
 static struct owed_event *copy_event(const struct event *event)
 {
-	size_t n = event->recipient_count, text = event->sender.n + event->transport.n +
-						  event->destination.n + event->action.n;
+	size_t n = event->recipient_count,
+	       text = event->sender.n + event->transport.n + event->destination.n + event->action.n;
 
 	for (size_t i = 0; i < n; i++)
 		text += event->recipients[i].n;

@@ -245,8 +245,9 @@ static uint32_t on_ask_smtpds(void *context, uint32_t ticket)
 
 static int set_up(void **state)
 {
-	static const char start_file[] = "hostname: gw.example.test\nspool: /s\ndirectory: /d\n"
-					 "control: /c\nlisteners:\n  mx: { address: \"127.0.0.1:25\" }\n";
+	static const char start_file[] =
+		"hostname: gw.example.test\nspool: /s\ndirectory: /d\n"
+		"control: /c\nlisteners:\n  mx: { address: \"127.0.0.1:25\" }\n";
 	struct world *w = calloc(1, sizeof(*w));
 	struct buf problems;
 
@@ -458,7 +459,8 @@ static void there_is_room_again_after_idle_clients(void **state)
 static void apply_changes_all_or_nothing(void **state)
 {
 	struct world *w = *state;
-	json_t *value = ask(w, "{\"cmd\":\"apply\",\"file\":\"o.yaml\",\"text\":\"" TRANSPORT "\"}");
+	json_t *value =
+		ask(w, "{\"cmd\":\"apply\",\"file\":\"o.yaml\",\"text\":\"" TRANSPORT "\"}");
 
 	assert_int_equal(json_array_size(json_object_get(value, "changes")), 1);
 	json_decref(value);
@@ -494,8 +496,8 @@ static void objects_pauses_and_the_audit(void **state)
 	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"" TRANSPORT "\"}"));
 	assert_done(ask(w, "{\"cmd\":\"pause\",\"scope\":\"transport\",\"name\":\"site\","
 			   "\"reason\":\"works\"}"));
-	json_t *value =
-		ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"transport\",\"name\":\"site\"}");
+	json_t *value = ask(
+		w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"transport\",\"name\":\"site\"}");
 	json_t *pause = json_object_get(json_object_get(value, "object"), "pause");
 	assert_string_equal(json_string_value(json_object_get(pause, "by")), "root");
 	assert_string_equal(json_string_value(json_object_get(pause, "reason")), "works");
@@ -518,7 +520,8 @@ static void queue_work_names_who_does_it(void **state)
 	struct world *w = *state;
 	struct peer *peer = enter(w);
 
-	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"hold\",\"by\":\"somebody else\"}}");
+	write_line(
+		peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"hold\",\"by\":\"somebody else\"}}");
 	assert_non_null(strstr(w->asked, "\"by\":\"root\""));
 	assert_null(strstr(w->asked, "somebody"));
 	assert_null(reply(peer));

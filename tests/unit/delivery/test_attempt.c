@@ -70,8 +70,8 @@ static void each_recipient_has_its_own_verdict(void **state)
 {
 	struct world *w = *state;
 
-	world_send(w, "a@client.example",
-		"good@site.example bad@site.example later@site.example", BODY);
+	world_send(w, "a@client.example", "good@site.example bad@site.example later@site.example",
+		BODY);
 	assert_int_equal(world_taken(w, "good@site.example"), 1);
 	assert_string_equal(world_event(w, EVENT_DELIVERY, 0)->rcpts, "good@site.example ");
 	assert_string_equal(world_event(w, EVENT_BOUNCE, 0)->rcpts, "bad@site.example ");

@@ -108,8 +108,8 @@ static void bad_requests_are_refused(void **state)
 static void odd_numbers_do_no_harm(void **state)
 {
 	struct world *w = *state;
-	static const char *const odd[] = {"-1", "-9223372036854775808", "9223372036854775807", "1e300",
-		"4294967296", "true", "\"7\"", "null", "{}"};
+	static const char *const odd[] = {"-1", "-9223372036854775808", "9223372036854775807",
+		"1e300", "4294967296", "true", "\"7\"", "null", "{}"};
 	char request[200];
 
 	world_send(w, "a@client.example", "b@site.example", BODY);
@@ -142,8 +142,8 @@ static void a_list_goes_on_after_its_limit(void **state)
 		seen += json_array_size(messages);
 		const char *after = text_at(reply, "after");
 		bool more = *after;
-		snprintf(request, sizeof(request),
-			"{\"op\":\"list\",\"limit\":2,\"after\":\"%s\"}", after);
+		snprintf(request, sizeof(request), "{\"op\":\"list\",\"limit\":2,\"after\":\"%s\"}",
+			after);
 		json_decref(reply);
 		if (!more)
 			break;
@@ -157,8 +157,9 @@ static void a_listing_of_huge_messages_comes_in_pages(void **state)
 	char *rcpts = malloc(300000), *at = rcpts;
 
 	for (int i = 0; i < 1500; i++)
-		at += sprintf(at, "a-recipient-with-a-rather-long-local-part-that-takes-its-"
-				  "room-number-%06d-of-all-those-that-there-are@site.example ",
+		at += sprintf(at,
+			"a-recipient-with-a-rather-long-local-part-that-takes-its-"
+			"room-number-%06d-of-all-those-that-there-are@site.example ",
 			i);
 	for (int i = 0; i < 100; i++)
 		world_send(w, "a@client.example", rcpts, BODY);
@@ -240,8 +241,7 @@ static void delete_by_filter_goes_through_the_whole_queue(void **state)
 	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 5);
 	assert_int_equal(world_events(w, EVENT_DISCARD), 5);
 	assert_int_equal(world_queued(w), 5);
-	assert_int_equal(
-		number_of(w, "{\"op\":\"delete\",\"filter\":\"age>=0s\"}", "messages"), 5);
+	assert_int_equal(number_of(w, "{\"op\":\"delete\",\"filter\":\"age>=0s\"}", "messages"), 5);
 	assert_int_equal(world_queued(w), 0);
 	world_sound(w);
 }
@@ -272,8 +272,8 @@ static void a_flood_of_notifications_is_held_back(void **state)
 	world_pass(w, MINUTE);
 	assert_int_equal(w->taken_count, done);
 	assert_int_equal(world_queued(w), 200 - done);
-	assert_int_equal(number_of(w, "{\"op\":\"delete\",\"filter\":\"domain=site.example\"}",
-				 "messages"),
+	assert_int_equal(
+		number_of(w, "{\"op\":\"delete\",\"filter\":\"domain=site.example\"}", "messages"),
 		200 - done);
 }
 

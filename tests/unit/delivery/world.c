@@ -5,7 +5,8 @@
 const char world_objects[] =
 	"transports:\n"
 	"  site:  { server: \"192.0.2.1:2626\", retry-delay: \"10m\", retry-count: 3 }\n"
-	"  bin:   { server: \"192.0.2.9:25\", retry-delay: \"10m\", retry-count: 1, give-up: discard }\n"
+	"  bin:   { server: \"192.0.2.9:25\", retry-delay: \"10m\", retry-count: 1, give-up: "
+	"discard }\n"
 	"  one:   { server: \"192.0.2.3:25\", connections: 1, messages-per-connection: 2 }\n"
 	"  mx:    { server: \"lookup-mx\", retry-delay: \"10m\", retry-count: 3 }\n"
 	"domains:\n"
@@ -18,14 +19,13 @@ const char world_objects[] =
 	"  bob@box.example: {}\n"
 	"default-transport: mx\n";
 
-static const char start_file[] =
-	"hostname: gw.example.test\n"
-	"spool: /spool\n"
-	"directory: /directory.db\n"
-	"control: /control.sock\n"
-	"workers: 1\n"
-	"listeners:\n"
-	"  mx: { address: \"192.0.2.250:25\" }\n";
+static const char start_file[] = "hostname: gw.example.test\n"
+				 "spool: /spool\n"
+				 "directory: /directory.db\n"
+				 "control: /control.sock\n"
+				 "workers: 1\n"
+				 "listeners:\n"
+				 "  mx: { address: \"192.0.2.250:25\" }\n";
 
 /* ---- the next hop ----------------------------------------------------------------------- */
 
@@ -82,8 +82,8 @@ static void hop_learn(struct hop *hop, const char *line, const char *reply)
 	} else if (strncmp(line, "RCPT TO:<", 9) == 0 && yes) {
 		size_t n = strlen(hop->rcpts);
 
-		snprintf(hop->rcpts + n, sizeof(hop->rcpts) - n, "%.*s ", (int)strcspn(line + 9, ">"),
-			line + 9);
+		snprintf(hop->rcpts + n, sizeof(hop->rcpts) - n, "%.*s ",
+			(int)strcspn(line + 9, ">"), line + 9);
 		hop->accepted++;
 	} else if (strcmp(line, "DATA") == 0 && reply[0] == '3') {
 		hop->body = true;
@@ -217,8 +217,7 @@ static int io_do_connect(struct io *io, const struct netaddr *local, const struc
 		return w->refuse_connect;
 	struct hop *hop = calloc(1, sizeof(*hop));
 	CHECK(hop);
-	*hop = (struct hop){
-		.base = {.io = io}, .world = w, .handler = handler, .owner = owner};
+	*hop = (struct hop){.base = {.io = io}, .world = w, .handler = handler, .owner = owner};
 	buf_init(&hop->in, 64u << 20);
 	buf_init(&hop->out, 1u << 20);
 	buf_init(&ip, 60);
@@ -327,7 +326,8 @@ static int dns_do_ask(struct dns *dns, struct span servers, struct span name, en
 
 	(void)servers;
 	CHECK(q && name.n <= DNS_NAME);
-	*q = (struct question){.base = {dns}, .world = w, .type = type, .done = done, .owner = owner};
+	*q = (struct question){
+		.base = {dns}, .world = w, .type = type, .done = done, .owner = owner};
 	memcpy(q->name, name.p, name.n);
 	while (*at)
 		at = &(*at)->next;
@@ -367,8 +367,7 @@ static void dns_answer_first(struct world *w)
 		if (row->type != q->type)
 			continue;
 		if (q->type == DNS_MX)
-			mx[answer.count] =
-				(struct dns_mx){row->preference, span_str(row->value)};
+			mx[answer.count] = (struct dns_mx){row->preference, span_str(row->value)};
 		else
 			CHECK(!netaddr_parse_ip(span_str(row->value), &addresses[answer.count]));
 		answer.count++;
@@ -549,8 +548,8 @@ bool world_apply(struct world *w, const char *text)
 	struct buf problems;
 
 	buf_init(&problems, 1u << 16);
-	int err = objects_plan_apply(
-		w->objects, "test", span_str(text), &options, &problems, &plan);
+	int err =
+		objects_plan_apply(w->objects, "test", span_str(text), &options, &problems, &plan);
 	if (err)
 		print_message("%.*s\n", (int)problems.n, problems.p ? problems.p : "");
 	err = set_plan(w, err, &plan);
@@ -677,8 +676,9 @@ void world_init_with(struct world *w, const char *objects)
 {
 	struct buf problems;
 
-	*w = (struct world){.ehlo = "250-hop.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n"
-				    "250 SIZE 10000000"};
+	*w = (struct world){
+		.ehlo = "250-hop.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n"
+			"250 SIZE 10000000"};
 	io_init(&w->io, &ops);
 	w->io.now_ns = NS_PER_S;
 	w->io.wall_ms = WORLD_WALL;

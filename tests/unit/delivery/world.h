@@ -10,10 +10,10 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/prng.h"
+#include "base/text.h"
 #include "delivery/delivery.h"
 #include "directory/objects.h"
 #include "sim_disk.h"
-#include "base/text.h"
 #include "spool/spool.h"
 
 #include <setjmp.h>

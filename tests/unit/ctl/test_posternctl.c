@@ -1,0 +1,553 @@
+/* The posternctl program against a control socket of the test's own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARGS 16
+#define WAIT 20000 /* milliseconds */
+
+static const char *program;
+
+struct world {
+	char dir[64], config[100], socket[100], file[100];
+	int listener;
+	/* of the last run */
+	int code;
+	char out[65536], err[65536];
+	char request[65536]; /* the last one */
+	int requests;
+};
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void listen_on(struct world *w)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+	strcpy(to.sun_path, w->socket);
+	w->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(w->listener, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(listen(w->listener, 5), 0);
+}
+
+static int set_up(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	char text[1000];
+
+	strcpy(w->dir, "/tmp/postern-ctl-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	snprintf(w->config, sizeof(w->config), "%s/postern.yaml", w->dir);
+	snprintf(w->socket, sizeof(w->socket), "%s/control.sock", w->dir);
+	snprintf(w->file, sizeof(w->file), "%s/objects.yaml", w->dir);
+	snprintf(text, sizeof(text),
+		"hostname: gw.example.test\nspool: %s/spool\ndirectory: %s/db\ncontrol: %s\n"
+		"listeners:\n  mx: { address: \"127.0.0.1:2525\" }\n",
+		w->dir, w->dir, w->socket);
+	write_file(w->config, text);
+	listen_on(w);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	close(w->listener);
+	unlink(w->config);
+	unlink(w->socket);
+	unlink(w->file);
+	rmdir(w->dir);
+	free(w);
+	return 0;
+}
+
+/* ---- one run ---------------------------------------------------------------------------- */
+
+static int read_all(int fd, char *to, size_t room)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while (n + 1 < room && (got = read(fd, to + n, room - 1 - n)) > 0)
+		n += (size_t)got;
+	to[n] = '\0';
+	close(fd);
+	return 0;
+}
+
+/* Takes one request and answers it: "" closes without a word. */
+static void serve(struct world *w, const char *reply)
+{
+	struct pollfd ready = {w->listener, POLLIN, 0};
+	size_t n = 0;
+	ssize_t got;
+
+	if (poll(&ready, 1, WAIT) != 1)
+		fail_msg("posternctl does not connect");
+	int fd = accept4(w->listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	while (n + 1 < sizeof(w->request) &&
+		(got = read(fd, w->request + n, sizeof(w->request) - 1 - n)) > 0) {
+		n += (size_t)got;
+		if (w->request[n - 1] == '\n')
+			break;
+	}
+	w->request[n] = '\0';
+	w->requests++;
+	if (*reply) {
+		assert_int_equal(write(fd, reply, strlen(reply)), strlen(reply));
+		assert_int_equal(write(fd, "\n", 1), 1);
+	}
+	close(fd);
+}
+
+/* Runs posternctl -c … with these arguments (NULL ends them); the replies are given in order. */
+static void run(struct world *w, const char *const *args, const char *const *replies)
+{
+	const char *list[ARGS + 4] = {program, "-c", w->config};
+	int out[2], err[2], status, n = 3;
+
+	for (; *args; args++) {
+		assert_true(n < ARGS + 3);
+		list[n++] = *args;
+	}
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	w->requests = 0;
+	w->request[0] = '\0';
+	fflush(NULL);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		dup2(out[1], 1);
+		dup2(err[1], 2);
+		execv(program, (char *const *)list);
+		_exit(99);
+	}
+	close(out[1]);
+	close(err[1]);
+	for (; replies && *replies; replies++)
+		serve(w, *replies);
+	read_all(out[0], w->out, sizeof(w->out));
+	read_all(err[0], w->err, sizeof(w->err));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	w->code = WEXITSTATUS(status);
+}
+
+#define ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define REPLIES(...)   ((const char *const[]){__VA_ARGS__, NULL})
+
+static json_t *request(struct world *w)
+{
+	json_t *value = json_loads(w->request, 0, NULL);
+
+	assert_true(json_is_object(value));
+	return value;
+}
+
+static void assert_member(const json_t *object, const char *key, const char *expected)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	assert_non_null(text);
+	assert_string_equal(text, expected);
+}
+
+static void assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("\"%s\" is not in:\n%s", part, text);
+}
+
+/* Nothing that a terminal would obey. */
+static void assert_harmless(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if ((*p < ' ' && *p != '\n') || *p == 0x7f || (*p == 0xc2 && p[1] <= 0x9f) ||
+			(*p == 0xe2 && p[1] == 0x80 && p[2] >= 0xaa && p[2] <= 0xae))
+			fail_msg("byte %02x at %zu of:\n%s", *p,
+				(size_t)(p - (const unsigned char *)text), text);
+	}
+}
+
+/* ---- usage ------------------------------------------------------------------------------ */
+
+static void wrong_usage_is_2_and_asks_nobody(void **state)
+{
+	struct world *w = *state;
+	static const char *const wrong[][6] = {
+		{NULL},
+		{"nonsense"},
+		{"--nonsense"},
+		{"status", "x"},
+		{"export", "x"},
+		{"apply"},
+		{"apply", "objects.yaml"},
+		{"apply", "-f"},
+		{"check", "x"},
+		{"transport"},
+		{"transport", "nonsense"},
+		{"transport", "show"},
+		{"transport", "list", "x"},
+		{"transport", "show", "a", "b"},
+		{"transport", "pause"},
+		{"transport", "add", "x", "--nonsense"},
+		{"transport", "set", "x", "helo=\xff"},
+		{"account", "pause", "a@b.example"},
+		{"audit", "--limit", "x"},
+		{"audit", "--limit", "-1"},
+		{"audit", "x"},
+		{"queue"},
+		{"queue", "nonsense"},
+		{"queue", "show"},
+		{"queue", "show", "a", "b"},
+		{"queue", "list", "--limit", "0"},
+		{"queue", "list", "--limit", "-7"},
+		{"queue", "list", "\xff"},
+		{"queue", "summary", "nonsense"},
+		{"queue", "retry"},
+		{"queue", "delete"},
+		{"queue", "delete", "sender=\xff"},
+		{"queue", "reroute", "age>0s"},
+		{"queue", "reroute", "age>0s", "--transport", "\xff"},
+		{"queue", "pause", "x"},
+		{"trace"},
+		{"trace", "a@b.example", "--limit", "0"},
+		{"trace", "a@b.example", "--limit", "99999999999999999999"},
+		{"explain"},
+		{"explain", "--client", "127.0.0.1"},
+		{"spool"},
+		{"spool", "nonsense"},
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		run(w, wrong[i], NULL);
+		if (w->code != 2 || w->out[0] || !w->err[0])
+			fail_msg("%s %s: code %d, out %s, err %s", wrong[i][0] ? wrong[i][0] : "",
+				wrong[i][0] && wrong[i][1] ? wrong[i][1] : "", w->code, w->out,
+				w->err);
+		assert_has(w->err, "--help");
+	}
+}
+
+static void help_is_on_standard_output(void **state)
+{
+	struct world *w = *state;
+	static const char *const commands[] = {"check", "status", "apply", "export", "transport",
+		"domain", "account", "priority", "settings", "audit", "queue", "trace", "explain",
+		"spool"};
+
+	run(w, ARGUMENTS("--help"), NULL);
+	assert_int_equal(w->code, 0);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		assert_has(w->out, commands[i]);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		run(w, ARGUMENTS(commands[i], "--help"), NULL);
+		assert_int_equal(w->code, 0);
+		assert_has(w->out, commands[i]);
+		assert_string_equal(w->err, "");
+	}
+	run(w, ARGUMENTS("transport", "--help"), NULL);
+	assert_has(w->out, "retry-delay");
+	run(w, ARGUMENTS("--version"), NULL);
+	assert_int_equal(w->code, 0);
+	run(w, ARGUMENTS("help", "nonsense"), NULL);
+	assert_int_equal(w->code, 2);
+}
+
+/* ---- the server ------------------------------------------------------------------------- */
+
+static void without_a_server_the_reason_and_what_to_do(void **state)
+{
+	struct world *w = *state;
+
+	close(w->listener);
+	run(w, ARGUMENTS("status"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_string_equal(w->out, "");
+	assert_has(w->err, "is posternd running");
+	assert_has(w->err, w->config);
+	unlink(w->socket);
+	run(w, ARGUMENTS("status"), NULL);
+	assert_int_equal(w->code, 1);
+	listen_on(w);
+	unlink(w->config);
+	run(w, ARGUMENTS("status"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, w->config);
+}
+
+static void answers_that_make_no_sense_are_refused(void **state)
+{
+	struct world *w = *state;
+	static const char *const odd[] = {"", "{", "[]", "7", "hello", "{\"error\":7}"};
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		run(w, ARGUMENTS("status"), REPLIES(odd[i]));
+		assert_int_equal(w->code, 1);
+		assert_string_equal(w->out, "");
+		assert_has(w->err, "posternctl: ");
+	}
+}
+
+static void a_refusal_is_1_with_its_reason(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("transport", "show", "none"), REPLIES("{\"error\":\"there is none\"}"));
+	assert_int_equal(w->code, 1);
+	assert_string_equal(w->err, "posternctl: there is none\n");
+	assert_string_equal(w->out, "");
+	run(w, ARGUMENTS("--json", "transport", "show", "none"),
+		REPLIES("{\"error\":\"there is none\"}"));
+	assert_int_equal(w->code, 1);
+	assert_string_equal(w->out, "");
+}
+
+static void json_is_what_the_server_said(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("status", "--json"),
+		REPLIES("{\"a\":[1,{\"b\":\"\\u001b[2J\\u009b\\u007f\"}]}"));
+	assert_int_equal(w->code, 0);
+	assert_harmless(w->out);
+	json_t *value = json_loads(w->out, 0, NULL);
+	assert_non_null(value);
+	assert_int_equal(json_array_size(json_object_get(value, "a")), 2);
+	json_decref(value);
+}
+
+/* ---- what a terminal must not see -------------------------------------------------------- */
+
+#define EVIL "\\u001b[2J\\u009b31m\\r\\u0007\\u202Eabc\\u007f"
+
+static void control_bytes_never_reach_the_terminal(void **state)
+{
+	struct world *w = *state;
+	static const char listing[] =
+		"{\"messages\":[{\"id\":\"" EVIL "\",\"arrived\":\"" EVIL
+		"\",\"size\":1,\"sender\":\"" EVIL "\",\"units\":[{\"state\":\"" EVIL
+		"\",\"transport\":\"" EVIL "\",\"next_hop\":\"" EVIL "\",\"recipients\":[\"" EVIL
+		"\",\"" EVIL "\"],\"recipient_count\":2,\"why\":\"" EVIL "\\nx\"}]}]}";
+	static const char message[] =
+		"{\"id\":\"" EVIL "\",\"arrived\":\"" EVIL "\",\"sender\":\"" EVIL
+		"\",\"helo\":\"" EVIL "\",\"units\":[{\"state\":\"" EVIL "\",\"transport\":\"" EVIL
+		"\",\"next_hop\":\"" EVIL "\",\"recipients\":[\"" EVIL "\"],\"why\":\"" EVIL
+		"\"}]}";
+	static const char events[] =
+		"{\"events\":[{\"event\":\"" EVIL "\",\"time\":\"" EVIL "\",\"id\":\"" EVIL
+		"\",\"" EVIL "\":\"" EVIL "\",\"recipients\":[\"" EVIL "\",7],\"x\":{\"" EVIL
+		"\":\"" EVIL "\"}}]}";
+	static const char object[] =
+		"{\"text\":\"" EVIL "\\n\",\"object\":{\"pause\":{\"since\":\"" EVIL
+		"\",\"by\":\"" EVIL "\",\"reason\":\"" EVIL
+		"\"}},\"retry\":{\"count\":1,\"delay\":\"" EVIL "\",\"example\":\"" EVIL
+		"\",\"sum\":\"" EVIL "\",\"total\":\"" EVIL "\"}}";
+	const struct {
+		const char *args[4];
+		const char *reply;
+	} runs[] = {
+		{{"status"}, "{\"" EVIL "\":\"" EVIL "\",\"b\":{\"c\":[\"" EVIL "\"]}}"},
+		{{"status"}, "{\"error\":\"" EVIL "\"}"},
+		{{"queue", "list"}, listing},
+		{{"queue", "show", "0000000000001"}, message},
+		{{"queue", "why", "0000000000001"}, message},
+		{{"queue", "summary"},
+			"{\"groups\":[{\"transport\":\"" EVIL "\",\"next_hop\":\"" EVIL
+			"\",\"last_failure\":\"" EVIL "\"}]}"},
+		{{"trace", "x"}, events},
+		{{"transport", "list"},
+			"{\"objects\":[{\"name\":\"" EVIL "\",\"" EVIL "\":\"" EVIL "\"}]}"},
+		{{"transport", "show", "x"}, object},
+		{{"transport", "remove", "x"}, "{\"changes\":[\"" EVIL "\",7]}"},
+		{{"audit"}, "{\"entries\":[{\"time\":\"" EVIL "\",\"actor\":\"" EVIL
+			    "\",\"change\":\"" EVIL "\"}]}"},
+		{{"export"}, "{\"text\":\"" EVIL "\"}"},
+		{{"check"}, "{\"findings\":[{\"severity\":\"" EVIL "\",\"about\":\"" EVIL
+			    "\",\"text\":\"" EVIL "\"}]}"},
+	};
+
+	for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+		run(w, runs[i].args, REPLIES(runs[i].reply));
+		assert_harmless(w->out);
+		assert_harmless(w->err);
+		assert_true(strstr(w->out, "x1b[2J") || strstr(w->err, "x1b[2J"));
+	}
+	run(w, ARGUMENTS("explain", "--client", "127.0.0.1", "--from", "<>", "--to", "a@b.example"),
+		REPLIES("{\"text\":\"" EVIL "\"}"));
+	assert_harmless(w->out);
+}
+
+/* ---- requests --------------------------------------------------------------------------- */
+
+static void apply_sends_the_file(void **state)
+{
+	struct world *w = *state;
+
+	write_file(w->file, "domains:\n  a.example: { mailboxes: true }\n");
+	run(w, ARGUMENTS("apply", "-f", w->file, "--dry-run"),
+		REPLIES("{\"changes\":[\"domain a.example: added\"],\"dry_run\":true}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "domain a.example: added");
+	assert_has(w->out, "nothing was changed");
+	json_t *asked = request(w);
+	assert_member(asked, "cmd", "apply");
+	assert_member(asked, "file", w->file);
+	assert_true(json_is_true(json_object_get(asked, "dry_run")));
+	assert_true(json_is_false(json_object_get(asked, "prune")));
+	json_decref(asked);
+	run(w, ARGUMENTS("apply", "-f", "/nonexistent/x"), NULL);
+	assert_int_equal(w->code, 1);
+	write_file(w->file, "a: \xff\n");
+	run(w, ARGUMENTS("apply", "-f", w->file), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "UTF-8");
+}
+
+static void check_asks_the_server_or_reads_the_file(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("check"), REPLIES("{\"findings\":[]}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "no problems found");
+	write_file(w->file, "transports:\n  x: { sever: y }\n");
+	run(w, ARGUMENTS("check", "-f", w->file), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "objects.yaml:2");
+	close(w->listener);
+	unlink(w->socket);
+	run(w, ARGUMENTS("check"), NULL);
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "only the file was checked");
+	listen_on(w);
+}
+
+static void a_filter_goes_through_the_whole_queue(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("queue", "hold", "domain=a.example", "age>2h", "--reason", "look at it"),
+		REPLIES("{\"messages\":3,\"after\":\"0000000000007\"}", "{\"messages\":2}"));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->out, "hold: 5 messages\n");
+	json_t *asked = request(w);
+	json_t *inner = json_object_get(asked, "request");
+	assert_member(asked, "cmd", "queue");
+	assert_member(inner, "op", "hold");
+	assert_member(inner, "filter", "domain=a.example age>2h");
+	assert_member(inner, "after", "0000000000007");
+	assert_member(inner, "reason", "look at it");
+	json_decref(asked);
+	/* Half done is said. */
+	run(w, ARGUMENTS("queue", "bounce", "age>0s"),
+		REPLIES("{\"messages\":3,\"after\":\"0000000000007\"}", "{\"error\":\"no\"}"));
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "bounce: 3 messages before that");
+}
+
+static void an_id_is_told_from_a_filter(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("queue", "delete", "6p0hg40000003"), REPLIES("{\"messages\":1}"));
+	assert_string_equal(w->out, "delete: 1 message\n");
+	json_t *asked = request(w);
+	assert_member(json_object_get(asked, "request"), "id", "6p0hg40000003");
+	assert_null(json_object_get(json_object_get(asked, "request"), "filter"));
+	json_decref(asked);
+}
+
+static void a_listing_has_all_pages_and_no_more(void **state)
+{
+	struct world *w = *state;
+	static const char page[] = "{\"messages\":[{\"id\":\"0000000000007\",\"units\":[{\"state\":"
+				   "\"ready\"}]}],\"after\":\"0000000000007\"}";
+
+	run(w, ARGUMENTS("queue", "list"), REPLIES(page, page, "{\"messages\":[]}"));
+	assert_int_equal(w->code, 0);
+	assert_int_equal(w->requests, 3);
+	run(w, ARGUMENTS("queue", "list", "--limit", "2"), REPLIES(page, page));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "and more");
+	run(w, ARGUMENTS("queue", "list", "--json"), REPLIES(page, "{\"messages\":[]}"));
+	json_t *list = json_loads(w->out, 0, NULL);
+	assert_int_equal(json_array_size(list), 1);
+	json_decref(list);
+	run(w, ARGUMENTS("queue", "list"), REPLIES("{\"messages\":[]}"));
+	assert_string_equal(w->out, "nothing is queued that fits\n");
+}
+
+static void options_stand_anywhere(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("transport", "pause", "--reason=works", "site-a"),
+		REPLIES("{\"changes\":[\"paused\"]}"));
+	json_t *asked = request(w);
+	assert_member(asked, "cmd", "pause");
+	assert_member(asked, "scope", "transport");
+	assert_member(asked, "name", "site-a");
+	assert_member(asked, "reason", "works");
+	json_decref(asked);
+	run(w,
+		ARGUMENTS("explain", "--to", "a@b.example", "--tls", "--client", "127.0.0.1",
+			"--from", "<>"),
+		REPLIES("{\"text\":\"yes\"}"));
+	assert_int_equal(w->code, 0);
+	asked = request(w);
+	assert_true(json_is_true(json_object_get(asked, "tls")));
+	json_decref(asked);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(wrong_usage_is_2_and_asks_nobody),
+		TEST(help_is_on_standard_output),
+		TEST(without_a_server_the_reason_and_what_to_do),
+		TEST(answers_that_make_no_sense_are_refused),
+		TEST(a_refusal_is_1_with_its_reason),
+		TEST(json_is_what_the_server_said),
+		TEST(control_bytes_never_reach_the_terminal),
+		TEST(apply_sends_the_file),
+		TEST(check_asks_the_server_or_reads_the_file),
+		TEST(a_filter_goes_through_the_whole_queue),
+		TEST(an_id_is_told_from_a_filter),
+		TEST(a_listing_has_all_pages_and_no_more),
+		TEST(options_stand_anywhere),
+	};
+
+	if (argc < 2)
+		return 1;
+	program = argv[1];
+	if (argc > 2)
+		cmocka_set_test_filter(argv[2]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
