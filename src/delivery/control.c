@@ -554,7 +554,7 @@ static void change_by_filter(struct control *c, struct span op)
 	uint64_t cursor, messages = 0;
 
 	if (!text_of(c, "filter").n) {
-		refuse(c, "an id or a filter is needed; to mean everything, say age>0s");
+		refuse(c, "an id or a filter is needed; to mean everything, say age>=0s");
 		return;
 	}
 	if (owed_too_much(d)) {
