@@ -303,13 +303,16 @@ static int session_connect(struct session *session)
 	const struct mx_address *address = &link->hosts->addresses[session->address];
 	const struct mx_host *host = &link->hosts->hosts[address->host];
 	struct transport transport;
+	struct netaddr literal;
 	struct client_config config = {
 		.peer = address->address,
-		.peer_name = host->name,
 		.helo = d->config.config->hostname,
 		.timeouts = &d->config.config->timeouts,
 	};
 
+	/* A host that is an address has no name beside it. */
+	if (netaddr_parse_ip(host->name, &literal))
+		config.peer_name = host->name;
 	if (!delivery_transport(d, link->name, &transport)) {
 		struct span source = address->address.family == NETADDR_V6 ? transport.source_v6
 									   : transport.source_v4;

@@ -350,8 +350,8 @@ static void what_is_no_request_is_refused(void **state)
 		"{\"cmd\":\"pause\",\"scope\":\"transport\",\"name\":\"none\"}",
 		"{\"cmd\":\"explain\"}", "{\"cmd\":\"trace\"}",
 		"{\"cmd\":\"trace\",\"query\":\"since=never\"}",
-		"{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\",\"name\":\"x\","
-		"\"settings\":[1,null,{}]}"};
+		("{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\",\"name\":\"x\","
+		 "\"settings\":[1,null,{}]}")};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		json_t *value = ask(w, bad[i]);
