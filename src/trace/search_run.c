@@ -367,14 +367,19 @@ static int scan_file(struct pass *p, const char *path, char *memory)
 struct sort_line {
 	struct span line, time;
 	size_t place;
+	bool begins; /* a message's first event */
 };
 
+/* Roles write to files of their own: within a millisecond only the events themselves say which
+ * came first. */
 static int by_time(const void *a, const void *b)
 {
 	const struct sort_line *x = a, *y = b;
 	size_t n = MIN(x->time.n, y->time.n);
 	int order = n ? memcmp(x->time.p, y->time.p, n) : 0;
 
+	if (!order && x->begins != y->begins)
+		order = x->begins ? -1 : 1;
 	return order ? order : x->place < y->place ? -1 : x->place > y->place;
 }
 
@@ -395,7 +400,9 @@ static int sort_lines(struct buf *out)
 		struct span line = span_of(rest.p, end);
 		const char *at = memmem(line.p, MIN(line.n, 100), key, sizeof(key) - 1);
 
-		lines[n] = (struct sort_line){.line = line, .place = n};
+		lines[n] = (struct sort_line){.line = line,
+			.place = n,
+			.begins = span_starts_nocase(line, SPAN("{\"event\":\"Reception\""))};
 		if (at)
 			lines[n].time = span_of(at + sizeof(key) - 1,
 				MIN((size_t)24,
