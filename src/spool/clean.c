@@ -95,10 +95,32 @@ void clean_body_file(struct spool_store *store, uint8_t owner, uint32_t serial, 
 	remove_later(store, &removal);
 }
 
+/* The greatest serial of all shows which ones were given (spool_least_serial()), so its file stays:
+ * were its name given again, marks about the old one would be taken for marks about the new. */
+static bool is_latest(const struct spool_store *store, uint32_t serial)
+{
+	const struct spool_log *log = &store->journal.log;
+
+	if ((log->file.made.io && log->file.made.id.serial > serial) ||
+		(log->next.made.io && log->next.made.id.serial > serial))
+		return false;
+	for (size_t i = 0; i < store->index.count; i++) {
+		const struct segment *segment = store->index.segments[i];
+		if (segment->id.serial > serial && !segment->removing)
+			return false;
+	}
+	for (size_t i = 0; i < SPOOL_WORKERS_MOST; i++)
+		if (store->newest[i] > serial)
+			return false;
+	return true;
+}
+
 void clean_log_file(struct spool_store *store, uint8_t owner, uint32_t serial)
 {
 	struct removal removal = {.owner = owner};
 
+	if (is_latest(store, serial))
+		return;
 	format_log_path(removal.path, owner, serial);
 	remove_later(store, &removal);
 }
@@ -152,7 +174,8 @@ void clean_segment(struct spool_store *store, struct segment *segment)
 {
 	struct removal removal = {.owner = segment->id.owner, .serial = segment->id.serial};
 
-	if (!is_free(store, segment) || is_seal_needed(store, segment))
+	if (!is_free(store, segment) || is_latest(store, segment->id.serial) ||
+		is_seal_needed(store, segment))
 		return;
 	format_log_path(removal.path, removal.owner, removal.serial);
 	format_dir(removal.dir, removal.owner);

@@ -194,6 +194,8 @@ static int count_name(void *arg, const char *name)
 uint32_t rough_left_over(struct world *w)
 {
 	uint32_t left = 0;
+	/* An unfinished log that had the greatest serial at recovery waits for the next one. */
+	uint32_t waits = 1;
 
 	/* New files for all, so that the old ones can go. */
 	for (int round = 0; round < 40; round++) {
@@ -213,7 +215,10 @@ uint32_t rough_left_over(struct world *w)
 		CHECK(err == 0);
 		/* The current and the next one; the journal keeps some more. */
 		uint32_t may = owner == WORLD_WRITERS ? 4 : 2;
-		left += count.bodies + (count.logs > may ? count.logs - may : 0);
+		uint32_t logs = count.logs > may ? count.logs - may : 0;
+		uint32_t excused = logs < waits ? logs : waits;
+		waits -= excused;
+		left += count.bodies + logs - excused;
 	}
 	return left;
 }
