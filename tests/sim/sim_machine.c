@@ -45,6 +45,7 @@ struct sim_machine {
 	struct sim_net *net;
 	struct ledger *ledger;
 	enum sim_mutation mutation;
+	struct sim_serials serials;
 	struct sim_disk *spool, *mailboxes;
 	struct config *config;
 	struct route_config route;
@@ -278,7 +279,7 @@ static void start_worker(struct timer *timer)
 	w->process = process_new(m->sim, m->net, w->name, &m->address);
 	w->process->owner = w;
 	w->process->died = worker_died;
-	w->disk = sim_rdisk_new(w->process, m->spool, m->mutation, power_failed, m);
+	w->disk = sim_rdisk_new(w->process, m->spool, m->mutation, &m->serials, power_failed, m);
 	if (process_enter(w->process, make_worker, w))
 		connect_roles(w);
 }
@@ -449,8 +450,9 @@ static void start_delivery(struct timer *timer)
 	d->process = process_new(m->sim, m->net, "delivery", &local);
 	d->process->owner = d;
 	d->process->died = delivery_died;
-	d->spool = sim_rdisk_new(d->process, m->spool, m->mutation, power_failed, m);
-	d->mailboxes = sim_rdisk_new(d->process, m->mailboxes, m->mutation, power_failed, m);
+	d->spool = sim_rdisk_new(d->process, m->spool, m->mutation, &m->serials, power_failed, m);
+	d->mailboxes =
+		sim_rdisk_new(d->process, m->mailboxes, m->mutation, &m->serials, power_failed, m);
 	d->started = false;
 	for (unsigned i = 0; i < m->worker_count; i++) {
 		d->open[i] = d->said[i] = false;
@@ -503,6 +505,13 @@ static void read_objects(struct sim_machine *m)
 	objects_free(&none);
 }
 
+static void serial_reused(void *arg, const char *path)
+{
+	struct sim_machine *m = arg;
+
+	ledger_violation(m->ledger, "the log %s has the name of an earlier one", path);
+}
+
 struct sim_machine *machine_new(
 	struct sim *sim, struct sim_net *net, struct ledger *ledger, enum sim_mutation mutation)
 {
@@ -514,6 +523,8 @@ struct sim_machine *machine_new(
 	m->ledger = ledger;
 	m->mutation = mutation;
 	m->power = true;
+	m->serials.reused = serial_reused;
+	m->serials.arg = m;
 	m->events.emit = on_event;
 	m->log = (struct log){.least = LOG_DEBUG, .write = on_log};
 	CHECK(sim_disk_new(sim_below(sim, UINT64_MAX), &m->spool) == 0);

@@ -16,6 +16,7 @@ struct sim_rdisk {
 	struct disk *under;
 	struct sim_disk *sim_disk;
 	enum sim_mutation mutation;
+	struct sim_serials *serials;
 	void (*power_failed)(void *arg);
 	void *arg;
 	uint64_t operations;
@@ -109,6 +110,31 @@ static void say(struct sim_rdisk *d, const char *what, const char *path, uint64_
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
+static bool is_log(const char *path)
+{
+	return strstr(path, ".log") != NULL;
+}
+
+static bool was_used(const struct sim_serials *serials, const char *path)
+{
+	for (size_t i = 0; i < serials->count; i++)
+		if (strcmp(serials->paths[i], path) == 0)
+			return true;
+	return false;
+}
+
+static void note_used(struct sim_serials *serials, const char *path)
+{
+	if (!is_log(path) || was_used(serials, path))
+		return;
+	if (serials->count == serials->room) {
+		serials->room = serials->room ? serials->room * 2 : 64;
+		serials->paths = realloc(serials->paths, serials->room * sizeof(*serials->paths));
+		CHECK(serials->paths);
+	}
+	snprintf(serials->paths[serials->count++], sizeof(*serials->paths), "%.60s", path);
+}
+
 static int r_open(struct disk *disk, const char *path, unsigned flags, struct io_file **out)
 {
 	struct sim_rdisk *d = disk_of(disk);
@@ -128,6 +154,8 @@ static int r_open(struct disk *disk, const char *path, unsigned flags, struct io
 	snprintf(f->path, sizeof(f->path), "%.60s", path);
 	if (flags & DISK_CREATE)
 		say(d, "made", path, 0, 0, err);
+	if (flags & DISK_EXCLUSIVE && is_log(path) && was_used(d->serials, path))
+		d->serials->reused(d->serials->arg, path);
 	list_push_back(&d->files, &f->node);
 	*out = &f->base;
 	return 0;
@@ -169,6 +197,8 @@ static int64_t r_write(
 		return whole;
 	}
 	int64_t n = disk_write(f->under, parts, count, offset);
+	if (offset >= SEAL_OFFSET)
+		note_used(d->serials, f->path);
 	say(d, "write", f->path, offset, whole, n < 0 ? (int)n : 0);
 	after(d);
 	return n;
@@ -354,7 +384,8 @@ static const struct disk_ops ops = {
 };
 
 struct disk *sim_rdisk_new(struct sim_process *process, struct sim_disk *under,
-	enum sim_mutation mutation, void (*power_failed)(void *arg), void *arg)
+	enum sim_mutation mutation, struct sim_serials *serials, void (*power_failed)(void *arg),
+	void *arg)
 {
 	struct sim_rdisk *d = calloc(1, sizeof(*d));
 
@@ -364,6 +395,7 @@ struct disk *sim_rdisk_new(struct sim_process *process, struct sim_disk *under,
 	d->under = sim_disk_base(under);
 	d->sim_disk = under;
 	d->mutation = mutation;
+	d->serials = serials;
 	d->power_failed = power_failed;
 	d->arg = arg;
 	list_init(&d->files);

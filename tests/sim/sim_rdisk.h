@@ -32,9 +32,19 @@ enum sim_mutation sim_mutation_parse(const char *name);
 
 struct sim_rdisk;
 
+/* Log files in which something was written: their names must never come again (a mark about the old
+ * one would be taken for one about the new). One for all processes of a machine. */
+struct sim_serials {
+	char (*paths)[64];
+	size_t count, room;
+	void (*reused)(void *arg, const char *path);
+	void *arg;
+};
+
 /* `power_failed` is called when an operation found the power gone; it kills the process. */
 struct disk *sim_rdisk_new(struct sim_process *process, struct sim_disk *under,
-	enum sim_mutation mutation, void (*power_failed)(void *arg), void *arg);
+	enum sim_mutation mutation, struct sim_serials *serials, void (*power_failed)(void *arg),
+	void *arg);
 /* Of a dead process. */
 void sim_rdisk_abandon(struct disk *disk);
 uint64_t sim_rdisk_operations(const struct disk *disk);
