@@ -245,6 +245,17 @@ static void test_story_is_whole_though_one_event_matches(void **state)
 	expect(w, "since=3s @b.example", 10, false, "Reception:2 Bounce:2");
 }
 
+/* Roles write on their own, so the delivery of a message may be written before its reception. */
+static void test_reception_stands_first_within_a_millisecond(void **state)
+{
+	struct world *w = *state;
+
+	tell(w, EVENT_DELIVERY, 1, "ann@x.example", "joe@a.example");
+	w->io.wall_ms -= 1000;
+	tell(w, EVENT_RECEPTION, 1, "ann@x.example", "joe@a.example");
+	expect(w, "0000000000001", 10, false, "Reception:1 Delivery:1");
+}
+
 static void tell_notification(struct world *w, uint64_t id, uint64_t about)
 {
 	struct span rcpt = SPAN("ann@x.example");
@@ -440,6 +451,8 @@ int main(void)
 			test_the_newest_come_first_when_there_are_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_story_has_the_notifications_about_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_reception_stands_first_within_a_millisecond, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_lines_are_left_out, setup, teardown),
 		cmocka_unit_test(test_bad_queries_say_why),
 		cmocka_unit_test_setup_teardown(test_peers_cannot_forge_lines, setup, teardown),
