@@ -1,5 +1,6 @@
-// Preloaded into OpenSMTPD for the benchmark only: as Debian ships it, Nagle's algorithm and a short backlog hold it at
-// about ten messages a second on loopback, which would say nothing about the program itself.
+// Preloaded into OpenSMTPD for the benchmark only: as Debian ships it, Nagle's algorithm and a
+// short backlog hold it at about ten messages a second on loopback, which would say nothing about
+// the program itself.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netinet/in.h>

@@ -29,16 +29,17 @@ struct disk;
 struct disk_ops {
 	int (*open)(struct disk *disk, const char *path, unsigned flags, struct io_file **out);
 	/* Bytes written, at least 1, possibly fewer than given. */
-	int64_t (*write)(struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset);
+	int64_t (*write)(
+		struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset);
 	/* Bytes read; fewer than asked only at the end of the file. */
 	int64_t (*read)(struct io_file *file, void *to, size_t n, uint64_t offset);
 	int64_t (*size)(struct io_file *file);
-	/* fdatasync: the bytes and the length are on stable storage. After an error nobody knows what
-	 * is; it must not be asked again for the same file (principle in ARCHITECTURE.md). */
+	/* fdatasync: the bytes and the length are on stable storage. After an error nobody knows
+	 * what is; it must not be asked again for the same file (principle in ARCHITECTURE.md). */
 	int (*sync)(struct io_file *file);
-	/* Drops what memory holds of the file and believes to be on the device, so that it is read from
-	 * there: what a failed sync of an earlier life left in memory must not pass for durable. A hint,
-	 * may be NULL. Unsynced bytes stay. */
+	/* Drops what memory holds of the file and believes to be on the device, so that it is read
+	 * from there: what a failed sync of an earlier life left in memory must not pass for
+	 * durable. A hint, may be NULL. Unsynced bytes stay. */
 	void (*forget)(struct io_file *file);
 	/* Blocks for [0, length) are set aside; the length of the file stays. */
 	int (*allocate)(struct io_file *file, uint64_t length);
@@ -49,9 +50,10 @@ struct disk_ops {
 	int (*make_dir)(struct disk *disk, const char *path); /* ERR_EXISTS where it is there */
 	int (*unlink)(struct disk *disk, const char *path);
 	int (*rename)(struct disk *disk, const char *from, const char *to);
-	/* Calls each() for every name in the directory, in no order, "." and ".." left out. A nonzero
-	 * result of each() ends it and is returned. */
-	int (*list)(struct disk *disk, const char *path, int (*each)(void *arg, const char *name), void *arg);
+	/* Calls each() for every name in the directory, in no order, "." and ".." left out. A
+	 * nonzero result of each() ends it and is returned. */
+	int (*list)(struct disk *disk, const char *path, int (*each)(void *arg, const char *name),
+		void *arg);
 	/* Bytes free for us on the device. */
 	int (*free_bytes)(struct disk *disk, uint64_t *out);
 };
@@ -68,7 +70,8 @@ static inline int disk_open(struct disk *d, const char *path, unsigned flags, st
 {
 	return d->ops->open(d, path, flags, out);
 }
-static inline int64_t disk_write(struct io_file *f, const struct iovec *parts, size_t count, uint64_t offset)
+static inline int64_t disk_write(
+	struct io_file *f, const struct iovec *parts, size_t count, uint64_t offset)
 {
 	return f->disk->ops->write(f, parts, count, offset);
 }
@@ -118,7 +121,8 @@ static inline int disk_rename(struct disk *d, const char *from, const char *to)
 {
 	return d->ops->rename(d, from, to);
 }
-static inline int disk_list(struct disk *d, const char *path, int (*each)(void *, const char *), void *arg)
+static inline int disk_list(
+	struct disk *d, const char *path, int (*each)(void *, const char *), void *arg)
 {
 	return d->ops->list(d, path, each, arg);
 }

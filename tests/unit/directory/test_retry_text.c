@@ -39,8 +39,8 @@ static void the_table_of_the_manual(void **state)
 	(void)state;
 	struct retry_list list = parsed("60,120,180");
 	assert_int_equal(retry_total_s(list.steps, list.count, 30), 87 * 3600);
-	assert_words(
-		"60,120,180", 30, "60,120,180,180,180...", "60+120+(180*28)", "87 hours (3.6 days)");
+	assert_words("60,120,180", 30, "60,120,180,180,180...", "60+120+(180*28)",
+		"87 hours (3.6 days)");
 }
 
 static void units_and_repeats(void **state)
