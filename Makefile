@@ -31,6 +31,10 @@ kill: ## real kill -9 rounds under load: make kill ROUNDS=200
 	@scripts/deps test
 	@scripts/test kill $(or $(ROUNDS),50)
 
+soak: ## play many more random lives of spool and queue: make soak SEEDS=5000
+	@scripts/deps test
+	@scripts/test soak $(or $(SEEDS),1000)
+
 fuzz: ## run every fuzzer longer: make fuzz SECONDS_EACH=600
 	@scripts/deps test
 	@scripts/test fuzz $(or $(SECONDS_EACH),300)

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-static uint64_t first_seed = 1, seed_count = 60;
+static uint64_t first_seed = 1, seed_count = 25;
 
 static void run_seeds(uint32_t faults)
 {
