@@ -58,6 +58,13 @@ struct note {
 	struct verdict *verdict; /* NULL: nothing was ever heard */
 };
 
+/* A notice, the last of its file; or that the writer is gone: what comes behind it is its
+ * successor's. */
+struct held {
+	struct spool_notice notice;
+	bool gone;
+};
+
 struct delivery {
 	uint32_t magic;
 	struct delivery_config config;
@@ -90,9 +97,8 @@ struct delivery {
 	struct timer load_timer;
 	struct spool_notice *live; /* writers as they stood when loading began */
 	size_t live_count;
-	struct spool_notice *held; /* notices that came while loading; one per file */
+	struct held *held; /* what was heard of writers while loading, in that order */
 	size_t held_count, held_room;
-	bool gone[SPOOL_OWNER_DELIVERY + 1]; /* writers that died while loading */
 
 	enum spool_health journal;
 	int64_t journal_since_ms; /* it is not well */

@@ -365,15 +365,28 @@ bool delivery_loaded(const struct delivery *d)
 	return d->loaded;
 }
 
+static void writer_gone(struct delivery *d, uint8_t owner)
+{
+	int err = spool_store_writer_gone(d->store, owner);
+
+	if (err)
+		log_write(d->config.log, LOG_ERROR,
+			"the log of a worker that died cannot be read", LOG_U64("worker", owner),
+			LOG_STR("error", err_text(err)));
+}
+
 /* What came in while the queue was loading. */
 static void take_held(struct delivery *d)
 {
-	for (size_t i = 0; i < d->held_count; i++)
-		intake_notice(d, &d->held[i]);
+	for (size_t i = 0; i < d->held_count; i++) {
+		const struct held *held = &d->held[i];
+
+		if (held->gone)
+			writer_gone(d, held->notice.owner);
+		else
+			intake_notice(d, &held->notice);
+	}
 	d->held_count = 0;
-	for (unsigned owner = 0; owner < ARRAY_SIZE(d->gone); owner++)
-		if (d->gone[owner])
-			spool_store_writer_gone(d->store, (uint8_t)owner);
 	intake_settle(d);
 }
 
@@ -402,26 +415,33 @@ static void load_step(struct timer *timer)
 		CHECK(!"a timer could be armed");
 }
 
+static void hold(struct delivery *d, const struct held *held)
+{
+	if (d->held_count == d->held_room) {
+		size_t room = d->held_room ? d->held_room * 2 : 16;
+		struct held *all = realloc(d->held, room * sizeof(*all));
+
+		CHECK(all);
+		d->held = all;
+		d->held_room = room;
+	}
+	d->held[d->held_count++] = *held;
+}
+
 static void hold_notice(struct delivery *d, const struct spool_notice *notice)
 {
+	/* No two writers ever have a file of the same serial. */
 	for (size_t i = 0; i < d->held_count; i++) {
-		struct spool_notice *held = &d->held[i];
+		struct spool_notice *held = &d->held[i].notice;
 
-		if (held->owner == notice->owner && held->serial == notice->serial) {
+		if (!d->held[i].gone && held->owner == notice->owner &&
+			held->serial == notice->serial) {
 			if (notice->durable > held->durable)
 				held->durable = notice->durable;
 			return;
 		}
 	}
-	if (d->held_count == d->held_room) {
-		size_t room = d->held_room ? d->held_room * 2 : 16;
-		struct spool_notice *held = realloc(d->held, room * sizeof(*held));
-
-		CHECK(held);
-		d->held = held;
-		d->held_room = room;
-	}
-	d->held[d->held_count++] = *notice;
+	hold(d, &(struct held){.notice = *notice});
 }
 
 void delivery_notice(struct delivery *d, const struct spool_notice *notice)
@@ -435,14 +455,10 @@ void delivery_notice(struct delivery *d, const struct spool_notice *notice)
 void delivery_writer_gone(struct delivery *d, uint8_t owner)
 {
 	if (!d->loaded) {
-		d->gone[owner] = true;
+		hold(d, &(struct held){.notice.owner = owner, .gone = true});
 		return;
 	}
-	int err = spool_store_writer_gone(d->store, owner);
-
-	if (err)
-		log_write(d->config.log, LOG_ERROR, "the log of a worker that died cannot be read",
-			LOG_U64("worker", owner), LOG_STR("error", err_text(err)));
+	writer_gone(d, owner);
 	intake_settle(d);
 	delivery_wake(d);
 }
