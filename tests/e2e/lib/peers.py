@@ -58,11 +58,11 @@ class SmtpSink:
         self.home = folder()
         self.port = port or free_port()
         self.server_name = f"127.0.0.1:{self.port}"
-        user = ["-u", "nobody"] if IS_ROOT else []
+        user = ["-u", "nobody", "-R", self.home] if IS_ROOT else []
         if IS_ROOT:
             os.chown(self.home, pwd.getpwnam("nobody").pw_uid, -1)
-        self.process = subprocess.Popen([SBIN / "smtp-sink", *user, "-R", self.home, "-d", "%M.", *options, self.server_name, "100"],
-                                        env=environment(), stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen([SBIN / "smtp-sink", *user, "-d", "%M.", *options, self.server_name, "100"],
+                                        env=environment(), stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, cwd=self.home)
 
         def listens():
             assert self.process.poll() is None, "smtp-sink ended"
