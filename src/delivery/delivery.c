@@ -350,11 +350,10 @@ static void pump(struct io_turn *turn)
 void delivery_start(struct delivery *d, const struct spool_notice *live, size_t live_count)
 {
 	CHECK(!d->loading && !d->loaded && live_count <= SPOOL_WORKERS_MOST);
-	if (live_count) {
-		d->live = calloc(live_count, sizeof(*live));
-		CHECK(d->live);
+	d->live = calloc(SPOOL_WORKERS_MOST, sizeof(*live));
+	CHECK(d->live);
+	if (live_count)
 		memcpy(d->live, live, live_count * sizeof(*live));
-	}
 	d->live_count = live_count;
 	d->loading = true;
 	load_step(&d->load_timer);
@@ -390,9 +389,34 @@ static void take_held(struct delivery *d)
 	intake_settle(d);
 }
 
+/* As long as no file was looked at, what is heard of the writers is where they stand. */
+static void renew_live(struct delivery *d)
+{
+	for (size_t i = 0; i < d->held_count; i++) {
+		const struct held *held = &d->held[i];
+		size_t at = 0;
+
+		while (at < d->live_count && d->live[at].owner != held->notice.owner)
+			at++;
+		if (held->gone) {
+			if (at < d->live_count)
+				d->live[at] = d->live[--d->live_count];
+			continue;
+		}
+		if (at == SPOOL_WORKERS_MOST)
+			continue;
+		d->live_count = MAX(d->live_count, at + 1);
+		d->live[at] = held->notice;
+	}
+	d->held_count = 0;
+}
+
 static void load_step(struct timer *timer)
 {
 	struct delivery *d = CONTAINER_OF(timer, struct delivery, load_timer);
+
+	if (!spool_store_scanned(d->store))
+		renew_live(d);
 	int err = spool_store_load(d->store, d->live, d->live_count);
 	uint64_t again_ms = 0;
 

@@ -262,6 +262,8 @@ static int scan(struct spool_store *store, const struct spool_notice *live, size
 	while (index->count)
 		index_drop_segment(index, index->segments[index->count - 1]);
 	store->loader.orphan_count = 0;
+	memset(store->loader.live, 0, sizeof(store->loader.live));
+	memset(store->newest, 0, sizeof(store->newest));
 	int err = disk_list(store->config.disk, "", on_dir, store);
 	if (err)
 		return err;
@@ -377,6 +379,11 @@ static void finish(struct spool_store *store)
 		clean_segment(store, index->segments[i]);
 	clean_wake(store);
 	journal_wake(store);
+}
+
+bool spool_store_scanned(const struct spool_store *store)
+{
+	return store->loader.phase != LOAD_SCAN;
 }
 
 int spool_store_load(struct spool_store *store, const struct spool_notice *live, size_t live_count)

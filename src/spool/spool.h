@@ -132,6 +132,9 @@ bool spool_store_busy(const struct spool_store *store);
  */
 #define SPOOL_LOAD_STEP 20000
 int spool_store_load(struct spool_store *store, const struct spool_notice *live, size_t live_count);
+/* `live` was looked at and is not asked for again, also where loading failed since and is tried again:
+ * until then the caller keeps it up to date. */
+bool spool_store_scanned(const struct spool_store *store);
 
 /* A writer's notice came in: reads the new batches, calls message() for each. */
 int spool_store_notice(struct spool_store *store, const struct spool_notice *notice);
