@@ -109,9 +109,6 @@ static bool is_latest(const struct spool_store *store, uint32_t serial)
 		if (segment->id.serial > serial && !segment->removing)
 			return false;
 	}
-	for (size_t i = 0; i < SPOOL_WORKERS_MOST; i++)
-		if (store->newest[i] > serial)
-			return false;
 	return true;
 }
 

@@ -79,6 +79,8 @@ int spool_store_notice(struct spool_store *store, const struct spool_notice *not
 		return ERR_CORRUPT;
 	struct segment *segment = index_find(&store->index, notice->owner, notice->serial);
 	int err = segment ? 0 : add_logs(store, notice, &segment);
+	if (err == ERR_NOT_FOUND && !notice->durable)
+		return 0; /* the position of a writer that has no file yet */
 	if (err)
 		return err;
 	if (segment->removing)

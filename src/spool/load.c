@@ -239,8 +239,6 @@ static void take_live(struct spool_store *store, const struct spool_notice *live
 			continue;
 		store->loader.live[owner] = true;
 		store->newest[owner] = live[i].serial;
-		if (!live[i].serial)
-			continue; /* it has no file yet; all that is there is older */
 		for (size_t j = index_first(index, owner);
 			j < index->count && index->segments[j]->id.owner == owner; j++) {
 			struct segment *segment = index->segments[j];
@@ -248,8 +246,9 @@ static void take_live(struct spool_store *store, const struct spool_notice *live
 				continue;
 			bool current = segment->id.serial == live[i].serial;
 			segment->closed = false;
-			segment->limit = current ? live[i].durable : FORMAT_PAGE;
-			segment->proven = current ? live[i].durable : 0;
+			uint64_t durable = current ? live[i].durable : 0;
+			segment->limit = MAX(durable, FORMAT_PAGE);
+			segment->proven = durable;
 		}
 	}
 }

@@ -73,7 +73,8 @@ int spool_writer_new(const struct spool_writer_config *config, struct spool_writ
 void spool_writer_free(struct spool_writer **writer);
 bool spool_writer_busy(const struct spool_writer *writer);
 enum spool_health spool_writer_health(const struct spool_writer *writer);
-/* The current file and how far it is durable, for a store that starts anew. */
+/* The current file and how far it is durable, for a store that starts anew. Where there is none yet:
+ * the least serial that it can have, and 0 bytes. */
 void spool_writer_position(const struct spool_writer *writer, struct spool_notice *out);
 
 /* A message on its way in. It belongs to the session until commit or abort. */
