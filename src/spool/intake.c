@@ -26,6 +26,28 @@ static int read_wanted(struct spool_store *store, struct segment *segment, uint3
 	return err;
 }
 
+static int read_rest(struct spool_store *store, struct segment *segment)
+{
+	/* A file of which no notice ever came may be its successor's already: nothing is said of
+	 * its tail for good. */
+	bool own = segment->id.serial <= store->newest[segment->id.owner];
+
+	segment->closed = true;
+	int err = index_walk(&store->index, segment);
+	if (err)
+		return err;
+	store->index.walk.proven = MAX(store->index.walk.proven, segment->end);
+	err = store_read(store, segment, UINT32_MAX);
+	if (own && err == 0)
+		store_end_segment(store, segment);
+	/* What was not read must not be removed: the next start looks at it again. */
+	segment->damaged = segment->damaged || err;
+	segment->loaded = true;
+	index_walk_end(&store->index, segment);
+	clean_segment(store, segment);
+	return err;
+}
+
 /*
  * A writer went on to a new file. All before are finished: they are read as far as the new one says
  * (should a notice have been lost), and may go when their messages are done.
@@ -49,11 +71,18 @@ static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial
 		struct segment *segment = index->segments[i];
 		if (segment->closed || segment->removing)
 			continue;
-		segment->wanted = MAX(segment->wanted, MIN(segment->proven, segment->limit));
-		int err = read_wanted(store, segment, 0);
+		int err;
+		if (segment->loaded) {
+			segment->wanted = MAX(segment->wanted, MIN(segment->proven, segment->limit));
+			err = read_wanted(store, segment, 0);
+			segment->closed = true;
+			clean_segment(store, segment);
+		} else {
+			/* One that could not be opened when the queue was loaded, or of which no
+			 * notice came: nobody knows yet what is in it. */
+			err = read_rest(store, segment);
+		}
 		result = result ? result : err;
-		segment->closed = segment->loaded = true;
-		clean_segment(store, segment);
 	}
 	clean_wake(store);
 	return result;
@@ -110,26 +139,6 @@ void store_read_wanted(struct spool_store *store)
 }
 
 /* ---- a writer that died ----------------------------------------------------------------- */
-
-static int read_rest(struct spool_store *store, struct segment *segment)
-{
-	/* A file of which no notice ever came may be its successor's already: nothing is said of
-	 * its tail for good. */
-	bool own = segment->id.serial <= store->newest[segment->id.owner];
-
-	segment->closed = true;
-	int err = index_walk(&store->index, segment);
-	if (err)
-		return err;
-	store->index.walk.proven = MAX(store->index.walk.proven, segment->end);
-	err = store_read(store, segment, UINT32_MAX);
-	if (own && err == 0)
-		store_end_segment(store, segment);
-	segment->loaded = true;
-	index_walk_end(&store->index, segment);
-	clean_segment(store, segment);
-	return err;
-}
 
 int spool_store_writer_gone(struct spool_store *store, uint8_t owner)
 {
