@@ -53,7 +53,8 @@ struct sim {
 	uint64_t event_count;
 	uint64_t faults[SIM_FAULTS];
 	bool verbose, silent;
-	bool calm; /* the time of faults is over */
+	bool calm;	  /* the time of faults is over */
+	bool read_errors; /* are among the faults */
 };
 
 void sim_init(struct sim *sim, uint64_t seed, bool verbose);

@@ -42,7 +42,7 @@ static void set_errors(struct sim_chaos *c, uint32_t of_65536)
 		faults.sync_error = (uint32_t)sim_below(sim, 2 * of_65536);
 		faults.sync_dir_error = (uint32_t)sim_below(sim, of_65536);
 		faults.make_error = (uint32_t)sim_below(sim, of_65536);
-		if (sim_chance(sim, 300))
+		if (sim->read_errors && sim_chance(sim, 300))
 			faults.read_error = (uint32_t)sim_below(sim, of_65536);
 		c->ledger->read_errors = c->ledger->read_errors || faults.read_error;
 	}

@@ -5,6 +5,7 @@
  *   postern_sim --seeds N [--from N]     fresh ones (from the clock), or those from N on
  *   postern_sim --seeds N --seconds S    no new one after so long
  *   postern_sim --mutation NAME --seeds N   with a promise broken: fails unless a seed notices
+ *   postern_sim --read-errors …          the disk cannot be read at times, too
  */
 #include "sim_run.h"
 
@@ -29,7 +30,7 @@ const char *__asan_default_options(void)
 struct options {
 	uint64_t first, count;
 	unsigned seconds, jobs;
-	enum sim_mutation mutation;
+	struct sim_options run;
 	bool verbose, twice, quiet;
 };
 
@@ -51,9 +52,9 @@ static void be_child(const struct options *o, uint64_t seed, int result)
 	if (o->quiet && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
 		_exit(1);
 	alarm(RUN_SECONDS);
-	sim_run(seed, o->mutation, o->verbose ? SIM_VERBOSE : SIM_VIOLATIONS, &r);
+	sim_run(seed, &o->run, o->verbose ? SIM_VERBOSE : SIM_VIOLATIONS, &r);
 	if (o->twice) {
-		sim_run(seed, o->mutation, SIM_SILENT, &again);
+		sim_run(seed, &o->run, SIM_SILENT, &again);
 		if (again.trace != r.trace) {
 			printf("  seed %llu: two runs have different traces, %016llx and %016llx\n",
 				(unsigned long long)seed, (unsigned long long)r.trace,
@@ -142,7 +143,7 @@ static void run_all(const struct options *o, struct totals *t)
 
 	for (;;) {
 		bool more = next < o->count && (!o->seconds || time(NULL) - began < o->seconds) &&
-			    !(o->mutation && t->failed);
+			    !(o->run.mutation && t->failed);
 		while (more && count < o->jobs) {
 			running[count++] = start(o, o->first + next++);
 			more = next < o->count;
@@ -192,7 +193,7 @@ static int usage(void)
 {
 	fprintf(stderr,
 		"usage: postern_sim [--seed N] [--seeds N] [--from N] [--seconds S] [--jobs N] "
-		"[--mutation NAME] [--twice] [--verbose]\n");
+		"[--mutation NAME] [--twice] [--read-errors] [--verbose]\n");
 	return 2;
 }
 
@@ -200,8 +201,8 @@ static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option names[] = {{"seed", 1, NULL, 's'}, {"seeds", 1, NULL, 'n'},
 		{"from", 1, NULL, 'f'}, {"seconds", 1, NULL, 't'}, {"jobs", 1, NULL, 'j'},
-		{"mutation", 1, NULL, 'm'}, {"twice", 0, NULL, 'w'}, {"verbose", 0, NULL, 'v'},
-		{0}};
+		{"mutation", 1, NULL, 'm'}, {"twice", 0, NULL, 'w'}, {"read-errors", 0, NULL, 'r'},
+		{"verbose", 0, NULL, 'v'}, {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -216,16 +217,17 @@ static bool parse(int argc, char **argv, struct options *o)
 		case 't': o->seconds = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 'j': o->jobs = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 'm':
-			o->mutation = sim_mutation_parse(optarg);
-			if (o->mutation == SIM_MUTATIONS)
+			o->run.mutation = sim_mutation_parse(optarg);
+			if (o->run.mutation == SIM_MUTATIONS)
 				return false;
 			break;
 		case 'w': o->twice = true; break;
+		case 'r': o->run.read_errors = true; break;
 		case 'v': o->verbose = true; break;
 		default: return false;
 		}
 	}
-	o->quiet = o->mutation && !o->verbose && o->count > 1;
+	o->quiet = o->run.mutation && !o->verbose && o->count > 1;
 	return o->jobs && o->jobs <= RUNNING_MOST;
 }
 
@@ -240,14 +242,15 @@ int main(int argc, char **argv)
 	if (!parse(argc, argv, &o))
 		return usage();
 	run_all(&o, &t);
-	if (o.mutation && o.quiet) {
+	if (o.run.mutation && o.quiet) {
 		if (t.failed)
 			printf("mutation %s: noticed, by seed %llu, the %llu. of %llu\n",
-				sim_mutation_name(o.mutation), (unsigned long long)t.first_failed,
-				(unsigned long long)t.runs, (unsigned long long)o.count);
+				sim_mutation_name(o.run.mutation),
+				(unsigned long long)t.first_failed, (unsigned long long)t.runs,
+				(unsigned long long)o.count);
 		else
 			printf("mutation %s: NOT noticed by %llu seeds\n",
-				sim_mutation_name(o.mutation), (unsigned long long)t.runs);
+				sim_mutation_name(o.run.mutation), (unsigned long long)t.runs);
 		return t.failed ? 0 : 1;
 	}
 	if (o.count > 1 || t.failed)

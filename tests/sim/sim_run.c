@@ -47,6 +47,9 @@ static void be_calm(struct run *r, struct sim_chaos *chaos, struct sim_hops *hop
 	r->sim.calm = true;
 	sim_chaos_end(chaos);
 	world_hops_calm(hops);
+	/* What could not be read once is left alone until the next start. */
+	if (r->ledger.read_errors)
+		machine_kill_delivery(r->machine, 0);
 	for (uint64_t minutes = 1;; minutes++) {
 		run_until(r, began + minutes * SIM_MINUTE);
 		if (minutes % 60 == 0)
@@ -94,17 +97,19 @@ static void tell(const struct run *r, struct sim_result *out)
 	memcpy(out->faults, r->sim.faults, sizeof(out->faults));
 }
 
-void sim_run(uint64_t seed, enum sim_mutation mutation, enum sim_talk talk, struct sim_result *out)
+void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk talk,
+	struct sim_result *out)
 {
 	struct run *r = calloc(1, sizeof(*r));
 
 	CHECK(r);
 	sim_init(&r->sim, seed, talk == SIM_VERBOSE);
 	r->sim.silent = talk == SIM_SILENT;
+	r->sim.read_errors = options->read_errors;
 	ledger_init(&r->ledger, &r->sim);
 	r->net = sim_net_new(&r->sim);
 	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
-	r->machine = machine_new(&r->sim, r->net, &r->ledger, mutation);
+	r->machine = machine_new(&r->sim, r->net, &r->ledger, options->mutation);
 	struct sim_chaos *chaos = sim_chaos_new(&r->sim, r->net, &r->ledger, r->machine);
 	uint64_t length = RUN_LEAST + sim_skewed(&r->sim, RUN_MOST);
 	uint64_t clients = sim_between(&r->sim, RUN_CLIENTS_LEAST, RUN_CLIENTS_MOST);

@@ -16,6 +16,12 @@ struct sim_result {
 
 enum sim_talk { SIM_SILENT, SIM_VIOLATIONS, SIM_VERBOSE };
 
-void sim_run(uint64_t seed, enum sim_mutation mutation, enum sim_talk talk, struct sim_result *out);
+struct sim_options {
+	enum sim_mutation mutation;
+	bool read_errors; /* the disk cannot be read at times */
+};
+
+void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk talk,
+	struct sim_result *out);
 
 #endif
