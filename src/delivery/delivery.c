@@ -369,9 +369,8 @@ static void writer_gone(struct delivery *d, uint8_t owner)
 	int err = spool_store_writer_gone(d->store, owner);
 
 	if (err)
-		log_write(d->config.log, LOG_ERROR,
-			"the log of a worker that died cannot be read", LOG_U64("worker", owner),
-			LOG_STR("error", err_text(err)));
+		log_write(d->config.log, LOG_ERROR, "the log of a worker that died cannot be read",
+			LOG_U64("worker", owner), LOG_STR("error", err_text(err)));
 }
 
 /* What came in while the queue was loading. */

@@ -73,7 +73,8 @@ static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial
 			continue;
 		int err;
 		if (segment->loaded) {
-			segment->wanted = MAX(segment->wanted, MIN(segment->proven, segment->limit));
+			segment->wanted =
+				MAX(segment->wanted, MIN(segment->proven, segment->limit));
 			err = read_wanted(store, segment, 0);
 			segment->closed = true;
 			clean_segment(store, segment);

@@ -73,8 +73,8 @@ int spool_writer_new(const struct spool_writer_config *config, struct spool_writ
 void spool_writer_free(struct spool_writer **writer);
 bool spool_writer_busy(const struct spool_writer *writer);
 enum spool_health spool_writer_health(const struct spool_writer *writer);
-/* The current file and how far it is durable, for a store that starts anew. Where there is none yet:
- * the least serial that it can have, and 0 bytes. */
+/* The current file and how far it is durable, for a store that starts anew. Where there is none
+ * yet: the least serial that it can have, and 0 bytes. */
 void spool_writer_position(const struct spool_writer *writer, struct spool_notice *out);
 
 /* A message on its way in. It belongs to the session until commit or abort. */
@@ -133,8 +133,8 @@ bool spool_store_busy(const struct spool_store *store);
  */
 #define SPOOL_LOAD_STEP 20000
 int spool_store_load(struct spool_store *store, const struct spool_notice *live, size_t live_count);
-/* `live` was looked at and is not asked for again, also where loading failed since and is tried again:
- * until then the caller keeps it up to date. */
+/* `live` was looked at and is not asked for again, also where loading failed since and is tried
+ * again: until then the caller keeps it up to date. */
 bool spool_store_scanned(const struct spool_store *store);
 
 /* A writer's notice came in: reads the new batches, calls message() for each. */
