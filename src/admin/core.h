@@ -68,6 +68,8 @@ void door_free(struct door *door);
 void dispatch(struct door *door);
 struct span request_text(const struct door *door, const char *key);
 bool request_flag(const struct door *door, const char *key);
+/* Lines as an array of strings. */
+void put_lines(struct json_write *json, const char *key, struct span lines);
 uint32_t request_number(const struct door *door, const char *key, uint32_t unless);
 
 /* ---- the commands

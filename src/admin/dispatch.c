@@ -39,6 +39,19 @@ uint32_t request_number(const struct door *door, const char *key, uint32_t unles
 	return value > 0 && value <= UINT32_MAX ? (uint32_t)value : unless;
 }
 
+void put_lines(struct json_write *json, const char *key, struct span lines)
+{
+	json_open_array(json, key);
+	while (lines.n) {
+		size_t end = span_find(lines, '\n');
+
+		if (end)
+			json_put_string(json, NULL, span_of(lines.p, end));
+		lines = span_skip(lines, end + 1);
+	}
+	json_close_array(json);
+}
+
 void dispatch(struct door *door)
 {
 	struct span name = request_text(door, "cmd");

@@ -34,20 +34,6 @@ static void tell(struct door *door, struct span words)
 	event_emit(door->admin->config.events, &event);
 }
 
-/* Lines as an array of strings. */
-static void put_lines(struct json_write *json, const char *key, struct span lines)
-{
-	json_open_array(json, key);
-	while (lines.n) {
-		size_t end = span_find(lines, '\n');
-
-		if (end)
-			json_put_string(json, NULL, span_of(lines.p, end));
-		lines = span_skip(lines, end + 1);
-	}
-	json_close_array(json);
-}
-
 static void refuse_lines(struct door *door, int err, struct buf *problems)
 {
 	while (problems->n && problems->p[problems->n - 1] == '\n')

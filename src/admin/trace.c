@@ -10,14 +10,15 @@
 
 #include <stdlib.h>
 
-#define TRACE_MESSAGES 20 /* unless asked for otherwise */
+#define TRACE_MESSAGES 20	   /* unless asked for otherwise */
+#define TRACE_UNREAD   (64u << 10) /* bytes about files that could not be read */
 
 struct search_job {
 	struct io_job job;
 	struct door *door;
 	struct disk *disk;
 	struct search search;
-	struct buf out;
+	struct buf out, unread;
 	bool more;
 	int err;
 };
@@ -26,7 +27,7 @@ static void search_on_lane(struct io_job *job)
 {
 	struct search_job *s = CONTAINER_OF(job, struct search_job, job);
 
-	s->err = search_run(&s->search, s->disk, &s->out, &s->more);
+	s->err = search_run(&s->search, s->disk, &s->out, &s->unread, &s->more);
 }
 
 static void search_done(struct io_job *job)
@@ -51,9 +52,12 @@ static void search_done(struct io_job *job)
 		}
 		json_close_array(&door->json);
 		json_put_bool(&door->json, "more", s->more);
+		if (s->unread.n)
+			put_lines(&door->json, "unread", buf_span(&s->unread));
 		json_close_object(&door->json);
 		door_reply(door);
 	}
+	buf_done(&s->unread);
 	buf_done(&s->out);
 	free(s);
 }
@@ -80,6 +84,7 @@ void cmd_trace(struct door *door)
 	s->door = door;
 	s->disk = admin->config.trace;
 	buf_init(&s->out, (size_t)2 * SEARCH_RESULT);
+	buf_init(&s->unread, TRACE_UNREAD);
 	int err = search_parse(request_text(door, "query"),
 		request_number(door, "limit", TRACE_MESSAGES), admin->config.io->wall_ms,
 		&s->search, &problem);

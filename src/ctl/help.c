@@ -78,7 +78,10 @@ static const struct topic topics[] = {
 		"recipient= client=\n"
 		"event= transport= destination= since= until= with a value. Times are dates, "
 		"2026-11-21T08:00:00Z,\n"
-		"or how long ago: since=2h.\n"},
+		"or how long ago: since=2h. A value or text with blanks is put in double quotes, "
+		"where "
+		"\\\" is a quote:\n"
+		"posternctl trace 'sender=\"a b\"@x.example since=2h \"connection refused\"'\n"},
 	{"explain",
 		"  explain --client IP --from A --to B [--user U] [--listener L] [--tls]\n"
 		"                                   what would happen to such a message, rule by "

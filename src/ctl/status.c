@@ -94,6 +94,7 @@ static void show_event_text(const json_t *event)
 static void show_trace(struct ctl *ctl, const json_t *reply)
 {
 	const json_t *events = json_object_get(reply, "events");
+	const json_t *unread = json_object_get(reply, "unread");
 	size_t count = json_array_size(events);
 	bool *shown = calloc(count + 1, sizeof(*shown));
 
@@ -122,6 +123,14 @@ static void show_trace(struct ctl *ctl, const json_t *reply)
 	}
 	if (!count)
 		puts("nothing in the trace fits");
+	fflush(stdout);
+	for (size_t i = 0; i < json_array_size(unread); i++) {
+		const char *line = json_string_value(json_array_get(unread, i));
+
+		fputs("posternctl: a part of the trace cannot be read: ", stderr);
+		show_text_on(stderr, line ? line : "?", false);
+		fputc('\n', stderr);
+	}
 	if (json_is_true(json_object_get(reply, "more")))
 		puts("… and more, older ones; --limit N shows more, since= and until= narrow it "
 		     "down");

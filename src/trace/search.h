@@ -10,6 +10,9 @@
  *   since=2026-11-21T08:00Z until=…   also a date alone, or a duration back from now: since=2h
  *   anything else               an address or "@domain": sender or recipient; an IP address: client
  *                               or next hop; else text that occurs anywhere in the event
+ * A value, or a word without a key, with blanks or "=" in it is put in double quotes, where \" and
+ * \\ are a quote and a backslash. The quotes of an address ("a b"@x.example, RFC 5321 section
+ * 4.1.2) are its own: they are followed by "@".
  *
  * Two passes: the newest messages of which an event matches, then all events of those messages, in
  * the order of time, and all of the notifications that were made about them. Events without a
@@ -28,6 +31,7 @@
 #define SEARCH_BYTES	1024	    /* of a query */
 #define SEARCH_MESSAGES 1000	    /* found at most */
 #define SEARCH_RESULT	(16u << 20) /* bytes of events at most */
+#define SEARCH_UNREAD	20	    /* files that could not be read are named at most */
 
 struct search_word {
 	enum {
@@ -57,8 +61,11 @@ struct search {
 int search_parse(
 	struct span query, uint32_t most, int64_t now_ms, struct search *out, struct buf *problem);
 
-/* `root` holds one directory for each role. Adds the events, one JSON object a line, oldest first.
- * *more: there may be more than was asked for, or than fits. */
-int search_run(const struct search *search, struct disk *root, struct buf *out, bool *more);
+/* `root` holds one directory for each role. Adds the events, one JSON object a line, oldest first:
+ * flat ones, of strings, numbers and arrays of these. `unread` gets a line for each file of which a
+ * part could not be read, and which the answer may therefore lack; the others are searched all the
+ * same. *more: there may be more than was asked for, or than fits. */
+int search_run(const struct search *search, struct disk *root, struct buf *out, struct buf *unread,
+	bool *more);
 
 #endif

@@ -3,11 +3,13 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "trace/event_format.h"
+#include "trace/ring.h"
 
 #include <stdlib.h>
 
-#define WRITER_LINE (1u << 20) /* bytes of one event, at most */
-#define NAME_BYTES  23	       /* 16 digits, ".jsonl", NUL */
+#define WRITER_LINE	    (1u << 20)	      /* bytes of one event, at most */
+#define WRITER_AGE_FIRST_MS 1000	      /* after the start, to the first look at old files */
+#define WRITER_AGE_MOST_MS  UINT64_C(3600000) /* between two looks, at most */
 
 struct trace_writer {
 	struct event_sink sink;
@@ -16,98 +18,29 @@ struct trace_writer {
 	struct buf writing; /* what the job writes */
 	struct buf text;    /* scratch: the line for people */
 	struct timer timer;
+	struct timer age_timer; /* old files go though nothing is written */
 	struct io_job job;
 	bool busy;
 	uint64_t dropped, dropped_told;
 	/* Of the job while it runs, else of the loop. */
-	struct io_file *file;
-	uint64_t file_bytes;
+	struct trace_ring ring;
 	int64_t wall_ms; /* when the job was made */
-	int64_t *begins; /* of the files, oldest first; the last one is open */
-	uint64_t *sizes;
-	size_t files;
 	int err;
 };
 
 static void start_job(struct trace_writer *w);
 
-/* ---- on the file lane
- * ------------------------------------------------------------------------- */
-
-static void file_name(int64_t begin, char name[NAME_BYTES])
-{
-	static const char hex[] = "0123456789abcdef";
-
-	for (int i = 0; i < 16; i++)
-		name[i] = hex[((uint64_t)begin >> (60 - 4 * i)) & 15];
-	memcpy(name + 16, ".jsonl", 7);
-}
-
-static void remove_oldest(struct trace_writer *w)
-{
-	char name[NAME_BYTES];
-
-	file_name(w->begins[0], name);
-	disk_unlink(w->config.disk, name);
-	w->files--;
-	memmove(w->begins, w->begins + 1, w->files * sizeof(*w->begins));
-	memmove(w->sizes, w->sizes + 1, w->files * sizeof(*w->sizes));
-}
-
-/* The file in use is never removed; a file's last line is about as old as the next file's begin. */
-static void keep_bounds(struct trace_writer *w)
-{
-	uint64_t all = 0;
-
-	for (size_t i = 0; i < w->files; i++)
-		all += w->sizes[i];
-	while (w->files > 1 && (all > w->config.bytes || w->files >= WRITER_FILES_MOST ||
-				       w->begins[1] < w->wall_ms - (int64_t)w->config.age_ms)) {
-		all -= w->sizes[0];
-		remove_oldest(w);
-	}
-}
-
-static int next_file(struct trace_writer *w)
-{
-	char name[NAME_BYTES];
-	int64_t begin = w->wall_ms;
-
-	disk_close(&w->file);
-	/* A clock that was set back must not lead into an older file, nor change their order. */
-	if (w->files && begin <= w->begins[w->files - 1])
-		begin = w->begins[w->files - 1] + 1;
-	file_name(begin, name);
-	int err = disk_open(
-		w->config.disk, name, DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &w->file);
-
-	if (err)
-		return err;
-	w->begins[w->files] = begin;
-	w->sizes[w->files] = 0;
-	w->files++;
-	w->file_bytes = 0;
-	keep_bounds(w);
-	return 0;
-}
+/* ---- on the file lane ----------------------------------------------------------------------- */
 
 static void write_run(struct io_job *job)
 {
 	struct trace_writer *w = CONTAINER_OF(job, struct trace_writer, job);
-	struct iovec part = {w->writing.p, w->writing.n};
 
 	w->err = 0;
-	if (!w->file || w->file_bytes >= w->config.bytes / WRITER_FILES)
-		w->err = next_file(w);
-	if (!w->err)
-		w->err = disk_write_all(w->file, &part, 1, w->file_bytes);
-	if (w->err) {
-		disk_close(&w->file); /* whatever was torn stays behind in that file */
-		return;
-	}
-	w->file_bytes += w->writing.n;
-	w->sizes[w->files - 1] = w->file_bytes;
-	keep_bounds(w);
+	if (w->writing.n)
+		w->err = trace_ring_write(&w->ring, w->wall_ms, buf_span(&w->writing));
+	else
+		trace_ring_age(&w->ring, w->wall_ms);
 }
 
 /* ---- on the loop ---------------------------------------------------------------------------- */
@@ -141,12 +74,11 @@ static void write_done(struct io_job *job)
 		start_job(w);
 }
 
-static void start_job(struct trace_writer *w)
+/* Writes what was gathered; where that is nothing, removes what is too old. */
+static void submit(struct trace_writer *w)
 {
 	struct buf gather = w->gather;
 
-	if (w->busy || !gather.n)
-		return;
 	w->gather = w->writing;
 	w->writing = gather;
 	buf_clear(&w->gather);
@@ -158,6 +90,22 @@ static void start_job(struct trace_writer *w)
 		w->dropped += lines_in(&w->writing);
 		buf_clear(&w->writing);
 	}
+}
+
+static void start_job(struct trace_writer *w)
+{
+	if (!w->busy && w->gather.n)
+		submit(w);
+}
+
+static void look_for_old(struct timer *timer)
+{
+	struct trace_writer *w = CONTAINER_OF(timer, struct trace_writer, age_timer);
+
+	if (!w->busy)
+		submit(w);
+	(void)io_timer_after(w->config.io, &w->age_timer,
+		MAX(UINT64_C(1), MIN(w->config.age_ms / RING_FILES, WRITER_AGE_MOST_MS)));
 }
 
 static void delay_over(struct timer *timer)
@@ -194,56 +142,6 @@ static void on_event(struct event_sink *sink, const struct event *event)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static int each_name(void *arg, const char *name)
-{
-	struct trace_writer *w = arg;
-	int64_t begin = 0;
-
-	if (strlen(name) != NAME_BYTES - 1 || memcmp(name + 16, ".jsonl", 6) != 0)
-		return 0;
-	for (int i = 0; i < 16; i++) {
-		char c = name[i];
-		int digit = c >= '0' && c <= '9'   ? c - '0'
-			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-						   : -1;
-
-		if (digit < 0)
-			return 0;
-		begin = (int64_t)((uint64_t)begin << 4 | (unsigned)digit);
-	}
-	if (begin < 0 || w->files >= WRITER_FILES_MOST)
-		return 0;
-	w->begins[w->files++] = begin;
-	return 0;
-}
-
-static int by_begin(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void find_files(struct trace_writer *w)
-{
-	disk_list(w->config.disk, "", each_name, w);
-	if (w->files)
-		qsort(w->begins, w->files, sizeof(*w->begins), by_begin);
-	for (size_t i = 0; i < w->files; i++) {
-		struct io_file *file;
-		char name[NAME_BYTES];
-
-		file_name(w->begins[i], name);
-		w->sizes[i] = 0;
-		if (disk_open(w->config.disk, name, DISK_READ, &file))
-			continue;
-		int64_t size = disk_size(file);
-
-		w->sizes[i] = size > 0 ? (uint64_t)size : 0;
-		disk_close(&file);
-	}
-}
-
 int trace_writer_new(const struct trace_writer_config *config, struct trace_writer **out)
 {
 	struct trace_writer *w = calloc(1, sizeof(*w));
@@ -253,19 +151,20 @@ int trace_writer_new(const struct trace_writer_config *config, struct trace_writ
 	w->config = *config;
 	w->sink.emit = on_event;
 	w->timer.fire = delay_over;
+	w->age_timer.fire = look_for_old;
 	w->job.run = write_run;
 	w->job.done = write_done;
 	buf_init(&w->gather, WRITER_PENDING);
 	buf_init(&w->writing, WRITER_PENDING);
 	buf_init(&w->text, WRITER_LINE);
-	/* One more than is ever kept, for the file that is just begun. */
-	w->begins = calloc(WRITER_FILES_MOST + 1, sizeof(*w->begins));
-	w->sizes = calloc(WRITER_FILES_MOST + 1, sizeof(*w->sizes));
-	if (!w->begins || !w->sizes) {
+	int err = trace_ring_init(&w->ring, config->disk, config->bytes, config->age_ms);
+
+	if (!err)
+		err = io_timer_after(config->io, &w->age_timer, WRITER_AGE_FIRST_MS);
+	if (err) {
 		trace_writer_free(&w);
-		return ERR_NOMEM;
+		return err;
 	}
-	find_files(w);
 	*out = w;
 	return 0;
 }
@@ -299,11 +198,10 @@ void trace_writer_free(struct trace_writer **writer)
 	*writer = NULL;
 	CHECK(!w->busy);
 	io_timer_stop(w->config.io, &w->timer);
-	disk_close(&w->file);
+	io_timer_stop(w->config.io, &w->age_timer);
+	trace_ring_done(&w->ring);
 	buf_done(&w->gather);
 	buf_done(&w->writing);
 	buf_done(&w->text);
-	free(w->begins);
-	free(w->sizes);
 	free(w);
 }

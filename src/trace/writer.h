@@ -4,9 +4,7 @@
  * bytes, without a sync: the trace tells stories, the spool keeps promises. What a kill takes away
  * is the last moment's lines.
  *
- * Files are named by the wall clock (milliseconds, 16 hex digits) at their beginning and end in
- * ".jsonl". The oldest is removed when all together are longer than `bytes`, or when its last line
- * is older than `age_ms`.
+ * The files and their bounds are trace/ring.h's; old ones go whether or not there are events.
  *
  * Is an event sink: give &writer->sink to who makes events.
  */
@@ -20,11 +18,7 @@
 
 #define WRITER_DELAY_MS 100
 #define WRITER_BATCH	(64u << 10) /* bytes that are written at once, without waiting */
-#define WRITER_PENDING                                                                        \
-	(8u << 20)	       /* bytes that wait at most; more lines are dropped and counted \
-				*/
-#define WRITER_FILES	  16   /* files that the bytes are spread over */
-#define WRITER_FILES_MOST 4096 /* that are looked at in the directory */
+#define WRITER_PENDING	(8u << 20)  /* bytes that wait at most; more lines are dropped */
 
 struct trace_writer;
 

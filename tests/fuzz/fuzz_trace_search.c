@@ -10,8 +10,9 @@
 
 #include <stdint.h>
 
-#define NOW	 1800000000000ll
-#define MESSAGES 20
+#define NOW	     1800000000000ll
+#define MESSAGES     20
+#define UNREAD_BYTES 1000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,11 +33,14 @@ static void check_lines(struct span out)
 
 static void run(const struct search *search, struct sim_disk *disk)
 {
-	struct buf out;
+	struct buf out, unread;
 	bool more;
 
 	buf_init(&out, SEARCH_RESULT);
-	CHECK(search_run(search, sim_disk_base(disk), &out, &more) == 0);
+	buf_init(&unread, UNREAD_BYTES);
+	CHECK(search_run(search, sim_disk_base(disk), &out, &unread, &more) == 0);
+	CHECK(buf_ok(&unread));
+	buf_done(&unread);
 	check_lines(buf_span(&out));
 	buf_done(&out);
 }
@@ -44,13 +48,15 @@ static void run(const struct search *search, struct sim_disk *disk)
 static bool finds_honest(struct sim_disk *disk)
 {
 	struct search search;
-	struct buf out;
+	struct buf out, unread;
 	bool more;
 
 	buf_init(&out, SEARCH_RESULT);
+	buf_init(&unread, UNREAD_BYTES);
 	CHECK(search_parse(SPAN("event=Reception bob@b.example"), SEARCH_MESSAGES, NOW, &search,
 		      &out) == 0);
-	CHECK(search_run(&search, sim_disk_base(disk), &out, &more) == 0);
+	CHECK(search_run(&search, sim_disk_base(disk), &out, &unread, &more) == 0);
+	buf_done(&unread);
 	struct span left = buf_span(&out);
 	bool found = more; /* a flood may push it out, but that is said */
 	for (size_t n; left.n && !found; left = span_skip(left, n + 1)) {

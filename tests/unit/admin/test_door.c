@@ -608,6 +608,28 @@ static void a_search_answers_when_it_is_done(void **state)
 	json_decref(value);
 }
 
+/* The rest of the answer counts, and what may be missing from it is said. */
+static void a_search_says_what_it_could_not_read(void **state)
+{
+	struct world *w = *state;
+	const char lines[] = "{\"event\":\"Reception\",\"time\":\"2027-01-15T08:00:00.000Z\","
+			     "\"id\":\"0000000000001\",\"sender\":\"a@b.example\"}\n"
+			     "{\"event\":\"Delivery\",\"sender\":\"a@b.example\n";
+
+	assert_int_equal(disk_make_dir(sim_disk_base(w->disk), "smtpd-0"), 0);
+	assert_int_equal(sim_disk_plant(w->disk, "smtpd-0/0000000000000001.jsonl", 0,
+				 span_of(lines, sizeof(lines) - 1)),
+		0);
+	struct peer *peer = enter(w);
+	write_line(peer, "{\"cmd\":\"trace\",\"query\":\"a@b.example\"}");
+	run_job(w);
+	json_t *value = reply(peer);
+	assert_int_equal(json_array_size(json_object_get(value, "events")), 1);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(value, "unread"), 0)),
+		"smtpd-0/0000000000000001.jsonl: 1 damaged line");
+	json_decref(value);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -628,6 +650,7 @@ int main(int argc, char **argv)
 		TEST(a_role_that_does_not_answer_is_left_out),
 		TEST(a_search_that_outlives_the_admin_is_not_heard),
 		TEST(a_search_answers_when_it_is_done),
+		TEST(a_search_says_what_it_could_not_read),
 	};
 
 	if (argc > 1)

@@ -403,6 +403,19 @@ static void control_bytes_never_reach_the_terminal(void **state)
 	assert_harmless(w->out);
 }
 
+/* The good part on standard output as ever; that there is a bad one beside it. */
+static void a_damaged_trace_is_told(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("trace", "x"),
+		REPLIES("{\"events\":[],\"unread\":[\"delivery/1.jsonl: " EVIL "\"]}"));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->out, "nothing in the trace fits\n");
+	assert_has(w->err, "a part of the trace cannot be read: delivery/1.jsonl: ");
+	assert_harmless(w->err);
+}
+
 /* ---- requests --------------------------------------------------------------------------- */
 
 static void apply_sends_the_file(void **state)
@@ -542,6 +555,7 @@ int main(int argc, char **argv)
 		TEST(an_id_is_told_from_a_filter),
 		TEST(a_listing_has_all_pages_and_no_more),
 		TEST(options_stand_anywhere),
+		TEST(a_damaged_trace_is_told),
 	};
 
 	if (argc < 2)

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "sim_disk.h"
 #include "trace/event_format.h"
+#include "trace/ring.h"
 #include "trace/search.h"
 #include "trace/writer.h"
 
@@ -170,11 +171,28 @@ static void tell(
 	w->io.wall_ms += 1000;
 }
 
-/* The ids of the events found, in order, as "id id id". */
-static void expect(struct world *w, const char *query, uint32_t most, bool more, const char *events)
+/* Time passes, and what waits for it is done. */
+static void pass(struct world *w, uint64_t ms)
+{
+	uint64_t end_ns = w->io.now_ns + ms * NS_PER_MS;
+
+	for (uint64_t next_ns; (next_ns = timers_next(&w->io.timers)) <= end_ns;) {
+		w->io.wall_ms += (int64_t)((next_ns - w->io.now_ns) / NS_PER_MS);
+		w->io.now_ns = next_ns;
+		timers_run(&w->io.timers, next_ns);
+		run_jobs(w);
+	}
+	w->io.wall_ms += (int64_t)((end_ns - w->io.now_ns) / NS_PER_MS);
+	w->io.now_ns = end_ns;
+}
+
+/* The ids of the events found, in order, as "id id id"; `unread` is part of what could not be
+ * read. */
+static void expect_despite(struct world *w, const char *query, uint32_t most, bool more,
+	const char *events, const char *unread)
 {
 	struct search search;
-	struct buf problem, out, got;
+	struct buf problem, out, got, missing;
 	bool has_more = !more;
 
 	trace_writer_flush(w->writer);
@@ -182,8 +200,9 @@ static void expect(struct world *w, const char *query, uint32_t most, bool more,
 	buf_init(&problem, 1000);
 	buf_init(&out, SEARCH_RESULT);
 	buf_init(&got, 100000);
+	buf_init(&missing, 100000);
 	assert_int_equal(search_parse(span_str(query), most, w->io.wall_ms, &search, &problem), 0);
-	assert_int_equal(search_run(&search, w->disk, &out, &has_more), 0);
+	assert_int_equal(search_run(&search, w->disk, &out, &missing, &has_more), 0);
 	for (struct span rest = buf_span(&out); rest.n;) {
 		size_t end = span_find(rest, '\n');
 		json_error_t error;
@@ -200,9 +219,20 @@ static void expect(struct world *w, const char *query, uint32_t most, bool more,
 	buf_add_char(&got, '\0');
 	assert_string_equal(got.p, events);
 	assert_int_equal(has_more, more);
+	buf_add_char(&missing, '\0');
+	if (*unread && !strstr(missing.p, unread))
+		fail_msg("\"%s\" does not say \"%s\"", missing.p, unread);
+	if (!*unread)
+		assert_string_equal(missing.p, "");
 	buf_done(&problem);
 	buf_done(&out);
 	buf_done(&got);
+	buf_done(&missing);
+}
+
+static void expect(struct world *w, const char *query, uint32_t most, bool more, const char *events)
+{
+	expect_despite(w, query, most, more, events, "");
 }
 
 static void three_messages(struct world *w)
@@ -300,7 +330,111 @@ static void test_damaged_lines_are_left_out(void **state)
 	assert_int_equal(sim_disk_plant(w->sim, "delivery/0000000000000001.jsonl", 0,
 				 span_of(bad, sizeof(bad) - 1)),
 		0);
-	expect(w, "0000000000001", 10, false, "Reception:1 Delivery:1");
+	expect_despite(w, "0000000000001", 10, false, "Reception:1 Delivery:1",
+		"delivery/0000000000000001.jsonl: 1 damaged line");
+}
+
+/* A reader of the answer would choke on it, and lose the good lines as well. */
+static void test_a_line_that_is_no_event_of_ours_is_left_out(void **state)
+{
+	struct world *w = *state;
+	struct buf deep;
+
+	three_messages(w);
+	trace_writer_flush(w->writer);
+	run_jobs(w);
+	buf_init(&deep, 10000);
+	buf_add_str(&deep, "{\"event\":\"Delivery\",\"id\":\"0000000000001\",\"x\":");
+	for (int i = 0; i < 2040; i++)
+		buf_add_char(&deep, '[');
+	for (int i = 0; i < 2040; i++)
+		buf_add_char(&deep, ']');
+	buf_add_str(&deep, "}\n");
+	assert_int_equal(
+		sim_disk_plant(w->sim, "delivery/0000000000000001.jsonl", 0, buf_span(&deep)), 0);
+	expect_despite(w, "0000000000001", 10, false, "Reception:1 Delivery:1", "1 damaged line");
+	expect_despite(w, "event=delivery", 10, false, "Reception:1 Delivery:1", "1 damaged line");
+	buf_done(&deep);
+}
+
+/* What one file's medium has lost does not take the others' stories away. */
+static void test_a_file_that_cannot_be_read_is_told_and_passed_over(void **state)
+{
+	struct world *w = *state;
+	const char other[] = "{\"event\":\"Reception\",\"time\":\"2026-11-21T11:00:00.000Z\","
+			     "\"id\":\"0000000000001\",\"sender\":\"ann@x.example\"}\n";
+
+	three_messages(w);
+	trace_writer_flush(w->writer);
+	run_jobs(w);
+	assert_int_equal(sim_disk_plant(w->sim, "delivery/0000000000000001.jsonl", 0,
+				 span_of(other, sizeof(other) - 1)),
+		0);
+	/* Alone an id is one pass, the oldest file first. */
+	sim_disk_fail_nth(w->sim, SIM_READ, 1, ERR_IO, true);
+	expect_despite(w, "0000000000001", 10, false, "Reception:1 Delivery:1",
+		"delivery/0000000000000001.jsonl: ");
+	/* The other way round: the newest file, which is read first, is lost. */
+	sim_disk_fail_nth(w->sim, SIM_READ, 1, ERR_IO, true);
+	expect_despite(w, "sender=ann@x.example", 10, false, "Reception:1 Reception:1 Delivery:1",
+		"delivery/");
+}
+
+static void test_a_long_list_of_damage_is_cut(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 40; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "delivery/00000000000000%02x.jsonl", i);
+		assert_int_equal(
+			sim_disk_plant(w->sim, name, 0,
+				SPAN("{\"event\":\"Delivery\",\"id\":\"0000000000001\"\n")),
+			0);
+	}
+	expect_despite(w, "0000000000001", 10, false, "", "and 20 more files");
+}
+
+static void tell_quoted(struct world *w, uint64_t id, const char *from)
+{
+	struct event event = {.kind = EVENT_RECEPTION,
+		.id = id,
+		.wall_ms = w->io.wall_ms,
+		.sender = span_str(from),
+		.sender_known = true,
+		.helo = SPAN("a big client")};
+
+	event_emit(trace_writer_sink(w->writer), &event);
+	w->io.wall_ms += 1000;
+}
+
+static void test_quotes_keep_a_value_together(void **state)
+{
+	struct world *w = *state;
+
+	three_messages(w);
+	tell_quoted(w, 5, "\"a b\"@x.example");
+	tell_quoted(w, 6, "\"a\\\" b\"@x.example");
+	/* RFC 5321 section 4.1.2, Quoted-string: the quotes are part of the address. */
+	expect(w, "sender=\"a b\"@x.example", 10, false, "Reception:5");
+	expect(w, "\"a b\"@x.example event=reception", 10, false, "Reception:5");
+	expect(w, "sender=\"a\\\" b\"@x.example", 10, false, "Reception:6");
+	/* In quotes as a whole: they are the query's. */
+	expect(w, "sender=\"\\\"a b\\\"@x.example\"", 10, false, "Reception:5");
+	expect(w, "sender=\"ann@x.example\"", 10, false, "Reception:1 Delivery:1");
+	expect(w, "\"a big client\" @x.example", 10, false, "Reception:5 Reception:6");
+	expect(w, "\"big a client\"", 10, false, "");
+	/* What looks like a key is text when it is quoted. */
+	expect(w, "\"event=bounce\"", 10, false, "");
+	expect(w, "since=\"2026-11-21T12:00:06Z\" transport=\"site-a\"", 10, false, "");
+	/* Text with quotes in it. */
+	expect(w, "\"A B\\\"@x\"", 10, false, "Reception:5");
+	/* An address with "=" in it. */
+	tell_quoted(w, 7, "prvs=123=ann@x.example");
+	tell_quoted(w, 8, "bounce+ann=x.example@y.example");
+	expect(w, "\"prvs=123=ann@x.example\"", 10, false, "Reception:7");
+	expect(w, "bounce+ann=x.example@y.example", 10, false, "Reception:8");
 }
 
 static void test_the_newest_come_first_when_there_are_many(void **state)
@@ -314,17 +448,39 @@ static void test_the_newest_come_first_when_there_are_many(void **state)
 
 static void test_bad_queries_say_why(void **state)
 {
-	static const char *const bad[] = {"", "   ", "id=zzz", "since=yesterday", "until=25"};
+	static const struct {
+		const char *query, *says;
+	} bad[] = {
+		{"", "what to look for?"},
+		{"   ", "what to look for?"},
+		{"id=zzz", "id: not a message's id"},
+		{"since=yesterday", "how long ago"},
+		{"until=2026-13-01", "how long ago"},
+		{"sender=\"a b", "sender=: the closing quote is missing"},
+		{"\"", "the closing quote is missing"},
+		{"\"a\\", "the closing quote is missing"},
+		{"sender=\"a\"b@x", "a blank belongs after the closing quote"},
+		{"sender=a\"b c\"", "put the whole value in quotes"},
+		{"recipent=joe@a.example", "unknown: recipent="},
+		{"sander=joe", "for that very text write \"sander=joe\""},
+		{"client=mx.a.example", "client: an IP address"},
+		{"event=Explosion", "event: one of Reception, Rejection, Delivery"},
+		{"sender=", "sender=: a value is missing"},
+		{"sender=\"\"", "sender=<>"},
+	};
 	struct search search;
 
 	(void)state;
-	for (size_t i = 0; i + 1 < ARRAY_SIZE(bad); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct buf problem;
 
 		buf_init(&problem, 1000);
-		assert_int_equal(
-			search_parse(span_str(bad[i]), 1, NOON, &search, &problem), ERR_SYNTAX);
-		assert_true(problem.n > 10);
+		assert_int_equal(search_parse(span_str(bad[i].query), 1, NOON, &search, &problem),
+			ERR_SYNTAX);
+		buf_add_char(&problem, '\0');
+		if (!strstr(problem.p, bad[i].says))
+			fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].query, problem.p,
+				bad[i].says);
 		buf_done(&problem);
 	}
 }
@@ -388,15 +544,17 @@ static void test_bytes_are_bounded_and_survive_a_restart(void **state)
 	}
 	assert_int_equal(w->lines, 5000);
 	assert_int_equal(disk_list(w->disk, "delivery", count_file, &files), 0);
-	assert_in_range(files, 2, WRITER_FILES + 2);
+	assert_in_range(files, 2, RING_FILES + 2);
 	struct search search;
-	struct buf out, problem;
+	struct buf out, problem, unread;
 	bool more;
 	buf_init(&out, SEARCH_RESULT);
 	buf_init(&problem, 100);
+	buf_init(&unread, 100);
 	assert_int_equal(
 		search_parse(SPAN("@a.example"), 1000, w->io.wall_ms, &search, &problem), 0);
-	assert_int_equal(search_run(&search, w->disk, &out, &more), 0);
+	assert_int_equal(search_run(&search, w->disk, &out, &unread, &more), 0);
+	assert_int_equal(unread.n, 0);
 	all = out.n;
 	assert_in_range(all, 32 * 1024, 80 * 1024);
 	buf_done(&out);
@@ -428,6 +586,81 @@ static void test_old_files_go(void **state)
 	expect(w, "id=0000000000018", 1, false, "Reception:40");
 }
 
+#define HOUR_MS 3600000ull
+
+/* trace.age: "Older trace files are removed", whether or not anything happens. */
+static void test_old_files_go_while_nothing_happens(void **state)
+{
+	struct world *w = *state;
+	int files = 0;
+
+	trace_writer_free(&w->writer);
+	start(w, 16 << 20, 24 * HOUR_MS);
+	tell(w, EVENT_RECEPTION, 1, "ann@x.example", "joe@a.example");
+	pass(w, 23 * HOUR_MS);
+	expect(w, "id=0000000000001", 1, false, "Reception:1");
+	pass(w, 4 * HOUR_MS);
+	assert_int_equal(disk_list(w->disk, "delivery", count_file, &files), 0);
+	assert_int_equal(files, 0);
+	/* And it goes on writing. */
+	tell(w, EVENT_RECEPTION, 2, "ann@x.example", "joe@a.example");
+	expect(w, "@a.example", 10, false, "Reception:2");
+}
+
+/* Likewise what an earlier life left. */
+static void test_old_files_go_after_a_start_without_events(void **state)
+{
+	struct world *w = *state;
+	int files = 0;
+
+	tell(w, EVENT_RECEPTION, 1, "ann@x.example", "joe@a.example");
+	pass(w, 1000);
+	trace_writer_free(&w->writer);
+	w->io.wall_ms += (int64_t)(30 * HOUR_MS);
+	start(w, 16 << 20, 24 * HOUR_MS);
+	pass(w, HOUR_MS);
+	assert_int_equal(disk_list(w->disk, "delivery", count_file, &files), 0);
+	assert_int_equal(files, 0);
+}
+
+/* A file that is long in filling would keep its first lines for as long. */
+static void test_little_traffic_does_not_keep_old_lines(void **state)
+{
+	struct world *w = *state;
+
+	trace_writer_free(&w->writer);
+	start(w, 16 << 20, 24 * HOUR_MS);
+	for (uint64_t id = 1; id <= 48; id++) {
+		tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+		pass(w, HOUR_MS);
+	}
+	expect(w, "id=0000000000010", 1, false, "Reception:32"); /* 17 hours ago */
+	expect(w, "id=000000000000m", 1, false, "");		 /* 28 hours ago */
+	expect(w, "id=0000000000001", 1, false, "");
+}
+
+/* Each try would leave an empty file, until these have taken the place of the full ones. */
+static void test_a_full_disk_does_not_push_stories_out(void **state)
+{
+	struct world *w = *state;
+	int files = 0;
+
+	tell(w, EVENT_RECEPTION, 1, "ann@x.example", "joe@a.example");
+	pass(w, 1000);
+	sim_disk_set_capacity(w->sim, 1);
+	for (uint64_t id = 2; id < 100; id++) {
+		tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+		pass(w, 1000);
+	}
+	assert_int_equal(disk_list(w->disk, "delivery", count_file, &files), 0);
+	assert_int_equal(files, 1);
+	sim_disk_set_capacity(w->sim, 0);
+	tell(w, EVENT_RECEPTION, 100, "ann@x.example", "joe@a.example");
+	expect(w, "id=0000000000001", 10, false, "Reception:1");
+	expect(w, "id=0000000000034", 10, false, "Reception:100");
+	assert_in_range(trace_writer_dropped(w->writer), 50, 98);
+}
+
 static void test_a_full_disk_costs_lines_not_the_role(void **state)
 {
 	struct world *w = *state;
@@ -455,6 +688,20 @@ int main(void)
 			test_reception_stands_first_within_a_millisecond, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_lines_are_left_out, setup, teardown),
 		cmocka_unit_test(test_bad_queries_say_why),
+		cmocka_unit_test_setup_teardown(
+			test_a_line_that_is_no_event_of_ours_is_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_file_that_cannot_be_read_is_told_and_passed_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_long_list_of_damage_is_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quotes_keep_a_value_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_old_files_go_while_nothing_happens, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_old_files_go_after_a_start_without_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_little_traffic_does_not_keep_old_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_full_disk_does_not_push_stories_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peers_cannot_forge_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_bytes_are_bounded_and_survive_a_restart, setup, teardown),
