@@ -37,9 +37,10 @@ def remove_programs():
 
 
 class Postern:
-    """start: fields for the start file beside the usual ones; objects: as for apply; user: run as that user."""
+    """start: fields for the start file beside the usual ones; objects: as for apply; user: run as that user; apart: mailboxes and trace
+    stay here wherever the spool is."""
 
-    def __init__(self, objects=None, start=None, user=None, home=None, config=None):
+    def __init__(self, objects=None, start=None, user=None, home=None, config=None, apart=False):
         self.home = pathlib.Path(home) if home else folder()
         self.owns_home = home is None
         self.user = user if IS_ROOT else None
@@ -58,6 +59,8 @@ class Postern:
                 "workers": 2,
                 "listeners": {"mx": {"address": f"127.0.0.1:{self.port}"}},
             }
+            if apart:
+                config.update({"mailboxes": str(self.home / "mail"), "trace": {"path": str(self.home / "trace")}})
             config.update(start or {})
             self.address = ("127.0.0.1", self.port)
             for listener in config["listeners"].values():
@@ -69,8 +72,9 @@ class Postern:
             self.config.write_text(config)
             host, port = next(iter(yaml.safe_load(config)["listeners"].values()))["address"].rsplit(":", 1)
             self.address = (host, int(port))
-        self.spool = pathlib.Path(yaml.safe_load(self.config.read_text())["spool"])
-        self.mail = self.spool.parent / "mail"
+        config = yaml.safe_load(self.config.read_text())
+        self.spool = pathlib.Path(config["spool"])
+        self.mail = pathlib.Path(config.get("mailboxes", self.spool.parent / "mail"))
         if self.user:
             entry = pwd.getpwnam(self.user)
             os.chown(self.home, entry.pw_uid, entry.pw_gid)
