@@ -28,6 +28,7 @@
 #define ADMIN_DOORS	64
 #define ADMIN_REQUEST	(128u << 20)
 #define ADMIN_REPLY	(256u << 20)
+#define ADMIN_ACTOR	64    /* bytes of a name of who does something */
 #define ADMIN_ANSWER_MS 10000 /* another role that does not answer in time is left out */
 
 struct admin;
@@ -60,7 +61,7 @@ void admin_free(struct admin **admin);
 int admin_generation(struct admin *admin, uint64_t *number);
 
 /* A connection of the control socket; `actor` names who it is, for the audit and the trace
- * ("root"). */
+ * ("root", "ann (uid 1000)"). */
 int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
 	const struct io_conn_handler **handler, void **owner);
 

@@ -10,8 +10,7 @@
 
 #include <jansson.h>
 
-#define DOOR_PIECE  (256u << 10) /* bytes of a reply that are given to the connection at a time */
-#define ACTOR_BYTES 64
+#define DOOR_PIECE (256u << 10) /* bytes of a reply that are given to the connection at a time */
 
 struct admin {
 	struct admin_config config;
@@ -28,7 +27,7 @@ struct door {
 	struct list node;
 	struct admin *admin;
 	struct io_conn *conn;
-	char actor[ACTOR_BYTES];
+	char actor[ADMIN_ACTOR + 1];
 	struct buf in;
 	size_t searched; /* bytes of `in` without a line end */
 	char spill[1];	 /* where bytes go that `in` has no room for */

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "directory/check.h"
 
 #include <stdlib.h>
@@ -291,6 +292,25 @@ void cmd_resume(struct door *door)
 
 /* ---- audit and check ------------------------------------------------------------------------ */
 
+/* "ann (uid 1000)", "uid 1000", "root": the number for programs. */
+static void put_uid(struct json_write *json, struct span actor)
+{
+	static const char key[] = "uid ";
+	uint64_t uid = 0;
+
+	if (!span_equal(actor, SPAN("root"))) {
+		const char *at = memmem(actor.p, actor.n, key, sizeof(key) - 1);
+		if (!at)
+			return;
+		struct span number = span_skip(actor, (size_t)(at - actor.p) + sizeof(key) - 1);
+		if (number.n && number.p[number.n - 1] == ')')
+			number.n--;
+		if (text_parse_u64(number, UINT32_MAX, &uid))
+			return;
+	}
+	json_put_u64(json, "uid", uid);
+}
+
 static bool each_audit(void *context, const struct store_audit *entry)
 {
 	struct json_write *json = context;
@@ -300,6 +320,7 @@ static bool each_audit(void *context, const struct store_audit *entry)
 	json_put_u64(json, "generation", entry->generation);
 	json_put_time(json, "time", entry->wall_ms);
 	json_put_string(json, "actor", entry->actor);
+	put_uid(json, entry->actor);
 	json_put_string(json, "change", entry->what);
 	json_close_object(json);
 	return true;

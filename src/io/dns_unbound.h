@@ -21,6 +21,7 @@
 #include "io/loop.h"
 
 #define DNS_CONTEXTS	 64
+#define RESOLV_CONF	 "/etc/resolv.conf"
 #define DNS_CONTEXT_OPEN 256
 
 struct dns_unbound_options {

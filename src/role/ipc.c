@@ -13,6 +13,7 @@ static const char *const type_names[IPC_TYPES] = {
 	[IPC_FATAL] = "fatal",
 	[IPC_STOP] = "stop",
 	[IPC_LOG_LEVEL] = "log-level",
+	[IPC_FILE] = "file",
 	[IPC_SNAPSHOT] = "snapshot",
 	[IPC_NOTICE] = "notice",
 	[IPC_POSITION] = "position",

@@ -35,6 +35,8 @@ enum ipc_type {
 	/* supervisor → role, later */
 	IPC_STOP,      /* u32: milliseconds to end in */
 	IPC_LOG_LEVEL, /* u8 */
+	IPC_FILE,      /* fd: a file of the system that changed, open for reading; to admin
+			* /etc/passwd, to delivery /etc/resolv.conf */
 	/* admin → smtpd, delivery */
 	IPC_SNAPSHOT, /* fd; u64 generation */
 	/* smtpd → delivery */

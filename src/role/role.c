@@ -186,6 +186,16 @@ static void late_channel(struct role *role, const struct ipc_message *message)
 		close(message->fds[i]);
 }
 
+static void changed_file(struct role *role, const struct ipc_message *message)
+{
+	size_t taken = role->file && !role->stopping && message->fd_count == 1;
+
+	if (taken)
+		role->file(role, message->fds[0]);
+	for (size_t i = taken; i < message->fd_count; i++)
+		close(message->fds[i]);
+}
+
 static void supervisor_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
 {
 	struct role *role = owner;
@@ -194,6 +204,7 @@ static void supervisor_says(void *owner, struct ipc_port *port, const struct ipc
 
 	switch (message->type) {
 	case IPC_CHANNEL: late_channel(role, message); break;
+	case IPC_FILE: changed_file(role, message); break;
 	case IPC_STOP: stop(role, cursor_u32(&in)); break;
 	case IPC_LOG_LEVEL: logsink_set_level(role->sink, MIN(cursor_u8(&in), LOG_ERROR)); break;
 	default:

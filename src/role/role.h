@@ -67,6 +67,7 @@ struct role {
 	void *core;
 	void (*channel)(struct role *role, enum role_kind peer, uint8_t index,
 		int fd);			      /* a new one, later */
+	void (*file)(struct role *role, int fd);      /* IPC_FILE; may be NULL */
 	void (*stop)(struct role *role, uint32_t ms); /* IPC_STOP came, or the supervisor is gone */
 	bool stopping;
 };

@@ -5,8 +5,10 @@
 #include "admin/admin.h"
 #include "base/check.h"
 #include "base/err.h"
+#include "role/account.h"
 #include "role/world.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@ struct admin_role {
 	struct ipc_port delivery;
 	struct ipc_port workers[CONFIG_WORKERS];
 	struct listener *control;
+	int accounts; /* /etc/passwd, or -1 */
 	char database[DATABASE_PATH], journal[DATABASE_PATH];
 	struct timer end_timer;
 	uint64_t end_ns; /* when to end although not all is written */
@@ -106,18 +109,26 @@ static void accepted(void *owner, struct io_conn *conn)
 	struct admin_role *a = owner;
 	const struct io_conn_handler *handler;
 	uint32_t uid, gid;
-	char actor[32];
+	char memory[ADMIN_ACTOR];
+	struct buf actor = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
 	void *door;
 
-	/* By number: this role cannot read the list of users. */
 	if (loop_conn_peer_uid(conn, &uid, &gid) != 0)
-		snprintf(actor, sizeof(actor), "unknown");
-	else if (uid == 0)
-		snprintf(actor, sizeof(actor), "root");
+		buf_add_str(&actor, "unknown");
 	else
-		snprintf(actor, sizeof(actor), "uid %u", uid);
-	if (admin_accept(a->admin, conn, span_str(actor), &handler, &door) == 0)
+		account_add(&actor, a->accounts, uid);
+	if (admin_accept(a->admin, conn, buf_span(&actor), &handler, &door) == 0)
 		loop_conn_adopt(conn, handler, door);
+}
+
+/* The list of accounts is another one now. */
+static void file(struct role *role, int fd)
+{
+	struct admin_role *a = role->core;
+
+	if (a->accounts >= 0)
+		close(a->accounts);
+	a->accounts = fd;
 }
 
 static int open_control(struct admin_role *a)
@@ -238,6 +249,8 @@ static int begin(struct admin_role *a)
 		role_fatal(role, "cannot open the trace", span_str(err_text(err)));
 		return err;
 	}
+	/* What replaces it comes from the supervisor. */
+	a->accounts = open(ACCOUNT_FILE, O_RDONLY | O_CLOEXEC);
 	err = role_enter(role);
 	if (err == 0)
 		err = make_core(a);
@@ -258,12 +271,13 @@ int role_admin_main(void)
 {
 	static const uint8_t no_index = 0;
 	struct role role;
-	struct admin_role a = {.role = &role, .end_timer.fire = end_when_written};
+	struct admin_role a = {.role = &role, .accounts = -1, .end_timer.fire = end_when_written};
 
 	if (role_start(&role, ROLE_ADMIN, no_index) != 0)
 		return ROLE_EXIT_FAILED;
 	role.core = &a;
 	role.channel = channel;
+	role.file = file;
 	role.stop = stop;
 	ipc_port_init(&a.delivery, ROLE_DELIVERY, 0, &peer_calls, &a);
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)

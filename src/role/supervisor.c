@@ -2,6 +2,8 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "io/dns_unbound.h"
+#include "role/account.h"
 #include "role/notify.h"
 
 #include <errno.h>
@@ -220,6 +222,7 @@ void supervisor_stop(struct supervisor *sv, int result)
 		return;
 	sv->result = result;
 	notify_manager("STOPPING=1");
+	io_timer_stop(sv->io, &sv->watch_timer);
 	for (size_t i = 0; i < sv->slot_count; i++)
 		io_timer_stop(sv->io, &sv->slots[i].restart);
 	supervisor_role_ended(sv);
@@ -241,6 +244,42 @@ static void on_signal(void *arg, int number)
 			kill_roles(sv, ROLE_KINDS);
 		}
 	}
+}
+
+/* ---- files of the system -------------------------------------------------------------------- */
+
+static void look_at(struct supervisor *sv, struct watched *watched, enum role_kind kind)
+{
+	int fd;
+
+	if (!watch_look(watched, &fd))
+		return;
+	log_write(sv->log, LOG_INFO, "a file of the system changed: handing it over",
+		LOG_STR("file", watched->path), LOG_STR("to", role_kind_name(kind)));
+	for (size_t i = 0; i < sv->slot_count; i++)
+		if (sv->slots[i].kind == kind)
+			(void)ipc_send(&sv->slots[i].port, IPC_FILE, 0, SPAN_NONE, &fd, 1);
+	close(fd);
+}
+
+static void look_at_files(struct timer *timer)
+{
+	struct supervisor *sv = CONTAINER_OF(timer, struct supervisor, watch_timer);
+
+	look_at(sv, &sv->passwd, ROLE_ADMIN);
+	/* Who names the servers in the start file means these. */
+	if (!sv->config->dns_servers.n)
+		look_at(sv, &sv->resolv_conf, ROLE_DELIVERY);
+	(void)io_timer_after(sv->io, &sv->watch_timer, WATCH_MS);
+}
+
+/* Before the roles start, which read what is there then by themselves. */
+static int begin_to_watch(struct supervisor *sv)
+{
+	watch_begin(&sv->passwd, ACCOUNT_FILE);
+	watch_begin(&sv->resolv_conf, RESOLV_CONF);
+	sv->watch_timer.fire = look_at_files;
+	return io_timer_after(sv->io, &sv->watch_timer, WATCH_MS);
 }
 
 /* ---- the beginning -------------------------------------------------------------------------- */
@@ -344,6 +383,8 @@ int supervisor_main(const char *config_path)
 		err = make_loop(sv);
 	if (err == 0)
 		err = prepare(sv);
+	if (err == 0)
+		err = begin_to_watch(sv);
 	if (err == 0) {
 		start_roles(sv);
 		loop_run(sv->loop);

@@ -11,6 +11,7 @@
 #include "io/loop.h"
 #include "role/prepare.h"
 #include "role/role.h"
+#include "role/watch.h"
 
 #define SUPERVISOR_SLOTS  (CONFIG_WORKERS + 2)
 #define RESTART_FIRST_MS  100
@@ -53,7 +54,9 @@ struct supervisor {
 	int lock;
 	int control;
 	int sockets[CONFIG_WORKERS][CONFIG_LISTENERS]; /* -1: none */
-	struct slot slots[SUPERVISOR_SLOTS];	       /* smtpd 0 …, delivery, admin */
+	struct watched passwd, resolv_conf;
+	struct timer watch_timer;
+	struct slot slots[SUPERVISOR_SLOTS]; /* smtpd 0 …, delivery, admin */
 	size_t slot_count;
 	struct loop_signal *signals[4];
 	enum stage stage;

@@ -128,7 +128,7 @@ static void run_job(struct world *w)
 
 /* ---- clients ---------------------------------------------------------------------------- */
 
-static struct peer *enter(struct world *w)
+static struct peer *enter_as(struct world *w, struct span actor)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(w->peers); i++) {
 		struct peer *peer = &w->peers[i];
@@ -138,12 +138,17 @@ static struct peer *enter(struct world *w)
 		buf_done(&peer->got);
 		*peer = (struct peer){.base = {.io = &w->io}, .open = true};
 		buf_init(&peer->got, 1u << 30);
-		if (admin_accept(w->admin, &peer->base, SPAN("root"), &peer->handler, &peer->owner))
+		if (admin_accept(w->admin, &peer->base, actor, &peer->handler, &peer->owner))
 			peer->handler = NULL;
 		return peer;
 	}
 	fail_msg("no more clients");
 	return NULL;
+}
+
+static struct peer *enter(struct world *w)
+{
+	return enter_as(w, SPAN("root"));
 }
 
 /* Writes, as far as it is read; `slice` bytes at a time. */
@@ -515,6 +520,32 @@ static void objects_pauses_and_the_audit(void **state)
 			   "\"to\":\"c@d.example\"}"));
 }
 
+/* For people by name; a number for programs, since names are handed on. */
+static void the_audit_has_names_and_numbers(void **state)
+{
+	static const struct {
+		const char *actor;
+		json_int_t uid;
+	} people[] = {{"root", 0}, {"ann (uid 1000)", 1000}, {"uid 1001", 1001}, {"unknown", -1}};
+	struct world *w = *state;
+
+	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"" TRANSPORT "\"}"));
+	for (size_t i = 0; i < ARRAY_SIZE(people); i++) {
+		struct peer *peer = enter_as(w, span_str(people[i].actor));
+
+		write_line(peer, i % 2 ? "{\"cmd\":\"resume\",\"scope\":\"all\"}"
+				       : "{\"cmd\":\"pause\",\"scope\":\"all\"}");
+		assert_done(reply(peer));
+		json_t *value = ask(w, "{\"cmd\":\"audit\",\"limit\":1}");
+		json_t *entry = json_array_get(json_object_get(value, "entries"), 0);
+		json_t *uid = json_object_get(entry, "uid");
+		assert_string_equal(
+			json_string_value(json_object_get(entry, "actor")), people[i].actor);
+		assert_int_equal(uid ? json_integer_value(uid) : -1, people[i].uid);
+		json_decref(value);
+	}
+}
+
 static void queue_work_names_who_does_it(void **state)
 {
 	struct world *w = *state;
@@ -645,6 +676,7 @@ int main(int argc, char **argv)
 		TEST(apply_changes_all_or_nothing),
 		TEST(a_trial_run_changes_nothing),
 		TEST(objects_pauses_and_the_audit),
+		TEST(the_audit_has_names_and_numbers),
 		TEST(queue_work_names_who_does_it),
 		TEST(an_answer_that_is_no_json_is_not_passed_on),
 		TEST(a_role_that_does_not_answer_is_left_out),
