@@ -151,6 +151,12 @@ static void show_unit_why(const json_t *unit)
 {
 	const json_t *list = json_object_get(unit, "recipients");
 
+	/* Of one whose envelope is damaged nobody knows whom it is for. */
+	if (!json_array_size(list)) {
+		fputs("  ", stdout);
+		show_text(member_text(unit, "why"), false);
+		putchar('\n');
+	}
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		fputs("  ", stdout);
 		show_text(json_string_value(json_array_get(list, i)), false);

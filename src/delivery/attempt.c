@@ -188,6 +188,35 @@ static bool all_picks_exist(const struct attempt *attempt)
 	return true;
 }
 
+/* Damage does not pass: a person has to decide. A disk that cannot be read at the moment may be
+ * read later; should the retries be used up by then, the message is held as well. */
+static void envelope_unreadable(struct attempt *attempt, int err)
+{
+	struct delivery *d = attempt->delivery;
+	struct verdict verdict;
+
+	attempt->envelope = (struct envelope){0};
+	if (err == ERR_IO || err == ERR_NOMEM || err == ERR_LIMIT) {
+		log_write(d->config.log, LOG_ERROR,
+			"the envelope of a queued message cannot be read",
+			LOG_ID("id", attempt->id), LOG_STR("error", err_text(err)));
+		own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"the stored envelope cannot be read at the moment");
+		attempt_finish_all(attempt, &verdict);
+		return;
+	}
+	damaged_add(d, attempt->id, "", 0, "its envelope is damaged");
+	if (queue_hold(d->queue, attempt->id, attempt->unit, SPAN(QUEUE_SELF),
+		    SPAN(DELIVERY_UNREADABLE), delivery_now(d))) {
+		own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"the stored envelope is damaged; see posternctl spool verify");
+		attempt_finish_all(attempt, &verdict);
+		return;
+	}
+	queue_unit_put_back(d->queue, attempt->unit, delivery_now(d));
+	attempt_end(attempt);
+}
+
 void attempt_start(struct delivery *d, const struct queue_start *start)
 {
 	struct attempt *attempt = attempt_new(d);
@@ -208,14 +237,7 @@ void attempt_start(struct delivery *d, const struct queue_start *start)
 	int err = delivery_envelope(
 		d, start->id, &attempt->bytes, &attempt->arena, &attempt->envelope);
 	if (err || !all_picks_exist(attempt)) {
-		/* Without an envelope nobody can be told: it stays, and is tried again. */
-		log_write(d->config.log, LOG_ERROR,
-			"the envelope of a queued message cannot be read", LOG_ID("id", start->id),
-			LOG_STR("error", err_text(err)));
-		attempt->envelope = (struct envelope){0};
-		own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-			"the stored envelope cannot be read; see posternctl spool verify");
-		attempt_finish_all(attempt, &verdict);
+		envelope_unreadable(attempt, err ? err : ERR_CORRUPT);
 		return;
 	}
 	if (!delivery_transport(d, attempt->transport, &transport))

@@ -20,6 +20,12 @@
 #define DELIVERY_NOWHERE \
 	"(no route)" /* what has no route: fails, with the reason, when it is started */
 
+/* Why a message is held that cannot be told of. */
+#define DELIVERY_UNREADABLE                                                                     \
+	"its stored envelope cannot be read, so nobody can be told of its end: see posternctl " \
+	"spool "                                                                                \
+	"verify; release tries it again, delete ends it"
+
 #define DELIVERY_ARENA		(256u << 20) /* bytes of one attempt's envelope and results */
 #define DELIVERY_ENVELOPE	ENVELOPE_BYTES
 #define DELIVERY_ATTEMPTS_KEPT	64    /* finished attempts whose memory is used again */
@@ -30,6 +36,8 @@
 						*/
 #define DELIVERY_HEADER_LOOKED_AT (256u << 10) /* bytes of a header section: Delivered-To, DSNs */
 #define DELIVERY_STOP_LOOK_MS	  10   /* between two looks whether the journal is written */
+#define DELIVERY_DAMAGED_MOST	  1000 /* damaged messages that are known by their id */
+#define DELIVERY_DAMAGED_TEXT	  120
 #define DELIVERY_EVENT_RCPTS	  1000 /* recipients in one event; more come in further ones */
 
 /* Notifications that are not on stable storage yet, in bytes; beyond it nothing is begun or given
@@ -65,6 +73,12 @@ struct held {
 	bool gone;
 };
 
+/* A message that is damaged: queued, or not even that. */
+struct damaged {
+	uint64_t id, offset;
+	char path[64], what[DELIVERY_DAMAGED_TEXT];
+};
+
 struct delivery {
 	uint32_t magic;
 	struct delivery_config config;
@@ -81,6 +95,9 @@ struct delivery {
 
 	struct list owed; /* notifications that the journal does not have yet, in order */
 	uint64_t owed_bytes;
+
+	struct damaged *damaged; /* by id; NULL: none yet */
+	size_t damaged_count;
 
 	struct list links;    /* all */
 	struct list idle;     /* sessions that wait for work, the longest idle first */
@@ -293,6 +310,20 @@ void intake_settle(struct delivery *delivery);
 /* Frees what a note holds. */
 void note_done(struct note *note);
 void intake_notice(struct delivery *delivery, const struct spool_notice *notice);
+
+/* ---- damaged.c
+ * -------------------------------------------------------------------------------- */
+
+/* Tells people, once for each message (id 0: a part of a file), and remembers it. */
+void damaged_add(struct delivery *delivery, uint64_t id, const char *path, uint64_t offset,
+	const char *what);
+const struct damaged *damaged_find(const struct delivery *delivery, uint64_t id);
+/* It is damaged, and no queue has it. */
+bool damaged_alone(const struct delivery *delivery, uint64_t id);
+/* An administrator wants such a one gone. */
+int damaged_delete(struct delivery *delivery, uint64_t id);
+/* The message has come to its end. */
+void damaged_gone(struct delivery *delivery, uint64_t id);
 
 /* ---- delivery.c
  * ------------------------------------------------------------------------------- */

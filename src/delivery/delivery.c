@@ -109,6 +109,7 @@ void delivery_free(struct delivery **delivery)
 	free(d->notes);
 	free(d->live);
 	free(d->held);
+	free(d->damaged);
 	d->magic = 0;
 	free(d);
 }

@@ -10,6 +10,7 @@
  *   outcome.c    what became of it: events, states, DSNs
  *   notify.c     builds and stores a DSN
  *   owed.c       DSNs that the journal does not have yet, and the events that name them
+ *   damaged.c    messages that the spool has, but cannot read
  *   control.c    queue work for administrators
  *
  * Promise: what was taken over by a next hop is recorded (done, or its state) in the same atomic

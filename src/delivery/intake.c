@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/err.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- notes ---------------------------------------------------------------------------------- */
@@ -56,6 +57,23 @@ static void note_end(struct delivery *d, enum note_kind kind, const struct queue
 		CHECK(note->verdict);
 		*note->verdict = *end->verdict;
 	}
+}
+
+/* Without its envelope nobody can be told of its end, nor whom it was for: then it is not given up
+ * (DESIGN: nothing is lost silently). */
+static struct span on_keep(void *context, uint64_t id)
+{
+	struct delivery *d = context;
+	struct envelope envelope;
+	struct buf bytes;
+	struct arena arena;
+
+	buf_init(&bytes, DELIVERY_ENVELOPE);
+	arena_init(&arena, DELIVERY_ARENA);
+	int err = delivery_envelope(d, id, &bytes, &arena, &envelope);
+	arena_reset(&arena);
+	buf_done(&bytes);
+	return err ? SPAN(DELIVERY_UNREADABLE) : SPAN_NONE;
 }
 
 static void on_ended(void *context, const struct queue_end *end)
@@ -135,6 +153,7 @@ static void settle_one(struct delivery *d, const struct note *note)
 	case NOTE_FINISHED: {
 		int err = spool_store_done(d->store, note->id);
 
+		damaged_gone(d, note->id);
 		if (err)
 			log_write(d->config.log, LOG_ERROR,
 				"a finished message cannot be forgotten", LOG_ID("id", note->id),
@@ -185,6 +204,7 @@ static void on_route(void *context, const struct envelope *envelope, uint32_t rc
 
 const struct queue_ops intake_queue_ops = {
 	.route = on_route,
+	.keep = on_keep,
 	.ended = on_ended,
 	.warned = on_warned,
 	.changed = on_changed,
@@ -210,20 +230,22 @@ static void on_message(void *context, const struct envelope *envelope, struct sp
 	int err = queue_add(d->queue, envelope, state, delivery_now(d));
 
 	if (err == ERR_CORRUPT && state.n) {
-		log_write(d->config.log, LOG_ERROR,
-			"the kept state of a message is damaged; its recipients are tried anew",
-			LOG_ID("id", envelope->id));
+		damaged_add(d, envelope->id, "", 0,
+			"its kept state is damaged; all recipients are tried anew");
 		err = queue_add(d->queue, envelope, SPAN_NONE, delivery_now(d));
 	}
 	if (err == ERR_NOT_FOUND) {
 		/* All recipients were done when it was last kept. */
 		note_new(d, NOTE_FINISHED, envelope->id);
 	} else if (err) {
-		log_write(d->config.log, LOG_ERROR, "a message cannot be queued",
-			LOG_ID("id", envelope->id), LOG_STR("error", err_text(err)));
-		/* Its envelope is whole but useless: it stays in the spool for a person to look at.
-		 * Without memory the role had better start anew. */
+		/* Without memory the role had better start anew. */
 		CHECK(err != ERR_NOMEM);
+		/* Its envelope is whole but useless: it stays in the spool for a person to look at.
+		 */
+		char what[DELIVERY_DAMAGED_TEXT];
+
+		snprintf(what, sizeof(what), "it cannot be queued: %s", err_text(err));
+		damaged_add(d, envelope->id, "", 0, what);
 	}
 	delivery_wake(d);
 }
@@ -231,18 +253,7 @@ static void on_message(void *context, const struct envelope *envelope, struct sp
 static void on_damaged(
 	void *context, uint64_t id, const char *path, uint64_t offset, const char *what)
 {
-	struct delivery *d = context;
-	struct event event = {
-		.kind = EVENT_DAMAGE,
-		.id = id,
-		.wall_ms = delivery_now(d),
-		.reason = span_str(what),
-		.destination = span_str(path),
-	};
-
-	event_emit(d->config.events, &event);
-	log_write(d->config.log, LOG_ERROR, "stored data is damaged", LOG_ID("id", id),
-		LOG_STR("file", path), LOG_U64("offset", offset), LOG_STR("what", what));
+	damaged_add(context, id, path, offset, what);
 }
 
 static void on_durable(void *context, uint64_t mark)

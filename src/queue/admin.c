@@ -30,38 +30,19 @@ static void tell_changed(struct queue *q, uint32_t unit)
 	q->ops->changed(q->context, message_at(q, unit_at(q, unit)->message)->id);
 }
 
-static struct span cut(struct span text)
-{
-	return span_of(text.p, MIN(text.n, SAVED_TEXT));
-}
-
 /* ---- hold, release -------------------------------------------------------------------------- */
 
 static int hold_unit(struct queue *q, uint32_t unit, const void *with)
 {
-	const struct pause *hold = with;
 	struct unit *u = unit_at(q, unit);
 	bool held = u->flags & UNIT_HOLD;
-	struct extra *extra = unit_extra(q, u);
-	uint32_t by, reason;
+	int err = unit_set_hold(q, u, with);
 
-	if (!extra || !intern_take(&q->names, &q->mem, cut(hold->by), &by))
-		return ERR_NOMEM;
-	if (!intern_take(&q->names, &q->mem, cut(hold->reason), &reason)) {
-		intern_give(&q->names, &q->mem, by);
-		return ERR_NOMEM;
-	}
-	intern_give(&q->names, &q->mem, extra->by);
-	intern_give(&q->names, &q->mem, extra->reason);
-	extra->by = by;
-	extra->reason = reason;
-	if (!held) {
-		extra->hold_since = hold->since_ms;
-		u->flags |= UNIT_HOLD;
-		if (u->place != PLACE_ACTIVE) {
-			unit_lift(q, unit);
-			unit_place(q, unit, false);
-		}
+	if (err)
+		return err;
+	if (!held && u->place != PLACE_ACTIVE) {
+		unit_lift(q, unit);
+		unit_place(q, unit, false);
 	}
 	tell_changed(q, unit);
 	return 0;
@@ -316,8 +297,8 @@ int queue_reroute(struct queue *q, const struct envelope *envelope, uint32_t uni
 	struct span transport, int64_t now)
 {
 	queue_clock_set(q, now);
-	return reroute(
-		q, &(struct reroute){.envelope = envelope, .transport = cut(transport)}, unit);
+	return reroute(q,
+		&(struct reroute){.envelope = envelope, .transport = unit_text(transport)}, unit);
 }
 
 int queue_reroute_again(struct queue *q, const struct envelope *envelope, int64_t now)

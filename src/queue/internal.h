@@ -237,17 +237,22 @@ typedef bool (*unit_keep)(const void *with, uint32_t at);
 void unit_keep_rcpts(struct queue *q, struct unit *u, unit_keep keep, const void *with);
 struct extra *unit_extra(struct queue *q, struct unit *u); /* made if need be; NULL: no memory */
 void unit_drop_hold(struct queue *q, struct unit *u);
+/* Only says who holds it; moving it is the caller's. ERR_NOMEM: nothing is changed. */
+int unit_set_hold(struct queue *q, struct unit *u, const struct pause *hold);
 /* A unit like another one, not in any place, without recipients; linked in after `after`, of the
  * same message. 0: no memory. */
 uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after);
 /* Out of any place already; frees it, unlinks it from its message. */
 void unit_free(struct queue *q, uint32_t unit);
-/* Tells ended() and forgets the unit, and the message after its last one. */
+/* Tells ended() and forgets the unit (out of any place), and the message after its last one; where
+ * keep() says that it cannot be given up, it is held. */
 void unit_end(struct queue *q, uint32_t unit, enum queue_end_why why);
 /* Forgets a unit (out of any place); changed() or finished() of its message. */
 void unit_forget(struct queue *q, uint32_t unit);
 void unit_describe_end(struct queue *q, struct unit *u, enum queue_end_why why,
 	struct verdict *verdict, struct queue_end *out);
+/* As much of a text as is kept. */
+struct span unit_text(struct span text);
 int unit_find(const struct queue *q, uint64_t id, uint32_t unit, uint32_t *message);
 
 /* ---- reply.c -------------------------------------------------------------------------------- */

@@ -57,7 +57,8 @@
 #define QUEUE_LINGER_MS	     (10ll * 60 * 1000) /* an empty destination is remembered so long … */
 #define QUEUE_LINGER_MOST    10000		/* … and at most so many of them */
 #define QUEUE_NEVER	     INT64_MAX
-#define QUEUE_ALL_UNITS	     0u /* for `unit`: every unit of the message */
+#define QUEUE_SELF	     "postern" /* who holds what we hold by ourselves */
+#define QUEUE_ALL_UNITS	     0u	       /* for `unit`: every unit of the message */
 
 struct queue;
 
@@ -99,6 +100,10 @@ struct queue_ops {
 	 * started. */
 	void (*route)(void *context, const struct envelope *envelope, uint32_t rcpt,
 		struct span reroute, struct queue_route *out);
+	/* Asked before recipients are given up, but for a deletion: why they cannot be, since
+	 * nobody could be told; empty: they can. They are held by QUEUE_SELF then, with that as the
+	 * reason. May be NULL. The text needs to live only until the callback's caller returns. */
+	struct span (*keep)(void *context, uint64_t id);
 	/* These recipients are given up and leave the queue: make the DSN, the event. Comes before
 	 * changed() or finished() of the same message. */
 	void (*ended)(void *context, const struct queue_end *end);

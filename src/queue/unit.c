@@ -133,6 +133,32 @@ void unit_drop_hold(struct queue *q, struct unit *u)
 		drop_extra(q, u);
 }
 
+struct span unit_text(struct span text)
+{
+	return span_of(text.p, MIN(text.n, SAVED_TEXT));
+}
+
+int unit_set_hold(struct queue *q, struct unit *u, const struct pause *hold)
+{
+	struct extra *extra = unit_extra(q, u);
+	uint32_t by, reason;
+
+	if (!extra || !intern_take(&q->names, &q->mem, unit_text(hold->by), &by))
+		return ERR_NOMEM;
+	if (!intern_take(&q->names, &q->mem, unit_text(hold->reason), &reason)) {
+		intern_give(&q->names, &q->mem, by);
+		return ERR_NOMEM;
+	}
+	intern_give(&q->names, &q->mem, extra->by);
+	intern_give(&q->names, &q->mem, extra->reason);
+	extra->by = by;
+	extra->reason = reason;
+	if (!(u->flags & UNIT_HOLD))
+		extra->hold_since = hold->since_ms;
+	u->flags |= UNIT_HOLD;
+	return 0;
+}
+
 uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after)
 {
 	uint32_t at = slab_take(&q->units, &q->mem);
@@ -217,10 +243,33 @@ void unit_describe_end(struct queue *q, struct unit *u, enum queue_end_why why,
 	};
 }
 
+/* Nobody could be told of its end: it stays for a person to see to. */
+static bool keep_back(struct queue *q, uint32_t unit, enum queue_end_why why)
+{
+	struct unit *u = unit_at(q, unit);
+	uint64_t id = message_at(q, u->message)->id;
+
+	if (why == QUEUE_DELETED || !q->ops->keep)
+		return false;
+	struct pause hold = {.since_ms = q->wall, .by = SPAN(QUEUE_SELF)};
+	hold.reason = q->ops->keep(q->context, id);
+	if (!hold.reason.n)
+		return false;
+	u->flags &= (uint16_t)~UNIT_BOUNCE;
+	/* Without memory for that it is asked about again in a while. */
+	u->due = unit_set_hold(q, u, &hold) ? QUEUE_TICK_MS : 0;
+	unit_place(q, unit, false);
+	q->ops->changed(q->context, id);
+	return true;
+}
+
 void unit_end(struct queue *q, uint32_t unit, enum queue_end_why why)
 {
 	struct verdict verdict;
 	struct queue_end end;
+
+	if (keep_back(q, unit, why))
+		return;
 	unit_describe_end(q, unit_at(q, unit), why, &verdict, &end);
 	q->ops->ended(q->context, &end);
 	unit_forget(q, unit);

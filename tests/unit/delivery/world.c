@@ -86,6 +86,32 @@ static void queue_full(void *context, bool full)
 	((struct world *)context)->full = full;
 }
 
+static void make_core(struct world *w)
+{
+	struct delivery_config config = {
+		.io = &w->io,
+		.spool = sim_disk_base(w->spool),
+		.mailboxes = sim_disk_base(w->boxes),
+		.dns = &w->dns,
+		.config = w->config,
+		.route = &w->route,
+		.events = &w->sink,
+		.context = w,
+		.queue_full = queue_full,
+	};
+	CHECK(!delivery_new(&config, &w->d));
+}
+
+static void start_core(struct world *w)
+{
+	struct spool_notice live;
+
+	spool_writer_position(w->writer, &live);
+	delivery_start(w->d, &live, 1);
+	world_settle(w);
+	assert_true(delivery_loaded(w->d));
+}
+
 void world_init_with(struct world *w, const char *objects)
 {
 	struct buf problems;
@@ -109,18 +135,7 @@ void world_init_with(struct world *w, const char *objects)
 	w->route = (struct route_config){
 		.hostname = w->config->hostname, .listeners = &w->listener, .listener_count = 1};
 	CHECK(!objects_new(&w->objects));
-	struct delivery_config config = {
-		.io = &w->io,
-		.spool = sim_disk_base(w->spool),
-		.mailboxes = sim_disk_base(w->boxes),
-		.dns = &w->dns,
-		.config = w->config,
-		.route = &w->route,
-		.events = &w->sink,
-		.context = w,
-		.queue_full = queue_full,
-	};
-	CHECK(!delivery_new(&config, &w->d));
+	make_core(w);
 	assert_true(world_apply(w, objects));
 	struct spool_writer_config writer = {
 		.io = &w->io,
@@ -135,11 +150,7 @@ void world_init_with(struct world *w, const char *objects)
 		.health = world_on_writer_health,
 	};
 	CHECK(!spool_writer_new(&writer, &w->writer));
-	struct spool_notice live;
-	spool_writer_position(w->writer, &live);
-	delivery_start(w->d, &live, 1);
-	world_settle(w);
-	assert_true(delivery_loaded(w->d));
+	start_core(w);
 }
 
 void world_init(struct world *w)
@@ -172,4 +183,37 @@ void world_done(struct world *w)
 	timers_done(&w->io.timers);
 	for (size_t i = 0; i < w->taken_count; i++)
 		free(w->taken[i].body);
+}
+
+/* What was written before is on the disk; what a helper thread has at the moment goes through. */
+void world_crash(struct world *w)
+{
+	struct snapshot *snapshot;
+	int fd;
+
+	w->jobs_wait = false;
+	for (int lane = 0; lane < IO_LANES; lane++)
+		while (world_run_job(w, lane))
+			;
+	delivery_free(&w->d);
+	make_core(w);
+	CHECK(!snapshot_build(w->objects, ++w->generation, &fd));
+	CHECK(!snapshot_open(fd, &snapshot));
+	CHECK(!delivery_set_snapshot(w->d, snapshot));
+	snapshot_release(&snapshot);
+	start_core(w);
+}
+
+void world_flip(struct world *w, const char *text)
+{
+	struct spool_notice at_end;
+	struct span file;
+	char path[32];
+
+	spool_writer_position(w->writer, &at_end);
+	snprintf(path, sizeof(path), "w0/%08x.log", at_end.serial);
+	CHECK(!sim_disk_peek(w->spool, path, &file));
+	const char *at = memmem(file.p, file.n, text, strlen(text));
+	CHECK(at);
+	CHECK(!sim_disk_flip(w->spool, path, (uint64_t)(at - file.p) * 8));
 }

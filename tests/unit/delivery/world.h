@@ -107,6 +107,9 @@ struct world {
 	 * ordinary one. `line` is "CONNECT", a command, or "." for the end of a body. */
 	void (*script)(struct world *w, struct hop *hop, const char *line, char *reply);
 	int scratch; /* of the script */
+	/* What clients hand in says that its header is longer than the whole: no reader takes that.
+	 */
+	bool bad_envelopes;
 	bool stopped;
 	bool full;
 };
@@ -117,6 +120,10 @@ void world_init(struct world *w);
 /* The same with other objects. */
 void world_init_with(struct world *w, const char *objects);
 void world_done(struct world *w);
+/* The core dies, with all that its journal does not have yet, and begins anew. */
+void world_crash(struct world *w);
+/* The lowest bit of the first of these bytes in the writer's file is changed. */
+void world_flip(struct world *w, const char *text);
 void world_settle(struct world *w);
 void world_pass(struct world *w, uint64_t ms);
 

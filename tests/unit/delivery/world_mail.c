@@ -61,6 +61,8 @@ uint64_t world_send(struct world *w, const char *from, const char *rcpts, const 
 		rcpt->address = span_str(at);
 	}
 	envelope.header_bytes = blank ? (uint64_t)(blank + 4 - body) : strlen(body);
+	if (w->bad_envelopes)
+		envelope.header_bytes += 1000;
 	CHECK(!netaddr_parse_ip(SPAN("203.0.113.7"), &envelope.client));
 	CHECK(!spool_draft_new(w->writer, &draft));
 	for (size_t at = 0, n = strlen(body); at < n;) {

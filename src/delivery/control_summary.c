@@ -1,0 +1,100 @@
+/* Requests that add up. */
+#include "delivery/control.h"
+
+#define CONTROL_GROUPS 500 /* in one summary */
+
+static void put_counts(struct json_write *json, const struct queue_counts *counts)
+{
+	for (int state = 0; state < QUEUE_STATES; state++)
+		json_put_u64(json, queue_state_name((enum queue_state)state), counts->units[state]);
+}
+
+void control_summary(struct control *c)
+{
+	struct delivery *d = c->d;
+	struct span by = control_text(c, "by");
+	uint32_t at = (uint32_t)json_integer_value(json_object_get(c->request, "after"));
+	uint32_t left = CONTROL_GROUPS;
+	bool more = false;
+
+	json_open_object(&c->json, NULL);
+	json_open_array(&c->json, "groups");
+	if (span_equal(by, SPAN("transport"))) {
+		struct queue_transport_info info;
+
+		while (!(more = left-- == 0) && !queue_transport_info(d->queue, at, &info)) {
+			json_open_object(&c->json, NULL);
+			json_put_string(&c->json, "transport", info.name);
+			json_put_u64(&c->json, "destinations", info.destinations);
+			json_put_u64(&c->json, "destinations_down", info.down);
+			put_counts(&c->json, &info.counts);
+			json_close_object(&c->json);
+			at++;
+		}
+	} else {
+		struct queue_destination_info info;
+
+		while (!(more = left-- == 0) && !queue_destination_next(d->queue, at, &info)) {
+			json_open_object(&c->json, NULL);
+			json_put_string(&c->json, "transport", info.transport);
+			if (info.next_hop.n)
+				json_put_string(&c->json, "next_hop", info.next_hop);
+			put_counts(&c->json, &info.counts);
+			json_put_bool(&c->json, "is_down", info.down);
+			if (info.down_since_ms)
+				json_put_time(&c->json, "down_since", info.down_since_ms);
+			if (info.down && info.next_probe_ms)
+				json_put_time(&c->json, "next_probe", info.next_probe_ms);
+			if (info.has_verdict)
+				control_put_verdict(&c->json, "last_failure", &info.verdict);
+			json_put_u64(&c->json, "limit", info.limit);
+			json_close_object(&c->json);
+			at = info.destination;
+		}
+	}
+	json_close_array(&c->json);
+	if (more)
+		json_put_u64(&c->json, "after", at);
+	json_close_object(&c->json);
+}
+
+void control_status(struct control *c)
+{
+	struct delivery *d = c->d;
+	static const char *const health[] = {"well", "full", "sick"};
+	struct delivery_figures figures;
+	struct spool_figures spool;
+	struct queue_counts counts;
+
+	delivery_figures(d, &figures);
+	spool_store_figures(d->store, &spool);
+	queue_totals(d->queue, &counts);
+	json_open_object(&c->json, NULL);
+	json_put_bool(&c->json, "loaded", d->loaded);
+	json_put_str(&c->json, "journal", health[d->journal]);
+	json_open_object(&c->json, "queue");
+	json_put_u64(&c->json, "messages", counts.messages);
+	put_counts(&c->json, &counts);
+	json_put_u64(&c->json, "damaged", d->damaged_count);
+	json_put_u64(&c->json, "memory_bytes", figures.queue_bytes);
+	json_close_object(&c->json);
+	json_open_object(&c->json, "delivery");
+	json_put_u64(&c->json, "attempts", figures.attempts);
+	json_put_u64(&c->json, "delivered", figures.delivered);
+	json_put_u64(&c->json, "deferred", figures.deferred);
+	json_put_u64(&c->json, "failed", figures.failed);
+	json_put_u64(&c->json, "expired", figures.expired);
+	json_put_u64(&c->json, "discarded", figures.discarded);
+	json_put_u64(&c->json, "notifications", figures.notifications);
+	json_put_u64(&c->json, "connections", figures.connections);
+	json_put_u64(&c->json, "sessions_now", figures.sessions_now);
+	json_close_object(&c->json);
+	json_open_object(&c->json, "spool");
+	json_put_u64(&c->json, "files", spool.files);
+	json_put_u64(&c->json, "file_bytes", spool.file_bytes);
+	json_put_u64(&c->json, "live_bytes", spool.live_bytes);
+	json_put_u64(&c->json, "journal_syncs", spool.syncs);
+	json_put_u64(&c->json, "journal_bytes", spool.bytes_written);
+	json_close_object(&c->json);
+	json_close_object(&c->json);
+}
