@@ -4,6 +4,7 @@ import os
 import pathlib
 import pwd
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -48,6 +49,8 @@ class Postern:
         self.process = None
         self.objects = objects
         self.deaths_expected = False  # a test kills roles itself
+        self.files = None  # the limit of open files
+        self.programs = programs()
         self.config = self.home / "postern.yaml"
         if config is None:
             self.port = free_port()
@@ -91,10 +94,14 @@ class Postern:
     def spawn(self):
         self.log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([programs() / "posternd", "-c", self.config], stderr=log, stdout=log,
+            self.process = subprocess.Popen([self.programs / "posternd", "-c", self.config], stderr=log, stdout=log,
                                             stdin=subprocess.DEVNULL, cwd="/", user=self.user, start_new_session=True,
+                                            preexec_fn=self._limit if self.files else None,
                                             group=pwd.getpwnam(self.user).pw_gid if self.user else None,
                                             extra_groups=[] if self.user else None)
+
+    def _limit(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
 
     def _ready(self):
         if self.process.poll() is not None:
@@ -179,7 +186,7 @@ class Postern:
     # ---- posternctl
 
     def ctl(self, *args, code=0, input=None, user=None):
-        done = subprocess.run([programs() / "posternctl", "-c", self.config, *map(str, args)], capture_output=True, text=True,
+        done = subprocess.run([self.programs / "posternctl", "-c", self.config, *map(str, args)], capture_output=True, text=True,
                               input=input, timeout=60, user=user or self.user)
         if code is not None:
             assert done.returncode == code, f"posternctl {args} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}"
