@@ -335,6 +335,8 @@ bool attempt_job_done(struct attempt *attempt, struct client_job *job)
 		left = attempt->results[i].not_tried;
 	attempt->dsn_passed = job->dsn_passed;
 	attempt->job_again = true;
+	if (left)
+		outcome_so_far(attempt);
 	return left;
 }
 

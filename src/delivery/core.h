@@ -216,6 +216,8 @@ struct attempt {
 	uint64_t began_ns;
 	/* results, one for each pick */
 	struct client_result *results;
+	/* Of the transaction that is over, and so of every recipient that it delivered to: those of
+	 * earlier ones are gone from `results` (RFC 3461 sections 4.2 and 5.2). */
 	bool dsn_passed;
 	struct client_job job; /* a transaction: all picks, or those not tried yet */
 	uint32_t *job_picks;
@@ -250,12 +252,19 @@ void attempt_end(struct attempt *attempt);
 /* ---- outcome.c
  * -------------------------------------------------------------------------------- */
 
+/* One transaction of several is over: what it decided is told and recorded at once, so that a crash
+ * does not send it again. What is left goes on. */
+void outcome_so_far(struct attempt *attempt);
 /* All results are in: events, DSN, the queue's own reckoning. Ends the attempt. */
 void outcome(struct attempt *attempt);
 /* The destination could not be asked at all; nothing is known about the message. */
 void outcome_unreachable(struct attempt *attempt, const struct verdict *verdict);
 /* One recipient's copy lies in its mailbox, at attempt->maildir.path. */
 void outcome_in_mailbox(const struct attempt *attempt, uint32_t pick);
+
+/* ---- ended.c
+ * ---------------------------------------------------------------------------------- */
+
 /* A note of the queue: given up, or late. */
 void outcome_ended(struct delivery *delivery, const struct note *note);
 void outcome_warned(struct delivery *delivery, const struct note *note);

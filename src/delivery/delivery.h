@@ -8,6 +8,7 @@
  *   link.c       a destination's hosts and sessions
  *   attempt.c    one unit being tried
  *   outcome.c    what became of it: events, states, DSNs
+ *   ended.c      what the queue gave up
  *   notify.c     builds and stores a DSN
  *   owed.c       DSNs that the journal does not have yet, and the events that name them
  *   damaged.c    messages that the spool has, but cannot read

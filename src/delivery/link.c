@@ -543,11 +543,10 @@ static void on_done(void *owner, struct client_job *job)
 		attempt_job_undone(attempt);
 		run_elsewhere(session);
 	} else if (attempt_job_done(attempt, job)) {
-		if (usable) {
+		if (usable)
 			attempt_send(attempt);
-			return;
-		}
-		run_elsewhere(session);
+		else
+			run_elsewhere(session);
 	} else {
 		session->attempt = NULL;
 		outcome(attempt);

@@ -1,6 +1,6 @@
 /*
- * What became of an attempt, or of a message that the queue gave up: events, notifications, and the
- * queue's reckoning. Everything that one call here changes is in one record of the journal.
+ * What became of an attempt: events, notifications, and the queue's reckoning. Everything that one
+ * call here changes is in one record of the journal.
  */
 #include "delivery/core.h"
 
@@ -49,6 +49,13 @@ static struct event attempt_event(const struct attempt *attempt, enum event_kind
 	return event;
 }
 
+static bool is_of(const struct attempt *attempt, uint32_t pick, enum verdict_kind kind)
+{
+	const struct client_result *result = &attempt->results[pick];
+
+	return !result->not_tried && result->verdict.kind == kind;
+}
+
 /* One event for all picks of a kind that got the same answer, at most DELIVERY_EVENT_RCPTS in
  * one. */
 static void emit_results(const struct attempt *attempt, enum verdict_kind kind, struct event *event,
@@ -67,10 +74,11 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 		const struct verdict *verdict = &attempt->results[i].verdict;
 		uint32_t n = 0;
 
-		if (said[i] || verdict->kind != kind)
+		if (said[i] || !is_of(attempt, i, kind))
 			continue;
 		for (uint32_t j = i; j < count && n < DELIVERY_EVENT_RCPTS; j++) {
-			if (said[j] || !same_verdict(verdict, &attempt->results[j].verdict))
+			if (said[j] || !is_of(attempt, j, kind) ||
+				!same_verdict(verdict, &attempt->results[j].verdict))
 				continue;
 			said[j] = true;
 			names[n++] = attempt->envelope.rcpt_count
@@ -101,7 +109,7 @@ static struct owed *notify_results(
 
 	CHECK(rcpts);
 	for (uint32_t i = 0; i < attempt->pick_count; i++)
-		if (attempt->results[i].verdict.kind == kind)
+		if (is_of(attempt, i, kind))
 			rcpts[n++] = (struct notify_rcpt){
 				attempt->picks[i], &attempt->results[i].verdict};
 	if (n)
@@ -165,35 +173,87 @@ static void tell_deferred(const struct attempt *attempt)
 
 /* ---- the ends of an attempt ----------------------------------------------------------------- */
 
+/* What every recipient got; one without an answer yet is one that stays. */
+struct tally {
+	enum verdict_kind one[1], *kinds;
+	uint32_t counts[3];
+	const struct verdict *stays;
+};
+
+static void count_results(const struct attempt *attempt, struct tally *tally)
+{
+	*tally = (struct tally){0};
+	tally->kinds = attempt->pick_count == 1
+			       ? tally->one
+			       : calloc(attempt->pick_count, sizeof(*tally->kinds));
+	CHECK(tally->kinds);
+	for (uint32_t i = 0; i < attempt->pick_count; i++) {
+		const struct client_result *result = &attempt->results[i];
+
+		tally->kinds[i] = VERDICT_TEMPORARY;
+		if (result->not_tried)
+			continue;
+		tally->kinds[i] = result->verdict.kind;
+		tally->counts[result->verdict.kind]++;
+		if (result->verdict.kind == VERDICT_TEMPORARY)
+			tally->stays = &result->verdict;
+	}
+}
+
+static void tally_done(struct tally *tally)
+{
+	if (tally->kinds != tally->one)
+		free(tally->kinds);
+}
+
+/* Those that leave the queue. */
+static void tell_decided(const struct attempt *attempt, const struct tally *tally)
+{
+	struct delivery *d = attempt->delivery;
+
+	d->figures.delivered += tally->counts[VERDICT_OK];
+	d->figures.failed += tally->counts[VERDICT_PERMANENT];
+	if (tally->counts[VERDICT_OK])
+		tell_delivered(attempt);
+	if (tally->counts[VERDICT_PERMANENT])
+		tell_failed(attempt);
+}
+
+void outcome_so_far(struct attempt *attempt)
+{
+	struct delivery *d = attempt->delivery;
+	struct tally tally;
+	uint32_t kept = 0;
+
+	count_results(attempt, &tally);
+	if (tally.counts[VERDICT_OK] || tally.counts[VERDICT_PERMANENT]) {
+		tell_decided(attempt, &tally);
+		queue_unit_partly(d->queue, attempt->unit, tally.kinds, delivery_now(d));
+	}
+	for (uint32_t i = 0; i < attempt->pick_count; i++) {
+		if (tally.kinds[i] != VERDICT_TEMPORARY)
+			continue;
+		attempt->picks[kept] = attempt->picks[i];
+		attempt->results[kept++] = attempt->results[i];
+	}
+	attempt->pick_count = kept;
+	tally_done(&tally);
+}
+
 void outcome(struct attempt *attempt)
 {
 	struct delivery *d = attempt->delivery;
-	enum verdict_kind one[1];
-	enum verdict_kind *kinds =
-		attempt->pick_count == 1 ? one : calloc(attempt->pick_count, sizeof(*kinds));
-	uint32_t counts[3] = {0};
-	const struct verdict *stays = NULL;
+	struct tally tally;
 
-	CHECK(kinds);
-	for (uint32_t i = 0; i < attempt->pick_count; i++) {
+	count_results(attempt, &tally);
+	for (uint32_t i = 0; i < attempt->pick_count; i++)
 		CHECK(!attempt->results[i].not_tried);
-		kinds[i] = attempt->results[i].verdict.kind;
-		counts[kinds[i]]++;
-		if (kinds[i] == VERDICT_TEMPORARY)
-			stays = &attempt->results[i].verdict;
-	}
-	d->figures.delivered += counts[VERDICT_OK];
-	d->figures.deferred += counts[VERDICT_TEMPORARY];
-	d->figures.failed += counts[VERDICT_PERMANENT];
-	if (counts[VERDICT_OK])
-		tell_delivered(attempt);
-	if (counts[VERDICT_PERMANENT])
-		tell_failed(attempt);
-	queue_unit_result(d->queue, attempt->unit, kinds, stays, delivery_now(d));
-	if (counts[VERDICT_TEMPORARY])
+	d->figures.deferred += tally.counts[VERDICT_TEMPORARY];
+	tell_decided(attempt, &tally);
+	queue_unit_result(d->queue, attempt->unit, tally.kinds, tally.stays, delivery_now(d));
+	if (tally.counts[VERDICT_TEMPORARY])
 		tell_deferred(attempt);
-	if (kinds != one)
-		free(kinds);
+	tally_done(&tally);
 	attempt->session = NULL;
 	attempt_end(attempt);
 }
@@ -211,99 +271,4 @@ void outcome_unreachable(struct attempt *attempt, const struct verdict *verdict)
 	queue_destination_failed(d->queue, attempt->unit, verdict, delivery_now(d));
 	tell_deferred(attempt);
 	attempt_end(attempt);
-}
-
-/* ---- what the queue gave up ----------------------------------------------------------------- */
-
-static enum event_kind end_event(const struct note *note, enum give_up give_up)
-{
-	switch (note->why) {
-	case QUEUE_EXPIRED: return give_up == GIVE_UP_DISCARD ? EVENT_DISCARD : EVENT_EXPIRATION;
-	case QUEUE_BOUNCED: return EVENT_BOUNCE;
-	case QUEUE_DELETED: return EVENT_DISCARD;
-	}
-	return EVENT_DISCARD;
-}
-
-/* Reads the envelope, makes the notification if `what` may be, and the event. */
-static void tell_note(struct delivery *d, const struct note *note, enum event_kind kind,
-	bool may_notify, enum notify_kind what)
-{
-	struct buf bytes;
-	struct arena arena;
-	struct envelope envelope = {0};
-	struct verdict verdict;
-	struct owed *owed = NULL;
-	struct span *names = calloc(note->rcpt_count, sizeof(*names));
-	struct notify_rcpt *rcpts = calloc(note->rcpt_count, sizeof(*rcpts));
-	struct event event = {
-		.kind = kind,
-		.id = note->id,
-		.wall_ms = delivery_now(d),
-		.transport = span_of(note->transport, note->transport_length),
-		.attempt = note->attempts,
-		.next_try_ms = note->next_try_ms,
-		.verdict = note->verdict,
-		.action = note->why == QUEUE_DELETED && kind != EVENT_DELAY ? SPAN("delete")
-									    : SPAN_NONE,
-	};
-
-	CHECK(names && rcpts);
-	if (note->verdict)
-		verdict = *note->verdict;
-	else
-		verdict_set(&verdict, VERDICT_TEMPORARY, 451, (struct enhanced_code){4, 4, 7},
-			false, SPAN("no attempt has been answered yet"));
-	buf_init(&bytes, DELIVERY_ENVELOPE);
-	arena_init(&arena, DELIVERY_ARENA);
-	int err = delivery_envelope(d, note->id, &bytes, &arena, &envelope);
-	for (uint32_t i = 0; !err && i < note->rcpt_count; i++) {
-		if (note->rcpts[i] >= envelope.rcpt_count) {
-			err = ERR_CORRUPT;
-			break;
-		}
-		names[i] = envelope.rcpts[note->rcpts[i]].address;
-		rcpts[i] = (struct notify_rcpt){note->rcpts[i], &verdict};
-	}
-	if (!err) {
-		event.sender = envelope.sender;
-		event.sender_known = true;
-		event.size = envelope.body_bytes;
-		if (may_notify)
-			owed = notify(d, &envelope, what, rcpts, note->rcpt_count, SPAN_NONE, 0);
-		for (uint32_t i = 0; i < note->rcpt_count; i += event.recipient_count) {
-			event.recipients = names + i;
-			event.recipient_count = MIN(note->rcpt_count - i, DELIVERY_EVENT_RCPTS);
-			owed_tell(d, owed, &event);
-		}
-	} else {
-		log_write(d->config.log, LOG_ERROR,
-			"the envelope of a queued message cannot be read", LOG_ID("id", note->id),
-			LOG_STR("error", err_text(err)));
-		event_emit(d->config.events, &event);
-	}
-	arena_reset(&arena);
-	buf_done(&bytes);
-	free(rcpts);
-	free(names);
-}
-
-void outcome_ended(struct delivery *d, const struct note *note)
-{
-	struct transport transport;
-	enum give_up give_up = GIVE_UP_DSN;
-
-	if (!delivery_transport(d, span_of(note->transport, note->transport_length), &transport))
-		give_up = transport.give_up;
-	if (note->why == QUEUE_EXPIRED)
-		d->figures.expired += note->rcpt_count;
-	enum event_kind kind = end_event(note, give_up);
-	if (kind == EVENT_DISCARD)
-		d->figures.discarded += note->rcpt_count;
-	tell_note(d, note, kind, kind != EVENT_DISCARD, NOTIFY_OF_FAILURE);
-}
-
-void outcome_warned(struct delivery *d, const struct note *note)
-{
-	tell_note(d, note, EVENT_DELAY, true, NOTIFY_OF_DELAY);
 }

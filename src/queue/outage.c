@@ -194,6 +194,21 @@ static bool is_left(const void *with, uint32_t at)
 	return ((const enum verdict_kind *)with)[at] == VERDICT_TEMPORARY;
 }
 
+void queue_unit_partly(struct queue *q, uint32_t unit, const enum verdict_kind *kinds, int64_t now)
+{
+	queue_clock_set(q, now);
+	struct unit *u = active_unit(q, unit);
+	uint32_t destination = u->destination, left = 0;
+
+	for (uint32_t i = 0; i < u->rcpt_count; i++)
+		left += kinds[i] == VERDICT_TEMPORARY;
+	CHECK(left && left < u->rcpt_count);
+	destination_success(q, destination_at(q, destination));
+	unit_keep_rcpts(q, u, is_left, kinds);
+	q->ops->changed(q->context, message_at(q, u->message)->id);
+	destination_update(q, destination);
+}
+
 void queue_unit_result(struct queue *q, uint32_t unit, const enum verdict_kind *kinds,
 	const struct verdict *verdict, int64_t now)
 {

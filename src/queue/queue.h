@@ -172,7 +172,7 @@ struct queue_start {
 	uint64_t id;
 	struct span transport, next_hop; /* live as long as the unit */
 	struct span reroute;		 /* as in route(): an administrator's choice; or empty */
-	const uint32_t *rcpts;		 /* indexes in the envelope, ascending; until the result */
+	const uint32_t *rcpts;		 /* indexes in the envelope, ascending; until any result */
 	uint32_t rcpt_count;
 	uint32_t attempts; /* made before this one */
 	bool priority;
@@ -199,6 +199,12 @@ int queue_next_for(struct queue *queue, uint32_t destination, int64_t now, struc
 
 /* An active unit waits for DNS, or no longer does; only for queue_why(). */
 void queue_unit_set_dns(struct queue *queue, uint32_t unit, bool waits, int64_t now);
+
+/* Some recipients of an attempt that goes on have their answer: of kinds[] those that are OK or
+ * PERMANENT leave the queue, as below; the others, TEMPORARY here, stay with the unit, which is
+ * still active. At least one of each. */
+void queue_unit_partly(
+	struct queue *queue, uint32_t unit, const enum verdict_kind *kinds, int64_t now);
 
 /*
  * An attempt ended with an answer about the message. kinds[i] is that of rcpts[i] of the start:

@@ -176,6 +176,36 @@ static void what_was_delivered_is_not_sent_again(void **state)
 	assert_int_equal(world_queued(w), 0);
 }
 
+static void three_then_silent(struct world *w, struct hop *hop, const char *line, char *reply)
+{
+	three_at_a_time(w, hop, line, reply);
+	if (strcmp(line, ".") == 0 && w->scratch++ == 1)
+		strcpy(reply, "SILENT");
+}
+
+/* The core dies in the second transaction; what the first one delivered was in the journal. */
+static void a_transaction_is_recorded_when_it_is_over(void **state)
+{
+	struct world *w = *state;
+
+	w->script = three_then_silent;
+	world_send(w, "",
+		"r1@site.example bad@site.example r2@site.example r3@site.example r4@site.example",
+		BODY);
+	world_pass(w, SECOND);
+	assert_string_equal(world_event(w, EVENT_DELIVERY, 0)->rcpts,
+		"r1@site.example r2@site.example r3@site.example ");
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 1);
+	world_sound(w);
+	world_crash(w);
+	world_pass(w, HOUR);
+	assert_int_equal(world_taken(w, "r1@site.example"), 1);
+	assert_int_equal(world_taken(w, "r3@site.example"), 1);
+	assert_int_equal(world_taken(w, "r4@site.example"), 1);
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 1);
+	assert_int_equal(world_queued(w), 0);
+}
+
 /* ---- connections that are lost ---------------------------------------------------------- */
 
 static void second_mail_drops(struct world *w, struct hop *hop, const char *line, char *reply)
@@ -332,6 +362,7 @@ int main(int argc, char **argv)
 		TEST(recipients_that_were_not_tried_go_in_another_transaction),
 		TEST(a_connection_lost_with_recipients_not_tried),
 		TEST(what_was_delivered_is_not_sent_again),
+		TEST(a_transaction_is_recorded_when_it_is_over),
 		TEST(a_kept_connection_that_was_closed_costs_no_attempt),
 		TEST(a_kept_connection_that_timed_out_at_the_hop_costs_no_attempt),
 		TEST(a_hop_that_says_421_to_new_connections_is_a_failure),

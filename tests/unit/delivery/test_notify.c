@@ -106,6 +106,44 @@ static void a_hop_with_dsn_gets_the_request(void **state)
 	assert_int_equal(world_events(w, EVENT_RELAYED), 0);
 }
 
+/* One recipient a transaction; after the first the hop is another one. */
+static void another_hop(struct world *w, struct hop *hop, const char *line, char *reply)
+{
+	static const char *const ehlo[] = {
+		"250-hop.example\r\n250-PIPELINING\r\n250 DSN", "250 hop.example"};
+
+	if (strcmp(hop->ip, "192.0.2.1") != 0)
+		return;
+	if (strncmp(line, "EHLO", 4) == 0)
+		strcpy(reply, ehlo[w->scratch & 1]);
+	if (strncmp(line, "RCPT", 4) == 0 && hop->accepted == 1)
+		strcpy(reply, "452 4.5.3 too many recipients");
+	if (strcmp(line, ".") == 0)
+		w->scratch++;
+	if (strncmp(line, "MAIL", 4) == 0 && hop->mails == 1)
+		strcpy(reply, "DROP");
+}
+
+/* RFC 3461 section 5.2.2: only those go without a notification of ours whose hop took the
+ * request. */
+static void each_transaction_says_who_notifies(void **state)
+{
+	struct world *w = *state;
+
+	for (int first = 0; first < 2; first++) {
+		w->script = another_hop;
+		w->scratch = first;
+		world_send(w, "a@one.example", "r1@site.example/success r2@site.example/success",
+			BODY);
+		w->script = NULL;
+		world_pass(w, MINUTE);
+		assert_int_equal(world_events(w, EVENT_RELAYED), (size_t)first + 1);
+		assert_string_equal(world_event(w, EVENT_RELAYED, (size_t)first)->rcpts,
+			first ? "r1@site.example " : "r2@site.example ");
+	}
+	assert_int_equal(world_taken(w, "a@one.example"), 2);
+}
+
 static void success_in_a_mailbox_is_told(void **state)
 {
 	struct world *w = *state;
@@ -243,6 +281,7 @@ int main(int argc, char **argv)
 		TEST(notify_never_is_honoured),
 		TEST(a_hop_without_dsn_is_told_as_relayed),
 		TEST(a_hop_with_dsn_gets_the_request),
+		TEST(each_transaction_says_who_notifies),
 		TEST(success_in_a_mailbox_is_told),
 		TEST(giving_up_is_told),
 		TEST(giving_up_after_an_outage_is_told),

@@ -215,11 +215,37 @@ static void answer(
 	queue_unit_result(m->w.q, a->start.unit, kinds, &verdict, m->w.now);
 }
 
+/* Some of the recipients have their answer already, in a transaction of their own. */
+static void answer_some(struct model *m, struct attempt *a)
+{
+	enum verdict_kind kinds[WORLD_RCPTS];
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < a->start.rcpt_count; i++) {
+		kinds[i] = (enum verdict_kind)roll(m, 3);
+		left += kinds[i] == VERDICT_TEMPORARY;
+	}
+	if (!left || left == a->start.rcpt_count)
+		return;
+	left = 0;
+	for (uint32_t i = 0; i < a->start.rcpt_count; i++) {
+		if (kinds[i] == VERDICT_TEMPORARY)
+			a->rcpts[left++] = a->rcpts[i];
+		else
+			end_rcpt(m, a->start.id, a->rcpts[i],
+				kinds[i] == VERDICT_OK ? DELIVERED : REFUSED);
+	}
+	a->start.rcpt_count = left;
+	queue_unit_partly(m->w.q, a->start.unit, kinds, m->w.now);
+}
+
 static void finish(struct model *m, uint32_t at)
 {
 	struct attempt a = m->attempts[at];
 	struct verdict refused = world_verdict(421, "connection refused");
 	m->attempts[at] = m->attempts[--m->active];
+	if (roll(m, 4) == 0)
+		answer_some(m, &a);
 	switch (m->peers[a.peer]) {
 	case PEER_OK: answer(m, &a, VERDICT_OK, false, true); break;
 	case PEER_REFUSES:

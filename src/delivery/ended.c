@@ -1,0 +1,102 @@
+/*
+ * What the queue gave up, or warns about: its events and notifications.
+ */
+#include "delivery/core.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+static enum event_kind end_event(const struct note *note, enum give_up give_up)
+{
+	switch (note->why) {
+	case QUEUE_EXPIRED: return give_up == GIVE_UP_DISCARD ? EVENT_DISCARD : EVENT_EXPIRATION;
+	case QUEUE_BOUNCED: return EVENT_BOUNCE;
+	case QUEUE_DELETED: return EVENT_DISCARD;
+	}
+	return EVENT_DISCARD;
+}
+
+/* Reads the envelope, makes the notification if `what` may be, and the event. */
+static void tell_note(struct delivery *d, const struct note *note, enum event_kind kind,
+	bool may_notify, enum notify_kind what)
+{
+	struct buf bytes;
+	struct arena arena;
+	struct envelope envelope = {0};
+	struct verdict verdict;
+	struct owed *owed = NULL;
+	struct span *names = calloc(note->rcpt_count, sizeof(*names));
+	struct notify_rcpt *rcpts = calloc(note->rcpt_count, sizeof(*rcpts));
+	struct event event = {
+		.kind = kind,
+		.id = note->id,
+		.wall_ms = delivery_now(d),
+		.transport = span_of(note->transport, note->transport_length),
+		.attempt = note->attempts,
+		.next_try_ms = note->next_try_ms,
+		.verdict = note->verdict,
+		.action = note->why == QUEUE_DELETED && kind != EVENT_DELAY ? SPAN("delete")
+									    : SPAN_NONE,
+	};
+
+	CHECK(names && rcpts);
+	if (note->verdict)
+		verdict = *note->verdict;
+	else
+		verdict_set(&verdict, VERDICT_TEMPORARY, 451, (struct enhanced_code){4, 4, 7},
+			false, SPAN("no attempt has been answered yet"));
+	buf_init(&bytes, DELIVERY_ENVELOPE);
+	arena_init(&arena, DELIVERY_ARENA);
+	int err = delivery_envelope(d, note->id, &bytes, &arena, &envelope);
+	for (uint32_t i = 0; !err && i < note->rcpt_count; i++) {
+		if (note->rcpts[i] >= envelope.rcpt_count) {
+			err = ERR_CORRUPT;
+			break;
+		}
+		names[i] = envelope.rcpts[note->rcpts[i]].address;
+		rcpts[i] = (struct notify_rcpt){note->rcpts[i], &verdict};
+	}
+	if (!err) {
+		event.sender = envelope.sender;
+		event.sender_known = true;
+		event.size = envelope.body_bytes;
+		if (may_notify)
+			owed = notify(d, &envelope, what, rcpts, note->rcpt_count, SPAN_NONE, 0);
+		for (uint32_t i = 0; i < note->rcpt_count; i += event.recipient_count) {
+			event.recipients = names + i;
+			event.recipient_count = MIN(note->rcpt_count - i, DELIVERY_EVENT_RCPTS);
+			owed_tell(d, owed, &event);
+		}
+	} else {
+		log_write(d->config.log, LOG_ERROR,
+			"the envelope of a queued message cannot be read", LOG_ID("id", note->id),
+			LOG_STR("error", err_text(err)));
+		event_emit(d->config.events, &event);
+	}
+	arena_reset(&arena);
+	buf_done(&bytes);
+	free(rcpts);
+	free(names);
+}
+
+void outcome_ended(struct delivery *d, const struct note *note)
+{
+	struct transport transport;
+	enum give_up give_up = GIVE_UP_DSN;
+
+	if (!delivery_transport(d, span_of(note->transport, note->transport_length), &transport))
+		give_up = transport.give_up;
+	if (note->why == QUEUE_EXPIRED)
+		d->figures.expired += note->rcpt_count;
+	enum event_kind kind = end_event(note, give_up);
+	if (kind == EVENT_DISCARD)
+		d->figures.discarded += note->rcpt_count;
+	tell_note(d, note, kind, kind != EVENT_DISCARD, NOTIFY_OF_FAILURE);
+}
+
+void outcome_warned(struct delivery *d, const struct note *note)
+{
+	tell_note(d, note, EVENT_DELAY, true, NOTIFY_OF_DELAY);
+}
