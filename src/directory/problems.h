@@ -27,6 +27,7 @@ struct problems {
 	struct buf *out;
 	struct span file; /* empty: no file (a command line, a database row) */
 	uint32_t count;	  /* of lines begun */
+	uint32_t unknown; /* of them: fields and kinds that this version does not have */
 	size_t mark;	  /* where the present line begins */
 };
 

@@ -57,6 +57,7 @@ static int unknown_field(struct read *read, const struct schema *schema, struct 
 	struct problems *problems = read->problems;
 	const char *meant = problem_suggest(name, field_name, schema, schema->count);
 
+	problems->unknown++;
 	problem_begin(problems, at, &(struct path){up, name});
 	buf_printf(problems->out, "%s has no such field", schema->kind);
 	if (meant) {

@@ -98,6 +98,7 @@ static int load_row(sqlite3_stmt *query, struct objects_builder *builder, struct
 	enum object_kind kind;
 
 	if (object_kind_parse(store_column(query, 0), &kind) < 0) {
+		problems->unknown++;
 		problem_line(problems, (struct place){0}, NULL, "an object of an unknown kind");
 		return ERR_CORRUPT;
 	}
@@ -127,6 +128,8 @@ static int load_rows(
 	return err;
 }
 
+#define BUILD_PROBLEMS_BYTES 4096
+
 static int load(struct store *store, struct objects **out, int64_t *generation, struct buf *why)
 {
 	struct problems problems = {.out = why};
@@ -140,13 +143,22 @@ static int load(struct store *store, struct objects **out, int64_t *generation, 
 		return err;
 	err = load_rows(store, builder, &problems);
 	struct objects *objects = NULL;
-	int finished = objects_builder_finish(&builder, &problems, &objects);
+	/* What else is wrong without the rows that could not be read says nothing. */
+	struct buf unsaid;
+	buf_init(&unsaid, BUILD_PROBLEMS_BYTES);
+	int finished = objects_builder_finish(
+		&builder, err ? &(struct problems){.out = &unsaid} : &problems, &objects);
+	buf_done(&unsaid);
 	if (err == 0 && finished == 0) {
 		*out = objects;
 		return 0;
 	}
 	objects_free(&objects);
 	err = err ? err : finished;
+	if (problems.unknown)
+		return store_say(why, ERR_UNSUPPORTED,
+			"it was written by a newer Postern, which has fields that this one has not;"
+			" start that version");
 	if (problems.count)
 		store_say(why, err, "its contents are damaged");
 	return err;
