@@ -1,6 +1,6 @@
 # The few commands that a person needs; `make help` lists them. Meson does the work.
 .DEFAULT_GOAL := help
-.PHONY: help build run test quick-test sim kill fuzz bench format clean
+.PHONY: help build run test quick-test sim kill soak fuzz bench format clean
 
 BUILD ?= build
 
@@ -46,5 +46,5 @@ bench: build ## measure against Postfix, Exim, OpenSMTPD and the physical limit:
 format: ## clang-format on everything
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-clean:
+clean: ## remove what was built
 	rm -rf build build-*
