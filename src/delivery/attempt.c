@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "base/err.h"
-#include "route/loop.h"
 
 #include <stdlib.h>
 
@@ -57,7 +56,7 @@ void attempt_end(struct attempt *attempt)
 	d->spare_count++;
 }
 
-static void own_verdict(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
+void attempt_verdict(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
 	uint8_t subject, uint8_t detail, const char *text)
 {
 	verdict_set(verdict, kind, code,
@@ -74,11 +73,11 @@ static bool partly_done(const struct attempt *attempt)
 	return false;
 }
 
-static void finish_stopping(struct attempt *attempt)
+void attempt_stopped(struct attempt *attempt)
 {
 	struct verdict verdict;
 
-	own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 2,
+	attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 2,
 		"the mail gateway was stopped before this recipient's turn");
 	attempt_finish_all(attempt, &verdict);
 }
@@ -98,7 +97,7 @@ void attempt_put_back(struct attempt *attempt)
 	if (attempt->session)
 		link_drop_session(attempt->session);
 	if (partly_done(attempt)) {
-		finish_stopping(attempt);
+		attempt_stopped(attempt);
 		return;
 	}
 	queue_unit_put_back(d->queue, attempt->unit, delivery_now(d));
@@ -170,15 +169,13 @@ static void start_nowhere(struct attempt *attempt)
 		if (decision.kind == ROUTE_REFUSED)
 			verdict = decision.verdict;
 		else
-			own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 5,
+			attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 5,
 				"the directory has changed; the message is routed anew");
 		attempt->results[i].not_tried = false;
 		attempt->results[i].verdict = verdict;
 	}
 	outcome(attempt);
 }
-
-static void mailbox_next(struct attempt *attempt);
 
 static bool all_picks_exist(const struct attempt *attempt)
 {
@@ -200,7 +197,7 @@ static void envelope_unreadable(struct attempt *attempt, int err)
 		log_write(d->config.log, LOG_ERROR,
 			"the envelope of a queued message cannot be read",
 			LOG_ID("id", attempt->id), LOG_STR("error", err_text(err)));
-		own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
 			"the stored envelope cannot be read at the moment");
 		attempt_finish_all(attempt, &verdict);
 		return;
@@ -208,7 +205,7 @@ static void envelope_unreadable(struct attempt *attempt, int err)
 	damaged_add(d, attempt->id, "", 0, "its envelope is damaged");
 	if (queue_hold(d->queue, attempt->id, attempt->unit, SPAN(QUEUE_SELF),
 		    SPAN(DELIVERY_UNREADABLE), delivery_now(d))) {
-		own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
 			"the stored envelope is damaged; see posternctl spool verify");
 		attempt_finish_all(attempt, &verdict);
 		return;
@@ -224,7 +221,7 @@ void attempt_start(struct delivery *d, const struct queue_start *start)
 	struct verdict verdict;
 
 	if (!attempt || !copy_start(attempt, start)) {
-		own_verdict(
+		attempt_verdict(
 			&verdict, VERDICT_TEMPORARY, 451, 3, 0, "out of memory for the attempt");
 		queue_destination_failed(d->queue, start->unit, &verdict, delivery_now(d));
 		if (attempt)
@@ -249,22 +246,22 @@ void attempt_start(struct delivery *d, const struct queue_start *start)
 	err = spool_store_body(d->store, start->id, &attempt->body);
 	if (err) {
 		if (err == ERR_CORRUPT)
-			own_verdict(&verdict, VERDICT_PERMANENT, 554, 3, 0,
+			attempt_verdict(&verdict, VERDICT_PERMANENT, 554, 3, 0,
 				"the stored message is damaged and cannot be delivered");
 		else
-			own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
 				"the stored message cannot be read at the moment");
 		attempt_finish_all(attempt, &verdict);
 		return;
 	}
 	attempt->body_open = true;
 	if (span_equal(attempt->transport, SPAN(DELIVERY_MAILBOXES))) {
-		mailbox_next(attempt);
+		mailbox_deliver(attempt);
 		return;
 	}
 	err = link_get(d, start->destination, start->transport, start->next_hop, &attempt->link);
 	if (err) {
-		own_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
 			"out of memory for the destination");
 		attempt_destination_failed(attempt, &verdict);
 		return;
@@ -338,92 +335,4 @@ bool attempt_job_done(struct attempt *attempt, struct client_job *job)
 	if (left)
 		outcome_so_far(attempt);
 	return left;
-}
-
-/* ---- into mailboxes, one recipient after the other ------------------------------------------ */
-
-static void mailbox_done(void *owner, struct maildir_delivery *delivery)
-{
-	struct attempt *attempt = owner;
-	struct delivery *d = attempt->delivery;
-
-	attempt->maildir_runs = false;
-	attempt->results[attempt->mailbox].not_tried = false;
-	attempt->results[attempt->mailbox].verdict = delivery->verdict;
-	if (delivery->verdict.kind == VERDICT_OK)
-		outcome_in_mailbox(attempt, attempt->mailbox);
-	attempt->maildir.path[0] = '\0';
-	attempt->mailbox++;
-	if (d->cut && attempt->mailbox < attempt->pick_count)
-		finish_stopping(attempt);
-	else
-		mailbox_next(attempt);
-	intake_settle(d);
-	delivery_wake(d);
-}
-
-/* Was it here before (RFC 5321 section 6.3)? The fields that count are the header's own. */
-static bool mailbox_loops(struct attempt *attempt, struct span account, struct verdict *verdict)
-{
-	uint64_t n = MIN(attempt->envelope.header_bytes, DELIVERY_HEADER_LOOKED_AT);
-	char *header = n ? malloc(n) : NULL;
-	bool loops = false;
-
-	if (header) {
-		int64_t got = disk_read(attempt->body.file, header, n, attempt->body.offset);
-
-		if (got > 0)
-			loops = loop_delivered_to_header(
-				span_of(header, (size_t)got), account, verdict);
-	}
-	free(header);
-	return loops;
-}
-
-static void mailbox_next(struct attempt *attempt)
-{
-	struct delivery *d = attempt->delivery;
-
-	for (; attempt->mailbox < attempt->pick_count; attempt->mailbox++) {
-		struct client_result *result = &attempt->results[attempt->mailbox];
-		struct span address =
-			attempt->envelope.rcpts[attempt->picks[attempt->mailbox]].address;
-		struct route_decision decision;
-
-		route_for_delivery(d->snapshot, d->config.route, address, SPAN_NONE, &decision);
-		if (decision.kind != ROUTE_MAILBOX) {
-			result->not_tried = false;
-			if (decision.kind == ROUTE_REFUSED)
-				result->verdict = decision.verdict;
-			else
-				own_verdict(&result->verdict, VERDICT_TEMPORARY, 451, 3, 5,
-					"the domain has no mailboxes any more; the message is "
-					"routed anew");
-			continue;
-		}
-		if (mailbox_loops(attempt, decision.account.address, &result->verdict)) {
-			result->not_tried = false;
-			continue;
-		}
-		attempt->maildir = (struct maildir_delivery){
-			.disk = d->config.mailboxes,
-			.hostname = d->config.config->hostname,
-			.envelope = &attempt->envelope,
-			.rcpt = attempt->picks[attempt->mailbox],
-			/* Copied: the directory may change while a helper thread writes. */
-			.account = arena_copy(&attempt->arena, decision.account.address),
-			.body = attempt->body,
-			.repeat = attempt->attempts > 0 ||
-				  attempt->envelope.arrived_ms <= d->started_ms,
-			.owner = attempt,
-			.done = mailbox_done,
-		};
-		if (!maildir_deliver(d->io, &attempt->maildir)) {
-			attempt->maildir_runs = true;
-			return;
-		}
-		result->not_tried = false;
-		own_verdict(&result->verdict, VERDICT_TEMPORARY, 451, 3, 0, "out of memory");
-	}
-	outcome(attempt);
 }

@@ -248,6 +248,16 @@ void attempt_put_back(struct attempt *attempt);
 void attempt_drop(struct attempt *attempt);
 /* Its memory; the queue has its result already. */
 void attempt_end(struct attempt *attempt);
+/* For recipients whose turn did not come before the end. */
+void attempt_stopped(struct attempt *attempt);
+/* A verdict of our own. */
+void attempt_verdict(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
+	uint8_t subject, uint8_t detail, const char *text);
+
+/* ---- mailbox.c ------------------------------------------------------------------------------ */
+
+/* Begins with the first recipient that has no result, or goes on; ends the attempt. */
+void mailbox_deliver(struct attempt *attempt);
 
 /* ---- outcome.c
  * -------------------------------------------------------------------------------- */
@@ -339,13 +349,25 @@ void damaged_gone(struct delivery *delivery, uint64_t id);
 
 /* The pump runs at the end of this turn. */
 void delivery_wake(struct delivery *delivery);
+/* Reads a message's envelope. */
+int delivery_envelope(struct delivery *delivery, uint64_t id, struct buf *bytes,
+	struct arena *arena, struct envelope *out);
+
+/* ---- load.c, stop.c ------------------------------------------------------------------------- */
+
+void load_step(struct timer *timer);
+void stop_now(struct timer *timer);
+/* From the pump, while stopping. */
+void stop_finish(struct delivery *delivery);
+
+/* ---- directory.c ---------------------------------------------------------------------------- */
+
+/* After a change of routes every queued message is asked about again, some each turn. */
+void directory_reroute_some(struct delivery *delivery);
 /* Settings for a transport by its name, in the present generation; those of the core's own too. */
 int delivery_transport(struct delivery *delivery, struct span name, struct transport *out);
 /* Pauses everything, or resumes, as the directory and the journal's health say. */
 int delivery_set_pauses(struct delivery *delivery);
-/* Reads a message's envelope. */
-int delivery_envelope(struct delivery *delivery, uint64_t id, struct buf *bytes,
-	struct arena *arena, struct envelope *out);
 
 static inline int64_t delivery_now(const struct delivery *delivery)
 {

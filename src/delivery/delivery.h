@@ -3,10 +3,15 @@
  * delivery role does, on struct io, struct disk and struct dns, so that the simulator runs it
  * unchanged.
  *
- *   delivery.c   life, directory, the pump that starts what the queue says
+ *   delivery.c   life, the pump that starts what the queue says
+ *   directory.c  settings, pauses, and what goes another way than before
+ *   load.c       the queue as a former life left it
+ *   stop.c       the end
  *   intake.c     what the store and the queue tell us, settled in order at the end of each call
- *   link.c       a destination's hosts and sessions
+ *   link.c       a destination's hosts, and what waits for a session to it
+ *   session.c    its sessions
  *   attempt.c    one unit being tried
+ *   mailbox.c    … into mailboxes
  *   outcome.c    what became of it: events, states, DSNs
  *   ended.c      what the queue gave up
  *   notify.c     builds and stores a DSN

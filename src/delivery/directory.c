@@ -1,0 +1,147 @@
+/*
+ * The directory's generations: settings, pauses, and what is routed or connected anew where mail
+ * goes another way than before.
+ */
+#include "delivery/core.h"
+
+#include "base/err.h"
+
+/* Our own destinations have settings, too: mailboxes are tried for as long as ordinary mail. */
+static void own_transport(struct span name, struct transport *out)
+{
+	*out = (struct transport){
+		.name = name,
+		.retry = {{60, 1}, {300, 5}, {3600, 1}},
+		.retry_steps = 3,
+		.retry_count = 120,
+		.give_up = GIVE_UP_DSN,
+		.delay_warning_s = 4 * 3600,
+		.connections = 16,
+	};
+}
+
+int delivery_transport(struct delivery *d, struct span name, struct transport *out)
+{
+	if (name.n && name.p[0] == '(') {
+		own_transport(name, out);
+		return 0;
+	}
+	return d->snapshot ? snapshot_transport_by_name(d->snapshot, name, out) : ERR_NOT_FOUND;
+}
+
+/* Pauses of domains: those that ended and those that began. */
+static int set_domain_pauses(struct delivery *d)
+{
+	int64_t now = delivery_now(d);
+	uint32_t at = 0;
+
+	for (;;) {
+		struct span name = queue_paused_domain(d->queue, &at);
+		struct domain domain;
+		struct pause none = {0};
+
+		if (!name.n)
+			break;
+		if (snapshot_domain(d->snapshot, name, &domain) || !domain.pause.since_ms) {
+			int err = queue_set_pause(d->queue, QUEUE_SCOPE_DOMAIN, name, &none, now);
+
+			if (err)
+				return err;
+			at = 0; /* the list changed under the position */
+		}
+	}
+	for (uint32_t i = 0;; i++) {
+		struct domain domain;
+		int err = snapshot_paused_domain(d->snapshot, i, &domain);
+
+		if (err)
+			return err == ERR_NOT_FOUND ? 0 : err;
+		err = queue_set_pause(
+			d->queue, QUEUE_SCOPE_DOMAIN, domain.name, &domain.pause, now);
+		if (err)
+			return err;
+	}
+}
+
+/* Everything is paused: by an administrator, or as deliveries whose completion cannot be recorded
+ * would be repeated after a crash. */
+int delivery_set_pauses(struct delivery *d)
+{
+	struct pause pause;
+
+	snapshot_pause(d->snapshot, &pause);
+	if (!pause.since_ms && d->journal != SPOOL_WELL)
+		pause = (struct pause){
+			.since_ms = d->journal_since_ms,
+			.by = SPAN("postern"),
+			.reason =
+				SPAN("the spool's journal cannot be written: see spool in status"),
+		};
+	return queue_set_pause(d->queue, QUEUE_SCOPE_ALL, SPAN_NONE, &pause, delivery_now(d));
+}
+
+int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
+{
+	static const struct span own[] = {
+		{DELIVERY_MAILBOXES, sizeof(DELIVERY_MAILBOXES) - 1},
+		{DELIVERY_NOWHERE, sizeof(DELIVERY_NOWHERE) - 1},
+	};
+	struct transport transport;
+	bool first = !d->snapshot;
+	int err = 0;
+
+	CHECK_MAGIC(d, DELIVERY_MAGIC);
+	bool moved = first || snapshot_routes_hash(d->snapshot) != snapshot_routes_hash(snapshot);
+	snapshot_release(&d->snapshot);
+	d->snapshot = snapshot_hold(snapshot);
+	for (uint32_t i = 0; !err && i < snapshot_transport_count(snapshot); i++) {
+		err = snapshot_transport(snapshot, i, &transport);
+		if (!err)
+			err = queue_set_transport(d->queue, &transport, delivery_now(d));
+	}
+	for (size_t i = 0; !err && first && i < ARRAY_SIZE(own); i++) {
+		own_transport(own[i], &transport);
+		err = queue_set_transport(d->queue, &transport, delivery_now(d));
+	}
+	if (!err)
+		err = delivery_set_pauses(d);
+	if (!err)
+		err = set_domain_pauses(d);
+	LIST_FOR_EACH(node, &d->links)
+	link_set_limits(CONTAINER_OF(node, struct link, node));
+	if (moved && !first) {
+		/* Hosts, ports or owners of domains may differ now: ask again for all of them. */
+		LIST_FOR_EACH(node, &d->links)
+		link_refresh(CONTAINER_OF(node, struct link, node));
+		d->rerouting = true;
+		d->reroute_after = 0;
+	}
+	intake_settle(d);
+	delivery_wake(d);
+	return err;
+}
+
+void directory_reroute_some(struct delivery *d)
+{
+	uint64_t ids[DELIVERY_REROUTE_STEP];
+	size_t count = queue_page(d->queue, d->reroute_after, ids, ARRAY_SIZE(ids));
+	struct buf bytes;
+	struct arena arena;
+
+	buf_init(&bytes, DELIVERY_ENVELOPE);
+	arena_init(&arena, DELIVERY_ARENA);
+	for (size_t i = 0; i < count; i++) {
+		struct envelope envelope;
+
+		buf_clear(&bytes);
+		arena_reset(&arena);
+		if (!delivery_envelope(d, ids[i], &bytes, &arena, &envelope))
+			queue_reroute_again(d->queue, &envelope, delivery_now(d));
+	}
+	arena_reset(&arena);
+	buf_done(&bytes);
+	intake_settle(d);
+	if (count)
+		d->reroute_after = ids[count - 1];
+	d->rerouting = count == ARRAY_SIZE(ids);
+}

@@ -1,0 +1,19 @@
+/* What link.c and session.c share. */
+#ifndef DELIVERY_LINK_H
+#define DELIVERY_LINK_H
+
+#include "delivery/core.h"
+
+/* The one that has waited longest, or NULL. */
+struct attempt *link_take_waiting(struct link *link);
+/* All that wait hear that the destination cannot be asked, or (PERMANENT) never. */
+void link_fail_waiting(struct link *link, const struct verdict *verdict);
+/* A temporary verdict of our own. */
+void link_trouble(struct verdict *verdict, uint8_t subject, uint8_t detail, const char *text);
+
+void session_end(struct session *session, bool polite);
+void session_run(struct session *session, struct attempt *attempt);
+/* One for each attempt that waits, where there may be so many. The hosts are known. */
+void session_open_for(struct link *link);
+
+#endif

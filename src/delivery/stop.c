@@ -1,0 +1,54 @@
+/*
+ * The end: nothing is started any more, what runs has its time, the journal is written.
+ */
+#include "delivery/core.h"
+
+#include "base/check.h"
+
+void stop_now(struct timer *timer)
+{
+	struct delivery *d = CONTAINER_OF(timer, struct delivery, stop_timer);
+
+	d->cut = true;
+	LIST_FOR_EACH(node, &d->attempts)
+	attempt_put_back(CONTAINER_OF(node, struct attempt, node));
+	intake_settle(d);
+	delivery_wake(d);
+}
+
+void stop_finish(struct delivery *d)
+{
+	if (!d->stopped || !list_empty(&d->attempts))
+		return;
+	if (spool_store_busy(d->store)) {
+		if (io_timer_after(d->io, &d->timer, DELIVERY_STOP_LOOK_MS))
+			CHECK(!"a timer could be armed");
+		return;
+	}
+	void (*stopped)(void *arg) = d->stopped;
+
+	d->stopped = NULL;
+	io_timer_stop(d->io, &d->timer);
+	io_timer_stop(d->io, &d->stop_timer);
+	stopped(d->stopped_arg);
+}
+
+void delivery_stop(struct delivery *d, uint64_t ms, void (*stopped)(void *arg), void *arg)
+{
+	d->stopping = true;
+	d->stopped = stopped;
+	d->stopped_arg = arg;
+	io_timer_stop(d->io, &d->load_timer);
+	/* What only waits for a session has not begun: it goes back at once. */
+	LIST_FOR_EACH(node, &d->attempts)
+	{
+		struct attempt *attempt = CONTAINER_OF(node, struct attempt, node);
+
+		if (attempt->link && !attempt->session)
+			attempt_put_back(attempt);
+	}
+	intake_settle(d);
+	if (io_timer_after(d->io, &d->stop_timer, ms))
+		CHECK(!"a timer could be armed");
+	delivery_wake(d);
+}
