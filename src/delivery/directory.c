@@ -80,6 +80,42 @@ int delivery_set_pauses(struct delivery *d)
 	return queue_set_pause(d->queue, QUEUE_SCOPE_ALL, SPAN_NONE, &pause, delivery_now(d));
 }
 
+static bool same_way(const struct transport *a, const struct transport *b)
+{
+	return span_equal(a->host, b->host) && a->port == b->port && span_equal(a->zone, b->zone) &&
+	       span_equal(a->query, b->query) && span_equal(a->source_v4, b->source_v4) &&
+	       span_equal(a->source_v6, b->source_v6) && span_equal(a->helo, b->helo) &&
+	       a->tls == b->tls;
+}
+
+/* A transport of both generations whose mail goes to the same place in the same manner. */
+static bool stays(const struct snapshot *before, const struct snapshot *after, struct span name)
+{
+	struct transport old, new;
+
+	return name.n && name.p[0] != '(' && !snapshot_transport_by_name(before, name, &old) &&
+	       !snapshot_transport_by_name(after, name, &new) && same_way(&old, &new);
+}
+
+/* What is open or put off because of what a transport was before. */
+static void leave_old_ways(
+	struct delivery *d, const struct snapshot *before, const struct snapshot *after)
+{
+	struct transport transport;
+
+	for (uint32_t i = 0; i < snapshot_transport_count(before); i++)
+		if (!snapshot_transport(before, i, &transport) &&
+			!stays(before, after, transport.name))
+			queue_transport_moved(d->queue, transport.name, delivery_now(d));
+	LIST_FOR_EACH(node, &d->links)
+	{
+		struct link *link = CONTAINER_OF(node, struct link, node);
+
+		if (!stays(before, after, link->name))
+			link_refresh(link);
+	}
+}
+
 int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 {
 	static const struct span own[] = {
@@ -91,8 +127,8 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 	int err = 0;
 
 	CHECK_MAGIC(d, DELIVERY_MAGIC);
-	bool moved = first || snapshot_routes_hash(d->snapshot) != snapshot_routes_hash(snapshot);
-	snapshot_release(&d->snapshot);
+	struct snapshot *before = d->snapshot;
+	bool moved = first || snapshot_routes_hash(before) != snapshot_routes_hash(snapshot);
 	d->snapshot = snapshot_hold(snapshot);
 	for (uint32_t i = 0; !err && i < snapshot_transport_count(snapshot); i++) {
 		err = snapshot_transport(snapshot, i, &transport);
@@ -109,10 +145,10 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 		err = set_domain_pauses(d);
 	LIST_FOR_EACH(node, &d->links)
 	link_set_limits(CONTAINER_OF(node, struct link, node));
+	if (!first)
+		leave_old_ways(d, before, snapshot);
+	snapshot_release(&before);
 	if (moved && !first) {
-		/* Hosts, ports or owners of domains may differ now: ask again for all of them. */
-		LIST_FOR_EACH(node, &d->links)
-		link_refresh(CONTAINER_OF(node, struct link, node));
 		d->rerouting = true;
 		d->reroute_after = 0;
 	}

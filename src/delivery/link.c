@@ -82,7 +82,13 @@ void link_refresh(struct link *link)
 	LIST_FOR_EACH(node, &link->idle)
 	session_end(CONTAINER_OF(node, struct session, idle_node), true);
 	LIST_FOR_EACH(node, &link->sessions)
-	CONTAINER_OF(node, struct session, node)->outdated = true;
+	{
+		struct session *session = CONTAINER_OF(node, struct session, node);
+
+		session->outdated = true;
+		if (!session->ready)
+			session_end(session, false);
+	}
 	forget_hosts(link);
 	link_open(link);
 }

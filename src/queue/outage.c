@@ -276,3 +276,33 @@ void queue_unit_set_dns(struct queue *q, uint32_t unit, bool waits, int64_t now)
 	struct unit *u = active_unit(q, unit);
 	u->flags = waits ? u->flags | UNIT_DNS : u->flags & (uint16_t)~UNIT_DNS;
 }
+
+/* ---- another way ---------------------------------------------------------------------------- */
+
+static void start_anew(struct queue *q, struct destination *d)
+{
+	uint32_t destination = d->self;
+
+	if (d->down)
+		come_up(q, d);
+	d->throttled = 0;
+	last_reply_set(q, &d->reply, 0);
+	while (d->deferred.count) {
+		uint32_t unit = heap_first(&d->deferred)->item;
+
+		unit_at(q, unit)->due = vclock(q, transport_of(q, d));
+		unit_ready(q, unit);
+	}
+	destination_update(q, destination);
+}
+
+void queue_transport_moved(struct queue *q, struct span name, int64_t now)
+{
+	queue_clock_set(q, now);
+	struct transport_record *t = transport_find(q, name);
+
+	if (!t)
+		return;
+	LIST_FOR_EACH(node, &t->destinations)
+	start_anew(q, CONTAINER_OF(node, struct destination, of_transport));
+}

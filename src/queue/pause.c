@@ -74,8 +74,17 @@ static void block(struct queue *q, struct transport_record *t, int64_t since)
 static void unblock(struct queue *q, struct transport_record *t)
 {
 	CHECK(t->blockers);
-	if (!--t->blockers)
+	if (!--t->blockers) {
 		t->shift += q->clock - t->freeze;
+		/* Whoever lets it go on wants to know now whether it does. */
+		LIST_FOR_EACH(node, &t->destinations)
+		{
+			struct destination *d =
+				CONTAINER_OF(node, struct destination, of_transport);
+
+			d->next_probe = MIN(d->next_probe, q->clock);
+		}
+	}
 	update_destinations(q, t);
 }
 

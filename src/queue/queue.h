@@ -136,11 +136,17 @@ void queue_set_connections(struct queue *queue, uint32_t connections, int64_t no
  * over all units where delay_warning_s changed. */
 int queue_set_transport(struct queue *queue, const struct transport *transport, int64_t now);
 
+/* Its mail goes another way from now on (another server, other credentials): what the old one did
+ * says nothing about the new one. Its destinations are not down any more, what they put off is
+ * tried at once, beginning with one at a time. Goes over the transport's deferred units. */
+void queue_transport_moved(struct queue *queue, struct span name, int64_t now);
+
 enum queue_scope { QUEUE_SCOPE_ALL, QUEUE_SCOPE_TRANSPORT, QUEUE_SCOPE_DOMAIN };
 
 /* Pauses where pause->since_ms is set, else resumes; the same again changes nothing. On resume
- * all clocks go on as if no time had passed. Set before the messages are loaded, a pause counts
- * from since_ms. QUEUE_SCOPE_DOMAIN goes over all units. */
+ * all clocks go on as if no time had passed, and a transport's destinations that are down are
+ * probed at once. Set before the messages are loaded, a pause counts from since_ms.
+ * QUEUE_SCOPE_DOMAIN goes over all units. */
 int queue_set_pause(struct queue *queue, enum queue_scope scope, struct span name,
 	const struct pause *pause, int64_t now);
 /* Domains that are paused, for comparing with a new snapshot: the name at or after `at` and the

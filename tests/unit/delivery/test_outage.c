@@ -171,6 +171,103 @@ static void a_changed_server_is_used_at_once(void **state)
 	assert_string_equal(w->taken[1].ip, "192.0.2.77");
 }
 
+/* Nobody has to wait for the next probe, which may be minutes away. */
+static void a_changed_server_is_no_longer_down(void **state)
+{
+	struct world *w = *state;
+
+	strcpy(w->dead[0], "192.0.2.1");
+	world_send(w, "", "b@site.example", BODY);
+	world_send(w, "", "c@site.example", BODY);
+	world_pass(w, 9 * MINUTE);
+	uint64_t connects = w->connects;
+	assert_true(world_apply(w, "transports:\n"
+				   "  site: { server: \"192.0.2.7:2626\", retry-delay: \"10m\" }\n"
+				   "domains:\n"
+				   "  site.example: { transport: site }\n"));
+	assert_int_equal(w->connects, connects + 1);
+	assert_int_equal(world_taken(w, "b@site.example"), 1);
+	assert_int_equal(world_taken(w, "c@site.example"), 1);
+	assert_string_equal(w->taken[0].ip, "192.0.2.7");
+	world_sound(w);
+}
+
+static void busy_mailboxes(struct world *w, struct hop *hop, const char *line, char *reply)
+{
+	(void)w;
+	if (strcmp(hop->ip, "192.0.2.1") == 0 && strncmp(line, "RCPT", 4) == 0)
+		strcpy(reply, "451 4.7.1 relaying not permitted yet");
+}
+
+static void what_the_old_server_put_off_is_tried_at_the_new_one(void **state)
+{
+	struct world *w = *state;
+
+	w->script = busy_mailboxes;
+	world_send(w, "", "b@site.example", BODY);
+	assert_int_equal(w->taken_count, 0);
+	assert_true(world_apply(w, "transports:\n"
+				   "  site: { server: \"192.0.2.7:2626\" }\n"
+				   "domains:\n"
+				   "  site.example: { transport: site }\n"));
+	assert_int_equal(world_taken(w, "b@site.example"), 1);
+}
+
+/* Another name in the greeting may be all that a hop wanted; other limits are not worth a try. */
+static void only_what_matters_to_the_hop_ends_an_outage(void **state)
+{
+	struct world *w = *state;
+
+	strcpy(w->dead[0], "192.0.2.1");
+	world_send(w, "", "b@site.example", BODY);
+	world_pass(w, 9 * MINUTE);
+	uint64_t connects = w->connects;
+	assert_true(world_apply(w, "transports:\n"
+				   "  site: { server: \"192.0.2.1:2626\", connections: 3 }\n"
+				   "domains:\n"
+				   "  site.example: { transport: site }\n"));
+	assert_int_equal(w->connects, connects);
+	assert_true(world_apply(w, "transports:\n"
+				   "  site: { server: \"192.0.2.1:2626\", helo: gw2.example }\n"
+				   "domains:\n"
+				   "  site.example: { transport: site }\n"));
+	assert_int_equal(w->connects, connects + 1);
+}
+
+static void a_resume_asks_a_destination_that_was_down(void **state)
+{
+	struct world *w = *state;
+
+	strcpy(w->dead[0], "192.0.2.1");
+	world_send(w, "", "b@site.example", BODY);
+	world_pass(w, 9 * MINUTE);
+	world_pause(w, PAUSE_TRANSPORT, "site", true);
+	w->dead[0][0] = '\0';
+	world_pass(w, SECOND);
+	assert_int_equal(w->taken_count, 0);
+	world_pause(w, PAUSE_TRANSPORT, "site", false);
+	assert_int_equal(world_taken(w, "b@site.example"), 1);
+	world_sound(w);
+}
+
+/* Domains that come and go cost no connection of others. */
+static void a_change_elsewhere_keeps_connections(void **state)
+{
+	struct world *w = *state;
+	char objects[4096];
+
+	world_send(w, "", "b@site.example", BODY);
+	assert_int_equal(world_open(w), 1);
+	snprintf(objects, sizeof(objects), "%s", world_objects);
+	char *at = strstr(objects, "accounts:");
+	snprintf(at, sizeof(objects) - (size_t)(at - objects),
+		"  new.example: { transport: site }\n%s", strstr(world_objects, "accounts:"));
+	assert_true(world_apply(w, objects));
+	assert_int_equal(world_open(w), 1);
+	world_send(w, "", "b@new.example", BODY);
+	assert_int_equal(w->connects, 1);
+}
+
 static void body_silent_once(struct world *w, struct hop *hop, const char *line, char *reply)
 {
 	(void)hop;
@@ -457,6 +554,11 @@ int main(int argc, char **argv)
 		TEST(a_dns_that_fails_defers),
 		TEST(why_says_that_it_waits_for_the_dns),
 		TEST(a_changed_server_is_used_at_once),
+		TEST(a_changed_server_is_no_longer_down),
+		TEST(what_the_old_server_put_off_is_tried_at_the_new_one),
+		TEST(only_what_matters_to_the_hop_ends_an_outage),
+		TEST(a_resume_asks_a_destination_that_was_down),
+		TEST(a_change_elsewhere_keeps_connections),
 		TEST(a_busy_session_is_not_used_again_after_a_change),
 		TEST(a_change_while_connecting_goes_to_the_new_server),
 		TEST(a_change_during_a_look_up),
