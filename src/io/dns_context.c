@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #define SERVER_TEXT 80 /* bytes of "address@port" */
-#define LOOPBACK    "127.0.0.1"
 
 static const char *const options[][2] = {
 	/* Servers on this machine are as good as others. */
@@ -48,7 +47,7 @@ static int set_server(struct ub_ctx *ub, const struct netaddr *a)
 	return err;
 }
 
-static int configure(struct context *context, struct ub_ctx *ub, const char *resolv_conf)
+static int configure(struct context *context, struct ub_ctx *ub)
 {
 	int err = 0;
 
@@ -59,8 +58,6 @@ static int configure(struct context *context, struct ub_ctx *ub, const char *res
 		err = err_from_ub(ub_ctx_async(ub, 1));
 	for (uint32_t i = 0; i < context->address_count && err == 0; i++)
 		err = set_server(ub, &context->addresses[i]);
-	if (err == 0 && !context->address_count && ub_ctx_resolvconf(ub, resolv_conf) != 0)
-		err = err_from_ub(ub_ctx_set_fwd(ub, LOOPBACK));
 	/* libunbound has an answer of its own for this top-level domain (RFC 6761), which
 	 * laboratories use for what it is meant for. */
 	if (err == 0)
@@ -114,14 +111,14 @@ static int watch(struct context *context)
 	return 0;
 }
 
-int context_open(struct context *context, const char *resolv_conf)
+int context_open(struct context *context)
 {
 	int err;
 
 	context->ub = ub_ctx_create();
 	if (!context->ub)
 		return ERR_NOMEM;
-	err = configure(context, context->ub, resolv_conf);
+	err = configure(context, context->ub);
 	if (err == 0)
 		err = watch(context);
 	if (err < 0) {
@@ -144,6 +141,7 @@ int context_new(struct unbound *all, struct span key, struct context **out)
 	list_init(&context->node);
 	list_init(&context->pending);
 	list_init(&context->waiting);
+	probe_init(context);
 	if (key.n)
 		memcpy(context->text, key.p, key.n);
 	context->key = span_of(context->text, key.n);
@@ -161,6 +159,7 @@ void context_free(struct context *context)
 {
 	CHECK(context != context->all->processing);
 	context_cancel_asks(context);
+	probe_stop(context);
 	if (context->poll)
 		uv_close((uv_handle_t *)context->poll, poll_closed);
 	if (context->ub)
@@ -233,7 +232,9 @@ static void on_answer(void *arg, int err, struct ub_result *result)
 {
 	struct flight *flight = arg;
 	struct dns_answer answer = {.ttl_s = DNS_TTL_LEAST};
+	struct context *context = flight->context;
 
+	context->probe.answered_ns = context->all->loop->io.now_ns;
 	if (err == 0 && result->bogus) {
 		answer.status = DNS_BOGUS;
 		answer.reason = result->why_bogus ? span_str(result->why_bogus)
@@ -264,4 +265,5 @@ void context_begin(struct context *context)
 		if (err)
 			flight_fail(flight, ub_strerror(err));
 	}
+	probe_begin(context);
 }

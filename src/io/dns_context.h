@@ -21,6 +21,20 @@ enum context_state { CONTEXT_RESOLVING, CONTEXT_READY };
 
 struct unbound;
 
+/*
+ * Does anybody listen? libunbound does not look at what ICMP says of a closed port and waits for
+ * its whole timeout. Where a context got no answer at all for a while, each of its servers is asked
+ * a small question from a connected socket, and when all of them refuse, so does the context.
+ */
+struct probe {
+	struct timer timer;   /* when to begin; while it asks: when to give up */
+	uint64_t answered_ns; /* the context's last answer */
+	uint64_t armed_ns;    /* since when there is none */
+	uv_poll_t *polls[DNS_SERVER_ADDRESSES];
+	uint32_t refused;
+	bool asks;
+};
+
 struct context {
 	struct unbound *all;
 	struct list node;    /* in all->contexts, the last used first; or in all->stale */
@@ -31,6 +45,7 @@ struct context {
 	struct list waiting; /* flights that were not begun */
 	uint32_t open;	     /* flights under way */
 	bool stale;	     /* takes no more questions; goes when it is idle */
+	struct probe probe;
 	/* servers given by name */
 	bool by_name;
 	uint64_t expires_ns;
@@ -74,6 +89,7 @@ struct unbound {
 	struct loop *loop;
 	uint64_t timeout_ms;
 	struct context *system;
+	bool given;		    /* its servers are the start file's */
 	struct context *processing; /* whose answers are being taken: must not be freed */
 	struct list contexts, stale, pending;
 	uint32_t context_count; /* of contexts */
@@ -84,8 +100,13 @@ struct unbound {
 	struct dns_records records;
 };
 
-/* A context for the given addresses (all of them with port); none: for resolv_conf. */
-int context_open(struct context *context, const char *resolv_conf);
+static inline struct unbound *unbound_of(struct dns *dns)
+{
+	return CONTAINER_OF(dns, struct unbound, base);
+}
+
+/* For its addresses, all of them with port. */
+int context_open(struct context *context);
 int context_new(struct unbound *all, struct span key, struct context **out);
 /* No flight may be left. */
 void context_free(struct context *context);
@@ -107,5 +128,17 @@ void questions_time_out(struct timer *timer);
 /* To all askers of the flight, which is gone then. */
 void flight_finish(struct flight *flight, const struct dns_answer *answer);
 void flight_fail(struct flight *flight, const char *reason);
+/* All of a context, begun or not. */
+void flights_fail(struct context *context, const char *reason);
+
+/* dns_system.c: all->system, as dns_unbound_new() has it. ERR_SYNTAX, ERR_NOMEM. */
+int system_open(struct unbound *all, const struct dns_unbound_options *options);
+
+/* dns_probe.c. */
+void probe_init(struct context *context);
+/* Flights were begun. */
+void probe_begin(struct context *context);
+/* No flight is under way. */
+void probe_stop(struct context *context);
 
 #endif

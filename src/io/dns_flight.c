@@ -55,8 +55,8 @@ static void flight_free(struct flight *flight)
 {
 	list_remove(&flight->bucket);
 	list_remove(&flight->queue);
-	if (flight->begun)
-		flight->context->open--;
+	if (flight->begun && --flight->context->open == 0)
+		probe_stop(flight->context);
 	free(flight);
 }
 
@@ -165,6 +165,32 @@ void flight_fail(struct flight *flight, const char *reason)
 		.status = DNS_TEMPORARY, .ttl_s = DNS_TTL_LEAST, .reason = span_str(reason)};
 
 	flight_finish(flight, &answer);
+}
+
+void flights_fail(struct context *context, const char *reason)
+{
+	struct unbound *all = context->all;
+	struct list failing;
+
+	/* First all of them out of where they are found: who is told of one may ask anew. */
+	list_init(&failing);
+	for (size_t i = 0; i < DNS_BUCKETS; i++) {
+		LIST_FOR_EACH(node, &all->buckets[i])
+		{
+			struct flight *flight = CONTAINER_OF(node, struct flight, bucket);
+
+			if (flight->context != context)
+				continue;
+			if (flight->begun)
+				ub_cancel(context->ub, flight->async_id);
+			list_remove(&flight->bucket);
+			list_remove(&flight->queue);
+			list_push_back(&failing, &flight->queue);
+		}
+	}
+	while (!list_empty(&failing))
+		flight_fail(LIST_FIRST(&failing, struct flight, queue), reason);
+	context_touch(context);
 }
 
 /* All questions wait equally long, so the oldest is the first whose time is over. */

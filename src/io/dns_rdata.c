@@ -174,3 +174,26 @@ int dns_servers_parse(struct span in, struct dns_server to[DNS_SERVERS], uint32_
 	*out_count = count;
 	return 0;
 }
+
+uint32_t dns_resolv_conf_parse(struct span text, struct netaddr to[DNS_SERVERS])
+{
+	static const struct span word = {"nameserver", 10};
+	uint32_t count = 0;
+
+	while (text.n && count < DNS_SERVERS) {
+		size_t end = span_find(text, '\n');
+		struct span line = span_trim(span_of(text.p, end));
+		size_t n = 0;
+
+		text = span_skip(text, end + 1);
+		if (line.n <= word.n || !span_starts_nocase(line, word) ||
+			(line.p[word.n] != ' ' && line.p[word.n] != '\t'))
+			continue;
+		line = span_trim(span_skip(line, word.n));
+		while (n < line.n && !strchr(" \t\r#;", line.p[n]))
+			n++;
+		if (netaddr_parse_ip(span_of(line.p, n), &to[count]) == 0)
+			to[count++].port = DNS_PORT;
+	}
+	return count;
+}

@@ -54,4 +54,8 @@ struct dns_server {
  * ERR_LIMIT. An empty list is ERR_SYNTAX. */
 int dns_servers_parse(struct span in, struct dns_server to[DNS_SERVERS], uint32_t *out_count);
 
+/* The "nameserver" lines of a resolv.conf(5), in order, with the usual port; what is no address is
+ * passed over. Returns how many. */
+uint32_t dns_resolv_conf_parse(struct span text, struct netaddr to[DNS_SERVERS]);
+
 #endif

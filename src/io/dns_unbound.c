@@ -7,11 +7,6 @@
 
 #define SERVERS_KEPT_S 60 /* a list of servers by name is kept this long at least */
 
-static struct unbound *unbound_of(struct dns *dns)
-{
-	return CONTAINER_OF(dns, struct unbound, base);
-}
-
 /* ---- contexts --------------------------------------------------------------------------- */
 
 /* No new question reaches it, and it goes when it is idle. */
@@ -59,7 +54,7 @@ static void names_resolved(struct context *context)
 	if (!context->address_count) {
 		context_retire(context);
 		fail_waiting(context, "the DNS servers of query= have no address");
-	} else if (context_open(context, NULL) < 0) {
+	} else if (context_open(context) < 0) {
 		context_retire(context);
 		fail_waiting(context, "no memory for another list of DNS servers");
 	}
@@ -120,7 +115,7 @@ static int open_list(struct context *context)
 			context->addresses[context->address_count++] = servers[i].address;
 	}
 	if (err == 0 && !context->by_name)
-		err = context_open(context, NULL);
+		err = context_open(context);
 	return err == ERR_LIMIT ? ERR_SYNTAX : err;
 }
 
@@ -214,22 +209,6 @@ static int unbound_ask(struct dns *dns, struct span servers, struct span name, e
 
 static const struct dns_ops unbound_ops = {.ask = unbound_ask, .cancel = question_cancel};
 
-static int open_system(struct unbound *all, const struct dns_unbound_options *options)
-{
-	struct dns_server servers[DNS_SERVERS] = {0};
-	uint32_t count = 0;
-	int err = context_new(all, SPAN_NONE, &all->system);
-
-	if (err == 0 && options->servers.n)
-		err = dns_servers_parse(options->servers, servers, &count);
-	for (uint32_t i = 0; err == 0 && i < count; i++) {
-		if (servers[i].address.family == NETADDR_NONE)
-			err = ERR_SYNTAX; /* whom to ask for it? */
-		all->system->addresses[all->system->address_count++] = servers[i].address;
-	}
-	return err < 0 ? err : context_open(all->system, options->resolv_conf);
-}
-
 int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options, struct dns **out)
 {
 	struct unbound *all = calloc(1, sizeof(*all));
@@ -249,7 +228,7 @@ int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options
 	list_init(&all->questions);
 	for (size_t i = 0; i < DNS_BUCKETS; i++)
 		list_init(&all->buckets[i]);
-	err = open_system(all, options);
+	err = system_open(all, options);
 	dns = &all->base;
 	if (err < 0) {
 		dns_unbound_free(&dns);

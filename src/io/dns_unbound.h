@@ -20,20 +20,26 @@
 #include "io/dns.h"
 #include "io/loop.h"
 
-#define DNS_CONTEXTS	 64
-#define RESOLV_CONF	 "/etc/resolv.conf"
-#define DNS_CONTEXT_OPEN 256
+#define DNS_CONTEXTS	  64
+#define RESOLV_CONF	  "/etc/resolv.conf"
+#define RESOLV_CONF_BYTES 16384 /* of it that are looked at */
+#define DNS_CONTEXT_OPEN  256
 
 struct dns_unbound_options {
 	struct span servers;	 /* the start file's list: addresses only; empty: resolv_conf */
-	const char *resolv_conf; /* NULL: /etc/resolv.conf. Read once, in dns_unbound_new(); without
-				  * a server in it, or where it is missing, 127.0.0.1 is asked */
+	const char *resolv_conf; /* NULL: RESOLV_CONF. Read in dns_unbound_new(); without a server
+				  * in it, or where it is missing, 127.0.0.1 is asked */
 	uint64_t timeout_ms;	 /* of a question, all its tries together */
 };
 
 /* Opens no socket and starts no thread before the first question, but reads its files now, so the
  * sandbox can be closed in between. ERR_SYNTAX: `servers`; ERR_NOMEM. */
 int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options, struct dns **out);
+
+/* Another /etc/resolv.conf: further questions go to the servers that it names. ERR_EXISTS: nothing
+ * changes, since these are asked already, the start file names others, or it names none; ERR_NOMEM:
+ * likewise. */
+int dns_unbound_resolv_conf(struct dns *dns, struct span text);
 
 /* Open questions are dropped without an answer. Not from within an answer. */
 void dns_unbound_free(struct dns **dns);

@@ -263,8 +263,9 @@ static int allow(struct delivery_role *d)
 {
 	static const enum ipc_directory own[] = {
 		IPC_DIRECTORY_SPOOL, IPC_DIRECTORY_MAILBOXES, IPC_DIRECTORY_TRACE};
-	static const char *const files[] = {
-		"/etc/resolv.conf", "/etc/hosts", "/dev/urandom", "/dev/null"};
+	/* Who the system's DNS servers are was read before, and changes come from the supervisor.
+	 */
+	static const char *const files[] = {"/dev/urandom", "/dev/null"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
 		int err = world_allow(
@@ -275,6 +276,19 @@ static int allow(struct delivery_role *d)
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		sandbox_add_path(&d->role->sandbox, files[i], SANDBOX_READ);
 	return 0;
+}
+
+/* The system's list of DNS servers is another one now. */
+static void file(struct role *role, int fd)
+{
+	struct delivery_role *d = role->core;
+	char text[RESOLV_CONF_BYTES];
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+
+	close(fd);
+	if (n > 0 && dns_unbound_resolv_conf(d->dns, span_of(text, (size_t)n)) == 0)
+		log_write(role->log, LOG_INFO, "the system's DNS servers changed",
+			LOG_STR("file", RESOLV_CONF));
 }
 
 static int make_core(struct delivery_role *d)
@@ -340,6 +354,7 @@ int role_delivery_main(void)
 		return ROLE_EXIT_FAILED;
 	role.core = &d;
 	role.channel = channel;
+	role.file = file;
 	role.stop = stop;
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		ipc_port_init(&d.workers[i].port, ROLE_SMTPD, (uint8_t)i, &worker_calls, &d);

@@ -163,6 +163,34 @@ static void test_servers(void **state)
 		dns_servers_parse(SPAN("a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a"), s, &count), ERR_LIMIT);
 }
 
+static void test_resolv_conf(void **state)
+{
+	static const char text[] = "# nameserver 192.0.2.1\n; nameserver 192.0.2.2\n"
+				   "domain example.org\nnameserver 192.0.2.3\n"
+				   "\tNAMESERVER\t2001:db8::1   # ours\r\nnameserver\nnameserver \n"
+				   "nameservers 192.0.2.4\nnameserver fe80::1%eth0\n"
+				   "nameserver ns.example.org\noptions edns0\n\n"
+				   "nameserver 192.0.2.5;\nnameserver 192.0.2.6";
+	struct netaddr a[DNS_SERVERS];
+	struct buf many, shown;
+	(void)state;
+
+	assert_int_equal(dns_resolv_conf_parse(span_of(text, sizeof(text) - 1), a), 4);
+	buf_init(&shown, 1000);
+	for (int i = 0; i < 4; i++) {
+		netaddr_add(&shown, &a[i]);
+		buf_add_char(&shown, i < 3 ? ' ' : '\0');
+	}
+	assert_string_equal(shown.p, "192.0.2.3:53 [2001:db8::1]:53 192.0.2.5:53 192.0.2.6:53");
+	buf_done(&shown);
+	buf_init(&many, 10000);
+	for (int i = 0; i < 100; i++)
+		buf_add_str(&many, "nameserver 192.0.2.1\n");
+	assert_int_equal(dns_resolv_conf_parse(buf_span(&many), a), DNS_SERVERS);
+	buf_done(&many);
+	assert_int_equal(dns_resolv_conf_parse(SPAN_NONE, a), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +201,7 @@ int main(void)
 		cmocka_unit_test(test_mx),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_servers),
+		cmocka_unit_test(test_resolv_conf),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -501,6 +501,76 @@ static void test_resolv_conf(void **state)
 	assert_string_equal(answer_at(servers, "null.example", DNS_MX), "0:");
 }
 
+/* Mail that waits for a server that is not there should say so at once. */
+static void test_a_closed_port_is_known_at_once(void **state)
+{
+	char both[100];
+	struct heard again = {0};
+	struct heard h[3] = {[0].cancels = &h[1], [1].cancels = &h[0], [2].then = &again};
+	(void)state;
+	close_dns(NULL);
+	open_with(closed, 10000);
+	uint64_t before = loop_io(loop)->now_ns;
+	ask(&h[0], "", "one.example", DNS_A);
+	ask(&h[1], "", "two.example", DNS_A);
+	ask(&h[2], "", "three.example", DNS_A);
+	loop_run(loop);
+	/* Whoever was told first cancelled the other. */
+	assert_string_equal(*h[0].text ? h[0].text : h[1].text, "TEMPORARY");
+	assert_true(!*h[0].text || !*h[1].text);
+	assert_string_equal(h[2].text, "TEMPORARY");
+	/* It was asked when the first ones had been told, and is told by itself. */
+	assert_string_equal(again.text, "TEMPORARY");
+	snprintf(both, sizeof(both), "%s,%s", closed, closed);
+	assert_string_equal(answer_at(both, "one.example", DNS_A), "TEMPORARY");
+	assert_in_range((loop_io(loop)->now_ns - before) / NS_PER_MS, 0, 3000);
+	/* One that may be there still gets its time. */
+	close_dns(NULL);
+	open_with(silent, 1500);
+	snprintf(both, sizeof(both), "%s,%s", closed, silent);
+	before = loop_io(loop)->now_ns;
+	assert_string_equal(answer_at(both, "one.example", DNS_A), "TEMPORARY");
+	assert_in_range((loop_io(loop)->now_ns - before) / NS_PER_MS, 1400, 3000);
+}
+
+static void test_another_resolv_conf(void **state)
+{
+	struct heard open = {0};
+	char own[100];
+	(void)state;
+	close_dns(NULL);
+	write_file("resolv.conf", "nameserver 127.0.0.77\n");
+	snprintf(own, sizeof(own), "%s/resolv.conf", folder);
+	struct dns_unbound_options options = {.resolv_conf = own, .timeout_ms = 3000};
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(dns_unbound_new(loop, &options, &dns), 0);
+	assert_int_equal(dns_unbound_resolv_conf(dns, SPAN("# the same\nnameserver  127.0.0.77\n")),
+		ERR_EXISTS);
+	assert_int_equal(dns_unbound_resolv_conf(dns, SPAN("# half of i")), ERR_EXISTS);
+	/* What is under way when it changes is answered all the same. */
+	ask(&open, "", "one.example", DNS_A);
+	assert_int_equal(dns_unbound_resolv_conf(dns, SPAN("nameserver 127.0.0.78\n")), 0);
+	assert_int_equal(dns_unbound_resolv_conf(dns, SPAN("nameserver 127.0.0.79\n")), 0);
+	loop_run(loop);
+	assert_string_equal(open.text, "TEMPORARY");
+	/* Who may listen on the usual port sees that the new one is asked. */
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons(53),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 0x4f)}; /* 127.0.0.80 */
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0) {
+		assert_int_equal(dns_unbound_resolv_conf(dns, SPAN("nameserver 127.0.0.80\n")), 0);
+		assert_string_equal(answer("one.example", DNS_A), "TEMPORARY");
+		assert_true(datagrams(fd) > 0);
+	}
+	close(fd);
+	close_dns(NULL);
+	/* Servers of the start file are meant. */
+	open_with(servers, 5000);
+	assert_int_equal(dns_unbound_resolv_conf(dns, SPAN("nameserver 127.0.0.78\n")), ERR_EXISTS);
+	assert_string_equal(answer("null.example", DNS_MX), "0:");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_dns, close_dns)
 
 int main(void)
@@ -521,6 +591,8 @@ int main(void)
 		TEST(test_many_questions),
 		TEST(test_free_with_open_questions),
 		TEST(test_resolv_conf),
+		TEST(test_another_resolv_conf),
+		TEST(test_a_closed_port_is_known_at_once),
 	};
 	return cmocka_run_group_tests(tests, start_knotd, stop_knotd);
 }

@@ -1,0 +1,87 @@
+/* The context of the system's DNS servers: which they are, and that they change. */
+#include "base/err.h"
+#include "io/dns_context.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+static int open_system(struct unbound *all, const struct netaddr *addresses, uint32_t count)
+{
+	struct context *context;
+	int err = context_new(all, SPAN_NONE, &context);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < count; i++)
+		context->addresses[context->address_count++] = addresses[i];
+	err = context_open(context);
+	if (err) {
+		context_free(context);
+		return err;
+	}
+	/* What is under way is answered by those it was asked of. */
+	if (all->system) {
+		all->system->stale = true;
+		list_push_back(&all->stale, &all->system->node);
+		context_touch(all->system);
+	}
+	all->system = context;
+	return 0;
+}
+
+static int given_servers(struct span list, struct netaddr to[DNS_SERVERS], uint32_t *count)
+{
+	struct dns_server servers[DNS_SERVERS];
+	int err = dns_servers_parse(list, servers, count);
+
+	for (uint32_t i = 0; err == 0 && i < *count; i++) {
+		to[i] = servers[i].address;
+		if (to[i].family == NETADDR_NONE)
+			err = ERR_SYNTAX; /* whom to ask for it? */
+	}
+	return err;
+}
+
+static uint32_t resolv_conf_servers(const char *path, struct netaddr to[DNS_SERVERS])
+{
+	int fd = open(path ? path : RESOLV_CONF, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	char text[RESOLV_CONF_BYTES];
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text));
+	uint32_t count = n > 0 ? dns_resolv_conf_parse(span_of(text, (size_t)n), to) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	/* resolv.conf(5): without one the machine's own is asked. */
+	if (!count && netaddr_parse(SPAN("127.0.0.1"), DNS_PORT, &to[0]) == 0)
+		count = 1;
+	return count;
+}
+
+int system_open(struct unbound *all, const struct dns_unbound_options *options)
+{
+	struct netaddr addresses[DNS_SERVERS];
+	uint32_t count = 0;
+	int err = 0;
+
+	all->given = options->servers.n > 0;
+	if (all->given)
+		err = given_servers(options->servers, addresses, &count);
+	else
+		count = resolv_conf_servers(options->resolv_conf, addresses);
+	return err < 0 ? err : open_system(all, addresses, count);
+}
+
+int dns_unbound_resolv_conf(struct dns *dns, struct span text)
+{
+	struct unbound *all = unbound_of(dns);
+	struct netaddr addresses[DNS_SERVERS];
+	uint32_t count = dns_resolv_conf_parse(text, addresses);
+	bool same = count == all->system->address_count;
+
+	for (uint32_t i = 0; same && i < count; i++)
+		same = netaddr_same_ip(&addresses[i], &all->system->addresses[i]);
+	/* Without a server in it, it is being written at the moment. */
+	if (all->given || same || !count)
+		return ERR_EXISTS;
+	return open_system(all, addresses, count);
+}
