@@ -58,7 +58,7 @@ struct note {
 	/* ENDED and WARNED only */
 	enum queue_end_why why;
 	uint32_t attempts;
-	int64_t next_try_ms;
+	int64_t next_try_ms, give_up_ms;
 	char *transport; /* with the recipients' indexes in one block of memory */
 	size_t transport_length;
 	uint32_t *rcpts;

@@ -63,7 +63,8 @@ static void tell_note(struct delivery *d, const struct note *note, enum event_ki
 		event.sender_known = true;
 		event.size = envelope.body_bytes;
 		if (may_notify)
-			owed = notify(d, &envelope, what, rcpts, note->rcpt_count, SPAN_NONE, 0);
+			owed = notify(d, &envelope, what, rcpts, note->rcpt_count, SPAN_NONE,
+				note->give_up_ms);
 		for (uint32_t i = 0; i < note->rcpt_count; i += event.recipient_count) {
 			event.recipients = names + i;
 			event.recipient_count = MIN(note->rcpt_count - i, DELIVERY_EVENT_RCPTS);

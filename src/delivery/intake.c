@@ -44,6 +44,7 @@ static void note_end(struct delivery *d, enum note_kind kind, const struct queue
 	note->why = end->why;
 	note->attempts = end->attempts;
 	note->next_try_ms = end->next_try_ms;
+	note->give_up_ms = end->give_up_ms;
 	note->rcpts = malloc(rcpts + end->transport.n);
 	CHECK(note->rcpts);
 	memcpy(note->rcpts, end->rcpts, rcpts);

@@ -119,6 +119,16 @@ uint64_t retry_total_s(const struct retry_step *steps, uint32_t count, uint32_t 
 	return total;
 }
 
+uint32_t retry_longest_s(const struct retry_step *steps, uint32_t count)
+{
+	uint32_t longest = 0;
+
+	CHECK(count > 0);
+	for (uint32_t i = 0; i < count; i++)
+		longest = MAX(longest, steps[i].delay_s);
+	return longest;
+}
+
 static bool whole_minutes(const struct retry_step *steps, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)

@@ -1,7 +1,7 @@
 /*
- * Retry schedules as people write them (SPEC 3): delays in minutes, a list whose last value
- * repeats ("60,120,180"), or with units and repeats ("1m, 5m*2, 1h*3"), and the total time until
- * a message is given up.
+ * Retry schedules: what they come to, for the queue and for people, and how people write them (SPEC
+ * 3): delays in minutes, a list whose last value repeats ("60,120,180"), or with units and repeats
+ * ("1m, 5m*2, 1h*3"), and the total time until a message is given up.
  *
  * Grammar: entry *( "," entry ), entry = number [ unit ] [ "*" times ], unit = s, m, h, d or w,
  * minutes where none is given; blanks around an entry and its "*" are allowed. "*" on the last
@@ -30,11 +30,17 @@ struct retry_list {
  * number of steps is out of bounds. Nothing is written on failure. `text` stays a view of `in`. */
 int retry_parse(struct span in, struct retry_list *out);
 
-/* Seconds before retry number `retry` (1: the first). */
+/* retry-count counts retries, not attempts: 30 with "60,120,180" is one attempt and 30 retries,
+ * 60 + 120 + 28 * 180 minutes = 87 hours until it is given up.
+ *
+ * Seconds before retry number `retry` (1: the first). */
 uint32_t retry_delay_s(const struct retry_step *steps, uint32_t count, uint32_t retry);
 
 /* Seconds from the first attempt to the last of `retries` retries. */
 uint64_t retry_total_s(const struct retry_step *steps, uint32_t count, uint32_t retries);
+
+/* The longest wait of a schedule. */
+uint32_t retry_longest_s(const struct retry_step *steps, uint32_t count);
 
 /* "60,120,180" or "1m,5m*2,1h": the canonical text, minutes where all are whole ones. */
 void retry_add(struct buf *buf, const struct retry_step *steps, uint32_t count);

@@ -54,7 +54,7 @@ static void set_clocks(struct queue *q, struct unit *u, const struct saved_unit 
 	int64_t age = sub_clamped(wall, m->arrived);
 	u->due = 0;
 	if (saved) {
-		int64_t longest = (int64_t)retry_longest_ms(t->retry, t->retry_steps);
+		int64_t longest = retry_longest_s(t->retry, t->retry_steps) * 1000ll;
 		age -= saved->correction;
 		if (u->attempts)
 			u->due = MAX(0, MIN(sub_clamped(saved->due_wall, wall), longest));

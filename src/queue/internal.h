@@ -19,11 +19,11 @@
 #include "base/cursor.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "directory/retry_text.h"
 #include "queue/heap.h"
 #include "queue/idtree.h"
 #include "queue/intern.h"
 #include "queue/queue.h"
-#include "queue/retry.h"
 #include "queue/ring.h"
 #include "queue/slab.h"
 

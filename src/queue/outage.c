@@ -72,7 +72,7 @@ static bool count_attempt(struct queue *q, struct unit *u)
 	if (u->attempts < UINT32_MAX)
 		u->attempts++;
 	u->seen = d->failures;
-	u->due = (int64_t)retry_delay_ms(t->retry, t->retry_steps, u->attempts);
+	u->due = retry_delay_s(t->retry, t->retry_steps, u->attempts) * 1000ll;
 	return u->attempts <= t->retry_count;
 }
 

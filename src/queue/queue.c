@@ -115,8 +115,11 @@ int queue_set_transport(struct queue *q, const struct transport *transport, int6
 	if (!t)
 		return ERR_NOMEM;
 	bool rearm = t->delay_warning_s != transport->delay_warning_s;
-	memcpy(t->retry, transport->retry, sizeof(t->retry));
-	t->retry_steps = MIN(transport->retry_steps, RETRY_STEPS);
+	/* No parser gives a schedule without steps; whatever was known stays, then. */
+	if (transport->retry_steps) {
+		memcpy(t->retry, transport->retry, sizeof(t->retry));
+		t->retry_steps = MIN(transport->retry_steps, RETRY_STEPS);
+	}
 	t->retry_count = transport->retry_count;
 	t->delay_warning_s = transport->delay_warning_s;
 	t->connections = transport->connections;

@@ -86,7 +86,9 @@ struct queue_end {
 	uint32_t rcpt_count;
 	uint32_t attempts;	       /* made so far, virtual ones among them */
 	const struct verdict *verdict; /* what was last heard; NULL: nothing, ever */
-	int64_t next_try_ms; /* for warned(): when it is tried next; 0: as soon as possible */
+	/* for warned() */
+	int64_t next_try_ms; /* when it is tried next; 0: as soon as possible */
+	int64_t give_up_ms;  /* when the last retry comes, if nothing else happens */
 };
 
 /*

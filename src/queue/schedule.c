@@ -38,6 +38,15 @@ static uint32_t run_line(struct queue *q, uint32_t destination, int class, uint3
 	return budget;
 }
 
+/* From its next try to its last. */
+static int64_t retries_left_ms(const struct transport_record *t, uint32_t attempts)
+{
+	uint64_t all_s = retry_total_s(t->retry, t->retry_steps, t->retry_count);
+	uint64_t past_s = retry_total_s(t->retry, t->retry_steps, MIN(attempts, t->retry_count));
+
+	return (int64_t)(all_s - past_s) * 1000;
+}
+
 static void warn(struct queue *q, uint32_t unit)
 {
 	struct unit *u = unit_at(q, unit);
@@ -47,8 +56,9 @@ static void warn(struct queue *q, uint32_t unit)
 
 	u->flags |= UNIT_WARNED;
 	unit_describe_end(q, u, QUEUE_EXPIRED, &verdict, &end);
-	int64_t in = u->due - vclock(q, transport_of(q, d));
-	end.next_try_ms = in > 0 ? q->wall + in : 0;
+	int64_t in = MAX(0, u->due - vclock(q, transport_of(q, d)));
+	end.next_try_ms = in ? q->wall + in : 0;
+	end.give_up_ms = q->wall + in + retries_left_ms(transport_of(q, d), u->attempts);
 	q->ops->warned(q->context, &end);
 	q->ops->changed(q->context, end.id);
 }

@@ -152,6 +152,35 @@ static void success_in_a_mailbox_is_told(void **state)
 	assert_non_null(strstr(taken_for(w, "a@one.example")->body, "Action: delivered"));
 }
 
+/* RFC 3464 section 2.3.9: three retries, ten minutes each; the first attempt was at once. */
+static void a_delay_says_until_when_it_is_tried(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_apply(w,
+		"transports:\n"
+		"  site: { server: \"192.0.2.1:2626\", retry-delay: \"10m\", retry-count: 3, "
+		"delay-warning: 15m }\n"
+		"  one:  { server: \"192.0.2.3:25\" }\n"
+		"domains:\n"
+		"  site.example: { transport: site }\n"
+		"  one.example:  { transport: one }\n"));
+	world_send(w, "a@one.example", "later@site.example", BODY);
+	world_pass(w, 20 * MINUTE);
+	const struct taken *dsn = taken_for(w, "a@one.example");
+	assert_non_null(dsn);
+	assert_non_null(strstr(dsn->body, "Action: delayed"));
+	struct buf date;
+	buf_init(&date, 100);
+	buf_add_str(&date, "Will-Retry-Until: ");
+	text_add_date(&date, WORLD_WALL + (int64_t)(30 * MINUTE));
+	buf_add_char(&date, '\0');
+	assert_non_null(strstr(dsn->body, date.p));
+	buf_done(&date);
+	world_pass(w, 20 * MINUTE);
+	assert_int_equal(world_events(w, EVENT_EXPIRATION), 1);
+}
+
 static void giving_up_is_told(void **state)
 {
 	struct world *w = *state;
@@ -283,6 +312,7 @@ int main(int argc, char **argv)
 		TEST(a_hop_with_dsn_gets_the_request),
 		TEST(each_transaction_says_who_notifies),
 		TEST(success_in_a_mailbox_is_told),
+		TEST(a_delay_says_until_when_it_is_tried),
 		TEST(giving_up_is_told),
 		TEST(giving_up_after_an_outage_is_told),
 		TEST(a_transport_may_discard_instead),

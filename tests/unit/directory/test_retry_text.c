@@ -53,6 +53,9 @@ static void units_and_repeats(void **state)
 		assert_int_equal(retry_delay_s(list.steps, list.count, i + 1), expected[i]);
 	assert_int_equal(retry_delay_s(list.steps, list.count, 10000), 3600);
 	assert_int_equal(retry_total_s(list.steps, list.count, 5), 60 + 600 + 7200);
+	assert_int_equal(retry_total_s(list.steps, list.count, 0), 0);
+	assert_int_equal(retry_longest_s(list.steps, list.count), 3600);
+	assert_int_equal(retry_delay_s(list.steps, list.count, UINT32_MAX), 3600);
 	assert_span(list.text, "1m, 5m*2, 1h*3");
 
 	list = parsed(" 90s,2h * 2 , 1d,1w ");

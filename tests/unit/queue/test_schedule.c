@@ -335,10 +335,47 @@ static void delay_warning_comes_once(void **state)
 	assert_int_equal(w.warnings[0].id, 1);
 	assert_int_equal(w.warnings[0].code, 452);
 	assert_int_equal(w.warnings[0].next_try, WORLD_START + 6 * HOUR);
+	/* five retries, three hours each */
+	assert_int_equal(w.warnings[0].give_up, WORLD_START + 15 * HOUR);
 	assert_int_equal(w.changed_count, changed + 1);
 	world_pass(&w, 20 * HOUR);
 	assert_int_equal(w.warning_count, 1);
 	assert_true(world_unit(&w, 1).warned);
+	world_done(&w);
+}
+
+/* What the warning says comes true (RFC 3464 section 2.3.9), also for one that was never tried. */
+static void a_warning_says_when_it_is_given_up(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	mx.delay_warning_s = 1800;
+	mx.retry_steps = 3;
+	mx.retry[0] = (struct retry_step){3600, 2};
+	mx.retry[1] = (struct retry_step){7200, 1};
+	mx.retry[2] = (struct retry_step){60, 1};
+	mx.retry_count = 5;
+	world_set_transport(&w, &mx);
+	world_add(&w, 1, "x@a.example");
+	world_pass(&w, HOUR);
+	assert_int_equal(w.warnings[0].next_try, 0);
+	assert_int_equal(
+		w.warnings[0].give_up, WORLD_START + HOUR / 2 + (1 + 1 + 2) * HOUR + 120 * SECOND);
+
+	world_add(&w, 2, "x@b.example");
+	struct queue_start start;
+	while (!w.end_count) {
+		while (world_next(&w, &start) == 0)
+			world_result(&w, &start, VERDICT_TEMPORARY, 451);
+		world_pass(&w, SECOND);
+	}
+	assert_int_equal(w.warning_count, 2);
+	assert_int_equal(w.warnings[1].id, 2);
+	assert_int_equal(w.warnings[1].give_up, WORLD_START + HOUR + 4 * HOUR + 120 * SECOND);
+	assert_in_range(w.ends[0].at, w.warnings[1].give_up - 2 * SECOND,
+		w.warnings[1].give_up + 10 * SECOND);
 	world_done(&w);
 }
 
@@ -530,6 +567,7 @@ int main(void)
 		cmocka_unit_test(priority_first_but_nobody_starves),
 		cmocka_unit_test(all_prioritised_is_as_none),
 		cmocka_unit_test(delay_warning_comes_once),
+		cmocka_unit_test(a_warning_says_when_it_is_given_up),
 		cmocka_unit_test(warning_of_an_active_one_waits),
 		cmocka_unit_test(clock_set_back),
 		cmocka_unit_test(clock_leaps_ahead),

@@ -57,7 +57,8 @@ static void note_end(
 		.attempts = end->attempts,
 		.code = end->verdict ? end->verdict->code : 0,
 		.at = w->now,
-		.next_try = end->next_try_ms};
+		.next_try = end->next_try_ms,
+		.give_up = end->give_up_ms};
 	copy_span(out->transport, sizeof(out->transport), end->transport);
 	for (uint32_t i = 0; i < end->rcpt_count && i < WORLD_RCPTS; i++)
 		out->rcpts[i] = end->rcpts[i];

@@ -32,7 +32,7 @@ struct world_end {
 	char transport[32];
 	uint32_t rcpts[WORLD_RCPTS], rcpt_count, attempts;
 	uint16_t code; /* of the verdict; 0: none */
-	int64_t at, next_try;
+	int64_t at, next_try, give_up;
 };
 
 struct world {
