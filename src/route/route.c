@@ -217,6 +217,21 @@ static bool may_relay(struct decide *d, const struct route_query *query)
 	return false;
 }
 
+/* Nothing was ever applied. Where a message is queued all the same, the database was lost; and
+ * whoever sends now is better told to come again than refused for good. */
+static bool refuse_never_filled(struct decide *d)
+{
+	if (snapshot_generation(d->snapshot))
+		return false;
+	d->out->kind = ROUTE_REFUSED;
+	route_verdict(&d->out->verdict, 451, 3, 5,
+		"the directory is empty; its administrator has to fill it");
+	route_trail_add(d->trail, "directory", "empty",
+		"Nothing was ever put into the directory: apply an export, or add domains and "
+		"transports. Until then all mail is deferred.");
+	return true;
+}
+
 static bool refuse_no_domain(struct decide *d)
 {
 	if (d->out->domain.n)
@@ -234,7 +249,7 @@ void route_decide(const struct snapshot *snapshot, const struct route_config *co
 
 	out->served = false;
 	find_domain(&d);
-	if (refuse_no_domain(&d) || decide_served(&d))
+	if (refuse_no_domain(&d) || refuse_never_filled(&d) || decide_served(&d))
 		return;
 	if (route_is_own_name(config, out->domain))
 		refuse_own_name(&d);
@@ -265,7 +280,7 @@ void route_for_delivery(const struct snapshot *snapshot, const struct route_conf
 
 	out->served = false;
 	find_domain(&d);
-	if (refuse_no_domain(&d))
+	if (refuse_no_domain(&d) || refuse_never_filled(&d))
 		return;
 	if (override.n && use_override(&d, override))
 		return;

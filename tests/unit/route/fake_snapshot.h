@@ -17,7 +17,13 @@ struct snapshot {
 	uint32_t transport_count;
 	int default_transport; /* index; -1: none */
 	int broken;	       /* 0, or what every look-up returns */
+	bool never_filled;     /* nothing was applied yet */
 };
+
+uint64_t snapshot_generation(const struct snapshot *s)
+{
+	return s->never_filled ? 0 : 1;
+}
 
 int snapshot_domain(const struct snapshot *s, struct span name, struct domain *out)
 {

@@ -248,6 +248,20 @@ static void test_damaged_directory_defers(void **state)
 	assert_refused(&d, 451, 3, 5);
 }
 
+/* Whoever lost the database must not lose mail for it: neither what waits nor what comes. */
+static void test_a_directory_that_was_never_filled_defers(void **state)
+{
+	static const struct snapshot fresh = {.default_transport = -1, .never_filled = true};
+	struct route_decision d = decide(&fresh, "192.0.2.1", "joe@a.example");
+
+	(void)state;
+	assert_refused(&d, 451, 3, 5);
+	d = decide(&fresh, "127.0.0.1", "joe@a.example");
+	assert_refused(&d, 451, 3, 5);
+	route_for_delivery(&fresh, &config, SPAN("joe@a.example"), SPAN_NONE, &d);
+	assert_refused(&d, 451, 3, 5);
+}
+
 static void test_long_address(void **state)
 {
 	char to[700];
@@ -339,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_literals),
 		cmocka_unit_test(test_literal_grammar),
 		cmocka_unit_test(test_damaged_directory_defers),
+		cmocka_unit_test(test_a_directory_that_was_never_filled_defers),
 		cmocka_unit_test(test_long_address),
 		cmocka_unit_test(test_delivery),
 		cmocka_unit_test(test_trail),
