@@ -242,8 +242,9 @@ void session_settle(struct session *s)
 				LOG_SPAN("sender", s->transaction->sender));
 		/* After QUIT nothing comes (RFC 5321 section 4.1.1.10) that could reset the
 		 * connection before the client has read the reply, so it is closed without watching
-		 * over it. */
-		bool done = s->quit && s->conn && io_conn_unsent(s->conn) == 0;
+		 * over it. A client that was idle when we stop, or has had all the time there was,
+		 * may never look at its connection again: that must not hold up our own end. */
+		bool done = (s->quit || s->let_go) && s->conn && io_conn_unsent(s->conn) == 0;
 		session_free(&s, !done);
 		return;
 	}

@@ -100,6 +100,7 @@ struct session {
 	bool direct;	 /* the io reads straight into the draft */
 	bool ending;	 /* the last reply was given: close after it is sent */
 	bool quit;	 /* the client said that it sends no more */
+	bool let_go;	 /* we stop: its end is not waited for */
 	bool broken;	 /* nothing can be sent any more */
 	bool chunk_last;
 	const struct chunk_refusal *chunk_refusal; /* not NULL: the octets are dropped, then this */

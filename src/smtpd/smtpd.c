@@ -212,6 +212,12 @@ static void turn_end(struct io_turn *turn)
 	}
 }
 
+static void let_go(struct session *s)
+{
+	s->let_go = true;
+	session_stop(s, "4.3.2", "Service is stopping; try again");
+}
+
 void smtpd_drain(struct smtpd *smtpd, uint64_t ms, void (*drained)(void *arg), void *arg)
 {
 	CHECK_MAGIC(smtpd, SMTPD_MAGIC);
@@ -224,7 +230,7 @@ void smtpd_drain(struct smtpd *smtpd, uint64_t ms, void (*drained)(void *arg), v
 	{
 		struct session *s = CONTAINER_OF(node, struct session, node);
 		if (!s->transaction && s->phase == PHASE_COMMAND)
-			session_stop(s, "4.3.2", "Service is stopping; try again");
+			let_go(s);
 	}
 	/* Where no memory is left for a timer, nothing is waited for. */
 	if (io_timer_after(smtpd->io, &smtpd->drain_timer, ms) != 0)
@@ -240,7 +246,7 @@ static void drain_over(struct timer *timer)
 	{
 		struct session *s = CONTAINER_OF(node, struct session, node);
 		if (s->phase != PHASE_COMMIT)
-			session_stop(s, "4.3.2", "Service is stopping; try again");
+			let_go(s);
 	}
 }
 

@@ -49,8 +49,8 @@ static void fake_resume(struct io_conn *conn)
 
 static void fake_close(struct io_conn **conn, bool linger)
 {
-	(void)linger;
 	CHECK(!peer_of(*conn)->closed);
+	peer_of(*conn)->lingers = linger;
 	peer_of(*conn)->closed = true;
 	*conn = NULL;
 }

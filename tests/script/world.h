@@ -46,6 +46,7 @@ struct peer {
 	size_t unread;	    /* of the replies: the client does not read them */
 	bool reads;	    /* the client reads what it is told: the default */
 	bool paused, eof, closed, eof_told;
+	bool lingers; /* closed, and watched over until the peer closes, too */
 	bool adopted;
 };
 

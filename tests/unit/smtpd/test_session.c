@@ -532,14 +532,17 @@ static void stopping_lets_transactions_end(void **state)
 	world_settle(&f->world);
 	expect(f, idle, GREETING "421 4.3.2 gw.example.test Service is stopping; try again\r\n");
 	assert_true(idle->closed);
+	assert_false(idle->lingers); /* it may never look */
 	assert_null(world_connect(&f->world, "192.0.2.7", NULL));
 	peer_send_str(busy, "text\r\n.\r\nNOOP\r\n");
 	expect(f, busy, QUEUED_0 "421 4.3.2 gw.example.test Service is stopping; try again\r\n");
 	assert_true(busy->closed);
+	assert_true(busy->lingers); /* so that its 250 is not lost */
 	assert_int_equal(drained, 0);
 	world_pass_ms(&f->world, 10000);
 	expect(f, slow, "421 4.3.2 gw.example.test Service is stopping; try again\r\n");
 	assert_true(slow->closed);
+	assert_false(slow->lingers);
 	assert_int_equal(drained, 1);
 }
 
