@@ -154,6 +154,27 @@ void attempt_destination_failed(struct attempt *attempt, const struct verdict *v
 		outcome_unreachable(attempt, verdict);
 }
 
+static void queue_short(struct delivery *d, uint32_t unit, const struct verdict *verdict)
+{
+	if (!d->short_said_ns ||
+		d->io->now_ns - d->short_said_ns >= DELIVERY_SHORT_SAID_MS * NS_PER_MS) {
+		d->short_said_ns = d->io->now_ns;
+		log_write(d->config.log, LOG_ERROR, "deliveries wait for resources of this machine",
+			LOG_SPAN("short", verdict_text(verdict)));
+	}
+	queue_unit_short(d->queue, unit, verdict, delivery_now(d));
+}
+
+void attempt_short(struct attempt *attempt, const struct verdict *verdict)
+{
+	if (partly_done(attempt)) {
+		attempt_finish_all(attempt, verdict);
+		return;
+	}
+	queue_short(attempt->delivery, attempt->unit, verdict);
+	attempt_end(attempt);
+}
+
 /* What has no route: ask again, since the directory may have changed; else it fails with the
  * reason. */
 static void start_nowhere(struct attempt *attempt)
@@ -193,7 +214,13 @@ static void envelope_unreadable(struct attempt *attempt, int err)
 	struct verdict verdict;
 
 	attempt->envelope = (struct envelope){0};
-	if (err == ERR_IO || err == ERR_NOMEM || err == ERR_LIMIT) {
+	if (err == ERR_NOMEM) {
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"no memory or descriptor to read a stored envelope");
+		attempt_short(attempt, &verdict);
+		return;
+	}
+	if (err == ERR_IO || err == ERR_LIMIT) {
 		log_write(d->config.log, LOG_ERROR,
 			"the envelope of a queued message cannot be read",
 			LOG_ID("id", attempt->id), LOG_STR("error", err_text(err)));
@@ -214,6 +241,25 @@ static void envelope_unreadable(struct attempt *attempt, int err)
 	attempt_end(attempt);
 }
 
+static void body_unreadable(struct attempt *attempt, int err)
+{
+	struct verdict verdict;
+
+	if (err == ERR_NOMEM) {
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"no memory or descriptor to read a stored message");
+		attempt_short(attempt, &verdict);
+		return;
+	}
+	if (err == ERR_CORRUPT)
+		attempt_verdict(&verdict, VERDICT_PERMANENT, 554, 3, 0,
+			"the stored message is damaged and cannot be delivered");
+	else
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"the stored message cannot be read at the moment");
+	attempt_finish_all(attempt, &verdict);
+}
+
 void attempt_start(struct delivery *d, const struct queue_start *start)
 {
 	struct attempt *attempt = attempt_new(d);
@@ -223,7 +269,7 @@ void attempt_start(struct delivery *d, const struct queue_start *start)
 	if (!attempt || !copy_start(attempt, start)) {
 		attempt_verdict(
 			&verdict, VERDICT_TEMPORARY, 451, 3, 0, "out of memory for the attempt");
-		queue_destination_failed(d->queue, start->unit, &verdict, delivery_now(d));
+		queue_short(d, start->unit, &verdict);
 		if (attempt)
 			attempt_end(attempt);
 		return;
@@ -245,13 +291,7 @@ void attempt_start(struct delivery *d, const struct queue_start *start)
 	}
 	err = spool_store_body(d->store, start->id, &attempt->body);
 	if (err) {
-		if (err == ERR_CORRUPT)
-			attempt_verdict(&verdict, VERDICT_PERMANENT, 554, 3, 0,
-				"the stored message is damaged and cannot be delivered");
-		else
-			attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-				"the stored message cannot be read at the moment");
-		attempt_finish_all(attempt, &verdict);
+		body_unreadable(attempt, err);
 		return;
 	}
 	attempt->body_open = true;
@@ -263,7 +303,7 @@ void attempt_start(struct delivery *d, const struct queue_start *start)
 	if (err) {
 		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
 			"out of memory for the destination");
-		attempt_destination_failed(attempt, &verdict);
+		attempt_short(attempt, &verdict);
 		return;
 	}
 	link_run(attempt->link, attempt);

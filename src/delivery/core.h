@@ -26,10 +26,14 @@
 	"spool "                                                                                \
 	"verify; release tries it again, delete ends it"
 
-#define DELIVERY_ARENA		(256u << 20) /* bytes of one attempt's envelope and results */
-#define DELIVERY_ENVELOPE	ENVELOPE_BYTES
-#define DELIVERY_ATTEMPTS_KEPT	64    /* finished attempts whose memory is used again */
-#define DELIVERY_REROUTE_STEP	200   /* messages looked at per turn after a directory change */
+#define DELIVERY_ARENA	       (256u << 20) /* bytes of one attempt's envelope and results */
+#define DELIVERY_ENVELOPE      ENVELOPE_BYTES
+#define DELIVERY_ATTEMPTS_KEPT 64  /* finished attempts whose memory is used again */
+#define DELIVERY_REROUTE_STEP  200 /* messages looked at per turn after a directory change */
+#define DELIVERY_ADDRESSES_TRIED                                                         \
+	10 /* by one session: RFC 5321 section 5.1 wants two at least. Those that failed \
+	    * come last in the next one */
+#define DELIVERY_SHORT_SAID_MS	60000 /* between two log lines about a shortage */
 #define DELIVERY_ADDRESS_BAD_MS 60000 /* an address that failed is tried last for so long */
 #define DELIVERY_ATTEMPT_BYTES_KEPT                                                              \
 	(64u << 10)			       /* of an envelope, in a finished attempt's memory \
@@ -107,6 +111,8 @@ struct delivery {
 	uint32_t sessions; /* open or connecting, all links together */
 	bool starved;	   /* an attempt waits for a connection that may not be opened yet */
 
+	uint64_t short_said_ns; /* when a shortage was logged last; 0: never */
+
 	struct io_turn pump;
 	struct timer timer;
 	bool loading, loaded, stopping;
@@ -147,6 +153,7 @@ struct link {
 	struct mx_lookup *lookup;
 	struct mx_result *hosts;
 	uint64_t hosts_until_ns;
+	uint32_t first_address; /* where the next session begins; hosts may have changed since */
 	uint64_t *bad_until_ns; /* one for each of hosts->addresses */
 };
 
@@ -240,6 +247,8 @@ bool attempt_job_done(struct attempt *attempt, struct client_job *job);
 void attempt_job_undone(struct attempt *attempt);
 /* No answer about the message: the destination could not be asked. */
 void attempt_destination_failed(struct attempt *attempt, const struct verdict *verdict);
+/* Something of our own is short: not its fault, nor the destination's. */
+void attempt_short(struct attempt *attempt, const struct verdict *verdict);
 /* One verdict for all recipients that have none yet, then the outcome. */
 void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict);
 /* Back to the queue, nothing counted; but what is known of some recipients is kept. */

@@ -114,6 +114,12 @@ void link_forget(struct link *link, struct attempt *attempt)
 	link->waiting_count--;
 }
 
+void link_trouble(struct verdict *verdict, uint8_t subject, uint8_t detail, const char *text)
+{
+	verdict_set(verdict, VERDICT_TEMPORARY, 451, (struct enhanced_code){4, subject, detail},
+		false, span_str(text));
+}
+
 void link_fail_waiting(struct link *link, const struct verdict *verdict)
 {
 	uint32_t most = link->waiting_count;
@@ -127,6 +133,17 @@ void link_fail_waiting(struct link *link, const struct verdict *verdict)
 	}
 }
 
+void link_short_waiting(struct link *link, const char *what)
+{
+	uint32_t most = link->waiting_count;
+	struct attempt *attempt;
+	struct verdict verdict;
+
+	link_trouble(&verdict, 3, 0, what);
+	while (most-- && (attempt = link_take_waiting(link)))
+		attempt_short(attempt, &verdict);
+}
+
 static void set_dns(struct link *link, bool waits)
 {
 	struct delivery *d = link->delivery;
@@ -138,12 +155,6 @@ static void set_dns(struct link *link, bool waits)
 
 /* ---- hosts ---------------------------------------------------------------------------------- */
 
-void link_trouble(struct verdict *verdict, uint8_t subject, uint8_t detail, const char *text)
-{
-	verdict_set(verdict, VERDICT_TEMPORARY, 451, (struct enhanced_code){4, subject, detail},
-		false, span_str(text));
-}
-
 /* Takes the hosts over. Permanent and temporary verdicts end what waits. */
 static void set_hosts(struct link *link, struct mx_result *hosts)
 {
@@ -152,8 +163,7 @@ static void set_hosts(struct link *link, struct mx_result *hosts)
 	struct verdict verdict;
 
 	if (!hosts) {
-		link_trouble(&verdict, 3, 0, "out of memory while looking up the destination");
-		link_fail_waiting(link, &verdict);
+		link_short_waiting(link, "no memory to look up the destination");
 		return;
 	}
 	if (hosts->verdict.kind != VERDICT_OK) {

@@ -8,6 +8,8 @@
 struct attempt *link_take_waiting(struct link *link);
 /* All that wait hear that the destination cannot be asked, or (PERMANENT) never. */
 void link_fail_waiting(struct link *link, const struct verdict *verdict);
+/* All that wait go back, as `what` is missing here. */
+void link_short_waiting(struct link *link, const char *what);
 /* A temporary verdict of our own. */
 void link_trouble(struct verdict *verdict, uint8_t subject, uint8_t detail, const char *text);
 

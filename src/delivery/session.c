@@ -53,19 +53,18 @@ static bool pick_address(struct session *session)
 	uint64_t now = link->delivery->io->now_ns;
 	uint32_t count = link->hosts ? link->hosts->address_count : 0;
 
-	if (session->tried >= count)
+	if (session->tried >= MIN(count, DELIVERY_ADDRESSES_TRIED)) {
+		/* The next session goes on with those that had no turn. */
+		link->first_address = session->tried < count ? session->address + 1 : 0;
 		return false;
-	if (!session->tried) {
-		session->address = 0;
-		for (uint32_t i = 0; i < count; i++) {
-			if (link->bad_until_ns[i] <= now) {
-				session->address = i;
-				break;
-			}
-		}
-	} else {
-		session->address = (session->address + 1) % count;
 	}
+	uint32_t from = session->tried ? session->address + 1 : link->first_address, i = 0;
+
+	from %= count;
+
+	while (i < count && link->bad_until_ns[(from + i) % count] > now)
+		i++;
+	session->address = (from + i) % count; /* all are bad: the next in order */
 	return true;
 }
 
@@ -116,6 +115,19 @@ static void session_failed(struct session *session, const struct verdict *verdic
 		link_fail_waiting(link, verdict);
 }
 
+/* What is short may be had from a connection that idles elsewhere. */
+static void session_short(struct session *session)
+{
+	struct link *link = session->link;
+	struct session *oldest = LIST_FIRST(&link->delivery->idle, struct session, lru_node);
+
+	session_end(session, false);
+	if (oldest)
+		session_end(oldest, true);
+	if (link->session_count == 0)
+		link_short_waiting(link, "no memory or descriptor for an outbound connection");
+}
+
 /* False: it failed at once, and is gone. */
 static bool session_try(struct session *session, const struct verdict *last)
 {
@@ -125,9 +137,14 @@ static bool session_try(struct session *session, const struct verdict *last)
 		session_failed(session, last);
 		return false;
 	}
-	if (session_connect(session)) {
-		/* No descriptor, no memory: another address would fare no better. */
-		link_trouble(&verdict, 3, 0, "out of resources for outbound connections");
+	int err = session_connect(session);
+	if (err == ERR_NOMEM) {
+		session_short(session);
+		return false;
+	}
+	if (err) {
+		/* A setting that cannot be used; another address would fare no better. */
+		link_trouble(&verdict, 3, 5, "the transport's settings allow no connection");
 		session_failed(session, &verdict);
 		return false;
 	}
@@ -176,11 +193,8 @@ void session_open_for(struct link *link)
 		struct session *session = calloc(1, sizeof(*session));
 
 		if (!session) {
-			struct verdict verdict;
-
-			link_trouble(&verdict, 3, 0, "out of memory for outbound connections");
 			if (!link->session_count)
-				link_fail_waiting(link, &verdict);
+				link_short_waiting(link, "no memory for an outbound connection");
 			return;
 		}
 		session->link = link;
@@ -247,6 +261,7 @@ static void on_ready(void *owner, const struct client_caps *caps)
 
 	(void)caps;
 	session->ready = true;
+	session->link->first_address = 0;
 	session->link->connecting--;
 	session_free_for_work(session);
 	intake_settle(d);

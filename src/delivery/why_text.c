@@ -11,6 +11,7 @@ const char *why_kind_name(enum queue_why_kind kind)
 	case QUEUE_WHY_LIMIT_DESTINATION: return "limit-destination";
 	case QUEUE_WHY_LIMIT_RATE: return "limit-rate";
 	case QUEUE_WHY_LIMIT_ALL: return "limit-all";
+	case QUEUE_WHY_SHORTAGE: return "shortage";
 	case QUEUE_WHY_ACTIVE: return "active";
 	case QUEUE_WHY_DNS: return "dns";
 	case QUEUE_WHY_DEFERRED: return "deferred";
@@ -122,6 +123,13 @@ void why_text(
 			"outbound-connections)",
 			why->limit);
 		add_behind(out, why->behind);
+		break;
+	case QUEUE_WHY_SHORTAGE:
+		buf_add_str(out, "waits for resources of the mail gateway itself");
+		add_since(out, ", since ", why->since_ms);
+		add_since(out, "; tried again at ", why->until_ms);
+		add_behind(out, why->behind);
+		add_last(out, why);
 		break;
 	case QUEUE_WHY_ACTIVE:
 		buf_add_str(out, "being delivered");

@@ -170,8 +170,10 @@ struct queue {
 	struct heap wakes; /* destinations by clock */
 	struct list runnable, linger;
 	uint32_t linger_count;
-	uint32_t limbo;	 /* first unit in limbo */
-	bool wakes_lost; /* there was no memory for an entry of wakes */
+	int64_t short_since, short_until; /* clock: something is short here */
+	uint32_t short_reply;		  /* what */
+	uint32_t limbo;			  /* first unit in limbo */
+	bool wakes_lost;		  /* there was no memory for an entry of wakes */
 };
 
 static inline struct message *message_at(const struct queue *q, uint32_t at)
@@ -307,6 +309,14 @@ uint32_t destination_ready(const struct destination *d, int class); /* while it 
 int64_t destination_rate_time(const struct queue *q, const struct destination *d);
 void destination_count_rate(struct queue *q, struct destination *d);
 void linger_run(struct queue *q);
+
+/* ---- schedule.c ----------------------------------------------------------------------------- */
+
+/* No connection is to be opened now, for want of something here. */
+static inline bool queue_is_short(const struct queue *q)
+{
+	return q->clock < q->short_until;
+}
 
 /* ---- outage.c ------------------------------------------------------------------------------- */
 

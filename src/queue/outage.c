@@ -270,6 +270,15 @@ void queue_unit_put_back(struct queue *q, uint32_t unit, int64_t now)
 	destination_update(q, destination);
 }
 
+void queue_unit_short(struct queue *q, uint32_t unit, const struct verdict *verdict, int64_t now)
+{
+	queue_unit_put_back(q, unit, now);
+	if (q->clock > q->short_until + QUEUE_SHORTAGE_MS)
+		q->short_since = q->clock;
+	q->short_until = q->clock + QUEUE_SHORTAGE_MS;
+	last_reply_set(q, &q->short_reply, last_reply_take(q, verdict));
+}
+
 void queue_unit_set_dns(struct queue *q, uint32_t unit, bool waits, int64_t now)
 {
 	queue_clock_set(q, now);

@@ -56,9 +56,11 @@
 #define QUEUE_REUSE_FULL     10 /* starts on one connection while others lack one */
 #define QUEUE_LINGER_MS	     (10ll * 60 * 1000) /* an empty destination is remembered so long … */
 #define QUEUE_LINGER_MOST    10000		/* … and at most so many of them */
-#define QUEUE_NEVER	     INT64_MAX
-#define QUEUE_SELF	     "postern" /* who holds what we hold by ourselves */
-#define QUEUE_ALL_UNITS	     0u	       /* for `unit`: every unit of the message */
+#define QUEUE_SHORTAGE_MS    1000 /* after a shortage of our own, until connections are tried again \
+				   */
+#define QUEUE_NEVER	INT64_MAX
+#define QUEUE_SELF	"postern" /* who holds what we hold by ourselves */
+#define QUEUE_ALL_UNITS 0u	  /* for `unit`: every unit of the message */
 
 struct queue;
 
@@ -235,6 +237,12 @@ void queue_destination_failed(
 /* It was not tried after all (no descriptor, shutting down): back to the front, nothing counted. */
 void queue_unit_put_back(struct queue *queue, uint32_t unit, int64_t now);
 
+/* It could not be begun as something is short here (descriptors, memory): back to the front,
+ * nothing counted, nothing said of the destination. For QUEUE_SHORTAGE_MS queue_next() gives
+ * nothing; open connections go on with queue_next_for(). `verdict` says what is short. */
+void queue_unit_short(
+	struct queue *queue, uint32_t unit, const struct verdict *verdict, int64_t now);
+
 /* A place for the core's own record of a destination (its connections). */
 void queue_destination_set_user(struct queue *queue, uint32_t destination, void *user);
 void *queue_destination_user(const struct queue *queue, uint32_t destination);
@@ -279,12 +287,14 @@ enum queue_why_kind {
 	QUEUE_WHY_READY,	     /* starts as soon as `behind` others have started */
 	QUEUE_WHY_LIMIT_DESTINATION, /* `limit` units of its destination are active; behind */
 	QUEUE_WHY_LIMIT_RATE,	     /* `limit` a minute; the next start is at `until`; behind */
-	QUEUE_WHY_LIMIT_ALL,  /* `limit` units are active, all destinations together; behind */
-	QUEUE_WHY_ACTIVE,     /* being tried since `since` */
-	QUEUE_WHY_DNS,	      /* being tried; waits for DNS since `since` */
-	QUEUE_WHY_DEFERRED,   /* until `until`, after `attempts`, the last with `verdict` */
-	QUEUE_WHY_DOWN,	      /* its destination, since `since`, last with `verdict`; next
-			       * probe at `until`, or `probing` right now; its own clock: own_until */
+	QUEUE_WHY_LIMIT_ALL, /* `limit` units are active, all destinations together; behind */
+	QUEUE_WHY_SHORTAGE, /* since `since` something is short here, says `verdict`; tried again at
+			     * `until`; behind */
+	QUEUE_WHY_ACTIVE,   /* being tried since `since` */
+	QUEUE_WHY_DNS,	    /* being tried; waits for DNS since `since` */
+	QUEUE_WHY_DEFERRED, /* until `until`, after `attempts`, the last with `verdict` */
+	QUEUE_WHY_DOWN,	    /* its destination, since `since`, last with `verdict`; next
+			     * probe at `until`, or `probing` right now; its own clock: own_until */
 	QUEUE_WHY_PAUSED_ALL, /* by `by` since `since`, `reason` */
 	QUEUE_WHY_PAUSED_TRANSPORT,
 	QUEUE_WHY_PAUSED_DOMAIN,

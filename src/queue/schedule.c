@@ -123,10 +123,13 @@ int64_t queue_next_time(struct queue *q, int64_t now)
 {
 	queue_clock_set(q, now);
 	int64_t next = INT64_MAX;
-	if (!list_empty(&q->runnable) && q->active < q->connections)
-		return now;
+	if (!list_empty(&q->runnable) && q->active < q->connections) {
+		if (!queue_is_short(q))
+			return now;
+		next = q->short_until;
+	}
 	if (q->wakes.count)
-		next = heap_first(&q->wakes)->key;
+		next = MIN(next, heap_first(&q->wakes)->key);
 	const struct destination *empty = LIST_FIRST(&q->linger, struct destination, linger);
 	if (empty)
 		next = MIN(next, empty->empty_since + QUEUE_LINGER_MS);
@@ -194,7 +197,7 @@ static void start(struct queue *q, uint32_t destination, struct queue_start *out
 int queue_next(struct queue *q, int64_t now, struct queue_start *out)
 {
 	queue_clock_set(q, now);
-	if (q->active >= q->connections)
+	if (q->active >= q->connections || queue_is_short(q))
 		return ERR_AGAIN;
 	struct destination *d = LIST_FIRST(&q->runnable, struct destination, runnable);
 	if (!d)

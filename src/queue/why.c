@@ -70,6 +70,11 @@ static void why_ready(const struct queue *q, const struct destination *d, const 
 	if (q->active >= q->connections) {
 		out->kind = QUEUE_WHY_LIMIT_ALL;
 		out->limit = q->connections;
+	} else if (queue_is_short(q)) {
+		out->kind = QUEUE_WHY_SHORTAGE;
+		out->since_ms = queue_clock_wall(q, q->short_since);
+		out->until_ms = queue_clock_wall(q, q->short_until);
+		out->has_verdict = last_reply_verdict(q, q->short_reply, &out->verdict);
 	}
 }
 

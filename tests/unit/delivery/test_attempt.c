@@ -326,7 +326,7 @@ static void no_descriptors_while_one_session_is_busy(void **state)
 
 	w->script = silent_body_then_drop;
 	world_send(w, "a@client.example", "b@site.example", BODY);
-	w->refuse_connect = ERR_LIMIT;
+	w->refuse_connect = ERR_NOMEM;
 	world_send(w, "a@client.example", "c@site.example", BODY);
 	assert_true(w->connects < 10);
 	world_sound(w);
@@ -336,19 +336,51 @@ static void no_descriptors_while_one_session_is_busy(void **state)
 	world_sound(w);
 }
 
+/* RFC 5321 section 4.5.4 speaks of hosts that fail; this is our own trouble, and soon over. */
 static void no_descriptors_at_all(void **state)
 {
 	struct world *w = *state;
 
-	w->refuse_connect = ERR_LIMIT;
+	w->refuse_connect = ERR_NOMEM;
 	world_send(w, "a@client.example", "b@site.example", BODY);
 	world_send(w, "a@client.example", "c@site.example", BODY);
 	assert_int_equal(world_queued(w), 2);
-	assert_true(w->connects < 10);
+	char *list = world_control(w, "{\"op\":\"list\",\"filter\":\"state=ready\"}");
+	assert_non_null(strstr(list, "\"blocker\":\"shortage\""));
+	assert_non_null(strstr(list, "no memory or descriptor for an outbound connection"));
+	free(list);
 	world_sound(w);
+	uint64_t connects = w->connects;
+	world_pass(w, MINUTE);
+	assert_in_range(w->connects - connects, 50, 70);
 	w->refuse_connect = 0;
-	world_pass(w, 30 * MINUTE);
+	world_pass(w, 2 * SECOND);
 	assert_int_equal(w->taken_count, 2);
+	assert_int_equal(world_events(w, EVENT_TRANSIENT_FAILURE), 0);
+	assert_int_equal(world_event(w, EVENT_DELIVERY, 0)->attempt, 1);
+	assert_int_equal(world_event(w, EVENT_DELIVERY, 1)->attempt, 1);
+	world_sound(w);
+}
+
+/* A connection that stands goes on, and one that idles elsewhere gives its descriptor. */
+static void a_shortage_stops_only_new_connections(void **state)
+{
+	struct world *w = *state;
+
+	world_send(w, "a@client.example", "b@site.example", BODY);
+	world_send(w, "a@client.example", "b@one.example", BODY);
+	assert_int_equal(world_open(w), 2);
+	w->refuse_connect = ERR_NOMEM;
+	world_send(w, "a@client.example", "b@bin.example", BODY);
+	assert_int_equal(world_open(w), 1);
+	world_send(w, "a@client.example", "c@one.example", BODY);
+	world_pass(w, SECOND);
+	assert_int_equal(world_taken(w, "b@bin.example"), 0);
+	w->refuse_connect = 0;
+	world_pass(w, 2 * SECOND);
+	assert_int_equal(world_taken(w, "c@one.example"), 1);
+	assert_int_equal(world_taken(w, "b@bin.example"), 1);
+	assert_int_equal(world_queued(w), 0);
 }
 
 int main(int argc, char **argv)
@@ -370,6 +402,7 @@ int main(int argc, char **argv)
 		TEST(what_waits_is_served_when_the_last_session_breaks),
 		TEST(no_descriptors_while_one_session_is_busy),
 		TEST(no_descriptors_at_all),
+		TEST(a_shortage_stops_only_new_connections),
 	};
 
 	if (argc > 1)

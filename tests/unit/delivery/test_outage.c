@@ -94,6 +94,30 @@ static void all_addresses_fail(void **state)
 
 /* ---- DNS -------------------------------------------------------------------------------- */
 
+#define MANY_ADDRESSES 16 /* as many as are taken of one host */
+
+/* A session tries some of many addresses; the next one goes on with others. */
+static void not_all_of_many_addresses_are_tried_at_once(void **state)
+{
+	struct world *w = *state;
+	struct dns_row rows[MANY_ADDRESSES + 1] = {{0}};
+	char addresses[MANY_ADDRESSES][32];
+
+	for (int i = 0; i < MANY_ADDRESSES; i++) {
+		snprintf(addresses[i], sizeof(addresses[i]), "198.51.100.%d", i + 1);
+		rows[i] = (struct dns_row){"many.example", DNS_A, 0, addresses[i]};
+	}
+	w->rows = rows;
+	w->only_alive = "203.0.113.1";
+	world_send(w, "", "b@many.example", BODY);
+	assert_int_equal(w->connects, 10);
+	w->only_alive = "198.51.100.13";
+	world_pass(w, 8 * SECOND);
+	assert_in_range(w->connects, 11, 16);
+	assert_int_equal(world_taken(w, "b@many.example"), 1);
+	world_sound(w);
+}
+
 static void a_domain_that_does_not_exist_bounces(void **state)
 {
 	struct world *w = *state;
@@ -549,6 +573,7 @@ int main(int argc, char **argv)
 		TEST(a_dead_destination_is_probed_and_recovers),
 		TEST(the_next_address_is_tried),
 		TEST(all_addresses_fail),
+		TEST(not_all_of_many_addresses_are_tried_at_once),
 		TEST(a_domain_that_does_not_exist_bounces),
 		TEST(a_null_mx_bounces),
 		TEST(a_dns_that_fails_defers),

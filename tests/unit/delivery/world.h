@@ -26,13 +26,14 @@
 
 #include <cmocka.h>
 
-#define WORLD_WALL   1800000000000ll
-#define WORLD_EVENTS 512
-#define WORLD_TAKEN  256
-#define WORLD_LINE   1024
-#define SECOND	     1000ull
-#define MINUTE	     (60 * SECOND)
-#define HOUR	     (60 * MINUTE)
+#define WORLD_WALL    1800000000000ll
+#define WORLD_EVENTS  512
+#define WORLD_TAKEN   256
+#define WORLD_ANSWERS 64 /* records of one name */
+#define WORLD_LINE    1024
+#define SECOND	      1000ull
+#define MINUTE	      (60 * SECOND)
+#define HOUR	      (60 * MINUTE)
 
 struct world;
 
@@ -99,8 +100,9 @@ struct world {
 	struct taken taken[WORLD_TAKEN];
 	size_t taken_count;
 	/* next hops */
-	char dead[4][64];   /* addresses that refuse connections */
-	int refuse_connect; /* io_connect() itself fails with this */
+	char dead[4][64];	/* addresses that refuse connections */
+	const char *only_alive; /* all but this one do; NULL: no matter */
+	int refuse_connect;	/* io_connect() itself fails with this */
 	uint64_t connects;
 	const char *ehlo;
 	/* Writes a reply ("DROP": hangs up, "SILENT": says nothing), or leaves it empty for the

@@ -47,8 +47,8 @@ const struct dns_ops world_dns_ops = {dns_do_ask, dns_do_cancel};
 void world_dns_answer(struct world *w)
 {
 	struct question *q = w->questions;
-	struct netaddr addresses[16];
-	struct dns_mx mx[16];
+	struct netaddr addresses[WORLD_ANSWERS];
+	struct dns_mx mx[WORLD_ANSWERS];
 	struct dns_answer answer = {.ttl_s = 300, .addresses = addresses, .mx = mx};
 	bool exists = false;
 
@@ -57,6 +57,7 @@ void world_dns_answer(struct world *w)
 		if (strcmp(row->name, q->name) != 0)
 			continue;
 		exists = true;
+		CHECK(answer.count < WORLD_ANSWERS);
 		if (row->type != q->type)
 			continue;
 		if (q->type == DNS_MX)

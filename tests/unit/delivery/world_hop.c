@@ -125,6 +125,8 @@ bool hop_input(struct hop *hop)
 
 static bool hop_is_dead(struct world *w, const struct hop *hop)
 {
+	if (w->only_alive && strcmp(w->only_alive, hop->ip) != 0)
+		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(w->dead); i++)
 		if (w->dead[i][0] && strcmp(w->dead[i], hop->ip) == 0)
 			return true;

@@ -251,6 +251,8 @@ static void finish(struct model *m, uint32_t at)
 	case PEER_REFUSES:
 		if (roll(m, 10))
 			queue_destination_failed(m->w.q, a.start.unit, &refused, m->w.now);
+		else if (roll(m, 2))
+			queue_unit_short(m->w.q, a.start.unit, &refused, m->w.now);
 		else
 			queue_unit_put_back(m->w.q, a.start.unit, m->w.now);
 		break;

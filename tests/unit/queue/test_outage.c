@@ -397,9 +397,58 @@ static void a_backlog_in_steps(void **state)
 	world_done(&w);
 }
 
+/* What is short here costs nobody an attempt, and no destination its name. */
+static void a_shortage_is_nobodys_fault(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	world_set_transport(&w, &mx);
+	world_add(&w, 1, "x@a.example");
+	world_add(&w, 2, "x@b.example");
+	struct queue_start start = world_expect(&w, 1);
+	struct verdict verdict = world_verdict(451, "no descriptor");
+	verdict.remote = false;
+	queue_unit_short(w.q, start.unit, &verdict, w.now);
+	world_expect_none(&w);
+	for (uint64_t id = 1; id <= 2; id++) {
+		struct queue_why why = world_why(&w, id);
+		assert_int_equal(why.kind, QUEUE_WHY_SHORTAGE);
+		assert_int_equal(why.state, QUEUE_READY);
+		assert_int_equal(why.since_ms, WORLD_START);
+		assert_int_equal(why.until_ms, WORLD_START + QUEUE_SHORTAGE_MS);
+		assert_int_equal(why.verdict.code, 451);
+		assert_int_equal(why.attempts, 0);
+	}
+	assert_int_equal(queue_next_time(w.q, w.now), WORLD_START + QUEUE_SHORTAGE_MS);
+	world_check(&w);
+	world_pass(&w, QUEUE_SHORTAGE_MS);
+	assert_int_equal(world_why(&w, 1).kind, QUEUE_WHY_READY);
+	/* Still short: it has been so since then. */
+	assert_int_equal(world_next(&w, &start), 0);
+	queue_unit_short(w.q, start.unit, &verdict, w.now);
+	assert_int_equal(world_why(&w, 1).since_ms, WORLD_START);
+	world_pass(&w, QUEUE_SHORTAGE_MS);
+	assert_int_equal(world_next(&w, &start), 0);
+	assert_int_equal(start.attempts, 0);
+	/* Over this connection others may go, whatever is short. */
+	struct queue_start other;
+	assert_int_equal(world_next(&w, &other), 0);
+	world_add(&w, 3, start.id == 1 ? "x@a.example" : "x@b.example");
+	queue_unit_short(w.q, other.unit, &verdict, w.now);
+	uint32_t destination = start.destination;
+	world_ok(&w, &start);
+	assert_int_equal(queue_next_for(w.q, destination, w.now, &start), 0);
+	assert_int_equal(start.id, 3);
+	world_ok(&w, &start);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_shortage_is_nobodys_fault),
 		cmocka_unit_test(probes_grow),
 		cmocka_unit_test(giving_up_while_down),
 		cmocka_unit_test(virtual_attempts_are_not_saved),
