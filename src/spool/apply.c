@@ -183,10 +183,10 @@ static void apply_extent(
 	if (!segment || format_get_extent(record->payload, &extent) != 0)
 		return;
 	segment->proven = MAX(segment->proven, extent.end);
+	note_marks(segment, journal);
 	if (extent.final) {
 		segment->cut = segment->cut_kept = true;
 		segment->cut_at = extent.end;
-		note_marks(segment, journal);
 	} else if (segment->cut && extent.end > segment->cut_at) {
 		segment->cut = segment->cut_kept =
 			false; /* its writer lived after all, and wrote on */

@@ -300,7 +300,7 @@ static void apply_record(struct spool_store *store, struct segment *segment,
 			other->extent_news = false;
 	}
 	if (place && !(place->flags & PLACE_MOVED))
-		store_emit(store, segment, place, record);
+		(void)store_emit(store, segment, place, record);
 }
 
 /* What happened to the messages themselves, beyond what the records say. */

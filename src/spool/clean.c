@@ -127,8 +127,8 @@ static bool is_free(struct spool_store *store, const struct segment *segment)
 	uint8_t owner = segment->id.owner;
 
 	if (store->loader.phase != LOAD_DONE || !segment->closed || !segment->loaded ||
-		segment->damaged || segment->removing || segment->live || segment->refs ||
-		segment->wanted > segment->end)
+		segment->damaged || segment->orphan || segment->removing || segment->live ||
+		segment->refs || segment->wanted > segment->end)
 		return false;
 	if (owner == SPOOL_OWNER_DELIVERY)
 		return relocate_oldest_is_free(store, segment);
@@ -202,17 +202,17 @@ static void look(struct timer *timer)
 {
 	struct cleaner *cleaner = CONTAINER_OF(timer, struct cleaner, timer);
 	struct spool_store *store = CONTAINER_OF(cleaner, struct spool_store, cleaner);
-	bool again = false;
+	bool again;
 
 	if (store->loader.phase != LOAD_DONE)
 		return;
-	store_read_wanted(store);
+	again = store_read_again(store);
 	for (size_t i = 0; i < store->index.count; i++) {
 		struct segment *segment = store->index.segments[i];
 		clean_segment(store, segment);
 		if (is_stuck(store, segment))
 			move_start(store, segment);
-		again = again || segment->sparse_ns || segment->wanted > segment->end;
+		again = again || segment->sparse_ns;
 	}
 	bool relocating = relocate_step(store);
 	if (again || relocating)

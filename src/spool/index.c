@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#define STATE_AHEAD (256u << 10) /* bytes of a journal file read ahead of states */
-
 /* ---- the list of files ------------------------------------------------------------------ */
 
 static uint64_t key_of(uint8_t owner, uint32_t serial)
@@ -162,18 +160,42 @@ static void on_damage(
 	index_report(index, segment, id, offset, what);
 }
 
-int index_walk(struct spool_index *index, struct segment *segment)
+bool index_waits(struct spool_index *index)
+{
+	if (!index->patience)
+		return false;
+	index->patience--;
+	return true;
+}
+
+/* What the walk is to look at: asks the file only where nobody knows. */
+static int size_of(const struct segment *segment, uint64_t known, uint64_t *out)
+{
+	int64_t size = known ? (int64_t)known : disk_size(segment->io);
+
+	if (size < 0)
+		return (int)size;
+	*out = (uint64_t)size;
+	return 0;
+}
+
+int index_walk(struct spool_index *index, struct segment *segment, uint64_t known)
 {
 	struct walk *walk = &index->walk;
+	uint64_t size;
 
 	int err = index_hold(index, segment);
-	if (err)
-		return err;
-	err = walk_begin(walk, segment->io, &segment->id);
-	if (err) {
-		index_release(index, segment);
-		return err;
+	if (err == 0) {
+		err = size_of(segment, known, &size);
+		if (err)
+			index_release(index, segment);
 	}
+	if (err == ERR_NOMEM || err == ERR_NOT_FOUND)
+		return err;
+	if (err)
+		return index_waits(index) ? ERR_IO : ERR_CORRUPT;
+	walk_begin(walk, segment->io, &segment->id, size);
+	walk->patience = &index->patience;
 	walk->damage = on_damage;
 	walk->arg = index;
 	walk->at = segment->next;
@@ -218,108 +240,6 @@ struct place *index_message(
 		return NULL;
 	*out_place_id = place_id;
 	return place;
-}
-
-static int read_whole(struct segment *segment, uint64_t at, uint64_t n, struct buf *into)
-{
-	buf_clear(into);
-	if (!buf_reserve(into, (size_t)n)) {
-		buf_clear(into);
-		return ERR_NOMEM;
-	}
-	int64_t got = disk_read(segment->io, into->p, (size_t)n, at);
-	if (got < 0)
-		return (int)got;
-	buf_wrote(into, (size_t)got);
-	return 0;
-}
-
-int index_read(struct spool_index *index, struct segment *segment, const struct place *place,
-	struct format_record *record, struct format_message *message)
-{
-	uint64_t place_id = SPOOL_ID(
-		segment->id.serial, segment->id.owner, (uint64_t)(place - segment->places));
-	size_t bytes;
-
-	int err = index_open(index, segment);
-	if (err == 0)
-		err = read_whole(segment, (uint64_t)place->at * INDEX_UNIT,
-			(uint64_t)place->size * INDEX_UNIT, &index->record);
-	if (err == 0)
-		err = format_get_record(buf_span(&index->record), segment->id.salt, record, &bytes);
-	if (err == 0 && (record->type != FORMAT_MESSAGE || record->id != place_id))
-		err = ERR_CORRUPT;
-	return err ? err : format_get_message(record->payload, message);
-}
-
-/* States were mostly written in the order in which they are read at load. */
-static int read_ahead(struct spool_index *index, struct segment *journal, uint64_t at, uint64_t n,
-	struct span *out)
-{
-	bool inside = index->loading && index->ahead_serial == journal->id.serial &&
-		      at >= index->ahead_at && at + n <= index->ahead_at + index->ahead.n;
-
-	if (!inside) {
-		int err = index_open(index, journal);
-		if (err == 0)
-			err = read_whole(journal, at,
-				index->loading ? MAX(n, (uint64_t)STATE_AHEAD) : n, &index->ahead);
-		if (err) {
-			index->ahead_serial = 0;
-			return err;
-		}
-		index->ahead_serial = journal->id.serial;
-		index->ahead_at = at;
-	}
-	uint64_t skip = at - index->ahead_at;
-	*out = span_of(index->ahead.p + skip, (size_t)MIN(n, index->ahead.n - skip));
-	return 0;
-}
-
-int index_read_state(
-	struct spool_index *index, const struct place *place, uint64_t place_id, struct span *out)
-{
-	struct format_record record;
-	struct span bytes;
-	size_t whole;
-
-	if (!place->state_serial) {
-		*out = SPAN_NONE;
-		return 0;
-	}
-	struct segment *journal = index_find(index, SPOOL_OWNER_DELIVERY, place->state_serial);
-	if (!journal)
-		return ERR_CORRUPT;
-	uint64_t at = (uint64_t)place->state_at * INDEX_UNIT;
-	int err = read_ahead(index, journal, at, (uint64_t)place->state_size * INDEX_UNIT, &bytes);
-	if (err == 0)
-		err = format_get_record(bytes, journal->id.salt, &record, &whole);
-	if (err == 0 && (record.type != FORMAT_STATE || record.id != place_id))
-		err = ERR_CORRUPT;
-	if (err)
-		return err;
-	buf_clear(&index->state);
-	buf_add_span(&index->state, record.payload);
-	if (!buf_ok(&index->state))
-		return ERR_NOMEM;
-	*out = buf_span(&index->state);
-	return 0;
-}
-
-int index_envelope(const struct format_message *message, struct arena *arena, struct envelope *out)
-{
-	struct envelope envelope;
-
-	int err = envelope_decode(message->envelope, arena, &envelope);
-	if (err)
-		return err;
-	envelope.id = message->id;
-	envelope.body_bytes = message->body_bytes;
-	envelope.body_hash = message->body_hash;
-	if (envelope.header_bytes > envelope.body_bytes)
-		return ERR_CORRUPT;
-	*out = envelope;
-	return 0;
 }
 
 /* ---- beginning and end ------------------------------------------------------------------ */

@@ -55,6 +55,8 @@ struct segment {
 	bool closed;		/* nobody writes to it any more */
 	bool loaded;
 	bool damaged; /* something in it may have been missed: it is never removed */
+	bool hidden;  /* … because its end cannot be read */
+	bool orphan;  /* its writer is gone, and it could not be read to its end yet */
 	bool removing;
 	bool extent_news;   /* `end` or `cut` is not in the journal yet */
 	bool cut;	    /* a torn tail was found: what lies beyond cut_at does not count … */
@@ -80,6 +82,8 @@ struct spool_index {
 	size_t last;	    /* found last */
 	struct idmap moved; /* message id → place */
 	struct walk walk;
+	bool fresh;		  /* what the walk holds was read in this turn of the loop */
+	uint32_t patience;	  /* how often reading may still be put off: ERR_IO */
 	struct buf record, state; /* one record each */
 	struct arena arena;
 	uint64_t clock; /* counts openings */
@@ -116,10 +120,15 @@ int index_open(struct spool_index *index, struct segment *segment);
 /* A reader's hold on the open file. */
 int index_hold(struct spool_index *index, struct segment *segment);
 void index_release(struct spool_index *index, struct segment *segment);
-/* The walk, set to what of the segment was not read yet; holds its file until index_walk_end(). */
-int index_walk(struct spool_index *index, struct segment *segment);
+/* The walk, set to what of the segment was not read yet; holds its file until index_walk_end().
+ * `known`: where the file ends as far as the walk is concerned; 0: it is asked. ERR_IO: it cannot
+ * be read now, try again later; ERR_CORRUPT: that was done often enough. ERR_NOT_FOUND, ERR_NOMEM.
+ */
+int index_walk(struct spool_index *index, struct segment *segment, uint64_t known);
+/* Something cannot be read: is it to be tried again later? */
+bool index_waits(struct spool_index *index);
 void index_walk_end(struct spool_index *index, struct segment *segment);
-/* What the files [from, to) say about the files before them. ERR_NOMEM. */
+/* What the files [from, to) say about the files before them. ERR_NOMEM; ERR_IO: try again later. */
 int index_take_seals(struct spool_index *index, size_t from, size_t to);
 
 /* ---- places --------------------------------------------------------------------------------- */
@@ -130,7 +139,7 @@ struct place *index_place(struct spool_index *index, uint64_t place_id, struct s
 struct place *index_message(
 	struct spool_index *index, uint64_t id, uint64_t *out_place_id, struct segment **out);
 
-/* The record of a place, into index->record. ERR_CORRUPT, ERR_IO, ERR_NOMEM. */
+/* The record of a place, valid until something else is read. ERR_CORRUPT, ERR_IO, ERR_NOMEM. */
 int index_read(struct spool_index *index, struct segment *segment, const struct place *place,
 	struct format_record *record, struct format_message *message);
 /* The last state of a place, into index->state; the empty span where there is none. */

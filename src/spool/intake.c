@@ -6,44 +6,89 @@
 
 #include <stdlib.h>
 
-#define NOTICE_RECORD 768 /* bytes of a usual message record: what is worth reading at once */
+#define NOTICE_RECORD 768 /* bytes that a message record is thought to have before one was seen */
+#define NOTICE_READ   (256u << 10) /* no more is read on the word of a notice alone */
 
 /* ---- notices ---------------------------------------------------------------------------- */
+
+/* Records of the next batch will be much like those of the last ones. */
+static void learn_size(struct intake *intake, const struct format_batch *header)
+{
+	if (!header->message_count)
+		return;
+	uint32_t each = header->records_bytes / header->message_count;
+
+	intake->record_bytes = each >= intake->record_bytes
+				       ? each
+				       : intake->record_bytes - (intake->record_bytes - each) / 8;
+}
+
+/* First attempts are made at the end of the turn, by a task that is queued after this one: so this
+ * one lets it pass once. */
+static void turn_over(struct io_turn *turn)
+{
+	struct spool_store *store = CONTAINER_OF(turn, struct spool_store, intake.turn);
+
+	if (!store->intake.passed)
+		io_turn_end(store->io, turn);
+	else
+		store->index.fresh = false;
+	store->intake.passed = !store->intake.passed;
+}
+
+static void keep_fresh(struct spool_store *store)
+{
+	store->index.fresh = true;
+	store->intake.passed = false;
+	io_turn_end(store->io, &store->intake.turn);
+}
 
 static int read_wanted(struct spool_store *store, struct segment *segment, uint32_t messages)
 {
 	struct walk *walk = &store->index.walk;
+	uint64_t each = store->intake.record_bytes ? store->intake.record_bytes : NOTICE_RECORD;
 
 	if (segment->wanted <= segment->end)
 		return 0;
-	int err = index_walk(&store->index, segment);
+	/* The notice says where the batch ends, and about how long its records are: they are read
+	 * in one go, and their bodies are not. */
+	int err = index_walk(&store->index, segment, segment->wanted);
 	if (err)
 		return err;
 	walk->proven = walk->limit = segment->wanted;
-	walk->guess = format_align(FORMAT_BATCH_HEADER + (uint64_t)messages * NOTICE_RECORD);
+	walk->guess = MIN(FORMAT_BATCH_HEADER + messages * (each + each / 4), NOTICE_READ);
 	err = store_read(store, segment, UINT32_MAX);
+	keep_fresh(store);
+	if (err == 0)
+		learn_size(&store->intake, &store->taking.batch.header);
 	index_walk_end(&store->index, segment);
 	return err;
 }
 
+/* What a writer left that is gone. Where the disk fails it is tried again, and the file stays. */
 static int read_rest(struct spool_store *store, struct segment *segment)
 {
 	/* A file of which no notice ever came may be its successor's already: nothing is said of
 	 * its tail for good. */
 	bool own = segment->id.serial <= store->newest[segment->id.owner];
 
-	segment->closed = true;
-	int err = index_walk(&store->index, segment);
-	if (err)
+	segment->closed = segment->orphan = true;
+	int err = index_walk(&store->index, segment, 0);
+	if (err == 0) {
+		store->index.walk.proven = MAX(store->index.walk.proven, segment->end);
+		err = store_read(store, segment, UINT32_MAX);
+		if (own && err == 0)
+			store_end_segment(store, segment);
+		index_walk_end(&store->index, segment);
+	}
+	if (err == ERR_IO || err == ERR_NOMEM) {
+		clean_wake(store);
 		return err;
-	store->index.walk.proven = MAX(store->index.walk.proven, segment->end);
-	err = store_read(store, segment, UINT32_MAX);
-	if (own && err == 0)
-		store_end_segment(store, segment);
+	}
+	segment->orphan = false;
 	/* What was not read must not be removed: the next start looks at it again. */
 	segment->damaged = segment->damaged || err;
 	segment->loaded = true;
-	index_walk_end(&store->index, segment);
 	clean_segment(store, segment);
 	return err;
 }
@@ -116,7 +161,7 @@ int spool_store_notice(struct spool_store *store, const struct spool_notice *not
 	if (segment->removing)
 		return ERR_CORRUPT;
 	if (notice->serial >= store->newest[notice->owner]) {
-		segment->closed = segment->cut = segment->cut_kept = false;
+		segment->closed = segment->orphan = segment->cut = segment->cut_kept = false;
 		segment->loaded = true;
 		segment->limit = WALK_ALL;
 	}
@@ -130,123 +175,94 @@ int spool_store_notice(struct spool_store *store, const struct spool_notice *not
 	return err;
 }
 
-void store_read_wanted(struct spool_store *store)
+/* ---- a writer that died ----------------------------------------------------------------- */
+
+/* All that a dead writer may have written to. Its successor's files, known by its notices, and
+ * those before them are others' work. */
+static void mark_orphans(struct spool_store *store, uint8_t owner, uint32_t above)
 {
-	for (size_t i = 0; i < store->index.count; i++) {
-		struct segment *segment = store->index.segments[i];
-		if (segment->wanted > segment->end && !segment->damaged)
-			read_wanted(store, segment, 0);
+	struct spool_index *index = &store->index;
+
+	for (size_t i = index_first(index, owner); i < index_last(index, owner); i++) {
+		struct segment *segment = index->segments[i];
+		if (!segment->closed && !segment->removing && segment->id.serial > above)
+			segment->closed = segment->orphan = true;
 	}
 }
 
-/* ---- a writer that died ----------------------------------------------------------------- */
-
-int spool_store_writer_gone(struct spool_store *store, uint8_t owner)
+static int take_leave(struct spool_store *store, uint8_t owner)
 {
-	CHECK_MAGIC(store, STORE_MAGIC);
 	struct spool_index *index = &store->index;
+	bool again = store->intake.gone[owner];
 	int result = 0;
 
-	if (store->loader.phase != LOAD_DONE)
-		return ERR_AGAIN;
-	if (owner >= SPOOL_WORKERS_MOST)
-		return ERR_NOT_FOUND;
+	store->intake.gone[owner] = false;
 	store->loader.orphan_count = 0;
+	if (!again)
+		mark_orphans(store, owner, 0);
 	int err = store_list(store, owner, store_add_log);
 	if (err == ERR_NOT_FOUND)
 		return 0; /* it never made a file */
 	if (err == 0)
 		err = index_take_seals(index, index_first(index, owner), index_last(index, owner));
-	if (err)
+	if (err) {
+		store->intake.gone[owner] = true;
+		clean_wake(store);
 		return err;
-	for (size_t i = index_first(index, owner); i < index->count; i++) {
-		struct segment *segment = index->segments[i];
-		if (segment->id.owner != owner)
-			break;
-		if (segment->closed || segment->removing)
+	}
+	mark_orphans(store, owner, again ? store->newest[owner] : 0);
+	for (size_t i = index_first(index, owner); i < index_last(index, owner); i++) {
+		if (!index->segments[i]->orphan)
 			continue;
-		err = read_rest(store, segment);
+		err = read_rest(store, index->segments[i]);
 		result = result ? result : err;
 	}
-	store->loader.live[owner] = false;
+	if (!again)
+		store->loader.live[owner] = false;
 	store_orphans(store);
 	clean_wake(store);
 	return result;
 }
 
-/* ---- orphans ---------------------------------------------------------------------------- */
-
-#define ORPHAN_NUMBERS \
-	(1u << 24) /* greater numbers do not fit the key: such files are left alone */
-
-static uint64_t body_key(uint8_t owner, uint32_t serial, uint32_t number)
+int spool_store_writer_gone(struct spool_store *store, uint8_t owner)
 {
-	return (uint64_t)owner << 56 | (uint64_t)serial << 24 | number;
+	CHECK_MAGIC(store, STORE_MAGIC);
+	if (store->loader.phase != LOAD_DONE)
+		return ERR_AGAIN;
+	if (owner >= SPOOL_WORKERS_MOST)
+		return ERR_NOT_FOUND;
+	/* The one before it is over as well. */
+	store->intake.gone[owner] = false;
+	return take_leave(store, owner);
 }
 
-static int note_references(struct spool_store *store, struct segment *segment, struct idmap *known)
-{
-	for (uint32_t i = 0; i < segment->place_count; i++) {
-		const struct place *place = &segment->places[i];
-		struct format_record record;
-		struct format_message message;
-		if ((place->flags & (PLACE_USED | PLACE_FILE | PLACE_FREE)) !=
-			(PLACE_USED | PLACE_FILE))
-			continue;
-		int err = index_read(&store->index, segment, place, &record, &message);
-		if (err)
-			return err;
-		if (message.body_number < ORPHAN_NUMBERS)
-			err = idmap_put(known,
-				body_key(message.body_owner, message.body_serial,
-					message.body_number),
-				1);
-		if (err)
-			return err;
-	}
-	return 0;
-}
+/* ---- again ------------------------------------------------------------------------------ */
 
-/* A body may be an orphan only because the record that refers to it cannot be read. */
-static bool may_hide(const struct spool_store *store, uint8_t owner)
+bool store_read_again(struct spool_store *store)
 {
-	if (store->loader.damaged[owner] || store->loader.damaged[SPOOL_OWNER_DELIVERY])
-		return true;
+	bool again = false;
+
+	for (uint8_t owner = 0; owner < SPOOL_WORKERS_MOST; owner++)
+		if (store->intake.gone[owner])
+			again = take_leave(store, owner) != 0 || again;
 	for (size_t i = 0; i < store->index.count; i++) {
-		const struct segment *segment = store->index.segments[i];
-		if (segment->damaged &&
-			(segment->id.owner == owner || segment->id.owner == SPOOL_OWNER_DELIVERY))
-			return true;
+		struct segment *segment = store->index.segments[i];
+		if (segment->orphan && !store->intake.gone[segment->id.owner])
+			again = read_rest(store, segment) != 0 || again;
+		else if (segment->wanted > segment->end && !segment->damaged)
+			again = read_wanted(store, segment, 0) != 0 || again;
 	}
-	return false;
+	return again;
 }
 
-void store_orphans(struct spool_store *store)
-{
-	struct loader *loader = &store->loader;
-	struct idmap known = {0};
-	uint64_t found;
-	int err = 0;
+/* ---- beginning and end ------------------------------------------------------------------ */
 
-	for (size_t i = 0; i < store->index.count && !err && loader->orphan_count; i++)
-		err = note_references(store, store->index.segments[i], &known);
-	for (size_t i = 0; i < loader->orphan_count && !err; i++) {
-		const struct store_orphan *orphan = &loader->orphans[i];
-		uint32_t newest = store->newest[orphan->owner];
-		if (loader->live[orphan->owner] || (newest && orphan->serial > newest))
-			continue;
-		if (orphan->log) {
-			clean_log_file(store, orphan->owner, orphan->serial);
-			continue;
-		}
-		if (orphan->number >= ORPHAN_NUMBERS || may_hide(store, orphan->owner) ||
-			idmap_get(&known, body_key(orphan->owner, orphan->serial, orphan->number),
-				&found))
-			continue;
-		clean_body_file(store, orphan->owner, orphan->serial, orphan->number);
-	}
-	idmap_done(&known);
-	free(loader->orphans);
-	loader->orphans = NULL;
-	loader->orphan_count = loader->orphan_room = 0;
+void intake_init(struct spool_store *store)
+{
+	store->intake.turn.end = turn_over;
+}
+
+void intake_done(struct spool_store *store)
+{
+	log_forget_turn(store->io, &store->intake.turn);
 }

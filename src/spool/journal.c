@@ -70,9 +70,61 @@ int journal_add(struct spool_store *store, struct change *change)
 	return 0;
 }
 
+/* ---- rest -------------------------------------------------------------------------------- */
+
+/*
+ * The last batch of a log is proven by what comes after it. When things come to rest nothing does,
+ * and a bit that flips in that batch would pass for a torn tail. So one more batch is written then:
+ * it says how far the workers' logs are durable and, by being there, that the journal is. Busy, all
+ * that costs nothing; idle, it is written once and not again.
+ */
+static void arm_rest(struct spool_store *store, uint64_t ms)
+{
+	if (io_timer_after(store->io, &store->journal.rest, ms) != 0)
+		CHECK(!"a timer could be armed");
+}
+
+void journal_stir(struct spool_store *store)
+{
+	struct journal *journal = &store->journal;
+
+	journal->stirred_ns = store->io->now_ns;
+	if (journal->open && !timer_armed(&journal->rest))
+		arm_rest(store, STORE_REST_MS);
+}
+
+static void rest_fired(struct timer *timer)
+{
+	struct spool_store *store = CONTAINER_OF(timer, struct spool_store, journal.rest);
+	struct journal *journal = &store->journal;
+	uint64_t quiet_ms = (store->io->now_ns - journal->stirred_ns) / NS_PER_MS;
+
+	if (quiet_ms < STORE_REST_MS) {
+		arm_rest(store, STORE_REST_MS - quiet_ms);
+		return;
+	}
+	journal->rest_due = true;
+	journal_wake(store);
+}
+
+static bool lacks_proof(const struct journal *journal)
+{
+	return journal->unproven || journal->extents;
+}
+
 bool journal_idle(const struct spool_store *store)
 {
-	return list_empty(&store->journal.gather) && list_empty(&store->journal.flight);
+	const struct journal *journal = &store->journal;
+
+	return list_empty(&journal->gather) && list_empty(&journal->flight);
+}
+
+bool journal_rests(const struct spool_store *store)
+{
+	const struct journal *journal = &store->journal;
+	bool can = journal->open && journal->log.health == SPOOL_WELL;
+
+	return journal_idle(store) && !(can && lacks_proof(journal));
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
@@ -121,12 +173,14 @@ static void write_batch(struct spool_store *store)
 
 	if (list_empty(&journal->flight))
 		take_gathered(store);
-	if (list_empty(&journal->flight))
+	if (list_empty(&journal->flight) && !journal->rest_due)
 		return;
+	journal->rest_due = false;
 	uint64_t now = store->io->now_ns;
 	journal->next_ns = now + store->config.sync_ms * NS_PER_MS;
 	if (batch_build(store, &parts) != 0) {
 		/* Memory is short: the same again a little later. */
+		journal_stir(store);
 		if (io_timer_after(store->io, &journal->timer, STORE_CLEAN_MS) != 0)
 			CHECK(!"a timer could be armed");
 		return;
@@ -144,7 +198,10 @@ static void turn(struct io_turn *at)
 		return;
 	/* The reserve for a full disk comes before everything else. */
 	log_make_next(&journal->log);
-	if (journal_idle(store) || !log_can_write(&journal->log))
+	if (!log_can_write(&journal->log))
+		return;
+	journal->rest_due = journal->rest_due && lacks_proof(journal);
+	if (journal_idle(store) && !journal->rest_due)
 		return;
 	uint64_t now = store->io->now_ns;
 	if (now >= journal->next_ns) {
@@ -174,18 +231,25 @@ static void settled(struct spool_log *log, enum commit_outcome outcome, int err)
 	struct spool_store *store = CONTAINER_OF(log, struct spool_store, journal.log);
 	struct journal *journal = &store->journal;
 
+	bool news = !list_empty(&journal->flight);
+
 	(void)err;
 	if (outcome == COMMIT_DURABLE) {
 		uint64_t mark = journal->flight_mark;
 		batch_apply(store);
 		LIST_FOR_EACH(node, &journal->flight)
 		forget(journal, CONTAINER_OF(node, struct change, node));
+		/* What proves the one before it needs no proof of its own. */
+		journal->unproven = news;
 		clean_wake(store);
-		store->config.handler->durable(store->config.context, mark);
+		if (news)
+			store->config.handler->durable(store->config.context, mark);
 	} else {
 		/* No pacing: what failed is late already. */
-		journal->next_ns = 0;
+		journal->next_ns = news ? 0 : journal->next_ns;
 	}
+	if (lacks_proof(journal))
+		journal_stir(store);
 	journal_wake(store);
 }
 
@@ -319,6 +383,7 @@ void journal_init(struct spool_store *store)
 	journal->mark = 1;
 	journal->timer.fire = timer_fired;
 	journal->turn.end = turn;
+	journal->rest.fire = rest_fired;
 	buf_init(&journal->head, SIZE_MAX);
 	buf_init(&journal->scratch, SIZE_MAX);
 	log_init(&journal->log, store->io, store->config.disk, SPOOL_OWNER_DELIVERY,
@@ -371,9 +436,12 @@ int journal_open(struct spool_store *store)
 	struct commit_file first = {0};
 	uint32_t least = 1;
 
+	/* Where an old file could not be read, it may yet hold messages. */
+	bool hidden = store->loader.damaged[SPOOL_OWNER_DELIVERY];
 	for (size_t i = index_first(index, SPOOL_OWNER_DELIVERY); i < index->count; i++) {
 		const struct segment *segment = index->segments[i];
 		least = segment->id.serial + 1;
+		hidden = hidden || segment->hidden;
 		if (segment->end > FORMAT_PAGE) {
 			/* The new file says for good that the old ones end where they were read to.
 			 */
@@ -381,6 +449,9 @@ int journal_open(struct spool_store *store)
 			journal->log.valid_end = segment->end;
 		}
 	}
+	if (hidden)
+		journal->log.valid_serial = 0;
+	journal->unproven = journal->log.valid_serial != 0;
 	struct segment *last = index_find(index, SPOOL_OWNER_DELIVERY, least - 1);
 	if (last && is_empty(store, last) && adopt(store, last, &first) == 0)
 		index_drop_segment(index, last);
@@ -388,6 +459,8 @@ int journal_open(struct spool_store *store)
 	if (err)
 		return err;
 	journal->open = true;
+	if (lacks_proof(journal))
+		journal_stir(store);
 	if (journal->log.health != SPOOL_WELL)
 		health(&journal->log);
 	return 0;
@@ -403,6 +476,7 @@ void journal_done(struct spool_store *store)
 	change_free(CONTAINER_OF(node, struct change, node));
 	idmap_done(&journal->states);
 	io_timer_stop(store->io, &journal->timer);
+	io_timer_stop(store->io, &journal->rest);
 	log_forget_turn(store->io, &journal->turn);
 	log_done(&journal->log);
 	buf_done(&journal->head);

@@ -28,7 +28,7 @@ int index_take_seals(struct spool_index *index, size_t from, size_t to)
 	for (size_t i = from; i < to; i++) {
 		struct segment *segment = index->segments[i];
 		struct format_batch header;
-		int err = index_walk(index, segment);
+		int err = index_walk(index, segment, 0);
 		if (err == 0) {
 			/* Also of a part that does not count itself: it was true when it was
 			 * written. */
@@ -36,7 +36,7 @@ int index_take_seals(struct spool_index *index, size_t from, size_t to)
 			err = walk_any_header(&index->walk, &header);
 			index_walk_end(index, segment);
 		}
-		if (err == ERR_NOMEM)
+		if (err == ERR_NOMEM || err == ERR_IO)
 			return err;
 		if (err == 0 && header.before_serial)
 			apply_seal(index, i, &header);

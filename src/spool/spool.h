@@ -68,6 +68,9 @@ int spool_least_serial(struct disk *disk, uint32_t *out);
 /* Makes the first file, blocking. A disk that fails is no error: the writer begins not well
  * (spool_writer_health(); no call of health() tells it) and becomes well by itself. */
 int spool_writer_new(const struct spool_writer_config *config, struct spool_writer **out);
+/* No message is committed any more: the last batch gets its proof, so that damage to it can be told
+ * from a torn tail, whoever reads it. spool_writer_busy() until then. */
+void spool_writer_close(struct spool_writer *writer);
 /* Unfinished drafts must be gone. A commit that runs is waited for by the caller first
  * (spool_writer_busy()); none is started any more. */
 void spool_writer_free(struct spool_writer **writer);
@@ -122,6 +125,8 @@ struct spool_store_config {
 
 int spool_store_new(const struct spool_store_config *config, struct spool_store **out);
 void spool_store_free(struct spool_store **store);
+/* Something is not durable yet, or the end of the logs is not on record: that is done when no
+ * change came for a moment (half a second), so whoever ends in good order waits for it. */
 bool spool_store_busy(const struct spool_store *store);
 
 /*
@@ -129,7 +134,9 @@ bool spool_store_busy(const struct spool_store *store);
  * of a file is not proven durable. `live` names the writers that are running right now and how far
  * each is; beyond that point the files are theirs. Calls message() for each message that is not
  * done. Large queues take several calls: returns ERR_AGAIN until all is read (at most about
- * SPOOL_LOAD_STEP messages a call), 0 at the end, another error where the spool cannot be used.
+ * SPOOL_LOAD_STEP messages a call), 0 at the end. ERR_IO: the disk fails; asked again a little
+ * later, it goes on where it was. What fails again and again counts as damage, so it comes to an
+ * end. Another error: the spool cannot be used.
  */
 #define SPOOL_LOAD_STEP 20000
 int spool_store_load(struct spool_store *store, const struct spool_notice *live, size_t live_count);

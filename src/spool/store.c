@@ -22,8 +22,10 @@ int spool_store_new(const struct spool_store_config *config, struct spool_store 
 	store->config = *config;
 	store->io = config->io;
 	index_init(&store->index, config->disk, on_damage, store);
+	store->index.patience = STORE_READ_TRIES;
 	journal_init(store);
 	clean_init(store);
+	intake_init(store);
 	*out = store;
 	return 0;
 }
@@ -39,6 +41,9 @@ void spool_store_free(struct spool_store **at)
 	CHECK(!log_busy(&store->journal.log) && !store->cleaner.removing && !store->copy);
 	clean_done(store);
 	journal_done(store);
+	intake_done(store);
+	if (store->loader.walking)
+		index_walk_end(&store->index, store->loader.walking);
 	index_done(&store->index);
 	free(store->loader.orphans);
 	store->magic = 0;
@@ -48,7 +53,7 @@ void spool_store_free(struct spool_store **at)
 bool spool_store_busy(const struct spool_store *store)
 {
 	return log_busy(&store->journal.log) || store->cleaner.removing || store->copy ||
-	       !journal_idle(store);
+	       !journal_rests(store);
 }
 
 /* ---- reading a message ------------------------------------------------------------------ */

@@ -2,7 +2,7 @@
  * The store's own structure: for the files of this folder alone.
  *
  *   store.c    beginning and end, reading messages
- *   load.c     recovery; what writers add while running (intake.c)
+ *   scan.c, load.c, read.c  recovery; intake.c: what writers add while running
  *   journal.c  changes: gathered, written as one batch, applied when durable
  *   clean.c    removing files; keeping the journal short
  *   move.c     the last messages of an almost empty file
@@ -17,6 +17,8 @@
 
 #define STORE_MAGIC 0x53535450u
 
+#define STORE_READ_TRIES    20	/* reads that are put off before they count as damage */
+#define STORE_REST_MS	    500 /* the end of all logs is put on record when they come to rest */
 #define STORE_PENDING_BYTES (256u << 20) /* changes that wait for the journal */
 #define STORE_DONE_IDS	    512		 /* ids in one record: what damage to it can cost */
 #define STORE_CLEAN_MS	    2000	 /* between two looks for something to clean */
@@ -62,6 +64,11 @@ struct journal {
 	size_t part_room;
 	uint32_t records, messages; /* in the batch */
 	bool extents;		    /* a segment has extent_news */
+	/* at rest: a small batch proves the one before it, and says how far all logs are durable */
+	bool unproven;	     /* nothing vouches for the last batch yet */
+	bool rest_due;	     /* it is time for that */
+	uint64_t stirred_ns; /* when something was last written that needs a proof */
+	struct timer rest;
 };
 
 /* Files to be removed, one after the other, on the file lane. */
@@ -99,13 +106,29 @@ struct store_orphan {
 
 struct loader {
 	enum load_phase phase;
-	bool walking; /* the index's walk stands in the segment that is read */
-	size_t at;    /* LOAD_EMIT: cursor */
+	struct segment *walking; /* the index's walk stands in it */
+	size_t at;		 /* LOAD_EMIT: cursor */
 	uint32_t place;
 	struct store_orphan *orphans; /* what may turn out to be some */
 	size_t orphan_count, orphan_room;
 	bool live[SPOOL_OWNER_DELIVERY + 1];
 	bool damaged[SPOOL_OWNER_DELIVERY + 1]; /* a log that could not even be opened */
+};
+
+struct intake {
+	uint32_t record_bytes;	       /* of a message, lately; 0: none was seen */
+	bool gone[SPOOL_WORKERS_MOST]; /* … and what it left could not even be listed */
+	struct io_turn turn;	       /* ends what the index may take from memory */
+	bool passed;
+};
+
+/* A batch that is being taken in; it may have to stop where the disk cannot be read. */
+struct taking {
+	bool active;
+	struct walk_batch batch;
+	struct walk_cursor at;
+	struct format_record record; /* the last one */
+	struct place *untold;	     /* of that record: the queue does not know yet */
 };
 
 struct spool_store {
@@ -116,29 +139,44 @@ struct spool_store {
 	struct journal journal;
 	struct cleaner cleaner;
 	struct loader loader;
+	struct taking taking;
+	struct intake intake;
 	struct copy_job *copy;			   /* messages being moved; NULL: none */
 	uint32_t newest[SPOOL_OWNER_DELIVERY + 1]; /* serial of each writer's current file */
 };
 
-/* load.c */
-void store_emit(struct spool_store *store, struct segment *segment, struct place *place,
+/* read.c */
+/* Tells the queue of a message. ERR_IO: it does not know yet, since the state cannot be read now.
+ */
+int store_emit(struct spool_store *store, struct segment *segment, struct place *place,
 	const struct format_record *record);
 /* Reads what of a segment was not read yet; at most about `most` messages. ERR_AGAIN: there is
- * more. */
+ * more. ERR_IO: the disk fails, try again later. */
 int store_read(struct spool_store *store, struct segment *segment, uint32_t most);
 /* A segment is read to its end for good: what its tail was like is remembered. */
 void store_end_segment(struct spool_store *store, struct segment *segment);
+
+/* scan.c */
+/* Makes everything known that is there. */
+int store_scan(struct spool_store *store, const struct spool_notice *live, size_t live_count);
 /* Lists a log's directory: orphans into the loader, and each() for each log file. */
 int store_list(struct spool_store *store, uint8_t owner,
 	int (*each)(struct spool_store *store, uint8_t owner, uint32_t serial));
-/* Makes a log file known; one that is damaged is reported and left alone. */
+/* Makes a log file known; one whose header is damaged is reported and left alone. ERR_IO: try again
+ * later. */
 int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial);
+void store_report_file(struct spool_store *store, uint8_t owner, uint32_t serial, const char *what);
 
 /* intake.c */
+void intake_init(struct spool_store *store);
+void intake_done(struct spool_store *store);
+/* Tries again to read what a notice announced, or a dead writer left; true: some of it still cannot
+ * be read. */
+bool store_read_again(struct spool_store *store);
+
+/* orphans.c */
 /* Removes what was listed and no message refers to, where its writer is gone. */
 void store_orphans(struct spool_store *store);
-/* Tries again to read what a notice announced. */
-void store_read_wanted(struct spool_store *store);
 
 /* journal.c */
 void journal_init(struct spool_store *store);
@@ -150,6 +188,10 @@ struct change *change_new(enum change_kind kind, uint64_t id, size_t bytes);
 void change_free(struct change *change);
 /* All is written that was asked for. */
 bool journal_idle(const struct spool_store *store);
+/* … and nothing waits for its proof. */
+bool journal_rests(const struct spool_store *store);
+/* Something became durable that nothing vouches for yet. */
+void journal_stir(struct spool_store *store);
 
 /* batch.c */
 int batch_build(struct spool_store *store, size_t *out_parts);

@@ -172,7 +172,7 @@ static int check_segment(struct verify *v, struct segment *segment)
 	char path[FORMAT_PATH];
 
 	format_log_path(path, segment->id.owner, segment->id.serial);
-	int err = index_walk(&v->index, segment);
+	int err = index_walk(&v->index, segment, 0);
 	if (err == ERR_NOT_FOUND) {
 		v->result.files--; /* removed in the meantime */
 		return 0;

@@ -5,10 +5,13 @@
  *   - A batch is proven when something vouches that it was durable: a later batch header of the
  *     same file, a later file's word, the journal's, or a running writer's notice (`proven`).
  *   - The last batch, if not proven, counts when everything in it is whole, bodies included; else
- *     all of it is a torn tail, which is no damage.
+ *     all of it is a torn tail, which is no damage (why: walk_last.c).
  *   - Damage before proven bytes costs what it hit: records are found by their own checksums, the
  *     next batch by scanning.
  *   - Nothing counts from `limit` on.
+ *   - A device that fails is asked again: at once, and then later, as long as there is `patience`:
+ *     ERR_IO says so, and the same call goes on where it was. What cannot be read for good is
+ *     damage, never a torn tail.
  *
  * Memory and time are bounded by the file's length. Owner: one caller; the file is the caller's.
  */
@@ -33,12 +36,15 @@ struct walk {
 	uint64_t end;  /* of the last batch that counts */
 	bool settle;   /* what nothing vouches for is synced, and looked at on the device */
 	bool torn;     /* a tail was found that does not count */
+	bool hidden;   /* the tail cannot be read: nobody knows what it was */
 	bool unproven; /* the last batch counts by being whole, nothing vouches for it */
 	bool damaged;
+	uint32_t *patience; /* how often "try again" may still be said; NULL: never */
 	void (*damage)(void *arg, const struct format_file *file, uint64_t id, uint64_t offset,
 		const char *what);
 	void *arg;
 	/* its own */
+	uint64_t unread_end; /* behind the last bytes that were given up */
 	struct buf window;
 	uint64_t window_at;
 	uint64_t guess;		/* bytes worth reading at a batch's start */
@@ -55,15 +61,23 @@ struct walk_batch {
 void walk_init(struct walk *walk, struct disk *disk);
 void walk_done(struct walk *walk);
 
-/* Begins behind the header page, with nothing proven and no limit. */
-int walk_begin(struct walk *walk, struct io_file *io, const struct format_file *id);
+/* Begins behind the header page, with nothing proven and no limit. `size` of the file: what lies
+ * beyond is not looked at. */
+void walk_begin(struct walk *walk, struct io_file *io, const struct format_file *id, uint64_t size);
+/* As disk_read(), with a few tries where the device fails. */
+int64_t walk_read(struct io_file *io, void *to, uint64_t n, uint64_t offset);
 /* The file's own header. ERR_CORRUPT; ERR_IO where it cannot be read. */
 int walk_page(struct io_file *io, uint8_t owner, uint32_t serial, struct format_file *out);
-/* The first batch header that can be found, for what it says of earlier files. ERR_NOT_FOUND. */
+/* The first batch header that can be found, for what it says of earlier files. ERR_NOT_FOUND;
+ * ERR_IO: try again later. */
 int walk_any_header(struct walk *walk, struct format_batch *out);
 
-/* The next batch that counts. ERR_NOT_FOUND: there is none. ERR_NOMEM. */
+/* The next batch that counts. ERR_NOT_FOUND: there is none. ERR_NOMEM. ERR_IO: try again later. */
 int walk_next(struct walk *walk, struct walk_batch *out);
+
+/* Bytes of a file that the walk has seen last, until it goes on or begins again. */
+bool walk_seen(const struct walk *walk, const struct format_file *id, uint64_t offset, uint64_t n,
+	struct span *out);
 
 /* The next record of a batch, damaged ones left out (and reported). */
 struct walk_cursor {

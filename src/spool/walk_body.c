@@ -1,4 +1,4 @@
-#include "spool/walk.h"
+#include "spool/walk_inner.h"
 
 #include "base/check.h"
 #include "base/err.h"
@@ -17,7 +17,7 @@ static int check(struct io_file *io, const struct format_message *message, char 
 	XXH3_64bits_reset(hash);
 	while (left) {
 		size_t want = MIN(left, room);
-		int64_t got = disk_read(io, piece, want, at);
+		int64_t got = walk_read(io, piece, want, at);
 		if (got < 0)
 			return (int)got;
 		if ((size_t)got < want)
@@ -28,7 +28,7 @@ static int check(struct io_file *io, const struct format_message *message, char 
 	}
 	if (XXH3_64bits_digest(hash) != message->body_hash)
 		return ERR_CORRUPT;
-	int64_t got = disk_read(io, end, sizeof(end), at);
+	int64_t got = walk_read(io, end, sizeof(end), at);
 	if (got < 0)
 		return (int)got;
 	return got == sizeof(end) && memcmp(end, FORMAT_END, sizeof(end)) == 0 ? 0 : ERR_CORRUPT;

@@ -187,7 +187,9 @@ static void start(struct io_turn *turn)
 		return;
 	io_timer_stop(writer->config.io, &writer->pace_timer);
 	gather(writer, &g);
-	if (!g.messages) {
+	/* The end of all: a batch of nothing proves the one before it. */
+	bool proof = !g.messages && writer->closing && writer->unproven;
+	if (!g.messages && !proof) {
 		log_make_next(&writer->log);
 		return;
 	}
@@ -199,7 +201,8 @@ static void start(struct io_turn *turn)
 	}
 	size_t parts = build(writer, &g);
 	writer->messages = g.messages;
-	pace_started(&writer->pace, g.messages, writer->config.io->now_ns);
+	if (!proof)
+		pace_started(&writer->pace, g.messages, writer->config.io->now_ns);
 	log_write_batch(&writer->log, &writer->head, g.messages, g.messages, writer->parts, parts);
 }
 
@@ -241,6 +244,9 @@ static void settled(struct spool_log *log, enum commit_outcome outcome, int err)
 		buf_done(&writer->head);
 		buf_init(&writer->head, SIZE_MAX);
 	}
+	/* Where the proof fails, what failed says as much, or it cannot be had. */
+	writer->unproven = outcome == COMMIT_DURABLE ? writer->messages > 0
+						     : writer->unproven && writer->messages;
 	if (outcome == COMMIT_DURABLE) {
 		struct spool_notice notice;
 		spool_writer_position(writer, &notice);
@@ -360,7 +366,15 @@ void spool_writer_free(struct spool_writer **at)
 
 bool spool_writer_busy(const struct spool_writer *writer)
 {
-	return log_busy(&writer->log) || writer->body_jobs || !list_empty(&writer->queue);
+	bool proof = writer->closing && writer->unproven && log_can_write(&writer->log);
+
+	return log_busy(&writer->log) || writer->body_jobs || !list_empty(&writer->queue) || proof;
+}
+
+void spool_writer_close(struct spool_writer *writer)
+{
+	writer->closing = true;
+	io_turn_end(writer->config.io, &writer->turn);
 }
 
 enum spool_health spool_writer_health(const struct spool_writer *writer)

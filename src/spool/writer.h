@@ -45,7 +45,9 @@ struct spool_writer {
 	size_t part_room;
 	uint32_t body_jobs;   /* jobs of body files under way */
 	uint32_t body_number; /* of the last body file */
-	uint64_t messages;
+	uint64_t messages;    /* in the batch */
+	bool unproven;	      /* nothing vouches for the last batch yet */
+	bool closing;	      /* … and nothing else will come that does */
 };
 
 enum draft_state { DRAFT_OPEN, DRAFT_QUEUED, DRAFT_FLIGHT, DRAFT_GONE };

@@ -236,8 +236,14 @@ static int load(struct world *w)
 	for (uint32_t i = 0; i < WORLD_WRITERS; i++)
 		if (w->writers[i])
 			spool_writer_position(w->writers[i], &live[count++]);
-	while ((err = spool_store_load(w->store, live, count)) == ERR_AGAIN)
-		;
+	w->load_tries = 0;
+	while ((err = spool_store_load(w->store, live, count)) == ERR_AGAIN || err == ERR_IO) {
+		/* A disk that fails is asked again, not for ever. */
+		if (err == ERR_IO && (sim_disk_is_cut(w->disk) || ++w->load_tries > WORLD_TRIES))
+			break;
+		if (err == ERR_IO && w->between_tries)
+			w->between_tries(w);
+	}
 	return err;
 }
 
@@ -311,6 +317,25 @@ void world_down(struct world *w)
 		spool_writer_free(&w->writers[i]);
 	spool_store_free(&w->store);
 	fake_io_done(&w->io);
+}
+
+void world_stop(struct world *w)
+{
+	for (uint32_t i = 0; i < WORLD_WRITERS; i++) {
+		if (!w->writers[i])
+			continue;
+		spool_writer_close(w->writers[i]);
+		while (spool_writer_busy(w->writers[i]))
+			fake_io_pass(&w->io, 1);
+	}
+	for (int ms = 0; spool_store_busy(w->store); ms++) {
+		if (ms == WORLD_STOP_MS) {
+			world_blame(w, 0, "the store does not come to an end");
+			break;
+		}
+		fake_io_pass(&w->io, 1);
+	}
+	world_down(w);
 }
 
 void world_replace_writer(struct world *w, uint32_t at)

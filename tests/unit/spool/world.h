@@ -15,6 +15,8 @@
 #define WORLD_SEGMENT  (160u << 10)
 #define WORLD_INLINE   (64u << 10)
 #define WORLD_WALL     1800000000000ll
+#define WORLD_TRIES    50   /* at loading from a disk that cannot be read */
+#define WORLD_STOP_MS  2000 /* an end in good order takes no longer */
 
 enum fate {
 	FATE_NONE,    /* no such message */
@@ -70,6 +72,8 @@ struct world {
 	uint64_t seed;
 	enum spool_health health[WORLD_WRITERS], store_health;
 	uint32_t health_calls;
+	uint32_t load_tries; /* at the last start, that found a failing disk */
+	void (*between_tries)(struct world *world);
 };
 
 void world_init(struct world *world, uint64_t seed);
@@ -79,6 +83,8 @@ void world_done(struct world *world);
 bool world_up(struct world *world, uint32_t writers);
 /* Takes all down without another word to the disk. */
 void world_down(struct world *world);
+/* All ends in good order: messages under way are answered, and every log's end is on record. */
+void world_stop(struct world *world);
 /* One writer dies and another takes its place. */
 void world_replace_writer(struct world *world, uint32_t at);
 

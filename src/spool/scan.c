@@ -1,0 +1,154 @@
+/* Which log files there are, and what they say about each other. */
+#include "spool/store.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+struct listing {
+	struct spool_store *store;
+	uint8_t owner;
+	int (*each)(struct spool_store *store, uint8_t owner, uint32_t serial);
+};
+
+static int add_orphan(struct loader *loader, struct store_orphan orphan)
+{
+	if (loader->orphan_count == loader->orphan_room) {
+		size_t room = loader->orphan_room ? loader->orphan_room * 2 : 64;
+		struct store_orphan *orphans = realloc(loader->orphans, room * sizeof(*orphans));
+		if (!orphans)
+			return ERR_NOMEM;
+		loader->orphans = orphans;
+		loader->orphan_room = room;
+	}
+	loader->orphans[loader->orphan_count++] = orphan;
+	return 0;
+}
+
+static int on_name(void *arg, const char *name)
+{
+	const struct listing *listing = arg;
+	uint32_t serial, number;
+
+	switch (format_parse_name(name, &serial, &number)) {
+	case FORMAT_NAME_LOG: return listing->each(listing->store, listing->owner, serial);
+	case FORMAT_NAME_BODY:
+		return add_orphan(&listing->store->loader,
+			(struct store_orphan){listing->owner, serial, number, false});
+	case FORMAT_NAME_OTHER: break;
+	}
+	return 0;
+}
+
+int store_list(struct spool_store *store, uint8_t owner,
+	int (*each)(struct spool_store *store, uint8_t owner, uint32_t serial))
+{
+	struct listing listing = {store, owner, each};
+	char dir[FORMAT_PATH];
+
+	format_dir(dir, owner);
+	return disk_list(store->config.disk, dir, on_name, &listing);
+}
+
+void store_report_file(struct spool_store *store, uint8_t owner, uint32_t serial, const char *what)
+{
+	char path[FORMAT_PATH];
+
+	format_log_path(path, owner, serial);
+	store->config.handler->damaged(store->config.context, 0, path, 0, what);
+}
+
+int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial)
+{
+	struct io_file *io;
+	struct format_file id;
+	struct segment *segment;
+	char path[FORMAT_PATH];
+
+	if (index_find(&store->index, owner, serial))
+		return 0;
+	format_log_path(path, owner, serial);
+	int err = disk_open(store->config.disk, path, DISK_READ, &io);
+	if (err == ERR_NOT_FOUND)
+		return 0;
+	int64_t size = 0;
+	if (err == 0) {
+		err = walk_page(io, owner, serial, &id);
+		size = disk_size(io);
+		disk_close(&io);
+	}
+	/* Made, but never finished: nothing can be in it. */
+	if (err == ERR_CORRUPT && size >= 0 && size <= FORMAT_PAGE)
+		return add_orphan(&store->loader, (struct store_orphan){owner, serial, 0, true});
+	if (err == ERR_NOMEM)
+		return err;
+	if (err && err != ERR_CORRUPT && index_waits(&store->index))
+		return ERR_IO;
+	if (err) {
+		store->loader.damaged[owner] = true;
+		store_report_file(store, owner, serial,
+			err == ERR_CORRUPT ? "the file's header is damaged"
+					   : "the file cannot be read");
+		return 0;
+	}
+	return index_add_segment(&store->index, &id, &segment);
+}
+
+static int on_dir(void *arg, const char *name)
+{
+	struct spool_store *store = arg;
+	uint8_t owner;
+
+	if (format_parse_dir(name, &owner) != 0)
+		return 0;
+	/* What is not listed must not come back: the marks about it are forgotten. */
+	int err = disk_sync_dir(store->config.disk, name);
+	return err ? err : store_list(store, owner, store_add_log);
+}
+
+static void take_live(struct spool_store *store, const struct spool_notice *live, size_t count)
+{
+	struct spool_index *index = &store->index;
+
+	for (size_t i = 0; i < index->count; i++)
+		index->segments[i]->closed = true;
+	for (size_t i = 0; i < count; i++) {
+		uint8_t owner = live[i].owner;
+		if (owner >= SPOOL_WORKERS_MOST)
+			continue;
+		store->loader.live[owner] = true;
+		store->newest[owner] = live[i].serial;
+		for (size_t j = index_first(index, owner);
+			j < index->count && index->segments[j]->id.owner == owner; j++) {
+			struct segment *segment = index->segments[j];
+			if (segment->id.serial < live[i].serial)
+				continue;
+			bool current = segment->id.serial == live[i].serial;
+			segment->closed = false;
+			uint64_t durable = current ? live[i].durable : 0;
+			segment->limit = MAX(durable, FORMAT_PAGE);
+			segment->proven = durable;
+		}
+	}
+}
+
+int store_scan(struct spool_store *store, const struct spool_notice *live, size_t live_count)
+{
+	struct spool_index *index = &store->index;
+
+	/* A second try begins anew. */
+	while (index->count)
+		index_drop_segment(index, index->segments[index->count - 1]);
+	store->loader.orphan_count = 0;
+	memset(store->loader.live, 0, sizeof(store->loader.live));
+	memset(store->loader.damaged, 0, sizeof(store->loader.damaged));
+	memset(store->newest, 0, sizeof(store->newest));
+	int err = disk_list(store->config.disk, "", on_dir, store);
+	if (err)
+		return err;
+	take_live(store, live, live_count);
+	err = index_take_seals(index, 0, index->count);
+	index->loading = true;
+	return err;
+}

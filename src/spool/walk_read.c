@@ -1,0 +1,136 @@
+/* The walk's reading: a window on the file, and headers in it. A device that fails is asked again
+ * before anything is taken for damage. */
+#include "spool/walk_inner.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#define READ_TRIES 4 /* at the same bytes, one after the other */
+
+int64_t walk_read(struct io_file *io, void *to, uint64_t n, uint64_t offset)
+{
+	int64_t got = disk_read(io, to, (size_t)n, offset);
+
+	for (int tries = 1; got < 0 && tries < READ_TRIES; tries++)
+		got = disk_read(io, to, (size_t)n, offset);
+	return got;
+}
+
+int walk_unreadable(struct walk *w, uint64_t end, int err)
+{
+	if (err == ERR_NOMEM)
+		return err;
+	if (w->patience && *w->patience) {
+		--*w->patience;
+		return ERR_IO;
+	}
+	w->unread_end = MAX(w->unread_end, end);
+	return 0;
+}
+
+/* Reads what can be read; bytes of blocks that were given up are zero, which nothing valid is. */
+static int64_t read_around(struct walk *w, char *to, uint64_t n, uint64_t offset)
+{
+	int64_t got = disk_read(w->io, to, (size_t)n, offset);
+
+	if (got >= 0)
+		return got;
+	for (uint64_t at = 0; at < n; at += FORMAT_ALIGN) {
+		uint64_t some = MIN((uint64_t)FORMAT_ALIGN, n - at);
+		int64_t block = walk_read(w->io, to + at, some, offset + at);
+		int err = block < 0 ? walk_unreadable(w, offset + at + some, (int)block) : 0;
+		if (err)
+			return err;
+		uint64_t have = block < 0 ? 0 : (uint64_t)block;
+		memset(to + at + have, 0, (size_t)(some - have));
+	}
+	return (int64_t)n;
+}
+
+int walk_bytes(struct walk *w, uint64_t offset, uint64_t n, uint64_t ahead, struct span *out)
+{
+	n = offset < w->size ? MIN(n, w->size - offset) : 0;
+	if (offset < w->window_at || offset + n > w->window_at + w->window.n) {
+		uint64_t want = MIN(MAX(n, ahead), w->size - MIN(offset, w->size));
+		buf_clear(&w->window);
+		if (want && !buf_reserve(&w->window, (size_t)want)) {
+			buf_clear(&w->window);
+			return ERR_NOMEM;
+		}
+		w->window_at = offset;
+		int64_t got = want ? read_around(w, w->window.p, want, offset) : 0;
+		if (got < 0)
+			return (int)got;
+		buf_wrote(&w->window, (size_t)got);
+		n = MIN(n, (uint64_t)got);
+		/* Whoever said how long the file is may have been wrong. */
+		if ((uint64_t)got < want)
+			w->size = offset + (uint64_t)got;
+	}
+	*out = n ? span_of(w->window.p + (offset - w->window_at), (size_t)n) : SPAN_NONE;
+	return 0;
+}
+
+bool walk_seen(const struct walk *w, const struct format_file *id, uint64_t offset, uint64_t n,
+	struct span *out)
+{
+	if (w->id.serial != id->serial || w->id.owner != id->owner || w->id.salt != id->salt ||
+		offset < w->window_at || offset + n > w->window_at + w->window.n)
+		return false;
+	*out = span_of(w->window.p + (offset - w->window_at), (size_t)n);
+	return true;
+}
+
+uint64_t walk_reach(const struct walk *w)
+{
+	return MIN(w->size, w->limit);
+}
+
+int walk_header(
+	struct walk *w, uint64_t offset, uint64_t ahead, int64_t after, struct format_batch *out)
+{
+	struct span bytes;
+
+	int err = walk_bytes(w, offset, FORMAT_BATCH_HEADER, ahead, &bytes);
+	if (err)
+		return err;
+	struct format_batch batch;
+	if (format_get_batch(bytes, w->id.salt, &batch) != 0 ||
+		!format_batch_fits(&batch, &w->id, offset) || (int64_t)batch.sequence <= after)
+		return ERR_NOT_FOUND;
+	*out = batch;
+	return 0;
+}
+
+int walk_find_header(struct walk *w, uint64_t from, int64_t after, struct format_batch *out)
+{
+	for (uint64_t at = format_align(from); at < walk_reach(w); at += FORMAT_ALIGN) {
+		/* The first look is nearly always right: what lies there is what is read next. */
+		int err = walk_header(w, at, at == from ? w->guess : WALK_SCAN_BYTES, after, out);
+		if (err != ERR_NOT_FOUND)
+			return err;
+	}
+	return ERR_NOT_FOUND;
+}
+
+int walk_any_header(struct walk *w, struct format_batch *out)
+{
+	return walk_find_header(w, FORMAT_PAGE, -1, out);
+}
+
+int walk_page(struct io_file *io, uint8_t owner, uint32_t serial, struct format_file *out)
+{
+	char page[FORMAT_PAGE];
+	struct format_file file;
+
+	int64_t n = walk_read(io, page, sizeof(page), 0);
+	if (n < 0)
+		return (int)n;
+	int err = format_get_page(span_of(page, (size_t)n), &file);
+	if (err)
+		return err;
+	if (file.owner != owner || file.serial != serial)
+		return ERR_CORRUPT;
+	*out = file;
+	return 0;
+}

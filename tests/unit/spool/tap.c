@@ -1,0 +1,107 @@
+#include "tap.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdio.h>
+
+#define FILES_MOST 512
+
+struct open_file {
+	const struct io_file *file;
+	char path[64];
+};
+
+static struct tap tap;
+static struct disk_ops ops;
+static const struct disk_ops *under;
+static struct open_file files[FILES_MOST];
+
+static struct open_file *entry(const struct io_file *file)
+{
+	for (size_t i = 0; i < FILES_MOST; i++)
+		if (files[i].file == file)
+			return &files[i];
+	return NULL;
+}
+
+static int tap_open(struct disk *disk, const char *path, unsigned flags, struct io_file **out)
+{
+	int err = under->open(disk, path, flags, out);
+
+	tap.opens++;
+	if (err)
+		return err;
+	struct open_file *at = entry(NULL);
+	CHECK(at);
+	at->file = *out;
+	snprintf(at->path, sizeof(at->path), "%s", path);
+	return 0;
+}
+
+static void tap_close(struct io_file **file)
+{
+	struct open_file *at = entry(*file);
+
+	if (at)
+		at->file = NULL;
+	under->close(file);
+}
+
+static int64_t tap_read(struct io_file *file, void *to, size_t n, uint64_t offset)
+{
+	const struct open_file *at = entry(file);
+
+	tap.reads++;
+	if (at && tap.bad_path && strncmp(at->path, tap.bad_path, strlen(tap.bad_path)) == 0 &&
+		offset < tap.bad_to && offset + n > tap.bad_from) {
+		if (!tap.good_reads)
+			return ERR_IO;
+		tap.good_reads--;
+	}
+	return under->read(file, to, n, offset);
+}
+
+static int64_t tap_size(struct io_file *file)
+{
+	tap.sizes++;
+	return under->size(file);
+}
+
+static int64_t tap_write(
+	struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset)
+{
+	tap.writes++;
+	return under->write(file, parts, count, offset);
+}
+
+static int tap_sync(struct io_file *file)
+{
+	tap.syncs++;
+	return under->sync(file);
+}
+
+static int tap_sync_dir(struct disk *disk, const char *path)
+{
+	tap.dir_syncs++;
+	return under->sync_dir(disk, path);
+}
+
+struct tap *tap_on(struct sim_disk *disk)
+{
+	struct disk *base = sim_disk_base(disk);
+
+	under = base->ops;
+	ops = *under;
+	ops.open = tap_open;
+	ops.close = tap_close;
+	ops.read = tap_read;
+	ops.size = tap_size;
+	ops.write = tap_write;
+	ops.sync = tap_sync;
+	ops.sync_dir = tap_sync_dir;
+	base->ops = &ops;
+	tap = (struct tap){0};
+	memset(files, 0, sizeof(files));
+	return &tap;
+}

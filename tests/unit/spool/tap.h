@@ -1,0 +1,18 @@
+/* Stands between the spool and the simulated disk: counts calls, and makes chosen reads fail. */
+#ifndef TEST_TAP_H
+#define TEST_TAP_H
+
+#include "sim_disk.h"
+
+struct tap {
+	uint64_t opens, reads, sizes, writes, syncs, dir_syncs; /* calls so far */
+	/* Reads that touch these bytes of files whose path begins so fail with ERR_IO. */
+	const char *bad_path; /* NULL: none */
+	uint64_t bad_from, bad_to;
+	uint64_t good_reads; /* so many of them go well before */
+};
+
+/* Of this disk, until the next one; there is one tap. */
+struct tap *tap_on(struct sim_disk *disk);
+
+#endif
