@@ -74,7 +74,9 @@ void delivery_notice(struct delivery *delivery, const struct spool_notice *notic
 void delivery_writer_gone(struct delivery *delivery, uint8_t owner);
 
 /* Starts nothing any more; attempts under way go on for `ms` at most, then are put back. stopped()
- * is called once, from the loop, when none is left and the journal is durable. */
+ * is called once, from the loop, when none is left and the journal is durable; at the latest
+ * DELIVERY_STOP_JOURNAL_MS after that: what a sick disk has not taken by then is done again. */
+#define DELIVERY_STOP_JOURNAL_MS 1500 /* less than the supervisor waits before it kills */
 void delivery_stop(struct delivery *delivery, uint64_t ms, void (*stopped)(void *arg), void *arg);
 
 /* Queue work: a JSON request, a JSON reply (control.c lists them). One call looks at no more than

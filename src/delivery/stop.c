@@ -5,11 +5,34 @@
 
 #include "base/check.h"
 
+static void tell_stopped(struct delivery *d)
+{
+	void (*stopped)(void *arg) = d->stopped;
+
+	d->stopped = NULL;
+	io_timer_stop(d->io, &d->timer);
+	io_timer_stop(d->io, &d->stop_timer);
+	if (stopped)
+		stopped(d->stopped_arg);
+}
+
+/* First what runs is cut off; should that, too, have no end, nobody waits any longer. */
 void stop_now(struct timer *timer)
 {
 	struct delivery *d = CONTAINER_OF(timer, struct delivery, stop_timer);
 
+	if (d->cut) {
+		if (d->stopped)
+			log_write(d->config.log, LOG_ERROR,
+				"stopping although not all is recorded: after the next start, "
+				"deliveries of the last moments are repeated",
+				LOG_STR("journal", d->journal == SPOOL_WELL ? "busy" : "not well"));
+		tell_stopped(d);
+		return;
+	}
 	d->cut = true;
+	if (io_timer_after(d->io, &d->stop_timer, DELIVERY_STOP_JOURNAL_MS))
+		CHECK(!"a timer could be armed");
 	LIST_FOR_EACH(node, &d->attempts)
 	attempt_put_back(CONTAINER_OF(node, struct attempt, node));
 	intake_settle(d);
@@ -20,17 +43,10 @@ void stop_finish(struct delivery *d)
 {
 	if (!d->stopped || !list_empty(&d->attempts))
 		return;
-	if (spool_store_busy(d->store)) {
-		if (io_timer_after(d->io, &d->timer, DELIVERY_STOP_LOOK_MS))
-			CHECK(!"a timer could be armed");
-		return;
-	}
-	void (*stopped)(void *arg) = d->stopped;
-
-	d->stopped = NULL;
-	io_timer_stop(d->io, &d->timer);
-	io_timer_stop(d->io, &d->stop_timer);
-	stopped(d->stopped_arg);
+	if (!spool_store_busy(d->store))
+		tell_stopped(d);
+	else if (io_timer_after(d->io, &d->timer, DELIVERY_STOP_LOOK_MS))
+		CHECK(!"a timer could be armed");
 }
 
 void delivery_stop(struct delivery *d, uint64_t ms, void (*stopped)(void *arg), void *arg)

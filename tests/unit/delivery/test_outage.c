@@ -464,6 +464,44 @@ static void stopping_while_idle(void **state)
 	assert_true(w->stopped);
 }
 
+/* What a sick disk does not take keeps nobody waiting for ever. */
+static void stopping_with_a_sick_journal(void **state)
+{
+	struct world *w = *state;
+	static const struct sim_disk_faults broken = {
+		.write_error = 65536, .make_error = 65536, .sync_error = 65536};
+
+	/* Its state has to be kept. */
+	strcpy(w->dead[0], "192.0.2.1");
+	world_send(w, "a@client.example", "b@site.example", BODY);
+	sim_disk_set_faults(w->spool, &broken);
+	world_pass(w, 10 * SECOND);
+	delivery_stop(w->d, 2 * SECOND, on_stop, w);
+	world_pass(w, 2 * SECOND);
+	assert_false(w->stopped);
+	world_pass(w, DELIVERY_STOP_JOURNAL_MS + SECOND);
+	assert_true(w->stopped);
+	sim_disk_set_faults(w->spool, &(struct sim_disk_faults){0});
+	world_pass(w, HOUR);
+}
+
+/* A helper thread that never comes back does not, either. */
+static void stopping_with_a_mailbox_that_hangs(void **state)
+{
+	struct world *w = *state;
+
+	w->jobs_wait = true;
+	world_send(w, "a@one.example", "ann@box.example", BODY);
+	w->jobs_wait = true;
+	delivery_stop(w->d, SECOND, on_stop, w);
+	world_pass(w, SECOND);
+	assert_false(w->stopped);
+	world_pass(w, DELIVERY_STOP_JOURNAL_MS);
+	assert_true(w->stopped);
+	w->jobs_wait = false;
+	world_pass(w, SECOND);
+}
+
 static void stopping_during_a_look_up(void **state)
 {
 	struct world *w = *state;
@@ -592,6 +630,8 @@ int main(int argc, char **argv)
 		TEST(pauses_at_every_level),
 		TEST(nothing_starts_while_the_journal_cannot_be_written),
 		TEST(stopping_while_idle),
+		TEST(stopping_with_a_sick_journal),
+		TEST(stopping_with_a_mailbox_that_hangs),
 		TEST(stopping_during_a_look_up),
 		TEST(stopping_while_connecting),
 		TEST(stopping_lets_a_transaction_finish),
