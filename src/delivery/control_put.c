@@ -42,6 +42,8 @@ static void put_why(struct control *c, const struct queue_unit_info *unit)
 		json_put_time(&c->json, "own_retry", why.own_until_ms);
 	if (why.behind)
 		json_put_u64(&c->json, "behind", why.behind);
+	if (why.behind_more)
+		json_put_bool(&c->json, "behind_more", true);
 	if (why.has_verdict)
 		control_put_verdict(&c->json, "last_reply", &why.verdict);
 	buf_done(&text);

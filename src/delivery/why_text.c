@@ -64,10 +64,11 @@ static void add_since(struct buf *out, const char *before, int64_t wall_ms)
 	text_add_time(out, wall_ms);
 }
 
-static void add_behind(struct buf *out, uint32_t behind)
+static void add_behind(struct buf *out, const struct queue_why *why)
 {
-	if (behind)
-		buf_printf(out, ", behind %u others", behind);
+	if (why->behind)
+		buf_printf(out, ", behind %s%u others", why->behind_more ? "at least " : "",
+			why->behind);
 }
 
 static void add_who(struct buf *out, const struct queue_why *why)
@@ -103,32 +104,32 @@ void why_text(
 	switch (why->kind) {
 	case QUEUE_WHY_READY:
 		buf_add_str(out, "ready: starts as soon as a connection is free");
-		add_behind(out, why->behind);
+		add_behind(out, why);
 		break;
 	case QUEUE_WHY_LIMIT_DESTINATION:
 		buf_add_str(out, "waits for ");
 		add_destination(out, transport, next_hop);
 		buf_printf(out, ", which may have %u deliveries at a time", why->limit);
-		add_behind(out, why->behind);
+		add_behind(out, why);
 		break;
 	case QUEUE_WHY_LIMIT_RATE:
 		buf_printf(out, "waits for the rate limit of %u a minute of ", why->limit);
 		add_destination(out, transport, next_hop);
 		add_since(out, "; the next starts at ", why->until_ms);
-		add_behind(out, why->behind);
+		add_behind(out, why);
 		break;
 	case QUEUE_WHY_LIMIT_ALL:
 		buf_printf(out,
 			"waits for one of all %u outbound connections (limits: "
 			"outbound-connections)",
 			why->limit);
-		add_behind(out, why->behind);
+		add_behind(out, why);
 		break;
 	case QUEUE_WHY_SHORTAGE:
 		buf_add_str(out, "waits for resources of the mail gateway itself");
 		add_since(out, ", since ", why->since_ms);
 		add_since(out, "; tried again at ", why->until_ms);
-		add_behind(out, why->behind);
+		add_behind(out, why);
 		add_last(out, why);
 		break;
 	case QUEUE_WHY_ACTIVE:

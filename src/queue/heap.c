@@ -80,13 +80,31 @@ void heap_change(struct heap *heap, uint32_t place, int64_t key, heap_moved move
 	sift(heap, place - 1, entry, moved, owner);
 }
 
-uint32_t heap_ahead(const struct heap *heap, uint32_t place)
+/* Those before it are together at the top: nothing below one that is not can be. */
+uint32_t heap_ahead(const struct heap *heap, uint32_t place, bool *more)
 {
 	const struct heap_entry *mine = &heap->entries[place - 1];
-	uint32_t ahead = 0;
-	for (uint32_t i = 0; i < heap->count; i++)
-		ahead += before(&heap->entries[i], mine);
-	return ahead;
+	uint32_t found[HEAP_AHEAD_MOST], count = 0;
+
+	*more = false;
+	if (!before(&heap->entries[0], mine))
+		return 0;
+	found[count++] = 0;
+	for (uint32_t at = 0; at < count; at++) {
+		uint64_t child = (uint64_t)found[at] * HEAP_FAMILY + 1;
+		uint64_t end = MIN(child + HEAP_FAMILY, (uint64_t)heap->count);
+
+		for (; child < end; child++) {
+			if (!before(&heap->entries[child], mine))
+				continue;
+			if (count == HEAP_AHEAD_MOST) {
+				*more = true;
+				return count;
+			}
+			found[count++] = (uint32_t)child;
+		}
+	}
+	return count;
 }
 
 bool heap_holds(const struct heap *heap, uint32_t place, uint32_t item)

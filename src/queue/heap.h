@@ -32,8 +32,9 @@ bool heap_push(struct heap *heap, struct mem *mem, uint32_t item, int64_t key, h
 void heap_remove(struct heap *heap, uint32_t place, heap_moved moved, void *owner);
 /* Another key for the item at the place; it comes after others of that key. */
 void heap_change(struct heap *heap, uint32_t place, int64_t key, heap_moved moved, void *owner);
-/* How many come before it; goes over all. */
-uint32_t heap_ahead(const struct heap *heap, uint32_t place);
+/* How many come before it, at most HEAP_AHEAD_MOST; *more: there are others. */
+#define HEAP_AHEAD_MOST 1000
+uint32_t heap_ahead(const struct heap *heap, uint32_t place, bool *more);
 bool heap_holds(const struct heap *heap, uint32_t place, uint32_t item);
 /* In order? */
 bool heap_sound(const struct heap *heap);

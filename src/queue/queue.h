@@ -56,11 +56,13 @@
 #define QUEUE_REUSE_FULL     10 /* starts on one connection while others lack one */
 #define QUEUE_LINGER_MS	     (10ll * 60 * 1000) /* an empty destination is remembered so long … */
 #define QUEUE_LINGER_MOST    10000		/* … and at most so many of them */
-#define QUEUE_SHORTAGE_MS    1000 /* after a shortage of our own, until connections are tried again \
-				   */
-#define QUEUE_NEVER	INT64_MAX
-#define QUEUE_SELF	"postern" /* who holds what we hold by ourselves */
-#define QUEUE_ALL_UNITS 0u	  /* for `unit`: every unit of the message */
+#define QUEUE_SHORTAGE_MS                                                      \
+	1000 /* after a shortage of our own, until connections are tried again \
+	      */
+#define QUEUE_BEHIND_MOST 1000
+#define QUEUE_NEVER	  INT64_MAX
+#define QUEUE_SELF	  "postern" /* who holds what we hold by ourselves */
+#define QUEUE_ALL_UNITS	  0u	    /* for `unit`: every unit of the message */
 
 struct queue;
 
@@ -310,7 +312,8 @@ struct queue_why {
 			       * well: 0, as its clock stands still */
 	int64_t own_until_ms; /* DOWN: when its own retry clock comes next; 0: it waits for a probe
 			       */
-	uint32_t behind;      /* units of its destination that start before it, as things are */
+	uint32_t behind;      /* units of its destination that start before it, as things are … */
+	bool behind_more;     /* … and at least as many, when they were not all counted */
 	uint32_t limit;
 	uint32_t attempts;
 	bool probing;
@@ -319,8 +322,8 @@ struct queue_why {
 	struct span by, reason; /* until the queue changes */
 };
 
-/* The exact answer at this moment. Counting `behind` looks at all ready units of its destination.
- * ERR_NOT_FOUND. */
+/* The exact answer at this moment. Of `behind` about QUEUE_BEHIND_MOST are counted one by one, so
+ * that the answer costs the same in a queue of any length. ERR_NOT_FOUND. */
 int queue_why(struct queue *queue, uint32_t unit, int64_t now, struct queue_why *out);
 
 /* ---- listing -------------------------------------------------------------------------------- */

@@ -59,11 +59,13 @@ void ring_remove(struct ring *ring, uint32_t ticket)
 		ring->head++;
 }
 
-uint32_t ring_ahead(const struct ring *ring, uint32_t ticket)
+uint32_t ring_ahead(const struct ring *ring, uint32_t ticket, uint32_t most, bool *more)
 {
-	uint32_t ahead = 0;
-	for (uint32_t t = ring->head; t != ticket; t++)
-		ahead += ring->slots[t & (ring->room - 1)] != 0;
+	uint32_t ahead = 0, places = ticket - ring->head;
+
+	*more = places > most;
+	for (uint32_t i = 0; i < MIN(places, most); i++)
+		ahead += ring->slots[(ring->head + i) & (ring->room - 1)] != 0;
 	return ahead;
 }
 

@@ -25,8 +25,9 @@ bool ring_push_front(struct ring *ring, struct mem *mem, uint32_t item, uint32_t
 uint32_t ring_first(const struct ring *ring);
 /* Of the item that has this ticket. */
 void ring_remove(struct ring *ring, uint32_t ticket);
-/* How many are before it; goes over them. */
-uint32_t ring_ahead(const struct ring *ring, uint32_t ticket);
+/* How many are before it. Looks at the first `most` places only; *more: it is behind all of these.
+ */
+uint32_t ring_ahead(const struct ring *ring, uint32_t ticket, uint32_t most, bool *more);
 bool ring_holds(const struct ring *ring, uint32_t ticket, uint32_t item);
 void ring_done(struct ring *ring, struct mem *mem);
 

@@ -39,12 +39,17 @@ static uint32_t others_first(const struct destination *d, int class, uint32_t ah
 	return ahead < first ? 0 : MIN(others, 1 + (ahead - first) / run);
 }
 
-static uint32_t behind(const struct destination *d, const struct unit *u)
+static uint32_t behind(const struct destination *d, const struct unit *u, bool *more)
 {
 	int class = unit_class(u);
-	uint32_t ahead = u->place == PLACE_WAITING
-				 ? heap_ahead(&d->waiting[class], u->slot)
-				 : d->waiting[class].count + ring_ahead(&d->ready[class], u->slot);
+	uint32_t ahead;
+
+	if (u->place == PLACE_WAITING) {
+		ahead = heap_ahead(&d->waiting[class], u->slot, more);
+	} else {
+		ahead = ring_ahead(&d->ready[class], u->slot, QUEUE_BEHIND_MOST, more);
+		ahead += d->waiting[class].count;
+	}
 	return ahead + others_first(d, class, ahead);
 }
 
@@ -53,7 +58,7 @@ static void why_ready(const struct queue *q, const struct destination *d, const 
 {
 	int64_t since = u->place == PLACE_WAITING ? MAX(u->since, d->up_since) : u->since;
 	out->since_ms = queue_clock_wall(q, since);
-	out->behind = behind(d, u);
+	out->behind = behind(d, u, &out->behind_more);
 	switch (destination_blocker(q, d)) {
 	case BLOCKER_LIMIT:
 		out->kind = QUEUE_WHY_LIMIT_DESTINATION;

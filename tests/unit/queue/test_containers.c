@@ -74,7 +74,17 @@ static void heap_is_ordered_and_stable(void **state)
 	uint32_t rank = 0;
 	while (heap.count) {
 		uint32_t item = first_of(&m);
-		assert_int_equal(heap_ahead(&heap, m.place[item]), 0);
+		bool more;
+		assert_int_equal(heap_ahead(&heap, m.place[item], &more), 0);
+		assert_false(more);
+		item = heap.entries[prng_below(&prng, heap.count)].item;
+		uint32_t ahead = 0;
+		for (uint32_t other = 1; other < MOST; other++)
+			ahead += m.place[other] && (m.key[other] < m.key[item] ||
+							   (m.key[other] == m.key[item] &&
+								   m.since[other] < m.since[item]));
+		assert_int_equal(heap_ahead(&heap, m.place[item], &more), ahead);
+		assert_false(more);
 		heap_remove(&heap, m.place[item], moved, &m);
 		rank++;
 	}
@@ -106,7 +116,12 @@ static void ring_is_a_line(void **state)
 		} else if (n) {
 			uint32_t at = what < 8 ? 0 : (uint32_t)prng_below(&prng, n);
 			assert_true(ring_holds(&ring, tickets[at], line[at]));
-			assert_int_equal(ring_ahead(&ring, tickets[at]), at);
+			bool more;
+			assert_int_equal(ring_ahead(&ring, tickets[at], UINT32_MAX, &more), at);
+			assert_false(more);
+			/* it is said when not all places were looked at */
+			uint32_t some = ring_ahead(&ring, tickets[at], 3, &more);
+			assert_true(some <= at && (more || some == at));
 			ring_remove(&ring, tickets[at]);
 			assert_false(ring_holds(&ring, tickets[at], line[at]));
 			n--;

@@ -312,6 +312,43 @@ static void all_prioritised_is_as_none(void **state)
 	world_done(&w);
 }
 
+/* In a long queue the answer says that it has not counted all. */
+static void behind_is_counted_up_to_a_bound(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	world_set_transport(&w, &mx);
+	for (uint64_t id = 1; id <= 5000; id++)
+		world_add(&w, id, "x@a.example");
+	struct queue_why why = world_why(&w, QUEUE_BEHIND_MOST + 1);
+	assert_int_equal(why.behind, QUEUE_BEHIND_MOST);
+	assert_false(why.behind_more);
+	why = world_why(&w, 5000);
+	assert_int_equal(why.behind, QUEUE_BEHIND_MOST);
+	assert_true(why.behind_more);
+	/* The same for those that wait for their destination to come back. */
+	struct queue_start start = world_expect(&w, 1);
+	world_failed(&w, &start);
+	world_pass(&w, QUEUE_PROBE_FIRST_MS * 2);
+	assert_int_equal(world_next(&w, &start), 0);
+	assert_true(start.probe);
+	world_ok(&w, &start);
+	uint32_t counted = 0, more = 0;
+	for (uint64_t id = 1; id <= 5000; id++) {
+		if (id == start.id)
+			continue;
+		why = world_why(&w, id);
+		assert_true(why.behind <= QUEUE_BEHIND_MOST + 5000u);
+		counted += !why.behind_more;
+		more += why.behind_more;
+	}
+	assert_in_range(counted, QUEUE_BEHIND_MOST, QUEUE_BEHIND_MOST + 2);
+	assert_int_equal(counted + more, 4999);
+	world_done(&w);
+}
+
 static void delay_warning_comes_once(void **state)
 {
 	struct world w;
@@ -566,6 +603,7 @@ int main(void)
 		cmocka_unit_test(reuse_of_a_connection),
 		cmocka_unit_test(priority_first_but_nobody_starves),
 		cmocka_unit_test(all_prioritised_is_as_none),
+		cmocka_unit_test(behind_is_counted_up_to_a_bound),
 		cmocka_unit_test(delay_warning_comes_once),
 		cmocka_unit_test(a_warning_says_when_it_is_given_up),
 		cmocka_unit_test(warning_of_an_active_one_waits),
