@@ -27,7 +27,7 @@ enum place_flags {
 	PLACE_FREE = 1 << 1,   /* done, or moved away, durably */
 	PLACE_DONE = 1 << 2,   /* done, not durable yet */
 	PLACE_FILE = 1 << 3,   /* the body is a file of its own */
-	PLACE_CHECK = 1 << 4,  /* the body was not read since recovery: check it first */
+	PLACE_CHECK = 1 << 4,  /* the body lay for a while: it is checked before it is sent */
 	PLACE_BAD = 1 << 5,    /* damaged, and reported */
 	PLACE_MOVED = 1 << 6,  /* its id is that of another place */
 	PLACE_MOVING = 1 << 7, /* a copy is being made */
@@ -83,6 +83,7 @@ struct spool_index {
 	struct idmap moved; /* message id → place */
 	struct walk walk;
 	bool fresh;		  /* what the walk holds was read in this turn of the loop */
+	uint64_t read_last;	  /* the place whose record was read in this turn; 0: none */
 	uint32_t patience;	  /* how often reading may still be put off: ERR_IO */
 	struct buf record, state; /* one record each */
 	struct arena arena;

@@ -20,11 +20,15 @@ static int read_whole(const struct segment *segment, uint64_t at, uint64_t n, st
 	return 0;
 }
 
+static uint64_t id_of(const struct segment *segment, const struct place *place)
+{
+	return SPOOL_ID(segment->id.serial, segment->id.owner, (uint64_t)(place - segment->places));
+}
+
 static int parse(const struct segment *segment, const struct place *place, struct span bytes,
 	struct format_record *record, struct format_message *message)
 {
-	uint64_t place_id = SPOOL_ID(
-		segment->id.serial, segment->id.owner, (uint64_t)(place - segment->places));
+	uint64_t place_id = id_of(segment, place);
 	size_t whole;
 
 	int err = format_get_record(bytes, segment->id.salt, record, &whole);
@@ -37,13 +41,19 @@ int index_read(struct spool_index *index, struct segment *segment, const struct 
 	struct format_record *record, struct format_message *message)
 {
 	uint64_t at = (uint64_t)place->at * INDEX_UNIT, n = (uint64_t)place->size * INDEX_UNIT;
+	uint64_t place_id = id_of(segment, place);
 	struct span seen;
 
-	/* What just came in is asked for in the same turn, for its first attempt. Later it is read
-	 * again: what a disk has lost is better known than not. */
+	/* What just came in is asked for in the same turn, for its first attempt; and an attempt
+	 * asks for a message twice, for its envelope and its body. Later it is read again: what a
+	 * disk has lost is better known than not. */
 	if (index->fresh && walk_seen(&index->walk, &segment->id, at, n, &seen) &&
 		parse(segment, place, seen, record, message) == 0)
 		return 0;
+	if (index->read_last == place_id &&
+		parse(segment, place, buf_span(&index->record), record, message) == 0)
+		return 0;
+	index->read_last = 0;
 	int err = index_open(index, segment);
 	if (err == 0)
 		err = read_whole(segment, at, n, &index->record);

@@ -33,6 +33,7 @@ static void turn_over(struct io_turn *turn)
 		io_turn_end(store->io, turn);
 	else
 		store->index.fresh = false;
+	store->index.read_last = 0;
 	store->intake.passed = !store->intake.passed;
 }
 

@@ -23,6 +23,7 @@ int spool_store_new(const struct spool_store_config *config, struct spool_store 
 	store->io = config->io;
 	index_init(&store->index, config->disk, on_damage, store);
 	store->index.patience = STORE_READ_TRIES;
+	store->trusted_ns = store->io->now_ns;
 	journal_init(store);
 	clean_init(store);
 	intake_init(store);
@@ -80,6 +81,10 @@ static int find(struct spool_store *store, uint64_t id, struct segment **segment
 		report_bad(store, *segment, *place, id, "its record is damaged");
 		return ERR_CORRUPT;
 	}
+	if (err == 0 && !store->index.fresh) {
+		store->index.read_last = place_id;
+		io_turn_end(store->io, &store->intake.turn);
+	}
 	return err;
 }
 
@@ -102,7 +107,26 @@ int spool_store_envelope(struct spool_store *store, uint64_t id, struct buf *buf
 	return index_envelope(&message, arena, out);
 }
 
-/* A body read for the first time since recovery is checked: disks forget while nobody looks. */
+/*
+ * Disks forget while nobody looks. So a body is checked before it is sent, unless it came in, or
+ * was checked, lately: then it is in memory, and the message that is delivered at once pays
+ * nothing. Those that were trusted when the last period began are not any more.
+ */
+static void end_trust(struct spool_store *store)
+{
+	uint64_t now = store->io->now_ns;
+
+	if (now - store->trusted_ns < STORE_TRUST_MS * NS_PER_MS)
+		return;
+	store->trusted_ns = now;
+	for (size_t i = 0; i < store->index.count; i++) {
+		struct segment *segment = store->index.segments[i];
+		for (uint32_t k = 0; segment->live && k < segment->place_count; k++)
+			if (segment->places[k].flags & PLACE_USED)
+				segment->places[k].flags |= PLACE_CHECK;
+	}
+}
+
 static int check_once(struct spool_store *store, struct segment *segment, struct place *place,
 	const struct format_message *message)
 {
@@ -136,6 +160,7 @@ int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *
 		err = index_hold(&store->index, segment);
 	if (err)
 		return err;
+	end_trust(store);
 	err = check_once(store, segment, place, &message);
 	file = segment->io;
 	if (err == 0 && message.body_serial) {

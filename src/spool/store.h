@@ -28,6 +28,7 @@
 #define STORE_RELOCATE_STEP 2000       /* states in such a piece */
 #define STORE_CHECKPOINTS   32	       /* bitmaps in such a piece */
 #define STORE_SCAN_STEP	    50000      /* places looked at for them */
+#define STORE_TRUST_MS	    3600000    /* a body that lay longer is checked before it is sent */
 #define STORE_MOVES	    16	       /* messages being copied at a time */
 #define STORE_MOVE_BYTES    (4u << 20) /* of bodies, in one copy job, after the first message */
 
@@ -141,7 +142,8 @@ struct spool_store {
 	struct loader loader;
 	struct taking taking;
 	struct intake intake;
-	struct copy_job *copy;			   /* messages being moved; NULL: none */
+	uint64_t trusted_ns;   /* bodies older than this are checked before they are sent */
+	struct copy_job *copy; /* messages being moved; NULL: none */
 	uint32_t newest[SPOOL_OWNER_DELIVERY + 1]; /* serial of each writer's current file */
 };
 

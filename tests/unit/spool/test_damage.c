@@ -179,6 +179,40 @@ static void test_a_damaged_body_leaves_its_envelope(void **state)
 	free(w);
 }
 
+/* Not only after a start: what waits for its next attempt lies on the disk as long. */
+static void test_a_body_that_lay_for_hours_is_checked_before_it_is_sent(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	struct spool_body body;
+	char path[64];
+
+	(void)state;
+	assert_non_null(w);
+	world_init(w, 16);
+	fill(w, path);
+	/* It was sent before, and was right then; another one is damaged on its first way out. */
+	for (uint32_t i = 0; i < 2; i++) {
+		struct ticket *t = &w->tickets[i];
+		assert_int_equal(spool_store_body(w->store, t->id, &body), 0);
+		uint64_t bit = (body.offset + 20) * 8;
+		spool_store_body_done(w->store, &body);
+		fake_io_pass(&w->io, 2 * 3600 * 1000);
+		assert_int_equal(spool_store_body(w->store, t->id, &body), 0);
+		spool_store_body_done(w->store, &body);
+		assert_int_equal(sim_disk_flip(w->disk, path, bit), 0);
+		w->damage_expected = true;
+		fake_io_pass(&w->io, 3601 * 1000);
+		assert_int_equal(spool_store_body(w->store, t->id, &body), ERR_CORRUPT);
+		assert_int_equal(w->damage_reports, i + 1);
+		assert_true(t->damaged);
+	}
+	assert_int_equal(spool_store_body(w->store, w->tickets[3].id, &body), 0);
+	spool_store_body_done(w->store, &body);
+	assert_null(w->fault);
+	world_done(w);
+	free(w);
+}
+
 static void test_any_bit_of_the_journal_costs_no_message(void **state)
 {
 	uint32_t flips = 0;
@@ -275,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_any_bit_of_the_first_header_pages),
 		cmocka_unit_test(test_a_damaged_message_keeps_its_file),
 		cmocka_unit_test(test_a_damaged_body_leaves_its_envelope),
+		cmocka_unit_test(test_a_body_that_lay_for_hours_is_checked_before_it_is_sent),
 		cmocka_unit_test(test_any_bit_of_the_journal_costs_no_message),
 		cmocka_unit_test(test_rubbish_behind_the_end_is_a_torn_tail),
 		cmocka_unit_test(test_files_of_others_are_left_alone),

@@ -159,8 +159,11 @@ static void on_notice(void *context, const struct spool_notice *notice)
 {
 	struct world *w = context;
 
-	if (!w->dead && w->store && !(w->deaf && notice->owner == w->deaf_to))
-		spool_store_notice(w->store, notice);
+	if (w->dead || !w->store || (w->deaf && notice->owner == w->deaf_to))
+		return;
+	spool_store_notice(w->store, notice);
+	if (w->after_notice)
+		w->after_notice(w);
 }
 
 static void on_health(void *context, enum spool_health health)

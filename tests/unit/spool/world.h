@@ -74,6 +74,7 @@ struct world {
 	uint32_t health_calls;
 	uint32_t load_tries; /* at the last start, that found a failing disk */
 	void (*between_tries)(struct world *world);
+	void (*after_notice)(struct world *world);
 };
 
 void world_init(struct world *world, uint64_t seed);
