@@ -11,6 +11,8 @@
 static const char *const fault_names[SIM_FAULTS] = {
 	[FAULT_KILL_WORKER] = "worker killed",
 	[FAULT_KILL_DELIVERY] = "delivery killed",
+	[FAULT_KILL_ADMIN] = "admin killed",
+	[FAULT_STOP] = "told to end",
 	[FAULT_POWER_CUT] = "power cut",
 	[FAULT_CLOCK_JUMP] = "clock jump",
 	[FAULT_DISK_FULL] = "disk full",
@@ -23,6 +25,7 @@ static const char *const fault_names[SIM_FAULTS] = {
 	[FAULT_PEER_DOWN] = "hop down",
 	[FAULT_CLIENT_GONE] = "client gone",
 	[FAULT_DNS] = "dns failure",
+	[FAULT_ADMIN] = "change by an administrator",
 };
 
 const char *sim_fault_name(enum sim_fault fault)

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHAOS_KINDS   7
+#define CHAOS_KINDS   9
+#define CHAOS_STOP_MS 8000
 #define CHAOS_OPS     300 /* disk operations ahead, at most, at which a role dies */
 #define CHAOS_JUMP_MS (26 * 3600 * 1000)
 #define CHAOS_FULL    (10 * SIM_MINUTE)
@@ -46,9 +47,7 @@ static void set_errors(struct sim_chaos *c, uint32_t of_65536)
 			faults.read_error = (uint32_t)sim_below(sim, of_65536);
 		c->ledger->read_errors = c->ledger->read_errors || faults.read_error;
 	}
-	sim_disk_set_faults(machine_spool(c->machine), &faults);
-	faults.read_error = 0;
-	sim_disk_set_faults(machine_mailboxes(c->machine), &faults);
+	machine_set_faults(c->machine, &faults);
 }
 
 static void errors_over(struct timer *timer)
@@ -78,7 +77,7 @@ static void full_over(struct timer *timer)
 	struct sim_chaos *c = CONTAINER_OF(timer, struct sim_chaos, full);
 
 	sim_say(c->sim, "the disk has room again");
-	sim_disk_set_capacity(machine_spool(c->machine), 0);
+	machine_set_capacity(c->machine, 0);
 }
 
 static void disk_full(struct sim_chaos *c)
@@ -92,7 +91,7 @@ static void disk_full(struct sim_chaos *c)
 
 	sim_fault(c->sim, FAULT_DISK_FULL);
 	sim_say(c->sim, "the disk is full at %llu bytes", (unsigned long long)used);
-	sim_disk_set_capacity(machine_spool(c->machine), used + sim_skewed(c->sim, 2u << 20));
+	machine_set_capacity(c->machine, used + sim_skewed(c->sim, 2u << 20));
 	sim_arm(c->sim, &c->full, sim_skewed(c->sim, CHAOS_FULL));
 }
 
@@ -143,10 +142,23 @@ static void strike(struct sim_chaos *c, unsigned kind)
 			c->machine, (unsigned)sim_below(sim, machine_workers(c->machine)), ahead);
 		break;
 	case 1: machine_kill_delivery(c->machine, ahead); break;
-	case 2: (void)machine_cut_power(c->machine, ahead); break;
+	case 2:
+		(void)machine_cut_power(c->machine, ahead);
+		/* A clock that runs on its own is often wrong after that. */
+		if (sim_chance(sim, 200))
+			clock_jump(c);
+		break;
 	case 3: clock_jump(c); break;
 	case 4: disk_errors(c); break;
 	case 5: disk_full(c); break;
+	case 6:
+		if (sim_chance(sim, 400))
+			machine_stop(c->machine, (uint32_t)sim_skewed(sim, CHAOS_STOP_MS));
+		else
+			machine_stop_role(c->machine, (unsigned)sim_below(sim, 8),
+				(uint32_t)sim_skewed(sim, CHAOS_STOP_MS));
+		break;
+	case 7: machine_kill_admin(c->machine); break;
 	default:
 		if (!c->flips || !machine_cut_power(c->machine, 0))
 			break;
@@ -212,8 +224,7 @@ void sim_chaos_end(struct sim_chaos *c)
 	timers_disarm(events, &c->timer);
 	timers_disarm(events, &c->full);
 	timers_disarm(events, &c->errors);
-	sim_disk_set_faults(machine_spool(c->machine), &(struct sim_disk_faults){0});
-	sim_disk_set_faults(machine_mailboxes(c->machine), &(struct sim_disk_faults){0});
-	sim_disk_set_capacity(machine_spool(c->machine), 0);
+	machine_set_faults(c->machine, &(struct sim_disk_faults){0});
+	machine_set_capacity(c->machine, 0);
 	machine_spare(c->machine);
 }

@@ -21,12 +21,15 @@ enum expected {
 	EXPECT_CHUNK,
 	EXPECT_END,
 	EXPECT_RSET,
+	EXPECT_NO_DATA, /* DATA after BDAT: any refusal */
+	EXPECT_ANY,
 	EXPECT_QUIT
 };
 
 struct expectation {
 	enum expected what;
 	size_t rcpt;
+	struct ledger_mail *mail;
 };
 
 struct client {
@@ -38,10 +41,10 @@ struct client {
 	size_t expected_first, expected_count;
 	struct ledger_mail *mail;
 	size_t left;
-	bool extended, pipelines, chunks, deaf, mail_refused;
+	unsigned false_starts; /* in 1000ths of its messages */
+	bool extended, pipelines, eager, chunks, deaf, mail_refused;
 	size_t rcpt_at, taken;
 	uint64_t given, written; /* bytes, of the whole connection */
-	uint64_t end_at;	 /* where the message ends in that stream; 0: not given yet */
 	uint64_t cut_at;	 /* it disappears after so many bytes */
 	bool cut_resets;
 	uint64_t stall_at;
@@ -65,6 +68,18 @@ static void gone(struct client *c, bool reset)
 	free(c);
 }
 
+/* What was sent whole may have become anything from now on. */
+static void note_ends(struct client *c)
+{
+	for (size_t i = 0; i < c->expected_count; i++) {
+		struct ledger_mail *mail =
+			c->expected[(c->expected_first + i) % CLIENT_EXPECTED].mail;
+
+		if (mail && mail->end_at && c->written >= mail->end_at && mail->told == TOLD_UNSENT)
+			mail->told = TOLD_NOTHING;
+	}
+}
+
 /* False: the client is gone. */
 static bool flush(struct client *c)
 {
@@ -84,8 +99,7 @@ static bool flush(struct client *c)
 		}
 		c->written += (uint64_t)n;
 		buf_drop(&c->out, (size_t)n);
-		if (c->mail && c->end_at && c->written >= c->end_at && c->mail->told == TOLD_UNSENT)
-			c->mail->told = TOLD_NOTHING;
+		note_ends(c);
 		if (c->written >= c->cut_at) {
 			sim_fault(c->sim, FAULT_CLIENT_GONE);
 			gone(c, c->cut_resets);
@@ -112,7 +126,7 @@ static void expect(struct client *c, enum expected what, size_t rcpt)
 {
 	CHECK(c->expected_count < CLIENT_EXPECTED);
 	c->expected[(c->expected_first + c->expected_count++) % CLIENT_EXPECTED] =
-		(struct expectation){what, rcpt};
+		(struct expectation){what, rcpt, c->mail};
 }
 
 static void give(struct client *c, const void *p, size_t n)
@@ -132,14 +146,15 @@ static void say(struct client *c, enum expected what, size_t rcpt, const char *l
 
 static void say_mail(struct client *c)
 {
-	const struct ledger_mail *mail = c->mail;
+	struct ledger_mail *mail = c->mail;
 	char line[256];
 
-	snprintf(line, sizeof(line), "MAIL FROM:<%s>%s%s%s", mail->sender,
+	mail->envid = c->extended && sim_chance(c->sim, 200);
+	snprintf(line, sizeof(line), "MAIL FROM:<%s>%s%s%s%s", mail->sender,
 		c->extended && mail->binary	 ? " BODY=BINARYMIME"
 		: c->extended && mail->eight_bit ? " BODY=8BITMIME"
 						 : "",
-		c->extended && sim_chance(c->sim, 200) ? " RET=HDRS ENVID=sim" : "",
+		mail->utf8 ? " SMTPUTF8" : "", mail->envid ? " RET=HDRS ENVID=sim" : "",
 		c->extended && sim_chance(c->sim, 300) ? " SIZE=1000" : "");
 	say(c, EXPECT_MAIL, 0, line);
 }
@@ -172,7 +187,7 @@ static void give_stuffed(struct client *c)
 	if (n > from)
 		give(c, p + from, n - from);
 	give(c, ".\r\n", 3);
-	c->end_at = c->given;
+	c->mail->end_at = c->given;
 	expect(c, EXPECT_END, 0);
 }
 
@@ -197,7 +212,7 @@ static void give_chunks(struct client *c)
 		if (last)
 			break;
 	}
-	c->end_at = c->given;
+	c->mail->end_at = c->given;
 }
 
 static void give_body(struct client *c)
@@ -208,19 +223,48 @@ static void give_body(struct client *c)
 		say(c, EXPECT_DATA, 0, "DATA");
 }
 
-static void settle(struct client *c, enum ledger_told told)
+static void settle(struct client *c, struct ledger_mail *mail, enum ledger_told told)
 {
-	c->mail->told = told;
-	c->mail->told_ns = c->sim->now_ns;
-	sim_say(c->sim, "client: message %u is %s", c->mail->number,
+	mail->told = told;
+	mail->told_ns = c->sim->now_ns;
+	sim_say(c->sim, "client: message %u is %s", mail->number,
 		told == TOLD_ACCEPTED ? "accepted" : "refused");
-	next_mail(c);
+	/* Who is eager has begun the next one long since. */
+	if (c->mail == mail)
+		next_mail(c);
+}
+
+/* A message that is begun and taken back: it must never exist. */
+static void give_false_start(struct client *c)
+{
+	struct ledger_mail *mail = sim_mail_make(c->sim, c->ledger, true);
+	char line[256];
+
+	c->mail = NULL;
+	if (sim_chance(c->sim, 300))
+		say(c, EXPECT_ANY, 0, sim_chance(c->sim, 500) ? "NOOP" : "VRFY <box0@c.example>");
+	snprintf(line, sizeof(line), "MAIL FROM:<%s>%s", mail->sender,
+		mail->utf8 ? " SMTPUTF8" : "");
+	say(c, EXPECT_ANY, 0, line);
+	for (size_t i = 0; i < mail->rcpt_count && !sim_chance(c->sim, 100); i++) {
+		snprintf(line, sizeof(line), "RCPT TO:<%s>", mail->rcpts[i].address);
+		say(c, EXPECT_ANY, 0, line);
+	}
+	while (sim_chance(c->sim, 600)) {
+		size_t n = sim_below(c->sim, mail->n + 1);
+
+		snprintf(line, sizeof(line), "BDAT %zu", n);
+		say(c, EXPECT_ANY, 0, line);
+		give(c, mail->body, n);
+		if (sim_chance(c->sim, 300))
+			say(c, EXPECT_NO_DATA, 0, "DATA");
+	}
+	say(c, EXPECT_RSET, 0, "RSET");
 }
 
 static void next_mail(struct client *c)
 {
 	c->mail = NULL;
-	c->end_at = 0;
 	c->mail_refused = false;
 	c->rcpt_at = c->taken = 0;
 	if (!c->left) {
@@ -228,6 +272,8 @@ static void next_mail(struct client *c)
 		return;
 	}
 	c->left--;
+	if (c->pipelines && sim_chance(c->sim, c->false_starts))
+		give_false_start(c);
 	c->mail = sim_mail_make(c->sim, c->ledger, c->extended);
 	c->chunks =
 		c->extended && (c->mail->binary || c->mail->open_end || sim_chance(c->sim, 300));
@@ -237,6 +283,9 @@ static void next_mail(struct client *c)
 	for (size_t i = 0; i < c->mail->rcpt_count; i++)
 		say_rcpt(c, i);
 	give_body(c);
+	/* RFC 2920 section 3.1: after BDAT LAST as well. */
+	if (c->chunks && c->eager && c->expected_count < CLIENT_EXPECTED / 4)
+		next_mail(c);
 }
 
 /* In lockstep: after the reply to MAIL or to a RCPT. */
@@ -245,14 +294,14 @@ static void go_on(struct client *c)
 	if (c->pipelines)
 		return;
 	if (c->mail_refused) {
-		settle(c, TOLD_REFUSED);
+		settle(c, c->mail, TOLD_REFUSED);
 	} else if (c->rcpt_at < c->mail->rcpt_count) {
 		say_rcpt(c, c->rcpt_at++);
 	} else if (c->taken) {
 		give_body(c);
 	} else {
 		say(c, EXPECT_RSET, 0, "RSET");
-		settle(c, TOLD_REFUSED);
+		settle(c, c->mail, TOLD_REFUSED);
 	}
 }
 
@@ -285,7 +334,7 @@ static void take_reply(struct client *c, unsigned code)
 		go_on(c);
 		break;
 	case EXPECT_RCPT:
-		c->mail->rcpts[e.rcpt].taken = code == 250 ? RCPT_TAKEN : RCPT_REFUSED;
+		e.mail->rcpts[e.rcpt].taken = code == 250 ? RCPT_TAKEN : RCPT_REFUSED;
 		c->taken += code == 250;
 		go_on(c);
 		break;
@@ -293,11 +342,19 @@ static void take_reply(struct client *c, unsigned code)
 		if (code == 354)
 			give_stuffed(c);
 		else
-			settle(c, TOLD_REFUSED);
+			settle(c, e.mail, TOLD_REFUSED);
 		break;
-	case EXPECT_CHUNK: break;
-	case EXPECT_END: settle(c, code == 250 ? TOLD_ACCEPTED : TOLD_REFUSED); break;
-	case EXPECT_RSET: break;
+	case EXPECT_END: settle(c, e.mail, code == 250 ? TOLD_ACCEPTED : TOLD_REFUSED); break;
+	case EXPECT_RSET:
+		if (code != 250 && code != 421)
+			ledger_violation(c->ledger, "RSET was answered with %u", code);
+		break;
+	case EXPECT_NO_DATA:
+		if (code < 400)
+			ledger_violation(c->ledger, "DATA after BDAT was answered with %u", code);
+		break;
+	case EXPECT_CHUNK:
+	case EXPECT_ANY:
 	case EXPECT_QUIT: break;
 	}
 }
@@ -393,6 +450,8 @@ void sim_client_start(struct sim *sim, struct sim_net *net, struct ledger *ledge
 	c->left = messages;
 	c->extended = !sim_chance(sim, 150);
 	c->pipelines = c->extended && sim_chance(sim, 500);
+	c->eager = sim_chance(sim, 300);
+	c->false_starts = sim_chance(sim, 300) ? 300 : 0;
 	c->cut_at = sim_chance(sim, trouble) ? 1 + sim_skewed(sim, 200000) : UINT64_MAX;
 	c->cut_resets = sim_chance(sim, 500);
 	c->stall_at = sim_chance(sim, trouble) ? 1 + sim_skewed(sim, 20000) : UINT64_MAX;

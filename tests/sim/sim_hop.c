@@ -32,7 +32,7 @@ struct session {
 	char sender[LEDGER_ADDRESS];
 	char rcpts[HOP_RCPTS][LEDGER_ADDRESS];
 	size_t rcpt_count;
-	bool put_off;	    /* 452: others in another transaction */
+	bool utf8;	    /* MAIL said SMTPUTF8 */
 	struct timer timer; /* speaks again */
 };
 
@@ -144,7 +144,7 @@ static void fall_silent(struct session *s)
 
 static void reset_mail(struct session *s)
 {
-	s->in_mail = s->in_data = s->chunked = s->chunk_bad = s->put_off = false;
+	s->in_mail = s->in_data = s->chunked = s->chunk_bad = false;
 	s->rcpt_count = 0;
 	buf_clear(&s->body);
 }
@@ -163,7 +163,7 @@ static void record(struct session *s, bool replied)
 		.rcpts = (const char(*)[LEDGER_ADDRESS])s->rcpts,
 		.rcpt_count = s->rcpt_count,
 		.bytes = buf_span(&s->body),
-		.partial = s->put_off,
+		.has_dsn = s->extended && (kind->extensions & HOP_DSN),
 		.reply = replied ? sim_end_mark(s->end, s->out.n) : NULL,
 	};
 
@@ -283,7 +283,8 @@ static void hello(struct session *s, bool extended)
 		const char *name;
 	} words[] = {{HOP_PIPELINING, "PIPELINING"}, {HOP_8BITMIME, "8BITMIME"},
 		{HOP_CHUNKING, "CHUNKING"}, {HOP_BINARYMIME, "BINARYMIME"}, {HOP_DSN, "DSN"},
-		{HOP_SIZE, "SIZE 8000000"}, {HOP_ENHANCED, "ENHANCEDSTATUSCODES"}};
+		{HOP_SMTPUTF8, "SMTPUTF8"}, {HOP_SIZE, "SIZE 8000000"},
+		{HOP_ENHANCED, "ENHANCEDSTATUSCODES"}};
 
 	if (extended && !(s->hop->kind->extensions & HOP_ESMTP)) {
 		buf_add_str(&s->out, "502 what?\r\n");
@@ -297,6 +298,39 @@ static void hello(struct session *s, bool extended)
 	buf_add_str(&s->out, "250 hop\r\n");
 }
 
+/* RFC 3461 section 5.2.1: what the sender asked for goes on to who can do it, and to nobody else.
+ */
+static void check_notify(struct session *s, const char *line, const struct ledger_rcpt *known)
+{
+	static const char *const words[] = {
+		NULL, "NOTIFY=NEVER", "NOTIFY=FAILURE,DELAY", "NOTIFY=SUCCESS"};
+	const char *said = strstr(line, " NOTIFY="), *end;
+
+	if (s->extended && s->hop->kind->extensions & HOP_DSN) {
+		const char *word = known ? words[known->notify] : words[LEDGER_NOTIFY_NEVER];
+
+		end = said ? said + 1 + strcspn(said + 1, " ") : NULL;
+		if ((said == NULL) != (word == NULL) ||
+			(said && ((size_t)(end - said) != strlen(word) + 1 ||
+					 strncmp(said + 1, word, strlen(word)) != 0)))
+			ledger_violation(s->hop->ledger, "%s: the sender asked for %s: %s",
+				s->hop->kind->name, word ? word : "nothing", line);
+	} else if (said) {
+		ledger_violation(
+			s->hop->ledger, "%s: NOTIFY, which was not offered", s->hop->kind->name);
+	}
+}
+
+static void check_utf8(struct session *s, const char *line)
+{
+	for (; *line; line++)
+		if (*line & 0x80 && !s->utf8) {
+			ledger_violation(s->hop->ledger, "%s: 8-bit address without SMTPUTF8",
+				s->hop->kind->name);
+			return;
+		}
+}
+
 static void rcpt(struct session *s, const char *line)
 {
 	struct sim *sim = s->hop->sim;
@@ -305,8 +339,9 @@ static void rcpt(struct session *s, const char *line)
 	path_of(line, address);
 	struct ledger_rcpt *known = ledger_rcpt_find(s->hop->ledger, address);
 
+	check_notify(s, line, known);
+	check_utf8(s, line);
 	if (s->rcpt_count == HOP_RCPTS || trouble(s, 2)) {
-		s->put_off = true;
 		say(s, "452", "4.5.3", "too many");
 		return;
 	}
@@ -359,6 +394,11 @@ static bool command(struct session *s, const char *line)
 				s->hop->ledger, "%s: BODY, which was not offered", kind->name);
 		reset_mail(s);
 		path_of(line, s->sender);
+		s->utf8 = strstr(line, " SMTPUTF8") != NULL;
+		if (s->utf8 && !(kind->extensions & HOP_SMTPUTF8))
+			ledger_violation(
+				s->hop->ledger, "%s: SMTPUTF8, which was not offered", kind->name);
+		check_utf8(s, line);
 		if (trouble(s, 2)) {
 			say(s, "451", "4.3.2", "not now");
 		} else {

@@ -16,7 +16,8 @@ enum sim_hop_extensions {
 	HOP_DSN = 32,
 	HOP_SIZE = 64,
 	HOP_ENHANCED = 128,
-	HOP_ALL = 255,
+	HOP_SMTPUTF8 = 256,
+	HOP_ALL = 511,
 };
 
 struct sim_hop_kind {

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "sim_channel.h"
 
 #include <stdlib.h>
 
@@ -29,7 +30,7 @@ struct sim_process *process_new(
 	p->wake.fire = wake_fired;
 	p->turn.fire = turn_fired;
 	list_init(&p->conns);
-	list_init(&p->files);
+	list_init(&p->channels);
 	p->io.now_ns = sim->now_ns;
 	p->io.wall_ms = sim_wall_ms(sim);
 	for (size_t i = 0; i < IO_LANES; i++) {
@@ -246,5 +247,7 @@ const struct io_ops sim_io_ops = {
 	.close = sim_conn_close,
 	.ends = sim_conn_ends,
 	.submit = submit,
+	.channel_send = sim_channel_send,
+	.channel_close = sim_channel_close,
 	.random = random_u64,
 };

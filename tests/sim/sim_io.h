@@ -39,7 +39,7 @@ struct sim_process {
 	struct timer wake, turn;
 	struct sim_lane lanes[IO_LANES];
 	struct sim_lane *lane; /* whose fiber is on now */
-	struct list conns, files;
+	struct list conns, channels;
 	uint64_t kill_in; /* disk operations from now; 0: not planned */
 	bool kill_after;  /* not before that operation but after it */
 	bool kill_now;

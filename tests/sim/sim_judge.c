@@ -10,11 +10,6 @@
 
 /* What the disk lost of its own accord: it may cost the message that it hit, and a mark that says
  * "done" with it. */
-static bool was_harmed(const struct ledger *l)
-{
-	return l->flips || l->read_errors;
-}
-
 static uint64_t harm(const struct ledger *l)
 {
 	return l->flips + (l->read_errors ? l->damage_events : 0);
@@ -32,15 +27,14 @@ static bool was_unwell(const struct ledger *l, uint64_t from, uint64_t to)
 /* May the message have been delivered again after this? */
 static bool excused(const struct ledger *l, const struct ledger_delivery *d, uint64_t again_ns)
 {
-	if (was_harmed(l) || !d->reply || !d->reply->seen_ns || d->reply->seen_ns > again_ns)
+	if (ledger_harmed(l) || !d->reply || !d->reply->seen_ns || d->reply->seen_ns > again_ns)
 		return true;
 	for (size_t i = 0; i < l->death_count; i++) {
 		uint64_t death = l->deaths[i];
 
 		if (death < d->at_ns || death > again_ns)
 			continue;
-		if (d->partial || death <= d->reply->seen_ns + DURABLE_NS ||
-			was_unwell(l, d->at_ns, death))
+		if (death <= d->reply->seen_ns + DURABLE_NS || was_unwell(l, d->at_ns, death))
 			return true;
 	}
 	return false;
@@ -60,10 +54,10 @@ static void check_duplicates(
 			mail->number, rcpt->address, rcpt->deliveries[i].hop);
 	}
 	/* A notification is in one record with the end of what it speaks of. */
-	if (rcpt->failed_count > 1 && !was_harmed(l)) {
+	if (ledger_dsns_of(rcpt, ACTION_FAILED) > 1 && !ledger_harmed(l)) {
 		l->duplicates++;
 		ledger_violation(l, "message %u: %zu notifications that %s failed", mail->number,
-			rcpt->failed_count, rcpt->address);
+			ledger_dsns_of(rcpt, ACTION_FAILED), rcpt->address);
 	}
 }
 
@@ -73,7 +67,7 @@ static void check_ghost(
 	bool must_not_be = mail->told == TOLD_REFUSED || mail->told == TOLD_UNSENT ||
 			   rcpt->taken == RCPT_REFUSED;
 
-	if (!must_not_be || (!rcpt->delivery_count && !rcpt->failed_count && !rcpt->other_dsns))
+	if (!must_not_be || (!rcpt->delivery_count && !rcpt->dsn_count))
 		return;
 	l->ghosts++;
 	ledger_violation(l, "message %u was %s, but %s", mail->number,
@@ -85,7 +79,8 @@ static void check_ghost(
 static bool may_fail(
 	const struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
-	return rcpt->refused || rcpt->domain->may_fail || mail->binary || was_harmed(l) ||
+	return rcpt->refused || rcpt->may_bounce || rcpt->domain->may_fail || mail->binary ||
+	       ledger_harmed(l) || (mail->utf8 && rcpt->domain->no_utf8) ||
 	       (mail->eight_bit && rcpt->domain->seven_bit);
 }
 
@@ -112,7 +107,7 @@ static void lose(struct ledger *l, const struct ledger_mail *mail, const struct 
 static void check_promise(
 	struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
-	if (rcpt->failed_count && !may_fail(l, mail, rcpt))
+	if (ledger_dsns_of(rcpt, ACTION_FAILED) && !may_fail(l, mail, rcpt))
 		ledger_violation(l, "message %u bounced for %s, where nothing is wrong",
 			mail->number, rcpt->address);
 	if (mail->told != TOLD_ACCEPTED || rcpt->taken != RCPT_TAKEN)
@@ -120,9 +115,11 @@ static void check_promise(
 	l->acknowledged++;
 	if (rcpt->delivery_count) {
 		l->delivered++;
-	} else if (rcpt->failed_count) {
+	} else if (ledger_dsns_of(rcpt, ACTION_FAILED)) {
 		l->bounced++;
-	} else if (may_fail(l, mail, rcpt) && !hears_of_failure(mail, rcpt)) {
+	} else if (rcpt->may_vanish ||
+		   (may_fail(l, mail, rcpt) &&
+			   (mail->dsns_may_vanish || !hears_of_failure(mail, rcpt)))) {
 		l->discarded++;
 	} else {
 		lose(l, mail, rcpt);
@@ -141,9 +138,10 @@ void ledger_judge(struct ledger *l)
 			check_duplicates(l, mail, &mail->rcpts[k]);
 			check_ghost(l, mail, &mail->rcpts[k]);
 			check_promise(l, mail, &mail->rcpts[k]);
+			ledger_judge_dsns(l, mail, &mail->rcpts[k]);
 		}
 	}
-	if (l->damage_events && !was_harmed(l))
+	if (l->damage_events && !ledger_harmed(l))
 		ledger_violation(l, "%llu reports of damage, but no bit had flipped",
 			(unsigned long long)l->damage_events);
 }

@@ -11,9 +11,12 @@
 
 #include "sim_net.h"
 
+#include "trace/event.h"
+
 #define LEDGER_RCPTS	  20
 #define LEDGER_DELIVERIES 16
-#define LEDGER_DSNS	  8
+#define LEDGER_DSNS	  16
+#define LEDGER_PAUSES	  16
 #define LEDGER_ADDRESS	  64
 
 /* What the client knows of a message. */
@@ -37,8 +40,14 @@ struct ledger_delivery {
 	uint64_t at_ns; /* when it was sent; the network and the hop may take long */
 	const char *hop;
 	const struct sim_mark *reply; /* NULL: the hop never said 250 */
-	/* The hop put other recipients off: the record is made when they are done, too. */
-	bool partial;
+	bool has_dsn;		      /* what becomes of it is the hop's to report */
+};
+
+enum ledger_action { ACTION_FAILED, ACTION_DELAYED, ACTION_RELAYED, ACTION_DELIVERED, ACTIONS };
+
+struct ledger_dsn {
+	uint64_t name; /* hash of its Message-ID: copies of one are one */
+	enum ledger_action action;
 };
 
 struct ledger_rcpt {
@@ -49,10 +58,18 @@ struct ledger_rcpt {
 	uint64_t grey_until_ns; /* of a greylisting hop; 0: not seen yet */
 	struct ledger_delivery deliveries[LEDGER_DELIVERIES];
 	size_t delivery_count;
-	uint64_t failed[LEDGER_DSNS]; /* hashes of the Message-IDs of DSNs that said "failed" */
-	size_t failed_count;
-	size_t other_dsns;
+	struct ledger_dsn dsns[LEDGER_DSNS];
+	size_t dsn_count;
 	bool refused; /* a hop said 5xx to it, or to its message */
+	/* An administrator wanted it (it may have been too late for it). */
+	bool may_bounce, may_vanish, moved;
+	uint64_t gone_ns; /* it was seen that it is */
+	/* As it was seen in the queue. */
+	uint64_t held_ns;			    /* 0: not, or it was released since */
+	uint64_t paused_ns, paused_seen_ns, pauses; /* in the period of ledger->pauses only */
+	uint64_t paused_attempts;
+	uint64_t stood_ns; /* its clock did not go on for at least so long */
+	bool expired;
 };
 
 struct ledger_mail {
@@ -61,17 +78,41 @@ struct ledger_mail {
 	char sender[LEDGER_ADDRESS];
 	char *body; /* as the receiver shall have it: CRLF, no stuffing */
 	size_t n;
-	bool eight_bit, binary, open_end;
+	bool eight_bit, binary, open_end, utf8;
+	bool envid;
 	bool bare; /* line ends that a server must not take */
 	bool has_field;
 	enum ledger_told told;
 	uint64_t told_ns;
+	uint64_t end_at; /* in its connection's stream; 0: not given yet */
+	uint64_t id;	 /* the gateway's; 0: it never said one */
+	uint64_t received_ns;
+	bool dsns_may_vanish; /* an administrator touched them */
 	struct ledger_rcpt rcpts[LEDGER_RCPTS];
 	size_t rcpt_count;
 };
 
 struct ledger_span {
 	uint64_t from_ns, to_ns;
+};
+
+/* A scope that the directory says is paused. */
+struct ledger_pause {
+	char blocker[24], name[32];
+};
+
+/* Damage that was reported: of a message, or (id 0) of a part of a file. */
+struct ledger_damage {
+	uint64_t id;
+	char path[64];
+};
+
+/* A recipient as the queue shows it. */
+struct ledger_state {
+	bool held, stands; /* stands: paused by anybody */
+	bool paused;	   /* by the operator */
+	const char *blocker, *transport, *domain;
+	uint64_t attempts;
 };
 
 struct ledger {
@@ -82,7 +123,12 @@ struct ledger {
 	size_t death_count, death_room;
 	struct ledger_span *unwell; /* the journal could not be written */
 	size_t unwell_count, unwell_room;
-	uint64_t damage_events, flips;
+	struct ledger_pause paused[LEDGER_PAUSES];
+	size_t paused_count;
+	uint64_t pauses; /* changes that may let something go on */
+	struct ledger_damage *damages;
+	size_t damage_count, damage_room;
+	uint64_t damage_events, flips, restarts;
 	bool read_errors; /* the disk could not be read at times: that is damage, too */
 	uint64_t arrivals, dsns;
 	/* verdict */
@@ -101,8 +147,8 @@ struct ledger_mail *ledger_mail_find(struct ledger *ledger, uint32_t number);
 void ledger_violation(struct ledger *ledger, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Delivery died. */
-void ledger_death(struct ledger *ledger);
+/* Delivery ended and starts again: it died, or came to an orderly end. */
+void ledger_restart(struct ledger *ledger, bool death);
 /* The journal's health changed. */
 void ledger_journal(struct ledger *ledger, bool well);
 
@@ -113,9 +159,9 @@ struct ledger_arrival {
 	const char *hop;
 	uint64_t at_ns;
 	enum ledger_way way;
+	bool has_dsn;
 	bool seven_bit; /* the hop has no 8BITMIME */
 	bool no_binary;
-	bool partial;
 	struct span sender;
 	const char (*rcpts)[LEDGER_ADDRESS];
 	size_t rcpt_count;
@@ -130,7 +176,41 @@ void ledger_in_mailbox(struct ledger *ledger, const char *address, struct span f
 /* The recipient by its address: what a hop must know to greylist, or to note a refusal. */
 struct ledger_rcpt *ledger_rcpt_find(struct ledger *ledger, const char *address);
 
+/* sim_arrival.c */
+/* In the order in which they were sent. */
+void ledger_deliver(struct ledger *ledger, struct ledger_mail *mail, struct ledger_rcpt *rcpt,
+	const struct ledger_delivery *delivery);
+bool ledger_same_file(const struct ledger_mail *mail, struct span file);
+
+/* sim_notification.c: a DSN came home. */
+void ledger_take_dsn(struct ledger *ledger, const char *rcpt, struct span text);
+size_t ledger_dsns_of(const struct ledger_rcpt *rcpt, enum ledger_action action);
+void ledger_judge_dsns(
+	struct ledger *ledger, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt);
+
+/* sim_watch.c: what the gateway says of itself, and what an administrator wants of it. */
+void ledger_event(struct ledger *ledger, const struct event *event);
+/* A line of spool verify that speaks of damage. */
+void ledger_verify_line(struct ledger *ledger, const char *line);
+void ledger_seen(struct ledger *ledger, const char *sender, const char *rcpt,
+	const struct ledger_state *state);
+/* By what the queue shows of it; *is_dsn: it is a notification about that message. NULL: nobody can
+ * tell. */
+struct ledger_mail *ledger_identify(
+	struct ledger *ledger, const char *sender, const char *rcpt, bool *is_dsn);
+/* A scope is paused from now on, or (before the role hears of it) no longer. */
+void ledger_pause(struct ledger *ledger, const char *blocker, const char *name, bool paused);
+/* Something about pauses, holds or routes is going to change: what was seen counts no more. */
+void ledger_forget_seen(struct ledger *ledger, struct ledger_mail *mail);
+/* What was told to delivery at that time may be lost with it. */
+bool ledger_may_forget(const struct ledger *ledger, uint64_t at_ns);
+/* The disk harmed something of its own accord. */
+bool ledger_harmed(const struct ledger *ledger);
+
 /* The end: all checks. */
 void ledger_judge(struct ledger *ledger);
+
+/* A list with room for one more. */
+void *ledger_grow(void *list, size_t count, size_t *room, size_t size);
 
 #endif

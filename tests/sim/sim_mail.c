@@ -42,7 +42,10 @@ static void make_body(struct sim *sim, struct ledger_mail *mail)
 		buf_printf(&body, "From: <%s>\r\nX-Sim: %u\r\n",
 			mail->null_sender ? "postmaster@client.example" : mail->sender,
 			mail->number);
-		if (sim_chance(sim, 500))
+		if (mail->utf8)
+			buf_add_str(&body, "Subject: Gr\xc3\xbc\xc3\x9f"
+					   "e\r\n");
+		else if (sim_chance(sim, 500))
 			buf_add_str(&body, "Subject: simulated\r\n\tand folded\r\n");
 		if (mail->eight_bit || mail->binary)
 			buf_printf(&body,
@@ -94,8 +97,9 @@ static void add_rcpt(struct sim *sim, struct ledger_mail *mail, bool extended, b
 		memcpy(rcpt->address, address, sizeof(address));
 		mail->has_field = true;
 	} else {
-		snprintf(rcpt->address, sizeof(rcpt->address), "m%ur%zu@%s", mail->number,
-			mail->rcpt_count, rcpt->domain->name);
+		snprintf(rcpt->address, sizeof(rcpt->address), "m%ur%zu%s@%s", mail->number,
+			mail->rcpt_count, mail->utf8 && sim_chance(sim, 500) ? "\xc3\xa9" : "",
+			rcpt->domain->name);
 	}
 	if (extended && sim_chance(sim, 300))
 		rcpt->notify = (enum ledger_notify)sim_between(
@@ -110,11 +114,13 @@ struct ledger_mail *sim_mail_make(struct sim *sim, struct ledger *ledger, bool e
 	bool one_domain = sim_chance(sim, 500);
 
 	mail->null_sender = sim_chance(sim, 60);
+	mail->utf8 = extended && sim_chance(sim, 80);
 	if (!mail->null_sender)
-		snprintf(mail->sender, sizeof(mail->sender), "s%u@" WORLD_SENDER, mail->number);
-	mail->bare = sim_chance(sim, 40);
-	mail->eight_bit = !mail->bare && sim_chance(sim, 200);
-	mail->binary = extended && !mail->bare && sim_chance(sim, 60);
+		snprintf(mail->sender, sizeof(mail->sender), "s%u%s@" WORLD_SENDER, mail->number,
+			mail->utf8 && sim_chance(sim, 500) ? "\xc3\x9f" : "");
+	mail->bare = !mail->utf8 && sim_chance(sim, 40);
+	mail->eight_bit = mail->utf8 || (!mail->bare && sim_chance(sim, 200));
+	mail->binary = extended && !mail->bare && !mail->utf8 && sim_chance(sim, 60);
 	mail->open_end = extended && (mail->binary || sim_chance(sim, 60));
 	mail->has_field = mail->eight_bit || mail->binary || sim_chance(sim, 800);
 	for (size_t i = 0; i < rcpts; i++)

@@ -34,34 +34,6 @@ struct rfile {
 	unsigned late; /* syncs that are still to be done */
 };
 
-static const char *const names[SIM_MUTATIONS] = {
-	[MUTATION_NONE] = "none",
-	[MUTATION_NO_SYNC] = "no-sync",
-	[MUTATION_NO_SYNC_DIR] = "no-sync-dir",
-	[MUTATION_NO_JOURNAL] = "no-journal",
-	[MUTATION_LATE_SYNC] = "late-sync",
-	[MUTATION_NO_SEAL] = "no-seal",
-	[MUTATION_FLIP_READ] = "flip-read",
-	[MUTATION_LOSE_NOTICE] = "lose-notice",
-	[MUTATION_RETRY_SYNC] = "retry-sync",
-	[MUTATION_FORGET_DONE] = "forget-done",
-	[MUTATION_UNLINK_EARLY] = "unlink-early",
-};
-
-const char *sim_mutation_name(enum sim_mutation mutation)
-{
-	return names[mutation];
-}
-
-enum sim_mutation sim_mutation_parse(const char *name)
-{
-	enum sim_mutation i = MUTATION_NONE;
-
-	while (i < SIM_MUTATIONS && strcmp(names[i], name) != 0)
-		i++;
-	return i;
-}
-
 static struct sim_rdisk *disk_of(struct disk *disk)
 {
 	return (struct sim_rdisk *)(void *)disk;

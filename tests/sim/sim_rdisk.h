@@ -23,8 +23,16 @@ enum sim_mutation {
 	MUTATION_RETRY_SYNC,   /* a failed sync is asked again, and believed */
 	MUTATION_FORGET_DONE,  /* records of the journal that say "done" are lost at a restart */
 	MUTATION_UNLINK_EARLY, /* the newest worker's file but one goes with each file removed */
+	/* sim_wrap.c */
+	MUTATION_FORGET_HOLD, /* nothing is held after a restart */
+	MUTATION_COUNT_PAUSE, /* retry clocks go on while paused */
+	MUTATION_DROP_PARTLY, /* the results of a first transaction of several are not kept */
+	MUTATION_DROP_DSN,    /* no notification is kept */
 	SIM_MUTATIONS
 };
+
+/* The journal forgets what it said last. */
+void sim_mutate_forget_done(struct sim_disk *spool);
 
 const char *sim_mutation_name(enum sim_mutation mutation);
 /* SIM_MUTATIONS where there is no such. */

@@ -4,6 +4,7 @@
 #include "sim_chaos.h"
 #include "sim_client.h"
 #include "sim_machine.h"
+#include "sim_operator.h"
 #include "sim_world.h"
 
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 #define RUN_MOST	  (3 * SIM_HOUR)
 #define CALM_LEAST	  (2 * SIM_HOUR) /* for the last clients to go */
 #define CALM_MOST	  (20 * 24 * SIM_HOUR)
-#define CHECK_EVENTS	  5000 /* events between two looks at the queue's invariants */
+#define CHECK_EVENTS	  5000		   /* events between two looks at the queue, at most … */
+#define LOOK_NS		  (4 * SIM_MINUTE) /* … and time, until it is calm */
 
 struct run {
 	struct sim sim;
@@ -22,6 +24,7 @@ struct run {
 	struct ledger ledger;
 	struct sim_machine *machine;
 	unsigned trouble;
+	uint64_t look_ns; /* when the queue is looked at again */
 };
 
 static void client(void *arg)
@@ -34,18 +37,25 @@ static void client(void *arg)
 
 static void run_until(struct run *r, uint64_t until_ns)
 {
-	while (sim_step(&r->sim, until_ns))
-		if (r->sim.event_count % CHECK_EVENTS == 0)
-			machine_check(r->machine);
+	while (sim_step(&r->sim, until_ns)) {
+		bool due = !r->sim.calm && r->sim.now_ns >= r->look_ns;
+
+		if (!due && r->sim.event_count % CHECK_EVENTS != 0)
+			continue;
+		machine_check(r->machine);
+		r->look_ns = r->sim.now_ns + LOOK_NS;
+	}
 }
 
-static void be_calm(struct run *r, struct sim_chaos *chaos, struct sim_hops *hops)
+static void be_calm(struct run *r, struct sim_chaos *chaos, struct sim_operator *operator,
+	struct sim_hops * hops)
 {
 	uint64_t began = r->sim.now_ns;
 
 	sim_say(&r->sim, "calm");
 	r->sim.calm = true;
 	sim_chaos_end(chaos);
+	sim_operator_calm(operator);
 	world_hops_calm(hops);
 	/* What could not be read once is left alone until the next start. */
 	if (r->ledger.read_errors)
@@ -109,8 +119,9 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 	ledger_init(&r->ledger, &r->sim);
 	r->net = sim_net_new(&r->sim);
 	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
-	r->machine = machine_new(&r->sim, r->net, &r->ledger, options->mutation);
+	r->machine = machine_new(&r->sim, r->net, &r->ledger, options);
 	struct sim_chaos *chaos = sim_chaos_new(&r->sim, r->net, &r->ledger, r->machine);
+	struct sim_operator *operator= sim_operator_new(&r->sim, &r->ledger, r->machine);
 	uint64_t length = RUN_LEAST + sim_skewed(&r->sim, RUN_MOST);
 	uint64_t clients = sim_between(&r->sim, RUN_CLIENTS_LEAST, RUN_CLIENTS_MOST);
 
@@ -118,9 +129,11 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 	for (uint64_t i = 0; i < clients; i++)
 		sim_later(&r->sim, sim_below(&r->sim, length), client, r);
 	run_until(r, r->sim.now_ns + length);
-	be_calm(r, chaos, hops);
+	be_calm(r, chaos, operator, hops);
 	machine_inspect(r->machine);
 	ledger_judge(&r->ledger);
+	for (size_t i = 0; i < r->ledger.mail_count; i++)
+		sim_note(&r->sim, r->ledger.mails[i]->id);
 	sim_note(&r->sim, sim_disk_trace(machine_spool(r->machine)));
 	sim_note(&r->sim, sim_disk_trace(machine_mailboxes(r->machine)));
 	tell(r, out);

@@ -4,7 +4,7 @@
 #ifndef SIM_RUN_H
 #define SIM_RUN_H
 
-#include "sim_rdisk.h"
+#include "sim_machine.h"
 
 struct sim_result {
 	uint64_t seed, trace, events, simulated_ns;
@@ -15,11 +15,6 @@ struct sim_result {
 };
 
 enum sim_talk { SIM_SILENT, SIM_VIOLATIONS, SIM_VERBOSE };
-
-struct sim_options {
-	enum sim_mutation mutation;
-	bool read_errors; /* the disk cannot be read at times */
-};
 
 void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk talk,
 	struct sim_result *out);

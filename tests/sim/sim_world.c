@@ -9,10 +9,10 @@ const struct sim_domain world_domains[] = {
 	{.name = "a.example"},
 	{.name = "b.example"},
 	{.name = "c.example", .mailboxes = true},
-	{.name = "d.example", .may_fail = true},
-	{.name = "e.example", .may_fail = true},
-	{.name = "f.example", .may_fail = true, .discards = true},
-	{.name = "g.example", .seven_bit = true},
+	{.name = "d.example", .may_fail = true, .patience_ns = 181 * SIM_MINUTE},
+	{.name = "e.example", .may_fail = true, .warns = true, .patience_ns = 61 * SIM_MINUTE},
+	{.name = "f.example", .may_fail = true, .discards = true, .patience_ns = 16 * SIM_MINUTE},
+	{.name = "g.example", .seven_bit = true, .no_utf8 = true},
 	{.name = "n.example", .may_fail = true},
 	{.name = "a.example"}, /* most of the mail */
 	{.name = "b.example"},
@@ -50,6 +50,8 @@ const char world_objects[] =
 	"transports:\n"
 	"  site-a: { server: \"192.0.2.10:25\", retry-delay: \"1m,2m,5m*4,15m\", retry-count: 400 "
 	"}\n"
+	"  site-a2: { server: \"192.0.2.11:25\", retry-delay: \"1m,2m,5m*4,15m\", retry-count: 400 "
+	"}\n"
 	"  site-b: { server: \"lookup-mx:zone=zone.example\", retry-delay: \"1m,5m*4,15m\",\n"
 	"            retry-count: 400, connections: 3 }\n"
 	"  site-d: { server: \"192.0.2.30:25\", retry-delay: \"1m,5m*2,10m\", retry-count: 20 }\n"
@@ -79,6 +81,11 @@ const char world_objects[] =
 static const struct sim_hop_kind kinds[] = {
 	{.name = "site-a",
 		.address = "192.0.2.10:25",
+		.extensions = HOP_ALL,
+		.trouble = 30,
+		.down = true},
+	{.name = "site-a2",
+		.address = "192.0.2.11:25",
 		.extensions = HOP_ALL,
 		.trouble = 30,
 		.down = true},

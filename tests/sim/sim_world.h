@@ -14,6 +14,9 @@ struct sim_domain {
 	bool may_fail;	/* its hops may refuse for good, or be down for ever */
 	bool seven_bit; /* its hop cannot take 8-bit text: a bounce is as good as a conversion */
 	bool discards;	/* given up without a word */
+	bool no_utf8;	/* its hop has no SMTPUTF8 */
+	bool warns;	/* a delay is told of long before it is given up */
+	uint64_t patience_ns; /* from reception to giving up, for one that gives up */
 };
 
 #define WORLD_BOXES  4

@@ -1,0 +1,61 @@
+/* Promises that are broken on purpose: their names, and those that are not broken in sim_rdisk.c.
+ */
+#include "sim_rdisk.h"
+
+#include <stdio.h>
+
+static const char *const names[SIM_MUTATIONS] = {
+	[MUTATION_NONE] = "none",
+	[MUTATION_NO_SYNC] = "no-sync",
+	[MUTATION_NO_SYNC_DIR] = "no-sync-dir",
+	[MUTATION_NO_JOURNAL] = "no-journal",
+	[MUTATION_LATE_SYNC] = "late-sync",
+	[MUTATION_NO_SEAL] = "no-seal",
+	[MUTATION_FLIP_READ] = "flip-read",
+	[MUTATION_LOSE_NOTICE] = "lose-notice",
+	[MUTATION_RETRY_SYNC] = "retry-sync",
+	[MUTATION_FORGET_DONE] = "forget-done",
+	[MUTATION_UNLINK_EARLY] = "unlink-early",
+	[MUTATION_FORGET_HOLD] = "forget-hold",
+	[MUTATION_COUNT_PAUSE] = "count-pause",
+	[MUTATION_DROP_PARTLY] = "drop-partly",
+	[MUTATION_DROP_DSN] = "drop-dsn",
+};
+
+const char *sim_mutation_name(enum sim_mutation mutation)
+{
+	return names[mutation];
+}
+
+enum sim_mutation sim_mutation_parse(const char *name)
+{
+	enum sim_mutation i = MUTATION_NONE;
+
+	while (i < SIM_MUTATIONS && strcmp(names[i], name) != 0)
+		i++;
+	return i;
+}
+
+static int find_newest(void *arg, const char *name)
+{
+	char *newest = arg;
+
+	if (strstr(name, ".log") && strcmp(name, newest) > 0)
+		snprintf(newest, 64, "%.60s", name);
+	return 0;
+}
+
+void sim_mutate_forget_done(struct sim_disk *spool)
+{
+	char newest[64] = "", path[96];
+	struct disk *disk = sim_disk_base(spool);
+	struct io_file *file;
+
+	(void)disk_list(disk, "d", find_newest, newest);
+	snprintf(path, sizeof(path), "d/%.60s", newest);
+	if (!*newest || disk_open(disk, path, DISK_READ | DISK_WRITE, &file) != 0)
+		return;
+	(void)disk_truncate(file, 4096);
+	(void)disk_sync(file);
+	disk_close(&file);
+}

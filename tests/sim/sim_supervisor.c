@@ -1,0 +1,300 @@
+/* The supervisor's part: it starts what died, hands out the ends of channels, and stops. */
+#include "base/check.h"
+#include "base/err.h"
+#include "sim_machine_inner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RESTART_LEAST (20 * NS_PER_MS)
+#define RESTART_MOST  (5 * NS_PER_S)
+#define HAND_OUT_MOST (30 * NS_PER_MS) /* until an end of a channel is with its role */
+#define KILL_AFTER_MS 2000	       /* beyond the time that a role was given to end */
+#define STOP_LOOK_NS  (50 * NS_PER_MS)
+#define STOPPED_MOST  (30 * NS_PER_S) /* the whole stays down so long, at most */
+
+struct sim_role *role_at(struct sim_machine *m, unsigned at)
+{
+	if (at < m->worker_count)
+		return &m->workers[at].role;
+	return at == m->worker_count	   ? &m->delivery.role
+	       : at == m->worker_count + 1 ? &m->admin.role
+					   : NULL;
+}
+
+bool role_runs(const struct sim_role *role)
+{
+	return role->process && !role->process->dead;
+}
+
+/* ---- channels ------------------------------------------------------------------------------- */
+
+void role_open_port(struct sim_role *role, struct sim_plug *plug, struct ipc_port *port)
+{
+	port->channel = sim_plug_open(plug, role->process, &ipc_port_handler, port);
+}
+
+struct gift {
+	struct sim_role *role;
+	struct sim_process *process;
+	enum role_kind peer;
+	uint8_t index;
+	struct sim_plug *plug;
+};
+
+static void open_gift(void *arg)
+{
+	const struct gift *gift = arg;
+
+	gift->role->calls->channel(gift->role, gift->peer, gift->index, gift->plug);
+}
+
+/* What is given to one that has not begun is there when it begins. */
+struct newborn {
+	struct sim_role *role;
+	struct sim_process *process;
+	struct gift *gifts;
+	size_t count, room;
+};
+
+static void add_gift(struct newborn *newborn, const struct gift *gift)
+{
+	newborn->gifts = ledger_grow(
+		newborn->gifts, newborn->count, &newborn->room, sizeof(*newborn->gifts));
+	newborn->gifts[newborn->count++] = *gift;
+}
+
+static void gift_arrives(void *arg)
+{
+	struct gift gift = *(struct gift *)arg;
+
+	free(arg);
+	if (gift.process->dead || gift.role->process != gift.process)
+		sim_plug_drop(gift.plug);
+	else if (!gift.role->made)
+		add_gift(gift.role->newborn, &gift);
+	else
+		process_enter(gift.process, open_gift, &gift);
+}
+
+static void give(struct sim_role *role, const struct sim_role *peer, struct sim_plug *plug)
+{
+	struct sim *sim = role->machine->sim;
+	struct gift *gift = malloc(sizeof(*gift));
+
+	CHECK(gift);
+	*gift = (struct gift){role, role->process, peer->kind, peer->index, plug};
+	role->channels_ns = MAX(role->channels_ns, sim->now_ns + sim_skewed(sim, HAND_OUT_MOST));
+	sim_later(sim, role->channels_ns - sim->now_ns, gift_arrives, gift);
+}
+
+static void make(void *arg)
+{
+	struct sim_role *role = arg;
+
+	tracer_open(role);
+	role->made = true;
+	role->calls->make(role);
+}
+
+/* The one that is new has its ends when it starts; the others had theirs before. */
+static void begin(void *arg)
+{
+	struct newborn *newborn = arg;
+	struct sim_role *role = newborn->role;
+
+	if (role->process == newborn->process && !role->process->dead &&
+		process_enter(role->process, make, role))
+		for (size_t i = 0; i < newborn->count; i++)
+			process_enter(role->process, open_gift, &newborn->gifts[i]);
+	else
+		for (size_t i = 0; i < newborn->count; i++)
+			sim_plug_drop(newborn->gifts[i].plug);
+	free(newborn->gifts);
+	free(newborn);
+}
+
+/* Workers have nothing to say to each other. */
+static void join(struct sim_role *fresh)
+{
+	struct sim_machine *m = fresh->machine;
+	struct newborn *newborn = calloc(1, sizeof(*newborn));
+	uint64_t begins = m->sim->now_ns;
+	struct sim_role *other;
+
+	CHECK(newborn);
+	*newborn = (struct newborn){.role = fresh, .process = fresh->process};
+	fresh->newborn = newborn;
+	for (unsigned i = 0; (other = role_at(m, i)); i++) {
+		struct sim_plug *ends[2];
+
+		if (other == fresh || !role_runs(other) ||
+			(other->kind == ROLE_SMTPD && fresh->kind == ROLE_SMTPD))
+			continue;
+		sim_channel_pair(m->sim, ends);
+		add_gift(newborn,
+			&(struct gift){fresh, fresh->process, other->kind, other->index, ends[0]});
+		give(other, fresh, ends[1]);
+		begins = MAX(begins, other->channels_ns);
+	}
+	/* What a role is told on one socket may be looked at before what came earlier on another.
+	 */
+	sim_later(m->sim, m->late_channels ? 0 : begins - m->sim->now_ns + 1, begin, newborn);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void died(void *arg);
+
+static void restart(struct timer *timer)
+{
+	struct sim_role *role = CONTAINER_OF(timer, struct sim_role, restart);
+	struct sim_machine *m = role->machine;
+	static const struct netaddr local = {.family = NETADDR_V4, .ip = {203, 0, 113, 1}};
+
+	CHECK(!role->process);
+	role->stopping = role->drained = false;
+	role->process = process_new(m->sim, m->net, role->name, &local);
+	role->process->owner = role;
+	role->process->died = died;
+	role->spool = sim_rdisk_new(
+		role->process, m->spool, m->mutation, &m->serials, machine_power_failed, m);
+	role->made = false;
+	join(role);
+}
+
+static void died(void *arg)
+{
+	struct sim_role *role = arg;
+	struct sim_machine *m = role->machine;
+
+	timers_disarm(&m->sim->events, &role->patience);
+	sim_rdisk_abandon(role->spool);
+	if (role->made)
+		tracer_abandon(role);
+	sim_conns_abandon(role->process, !m->power);
+	sim_channels_abandon(role->process);
+	if (role->made)
+		role->calls->died(role);
+	role->process = NULL;
+	if (m->power && !m->stopping)
+		sim_arm(m->sim, &role->restart, sim_between(m->sim, RESTART_LEAST, RESTART_MOST));
+}
+
+void role_init(struct sim_role *role, struct sim_machine *m, enum role_kind kind, uint8_t index,
+	const struct sim_role_calls *calls)
+{
+	static const char *const names[] = {
+		[ROLE_SMTPD] = "smtpd", [ROLE_DELIVERY] = "delivery", [ROLE_ADMIN] = "admin"};
+
+	role->machine = m;
+	role->kind = kind;
+	role->index = index;
+	role->calls = calls;
+	role->restart.fire = restart;
+	snprintf(role->name, sizeof(role->name), kind == ROLE_SMTPD ? "%s %u" : "%s", names[kind],
+		(unsigned)index);
+	tracer_init(role);
+	sim_arm(m->sim, &role->restart, sim_skewed(m->sim, 100 * NS_PER_MS));
+}
+
+/* ---- orderly ends --------------------------------------------------------------------------- */
+
+void role_exit(struct sim_role *role)
+{
+	process_kill(role->process);
+}
+
+static void no_patience(struct timer *timer)
+{
+	struct sim_role *role = CONTAINER_OF(timer, struct sim_role, patience);
+
+	if (!role_runs(role))
+		return;
+	/* A disk that fails can hold a role up; a client that does not read is not waited for. */
+	if (!role->drained && !role->machine->sim->faults[FAULT_DISK_ERROR] &&
+		!role->machine->sim->faults[FAULT_DISK_FULL])
+		ledger_violation(
+			role->machine->ledger, "%s did not end when it was told to", role->name);
+	process_kill(role->process);
+}
+
+struct order {
+	struct sim_role *role;
+	uint32_t ms;
+};
+
+static void stop(void *arg)
+{
+	const struct order *order = arg;
+
+	order->role->calls->stop(order->role, order->ms);
+}
+
+void role_stop(struct sim_role *role, uint32_t ms)
+{
+	struct order order = {role, ms};
+
+	if (!role_runs(role) || role->stopping)
+		return;
+	if (!role->made) {
+		process_kill(role->process);
+		return;
+	}
+	sim_say(role->machine->sim, "%s is to end within %u ms", role->name, ms);
+	role->stopping = true;
+	role->patience.fire = no_patience;
+	sim_arm(role->machine->sim, &role->patience, (ms + KILL_AFTER_MS) * NS_PER_MS);
+	process_enter(role->process, stop, &order);
+}
+
+/* As the real supervisor does it: who takes mail first, then who delivers it. */
+static void stop_next(void *arg)
+{
+	struct sim_machine *m = arg;
+	bool waits = false;
+	struct sim_role *role;
+
+	if (!m->stopping)
+		return;
+	for (unsigned i = 0; (role = role_at(m, i)); i++) {
+		if (waits && role->kind != ROLE_SMTPD)
+			break;
+		role_stop(role, m->stop_ms);
+		waits = waits || role->process;
+	}
+	if (waits) {
+		sim_later(m->sim, STOP_LOOK_NS, stop_next, m);
+		return;
+	}
+	sim_say(m->sim, "all have ended");
+	if (sim_chance(m->sim, 300) && !m->sim->calm)
+		machine_power_failed(m);
+	m->stopping = false;
+	for (unsigned i = 0; m->power && (role = role_at(m, i)); i++)
+		sim_arm(m->sim, &role->restart, sim_skewed(m->sim, STOPPED_MOST));
+}
+
+void machine_stop(struct sim_machine *m, uint32_t ms)
+{
+	struct sim_role *role;
+
+	if (!m->power || m->stopping)
+		return;
+	sim_fault(m->sim, FAULT_STOP);
+	m->stopping = true;
+	m->stop_ms = ms;
+	for (unsigned i = 0; (role = role_at(m, i)); i++)
+		timers_disarm(&m->sim->events, &role->restart);
+	stop_next(m);
+}
+
+void machine_stop_role(struct sim_machine *m, unsigned at, uint32_t ms)
+{
+	struct sim_role *role = role_at(m, at % (m->worker_count + 2));
+
+	if (m->stopping || !role_runs(role))
+		return;
+	sim_fault(m->sim, FAULT_STOP);
+	role_stop(role, ms);
+}

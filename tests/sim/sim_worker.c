@@ -1,0 +1,239 @@
+/* An smtpd, wired as role/role_smtpd.c wires it. */
+#include "base/check.h"
+#include "base/err.h"
+#include "sim_machine_inner.h"
+
+#define BEHIND_MS 100
+#define END_MS	  20
+
+static struct sim_worker *worker_of(struct sim_role *role)
+{
+	return CONTAINER_OF(role, struct sim_worker, role);
+}
+
+/* ---- what delivery hears -------------------------------------------------------------------- */
+
+static int tell(
+	struct sim_worker *w, uint16_t type, const struct spool_notice *notices, size_t count)
+{
+	struct buf buf;
+
+	buf_init(&buf, IO_CHANNEL_BYTES);
+	for (size_t i = 0; i < count; i++)
+		ipc_put_notice(&buf, &notices[i]);
+	int err = ipc_send(&w->delivery, type, 0, buf_span(&buf), NULL, 0);
+
+	buf_done(&buf);
+	return err;
+}
+
+static void keep_behind(struct sim_worker *w, const struct spool_notice *notice)
+{
+	size_t i = 0;
+
+	while (i < w->behind_count && w->behind[i].serial != notice->serial)
+		i++;
+	CHECK(i < MACHINE_BEHIND);
+	uint32_t before = i < w->behind_count ? w->behind[i].messages : 0;
+
+	w->behind[i] = *notice;
+	w->behind[i].messages += before;
+	w->behind_count = MAX(w->behind_count, i + 1);
+	(void)io_timer_after(&w->role.process->io, &w->behind_timer, BEHIND_MS);
+}
+
+static void behind_again(struct timer *timer)
+{
+	struct sim_worker *w = CONTAINER_OF(timer, struct sim_worker, behind_timer);
+
+	if (ipc_port_idle(&w->delivery) && tell(w, IPC_NOTICE, w->behind, w->behind_count) == 0)
+		w->behind_count = 0;
+	else if (w->delivery.channel)
+		(void)io_timer_after(&w->role.process->io, &w->behind_timer, BEHIND_MS);
+}
+
+static void on_notice(void *context, const struct spool_notice *notice)
+{
+	struct sim_worker *w = context;
+
+	if (!w->delivery.channel)
+		return;
+	if (w->role.machine->mutation == MUTATION_LOSE_NOTICE &&
+		sim_chance(w->role.machine->sim, 200))
+		return;
+	if (w->behind_count || !ipc_port_idle(&w->delivery) || tell(w, IPC_NOTICE, notice, 1) != 0)
+		keep_behind(w, notice);
+}
+
+static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
+{
+	struct sim_worker *w = owner;
+	struct cursor in = cursor_of(message->payload);
+	(void)port;
+
+	if (message->type == IPC_QUEUE_FULL)
+		smtpd_set_queue_full(w->smtpd, cursor_u8(&in) != 0);
+}
+
+static void delivery_gone(void *owner, struct ipc_port *port)
+{
+	struct sim_worker *w = owner;
+	(void)port;
+
+	w->behind_count = 0;
+	io_timer_stop(&w->role.process->io, &w->behind_timer);
+}
+
+static const struct ipc_port_calls delivery_calls = {delivery_says, delivery_gone};
+
+/* ---- what admin says ------------------------------------------------------------------------ */
+
+static void admin_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
+{
+	struct sim_worker *w = owner;
+	struct cursor in = cursor_of(message->payload);
+	(void)port;
+
+	if (message->type != IPC_SNAPSHOT)
+		return;
+	smtpd_set_snapshot(w->smtpd, directory_snapshot(w->role.machine, cursor_u64(&in)));
+	w->knows = true;
+}
+
+static void admin_gone(void *owner, struct ipc_port *port)
+{
+	(void)owner;
+	(void)port;
+}
+
+static const struct ipc_port_calls admin_calls = {admin_says, admin_gone};
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void channel(
+	struct sim_role *role, enum role_kind peer, uint8_t index, struct sim_plug *plug)
+{
+	struct sim_worker *w = worker_of(role);
+	struct ipc_port *port = peer == ROLE_DELIVERY ? &w->delivery : &w->admin;
+	struct spool_notice position;
+
+	ipc_port_close(port);
+	ipc_port_init(port, peer, index, peer == ROLE_DELIVERY ? &delivery_calls : &admin_calls, w);
+	role_open_port(role, plug, port);
+	if (peer != ROLE_DELIVERY)
+		return;
+	spool_writer_position(w->writer, &position);
+	w->behind_count = 0;
+	(void)tell(w, IPC_POSITION, &position, 1);
+}
+
+static void make(struct sim_role *role)
+{
+	struct sim_worker *w = worker_of(role);
+	struct sim_machine *m = role->machine;
+	const struct config *config = m->config;
+	uint32_t least = 0;
+
+	/* The supervisor asks for it; what it cannot read now it would ask for again. */
+	CHECK(spool_least_serial(sim_disk_base(m->spool), &least) == 0);
+	const struct spool_writer_config writer = {
+		.io = &role->process->io,
+		.disk = role->spool,
+		.owner = role->index,
+		.least_serial = least,
+		.segment_bytes = config->segment_bytes,
+		.inline_bytes = config->limits.inline_bytes,
+		.memory_bytes = config->limits.memory,
+		.context = w,
+		.notice = on_notice,
+	};
+
+	w->knows = false;
+	w->behind_count = 0;
+	w->behind_timer = (struct timer){.fire = behind_again};
+	ipc_port_init(&w->delivery, ROLE_DELIVERY, 0, &delivery_calls, w);
+	ipc_port_init(&w->admin, ROLE_ADMIN, 0, &admin_calls, w);
+	CHECK(spool_writer_new(&writer, &w->writer) == 0);
+	const struct smtpd_config smtpd = {
+		.io = &role->process->io,
+		.config = config,
+		.route = &m->route,
+		.writer = w->writer,
+		.events = &role->tracer.sink,
+		.log = &m->log,
+	};
+
+	CHECK(smtpd_new(&smtpd, &w->smtpd) == 0);
+}
+
+static void died(struct sim_role *role)
+{
+	struct sim_worker *w = worker_of(role);
+
+	w->smtpd = NULL;
+	w->writer = NULL;
+	w->delivery.channel = w->admin.channel = NULL;
+}
+
+static bool lingers(const struct sim_process *p)
+{
+	return !list_empty(&p->conns);
+}
+
+static void end_when_written(struct timer *timer)
+{
+	struct sim_worker *w = CONTAINER_OF(timer, struct sim_worker, end_timer);
+
+	if (!spool_writer_busy(w->writer) && tracer_flushed(&w->role) && !lingers(w->role.process))
+		role_exit(&w->role);
+	else
+		(void)io_timer_after(&w->role.process->io, &w->end_timer, END_MS);
+}
+
+static void drained(void *arg)
+{
+	struct sim_worker *w = arg;
+
+	w->role.drained = true;
+	w->end_timer = (struct timer){.fire = end_when_written};
+	(void)io_timer_after(&w->role.process->io, &w->end_timer, 0);
+}
+
+static void stop(struct sim_role *role, uint32_t ms)
+{
+	smtpd_drain(worker_of(role)->smtpd, ms, drained, worker_of(role));
+}
+
+static const struct sim_role_calls calls = {make, channel, stop, died};
+
+void worker_init(struct sim_machine *m, unsigned index)
+{
+	role_init(&m->workers[index].role, m, ROLE_SMTPD, (uint8_t)index, &calls);
+}
+
+struct arrival {
+	struct sim_worker *worker;
+	struct sim_end *end;
+};
+
+static void take_connection(void *arg)
+{
+	struct arrival *arrival = arg;
+	struct sim_worker *w = arrival->worker;
+	struct io_conn *conn = sim_conn_new(w->role.process, arrival->end);
+	const struct io_conn_handler *handler;
+	void *owner;
+
+	if (smtpd_session_start(w->smtpd, conn, 0, &handler, &owner) == 0)
+		sim_conn_adopt(conn, handler, owner);
+}
+
+bool worker_accept(struct sim_worker *w, struct sim_end *end)
+{
+	struct arrival arrival = {w, end};
+
+	if (!role_runs(&w->role) || !w->role.made || !w->smtpd || !w->knows || w->role.stopping)
+		return false;
+	process_enter(w->role.process, take_connection, &arrival);
+	return true;
+}

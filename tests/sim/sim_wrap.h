@@ -1,0 +1,8 @@
+#ifndef SIM_WRAP_H
+#define SIM_WRAP_H
+
+#include "sim_rdisk.h"
+
+void sim_wrap_set(enum sim_mutation mutation);
+
+#endif
