@@ -182,7 +182,7 @@ static int size_of(const struct segment *segment, uint64_t known, uint64_t *out)
 int index_walk(struct spool_index *index, struct segment *segment, uint64_t known)
 {
 	struct walk *walk = &index->walk;
-	uint64_t size;
+	uint64_t size = 0;
 
 	int err = index_hold(index, segment);
 	if (err == 0) {
