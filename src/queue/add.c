@@ -126,6 +126,22 @@ static void forget(struct queue *q, uint32_t message)
 	slab_give(&q->messages, message);
 }
 
+/* The attempt that it was in when the former life ended is over: what was wanted for after it is
+ * done now. */
+static void enter(struct queue *q, uint32_t unit)
+{
+	uint32_t destination = unit_at(q, unit)->destination;
+	uint16_t flags = unit_at(q, unit)->flags;
+
+	if (flags & UNIT_DELETE)
+		unit_end(q, unit, QUEUE_DELETED);
+	else if (flags & UNIT_BOUNCE)
+		unit_end(q, unit, QUEUE_BOUNCED);
+	else
+		unit_place(q, unit, false);
+	destination_update(q, destination);
+}
+
 static int add(struct queue *q, const struct envelope *envelope, struct span state,
 	struct unit_rcpt *rcpts)
 {
@@ -146,9 +162,7 @@ static int add(struct queue *q, const struct envelope *envelope, struct span sta
 	}
 	for (uint32_t at = message_at(q, message)->first_unit, next; at; at = next) {
 		next = unit_at(q, at)->next;
-		uint32_t destination = unit_at(q, at)->destination;
-		unit_place(q, at, false);
-		destination_update(q, destination);
+		enter(q, at);
 	}
 	return 0;
 }

@@ -137,6 +137,7 @@ static int bounce_unit(struct queue *q, uint32_t unit, const void *with)
 		last_reply_set(q, &u->reply, last_reply_take(q, verdict));
 	if (u->place == PLACE_ACTIVE) {
 		u->flags |= UNIT_BOUNCE;
+		tell_changed(q, unit);
 		return 0;
 	}
 	unit_lift(q, unit);
@@ -157,6 +158,7 @@ static int delete_unit(struct queue *q, uint32_t unit, const void *with)
 	(void)with;
 	if (u->place == PLACE_ACTIVE) {
 		u->flags |= UNIT_DELETE;
+		tell_changed(q, unit);
 		return 0;
 	}
 	unit_lift(q, unit);

@@ -165,7 +165,8 @@ struct span queue_paused_domain(const struct queue *queue, uint32_t *at);
  * Takes a message in. `state` is what queue_state_encode() gave before, empty for a new one.
  * ERR_EXISTS: the id is queued. ERR_NOT_FOUND: the state says that all recipients are done.
  * ERR_CORRUPT: the state is damaged (add it with an empty one: better twice than never).
- * ERR_SYNTAX: no recipients. ERR_NOMEM, ERR_LIMIT. Nothing is changed on failure.
+ * ERR_SYNTAX: no recipients. ERR_NOMEM, ERR_LIMIT. Nothing is changed on failure. What an
+ * administrator wanted bounced or deleted while it was being tried ends within this call.
  */
 int queue_add(struct queue *queue, const struct envelope *envelope, struct span state, int64_t now);
 
@@ -252,7 +253,8 @@ void *queue_destination_user(const struct queue *queue, uint32_t destination);
 /* ---- administration: one message; unit QUEUE_ALL_UNITS or one of its units --------------------
  *
  * ERR_NOT_FOUND: no such message, or the unit is not one of its. What is being tried right now is
- * let finish; hold, bounce, delete and reroute then apply to the recipients that are left. */
+ * let finish; hold, bounce, delete and reroute then apply to the recipients that are left, also
+ * when a restart comes between. */
 
 int queue_hold(struct queue *queue, uint64_t id, uint32_t unit, struct span by, struct span reason,
 	int64_t now);

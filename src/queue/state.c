@@ -26,7 +26,10 @@ enum saved_flags {
 	SAVED_REROUTE = 1 << 5,
 	SAVED_REPLY = 1 << 6,
 	SAVED_RCPTS = 1 << 7, /* not all of the envelope's */
-	SAVED_ALL = (1 << 8) - 1
+	/* while active: what an administrator wants for what is left */
+	SAVED_BOUNCE = 1 << 8,
+	SAVED_DELETE = 1 << 9,
+	SAVED_ALL = (1 << 10) - 1
 };
 
 /* ---- writing -------------------------------------------------------------------------------- */
@@ -90,6 +93,10 @@ static uint32_t saved_flags_of(const struct queue *q, const struct unit *u)
 		flags |= SAVED_PRIORITY_SET | (u->flags & UNIT_PRIORITY ? SAVED_PRIORITY : 0u);
 	if (u->flags & UNIT_HOLD)
 		flags |= SAVED_HOLD;
+	if (u->flags & UNIT_BOUNCE)
+		flags |= SAVED_BOUNCE;
+	if (u->flags & UNIT_DELETE)
+		flags |= SAVED_DELETE;
 	if (u->extra && extra_at(q, u->extra)->reroute)
 		flags |= SAVED_REROUTE;
 	if (u->reply)
@@ -240,7 +247,8 @@ static uint32_t unit_flags_of(uint32_t flags)
 	return (flags & SAVED_WAITS ? UNIT_WAITS : 0u) | (flags & SAVED_WARNED ? UNIT_WARNED : 0u) |
 	       (flags & SAVED_PRIORITY_SET ? UNIT_PRIORITY_SET : 0u) |
 	       (flags & SAVED_PRIORITY ? UNIT_PRIORITY : 0u) |
-	       (flags & SAVED_HOLD ? UNIT_HOLD : 0u);
+	       (flags & SAVED_HOLD ? UNIT_HOLD : 0u) | (flags & SAVED_BOUNCE ? UNIT_BOUNCE : 0u) |
+	       (flags & SAVED_DELETE ? UNIT_DELETE : 0u);
 }
 
 int saved_open(struct saved *saved, struct span state, const struct envelope *envelope)
