@@ -83,9 +83,9 @@ int delivery_set_pauses(struct delivery *d)
 static bool same_way(const struct transport *a, const struct transport *b)
 {
 	return span_equal(a->host, b->host) && a->port == b->port && span_equal(a->zone, b->zone) &&
-	       span_equal(a->query, b->query) && span_equal(a->source_v4, b->source_v4) &&
-	       span_equal(a->source_v6, b->source_v6) && span_equal(a->helo, b->helo) &&
-	       a->tls == b->tls;
+	       span_equal(a->query, b->query) && a->private_hosts == b->private_hosts &&
+	       span_equal(a->source_v4, b->source_v4) && span_equal(a->source_v6, b->source_v6) &&
+	       span_equal(a->helo, b->helo) && a->tls == b->tls;
 }
 
 /* A transport of both generations whose mail goes to the same place in the same manner. */

@@ -225,6 +225,7 @@ static void look_up(struct link *link)
 		.host = transport.host,
 		.zone = transport.zone,
 		.port = transport.port,
+		.private_hosts = transport.private_hosts,
 		.v4 = true,
 		.v6 = true,
 		.random = prng_u64(&d->prng),

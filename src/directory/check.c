@@ -89,6 +89,36 @@ static void check_transports(struct checker *c)
 	next_kind(c);
 }
 
+/* Where strangers' domains go by it, their DNS says which host of the own network gets a
+ * connection. */
+static void check_private(struct checker *c)
+{
+	struct span unserved = objects_default_transport(c->objects);
+
+	for (size_t i = 0; i < objects_count(c->objects, OBJECT_TRANSPORT); i++) {
+		const struct object *object = objects_at(c->objects, OBJECT_TRANSPORT, i);
+		const struct object_transport *t = object_transport(object);
+
+		if (!t->private_hosts)
+			continue;
+		about_object(c, object);
+		if (t->server.host.n) {
+			buf_add_str(&c->text, "has a fixed server, for which private-hosts says "
+					      "nothing; leave it out");
+			tell(c, CHECK_NOTE);
+		} else if (span_equal(object->name, unserved)) {
+			buf_add_str(&c->text,
+				"is the default-transport, and private-hosts lets any stranger's "
+				"domain lead mail to hosts of your network; keep that for a "
+				"transport of your own domains");
+			tell(c, CHECK_WARNING);
+		} else {
+			buf_clear(&c->about);
+		}
+	}
+	next_kind(c);
+}
+
 /* Which of a kind are named by others: one walk over those, however many there are. */
 static bool *marks_new(const struct checker *c, enum object_kind kind)
 {
@@ -251,6 +281,7 @@ void check_all(const struct config *config, const struct objects *objects, bool 
 	if (objects) {
 		check_settings(&c);
 		check_transports(&c);
+		check_private(&c);
 		check_unused(&c);
 		check_mailboxes(&c);
 		check_pauses(&c);

@@ -40,6 +40,7 @@ struct object_transport {
 	struct server server;
 	struct retry_list retry_delay;
 	uint32_t retry_count;
+	bool private_hosts;
 	int give_up; /* enum give_up */
 	uint64_t delay_warning_ms;
 	struct span source_v4, source_v6;

@@ -21,10 +21,24 @@ static const struct schema_field transport_fields[] = {
 		.required = true,
 		.since = SINCE,
 		.doc = "The next hop: a host or address with optional port, or lookup-mx, alone or "
-		       "followed by a colon and zone=NAME (appended to every name looked up), "
-		       "query=SERVERS (DNS servers to ask) and port=NUMBER, with semicolons "
+		       "followed by a colon and zone=NAME (appended to the recipient's domain when "
+		       "its "
+		       "mail exchangers, or else its own addresses, are looked up; the "
+		       "exchangers' names are looked up as they stand), query=SERVERS (DNS "
+		       "servers to ask for all of these) and port=NUMBER, with semicolons "
 		       "between.",
 		.example = "\"lookup-mx:zone=customer.example.org;query=ns1.example.org\""},
+	{.name = "private-hosts",
+		.type = SCHEMA_BOOL,
+		.offset = AT(private_hosts),
+		.value = "false",
+		.since = SINCE,
+		.doc = "With lookup-mx: mail also goes to hosts, and to address literals as "
+		       "recipient domains, whose address is not a public one but loopback, "
+		       "private, link-local, shared or reserved. Needed where zone or query "
+		       "lead to servers in a network of one's own. Elsewhere leave it false: a "
+		       "stranger's DNS could send mail to any host in that network. A fixed "
+		       "server needs no such leave."},
 	{.name = "retry-delay",
 		.type = SCHEMA_RETRY,
 		.offset = AT(retry_delay),

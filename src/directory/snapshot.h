@@ -39,10 +39,11 @@ struct transport {
 	uint32_t index; /* in this generation only: names are what lasts */
 	struct span name;
 	/* server: one of the two */
-	struct span host;  /* name or address literal without brackets; empty: lookup-mx */
-	uint16_t port;	   /* 25 by default, for lookup-mx too */
-	struct span zone;  /* lookup-mx:zone=…; empty: none */
-	struct span query; /* lookup-mx:query=…, the comma list as given; empty: the system's */
+	struct span host;   /* name or address literal without brackets; empty: lookup-mx */
+	uint16_t port;	    /* 25 by default, for lookup-mx too */
+	struct span zone;   /* lookup-mx:zone=…; empty: none */
+	struct span query;  /* lookup-mx:query=…, the comma list as given; empty: the system's */
+	bool private_hosts; /* lookup-mx may lead to addresses that are not public */
 	struct retry_step retry[RETRY_STEPS];
 	uint32_t retry_steps;
 	uint32_t retry_count;
@@ -96,7 +97,8 @@ void snapshot_pause(const struct snapshot *s, struct pause *out);
 int snapshot_paused_domain(const struct snapshot *s, uint32_t at, struct domain *out);
 /* Equal for two generations that send every recipient the same way: covers domains (kind,
  * transport), accounts, the default transport and all fields of transports that say where (server,
- * zone, query, port), not retry times or pauses. What is queued is routed anew when it changes. */
+ * zone, query, port, private hosts), not retry times or pauses. What is queued is routed anew when
+ * it changes. */
 uint64_t snapshot_routes_hash(const struct snapshot *s);
 uint32_t snapshot_priority_count(const struct snapshot *s);
 int snapshot_priority(const struct snapshot *s, uint32_t at, struct priority_rule *out);

@@ -81,6 +81,7 @@ static void add_transport(struct encoder *e, const struct object *object)
 		.source_v6 = add_text(e, t->source_v6),
 		.helo = add_text(e, t->helo),
 		.port = t->server.port,
+		.private_hosts = t->private_hosts,
 		.retry_count = t->retry_count,
 		.give_up = (uint32_t)t->give_up,
 		.delay_warning_s = (uint32_t)(t->delay_warning_ms / MS_PER_S),
@@ -100,6 +101,7 @@ static void add_transport(struct encoder *e, const struct object *object)
 	hash_text(e, t->source_v4);
 	hash_text(e, t->source_v6);
 	hash_text(e, span_of(&r.port, sizeof(r.port)));
+	hash_text(e, span_of(&r.private_hosts, sizeof(r.private_hosts)));
 }
 
 static void add_domain(struct encoder *e, const struct object *object)

@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 #define SNAPSHOT_MAGIC	 0x3150414e53545350ull /* "PSTSNAP1" */
-#define SNAPSHOT_VERSION 2u
+#define SNAPSHOT_VERSION 3u
 
 enum snapshot_section {
 	SECTION_TRANSPORTS,
@@ -65,6 +65,7 @@ struct snapshot_transport_record {
 	uint32_t port, retry_count, give_up, delay_warning_s;
 	uint32_t connections, messages_per_connection, rate_per_minute;
 	uint32_t pause; /* index plus 1 */
+	uint32_t private_hosts;
 	uint32_t retry_steps;
 	struct retry_step retry[RETRY_STEPS];
 };

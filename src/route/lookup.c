@@ -96,6 +96,7 @@ int mx_lookup_start(struct dns *dns, struct span servers, const struct mx_query 
 	mx_lookup_done *done, void *owner, struct mx_lookup **out, struct mx_result **result)
 {
 	struct mx_lookup *lookup = calloc(1, sizeof(*lookup) + servers.n);
+	struct mx_query asked = *query;
 	int err;
 
 	*out = NULL;
@@ -108,7 +109,8 @@ int mx_lookup_start(struct dns *dns, struct span servers, const struct mx_query 
 	if (servers.n)
 		memcpy(lookup->text, servers.p, servers.n);
 	lookup->servers = span_of(lookup->text, servers.n);
-	err = mx_new(query, &lookup->mx);
+	asked.own_dns |= servers.n > 0;
+	err = mx_new(&asked, &lookup->mx);
 	if (err == 0)
 		ask_all(lookup);
 	if (err == 0 && !mx_finished(lookup->mx)) {

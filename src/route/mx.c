@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "route/mx_state.h"
+#include "route/public.h"
 #include "route/refuse.h"
 #include "route/route.h"
 
@@ -68,8 +69,10 @@ bool mx_is_usable(const struct netaddr *a)
 
 static void start_direct(struct mx *mx, const struct netaddr *address, bool fixed)
 {
+	struct netaddr direct = *address;
 	bool usable = mx_is_usable(address);
 
+	direct.port = mx->port;
 	mx->ask = MX_ASK_DONE;
 	mx->ttl_s = DNS_TTL_MOST;
 	if (!usable && fixed)
@@ -79,13 +82,17 @@ static void start_direct(struct mx *mx, const struct netaddr *address, bool fixe
 	else if (!usable)
 		route_verdict(&mx->verdict, 550, 4, 4,
 			"%.*s is no address that mail can be sent to", SHOWN(mx->domain));
-	else if (!fixed && route_is_own_address(mx->self, address))
+	else if (!fixed && route_is_own_exchanger(mx->self, &direct))
 		route_verdict(&mx->verdict, 554, 4, 6,
 			"mail for %.*s loops back to me: it is an address of this gateway",
 			SHOWN(mx->domain));
+	else if (!fixed && !mx->private_hosts && !route_is_public(address))
+		route_verdict(&mx->verdict, 550, 4, 4,
+			"%.*s is not a public address; set private-hosts of the transport where "
+			"that is meant",
+			SHOWN(mx->domain));
 	else
-		mx->direct = *address;
-	mx->direct.port = mx->port;
+		mx->direct = direct;
 }
 
 void mx_start_candidate(struct mx *mx, struct mx_candidate *c, struct span name)
@@ -173,6 +180,8 @@ int mx_new(const struct mx_query *query, struct mx **out)
 	mx->use[MX_V6] = query->v6;
 	mx->use[MX_V4] = query->v4;
 	mx->port = query->port;
+	mx->private_hosts = query->private_hosts;
+	mx->own_dns = query->own_dns || query->zone.n;
 	mx->random = query->random;
 	mx->ttl_s = DNS_TTL_MOST;
 	mx->verdict.kind = VERDICT_OK;

@@ -11,12 +11,14 @@
  * only could not be asked, else 550 5.4.4, permanent.
  *   - An exchanger that could not be asked is left out while others can be used, but it still keeps
  *     its place in the own-preference rule by its name.
- *   - Own preference: where an exchanger is us (by name or by address), it and all with the same or
- *     a higher preference value are dropped. Nothing left: 554 5.4.6, "loops back".
+ *   - Own preference: where an exchanger is us (by name or by address, with the port that will be
+ *     connected to: route_is_own_exchanger()), it and all with the same or a higher preference
+ * value are dropped. Nothing left: 554 5.4.6, "loops back".
  *   - Addresses of a host alternate IPv6, IPv4, IPv6 … within the families we can use, IPv6 first.
- *     0.0.0.0/8, "::", multicast, broadcast and link-local IPv6 are never used. 127.0.0.0/8 and ::1
- * are used unless they are ours: a DNS that points there is trusted to mean a server on this
- * machine.
+ *     0.0.0.0/8, "::", multicast, broadcast and link-local IPv6 are never used.
+ *   - Addresses that are not public (route/public.h) are left out, unless `private_hosts` says
+ *     otherwise: the DNS and address literals are anybody's. Nothing left: 550 5.4.4. Where zone or
+ *     query made it the administrator's own DNS, the setting was forgotten: 451 4.4.4.
  *   - zone: appended to the recipient's domain, for its MX and for its own A/AAAA. The names of
  *     exchangers are absolute as they stand in the zone's data (RFC 1035) and are looked up as they
  *     are, from the same DNS servers.
@@ -49,7 +51,10 @@ struct mx_query {
 	struct span zone; /* transport.zone; empty: none */
 	uint16_t port;	  /* transport.port: goes into every address */
 	bool v4, v6;	  /* families we can send from; at least one */
-	uint64_t random;  /* orders exchangers of equal preference */
+	bool private_hosts; /* transport.private_hosts: addresses that are not public are used too
+			     */
+	bool own_dns;	    /* transport.query: the DNS asked is the administrator's */
+	uint64_t random;    /* orders exchangers of equal preference */
 	const struct route_config *self; /* must outlive the machine */
 };
 

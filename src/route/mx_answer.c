@@ -37,7 +37,7 @@ static uint32_t own_preference(const struct mx *mx, const struct dns_answer *ans
 	uint32_t own = UINT16_MAX + 1u;
 
 	for (uint32_t i = 0; i < answer->count; i++)
-		if (route_is_own_name(mx->self, answer->mx[i].name))
+		if (route_is_own_exchanger_name(mx->self, answer->mx[i].name, mx->port))
 			own = MIN(own, (uint32_t)answer->mx[i].preference);
 	return own;
 }

@@ -2,9 +2,12 @@
 #include "base/err.h"
 #include "route/mx.h"
 #include "route/mx_state.h"
+#include "route/public.h"
 #include "route/refuse.h"
 
 #include <stdlib.h>
+
+#define MX_ADDRESS_TEXT 64 /* bytes of an address */
 
 static uint32_t addresses_of(const struct mx_candidate *c)
 {
@@ -13,11 +16,11 @@ static uint32_t addresses_of(const struct mx_candidate *c)
 
 static bool is_us(const struct mx *mx, const struct mx_candidate *c)
 {
-	if (route_is_own_name(mx->self, span_of(c->name, c->name_length)))
+	if (route_is_own_exchanger_name(mx->self, span_of(c->name, c->name_length), mx->port))
 		return true;
 	for (int f = 0; f < MX_FAMILIES; f++)
 		for (uint8_t i = 0; i < c->sides[f].count; i++)
-			if (route_is_own_address(mx->self, &c->sides[f].addresses[i]))
+			if (route_is_own_exchanger(mx->self, &c->sides[f].addresses[i]))
 				return true;
 	return false;
 }
@@ -37,6 +40,46 @@ static void drop_behind_us(struct mx *mx)
 	while (keep < mx->count && mx->candidates[keep].preference < own)
 		keep++;
 	mx->count = keep;
+}
+
+/* What was left out because it is not public: the first of it, for the text. */
+struct left_out {
+	const struct mx_candidate *host; /* NULL: nothing */
+	struct netaddr address;
+};
+
+/* After the own-preference rule, which asks who a host is, wherever it may be. */
+static void drop_private(struct mx *mx, struct left_out *out)
+{
+	for (uint32_t i = 0; i < mx->count; i++)
+		for (int f = 0; f < MX_FAMILIES; f++) {
+			struct mx_side *side = &mx->candidates[i].sides[f];
+			uint8_t keep = 0;
+
+			for (uint8_t k = 0; k < side->count; k++) {
+				if (route_is_public(&side->addresses[k]))
+					side->addresses[keep++] = side->addresses[k];
+				else if (!out->host)
+					*out = (struct left_out){
+						&mx->candidates[i], side->addresses[k]};
+			}
+			side->count = keep;
+		}
+}
+
+/* In a DNS of the administrator's own it is his setting that is missing: nothing to bounce for. */
+static void judge_private(struct mx *mx, const struct left_out *out)
+{
+	struct buf address;
+
+	buf_init(&address, MX_ADDRESS_TEXT);
+	netaddr_add_ip(&address, &out->address);
+	route_verdict(&mx->verdict, mx->own_dns ? 451 : 550, 4, 4,
+		"the mail host %.*s of %.*s has the address %.*s, which is not a public one; set "
+		"private-hosts of the transport where that is meant",
+		(int)out->host->name_length, out->host->name, SHOWN(mx->domain),
+		SHOWN(buf_span(&address)));
+	buf_done(&address);
 }
 
 /* A host of which a question could not be answered may turn out usable later. */
@@ -80,7 +123,7 @@ static void judge_server(struct mx *mx, const struct mx_candidate *silent)
 }
 
 /* No host has an address: why. */
-static void judge_empty(struct mx *mx)
+static void judge_empty(struct mx *mx, const struct left_out *left_out)
 {
 	const struct mx_candidate *silent = unanswered(mx);
 
@@ -100,6 +143,10 @@ static void judge_empty(struct mx *mx)
 		route_verdict(&mx->verdict, 554, 4, 6,
 			"mail for %.*s loops back to me: this gateway is its best mail exchanger",
 			SHOWN(mx->domain));
+		return;
+	}
+	if (left_out->host) {
+		judge_private(mx, left_out);
 		return;
 	}
 	if (!mx->implicit) {
@@ -236,6 +283,7 @@ static int make_verdict(const struct mx *mx, struct mx_result **out)
 
 int mx_finish(struct mx *mx, struct mx_result **out)
 {
+	struct left_out left_out = {0};
 	struct mx_result *result;
 	uint32_t addresses = 0;
 	int err;
@@ -244,10 +292,12 @@ int mx_finish(struct mx *mx, struct mx_result **out)
 	if (mx->verdict.kind == VERDICT_OK && mx->direct.family == NETADDR_NONE) {
 		if (mx->kind == MX_OF_DOMAIN)
 			drop_behind_us(mx);
+		if (mx->kind == MX_OF_DOMAIN && !mx->private_hosts)
+			drop_private(mx, &left_out);
 		for (uint32_t i = 0; i < mx->count; i++)
 			addresses += addresses_of(&mx->candidates[i]);
 		if (!addresses)
-			judge_empty(mx);
+			judge_empty(mx, &left_out);
 	}
 	if (mx->verdict.kind != VERDICT_OK)
 		err = make_verdict(mx, &result);

@@ -42,6 +42,7 @@ struct mx {
 	const struct route_config *self;
 	bool use[MX_FAMILIES];
 	uint16_t port;
+	bool private_hosts, own_dns;
 	uint64_t random;
 	struct verdict verdict; /* as soon as it is known: VERDICT_OK while it is not */
 	uint32_t ttl_s;

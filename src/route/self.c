@@ -86,3 +86,24 @@ bool route_is_own_name(const struct route_config *config, struct span name)
 		own.n--;
 	return own.n && span_equal_nocase(own, name);
 }
+
+static bool may_reach_us(const struct route_config *config, uint16_t port)
+{
+	if (!port || port == SMTP_PORT)
+		return true;
+	for (uint32_t i = 0; i < config->listener_count; i++)
+		if (config->listeners[i].port == port)
+			return true;
+	return false;
+}
+
+bool route_is_own_exchanger(const struct route_config *config, const struct netaddr *a)
+{
+	return !a->port || a->port == SMTP_PORT ? route_is_own_address(config, a)
+						: route_is_self(config, a);
+}
+
+bool route_is_own_exchanger_name(const struct route_config *config, struct span name, uint16_t port)
+{
+	return may_reach_us(config, port) && route_is_own_name(config, name);
+}

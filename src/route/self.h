@@ -28,12 +28,21 @@ struct route_config {
 bool route_is_self(const struct route_config *config, const struct netaddr *a);
 
 /*
- * This address is ours whatever the port, as a mail exchanger's address is (RFC 5321 section 5.1):
- * port 25 may be redirected to a listener elsewhere. It is the address of a listener, or, where a
- * listener has "0.0.0.0" or "::", of an interface. A loopback address that no listener names is
- * ours only where route_is_self() says so, since it may be another server's on this machine.
+ * This address is ours whatever the port: it is the address of a listener, or, where a listener has
+ * "0.0.0.0" or "::", of an interface. A loopback address that no listener names is ours only where
+ * route_is_self() says so, since it may be another server's on this machine.
  */
 bool route_is_own_address(const struct route_config *config, const struct netaddr *a);
+
+/*
+ * A mail exchanger of this address, with the port that will be connected to (0: 25), is us (RFC
+ * 5321 section 5.1). Port 25 may be redirected to a listener elsewhere, so there the address alone
+ * counts; on any other port only a listener does: the rest are other servers on our machine.
+ */
+bool route_is_own_exchanger(const struct route_config *config, const struct netaddr *a);
+/* The same of one known by its name. */
+bool route_is_own_exchanger_name(
+	const struct route_config *config, struct span name, uint16_t port);
 
 /* One of our names? A final dot and the case do not matter. */
 bool route_is_own_name(const struct route_config *config, struct span name);

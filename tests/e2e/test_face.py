@@ -66,6 +66,7 @@ def test_the_very_files(gateway, its_own_folder, peer, sink, user):
     exchanger = sink(host="127.0.0.5", port=25) if IS_ROOT else None
     user = None if user == "root" else user
     server = gateway(OBJECTS, home=its_own_folder, config=START, user=user)
+    server.ctl("transport", "set", "mx-only", "private-hosts=yes")  # the exchanger of this test is on loopback
     with server.client() as client:
         client.send("bob@sender.example", ["joe@a.example", "ann@c.example"])
         if exchanger:

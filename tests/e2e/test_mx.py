@@ -35,6 +35,8 @@ ZONES = {
         loops MX 20 third.mx.test.
         loops-by-address MX 10 us.mx.test.
         us A 127.0.0.1
+        strict MX 10 first.mx.test.
+        strict MX 20 us.mx.test.
         """,
     "example.test": "gw A 127.0.0.1",
     "broken.test": None,
@@ -54,18 +56,20 @@ def names(dns_server):
 @pytest.fixture
 def world(gateway, sink, names):
     """A gateway that asks our DNS server, and exchangers on one port of several loopback addresses."""
-    port = free_port(FIRST, SECOND, THIRD, "::1", "127.0.0.99")
+    port = free_port("127.0.0.1", FIRST, SECOND, THIRD, "::1", "127.0.0.99")  # our listener has it too: on another port it would not be us
     hops = {}
 
     def hop(address):
         hops[address] = hops.get(address) or sink(host=address, port=port)
         return hops[address]
 
-    server = gateway({"transports": {"out": {"server": f"lookup-mx:port={port}", "retry-delay": "1s"},
-                                     "zoned": {"server": f"lookup-mx:zone=customer.test;query={names.address};port={port}"}},
+    server = gateway({"transports": {"out": {"server": f"lookup-mx:port={port}", "private-hosts": True, "retry-delay": "1s"},
+                                     "zoned": {"server": f"lookup-mx:zone=customer.test;query={names.address};port={port}", "private-hosts": True},
+                                     "strict": {"server": f"lookup-mx:port={port}"}},
                       "domains": {"a.example": {"transport": "zoned"}, "b.wild.example": {"transport": "zoned"},
-                                  "literal.example": {"transport": "zoned"}},
-                      "default-transport": "out"}, start={"dns": {"servers": [names.address]}, "timeouts": {"dns": "5s", "connect": "5s"}})
+                                  "literal.example": {"transport": "zoned"}, "strict.mx.test": {"transport": "strict"}},
+                      "default-transport": "out"},
+                     start={"listeners": {"mx": {"address": f"127.0.0.1:{port}"}}, "dns": {"servers": [names.address]}, "timeouts": {"dns": "5s", "connect": "5s"}})
     return server, hop
 
 
@@ -196,7 +200,7 @@ def test_a_transport_s_own_dns_server_is_asked(gateway, sink, names):
     port = free_port(FIRST)
     hop = sink(host=FIRST, port=port)
     nobody = free_port()
-    server = gateway({"transports": {"q": {"server": f"lookup-mx:query={names.address};port={port}"},
+    server = gateway({"transports": {"q": {"server": f"lookup-mx:query={names.address};port={port}", "private-hosts": True},
                                      "system": {"server": f"lookup-mx:port={port}"}},
                       "domains": {"two.mx.test": {"transport": "q"}}, "default-transport": "system"},
                      start={"dns": {"servers": [f"127.0.0.1:{nobody}"]}, "timeouts": {"dns": "2s"}})
@@ -211,6 +215,28 @@ def test_an_address_literal_needs_no_dns(world):
     third = hop(THIRD)
     server.send("a@sender.example", f"x@[{THIRD}]")
     assert third.wait(1)[0].rcpts == [f"x@[{THIRD}]"]
+
+
+def test_private_exchangers_are_refused_unless_the_transport_says_so(world):
+    """A stranger's DNS must not send us to a server of our own network."""
+    server, hop = world
+    first, third = hop(FIRST), hop(THIRD)
+    id = server.send("a@implicit.mx.test", "x@strict.mx.test")
+    reason = server.wait_event(id, "Bounce")["reason"]
+    assert "5.4.4" in reason and f"first.mx.test of strict.mx.test has the address {FIRST}" in reason and "private-hosts" in reason
+    assert third.wait(1)[0].sender == "" and first.connections == 0
+    server.ctl("transport", "set", "strict", "private-hosts=yes")
+    server.send("a@implicit.mx.test", "x@strict.mx.test")
+    first.wait(1)
+
+
+def test_another_server_on_our_own_address(gateway, sink, names):
+    """RFC 5321 section 5.1 drops us, not our neighbours on the same machine."""
+    hop = sink()
+    server = gateway({"transports": {"t": {"server": f"lookup-mx:port={hop.port}", "private-hosts": True}}, "default-transport": "t"},
+                     start={"dns": {"servers": [names.address]}})
+    server.send("a@sender.example", "x@loops-by-address.mx.test")
+    assert hop.wait(1)[0].rcpts == ["x@loops-by-address.mx.test"]
 
 
 def test_a_fixed_server_by_name(gateway, sink, names):

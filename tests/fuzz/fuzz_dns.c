@@ -9,6 +9,7 @@
 #include "base/cursor.h"
 #include "io/dns_rdata.h"
 #include "route/mx.h"
+#include "route/public.h"
 
 #include <stdlib.h>
 
@@ -49,7 +50,7 @@ static struct dns_answer read_answer(struct cursor *c, enum dns_type type)
 	return answer;
 }
 
-static void check_result(const struct mx_result *r)
+static void check_result(const struct mx_query *query, const struct mx_result *r)
 {
 	CHECK(r->ttl_s >= DNS_TTL_LEAST && r->ttl_s <= DNS_TTL_MOST);
 	CHECK((r->verdict.kind == VERDICT_OK) == (r->address_count > 0));
@@ -58,6 +59,7 @@ static void check_result(const struct mx_result *r)
 		const struct mx_address *a = &r->addresses[i];
 
 		CHECK(a->host < r->host_count && a->address.port == 25);
+		CHECK(query->host.n || query->private_hosts || route_is_public(&a->address));
 		CHECK(a->address.family == NETADDR_V6 ||
 			(a->address.ip[0] && a->address.ip[0] < 224));
 	}
@@ -74,8 +76,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct route_config self = {SPAN("gw.example"), &own, 1, NULL, 0};
 	uint8_t flags = cursor_u8(&c);
 	struct span domain = cursor_bytes(&c, cursor_u8(&c));
-	struct mx_query query = {
-		.port = 25, .v4 = true, .v6 = flags & 4, .random = flags, .self = &self};
+	struct mx_query query = {.port = 25,
+		.v4 = true,
+		.v6 = flags & 4,
+		.random = flags,
+		.private_hosts = flags & 8,
+		.self = &self};
 	struct dns_server servers[DNS_SERVERS];
 	struct mx_question q;
 	struct mx_result *result;
@@ -100,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	CHECK(mx_finished(mx));
 	CHECK(mx_finish(mx, &result) == 0);
-	check_result(result);
+	check_result(&query, result);
 	mx_result_free(&result);
 	mx_free(&mx);
 	return 0;

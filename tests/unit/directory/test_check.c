@@ -68,6 +68,30 @@ static void what_is_found(void **state)
 	buf_done(&out);
 }
 
+static void private_hosts_of_strangers(void **state)
+{
+	(void)state;
+	struct buf out;
+	buf_init(&out, 100000);
+	check_objects("transports:\n"
+		      "  inside: { server: \"lookup-mx:zone=z.example\", private-hosts: yes }\n"
+		      "  fixed: { server: 10.0.0.1, private-hosts: yes }\n"
+		      "  out: { server: lookup-mx, private-hosts: yes }\n"
+		      "domains:\n"
+		      "  a.example: { transport: inside }\n"
+		      "  b.example: { transport: fixed }\n"
+		      "default-transport: out\n",
+		&out);
+	assert_text(&out,
+		"note transport fixed: has a fixed server, for which private-hosts says nothing; "
+		"leave it out\n"
+		"warning transport out: is the default-transport, and private-hosts lets any "
+		"stranger's domain lead mail to hosts of your network; keep that for a transport "
+		"of "
+		"your own domains\n");
+	buf_done(&out);
+}
+
 static void findings_are_bounded(void **state)
 {
 	(void)state;
@@ -113,6 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_directory_is_quiet),
 		cmocka_unit_test(what_is_found),
+		cmocka_unit_test(private_hosts_of_strangers),
 		cmocka_unit_test(findings_are_bounded),
 		cmocka_unit_test(start_files),
 	};

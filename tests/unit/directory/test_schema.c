@@ -152,7 +152,8 @@ static void bad_values_say_what_is_allowed(void **state)
 		{"conections", "5",
 			"site-a.conections: transport has no such field; did you mean "
 			"\"connections\"?"},
-		{"zzz", "5", "transport has no such field; it has: server, retry-delay"},
+		{"zzz", "5",
+			"transport has no such field; it has: server, private-hosts, retry-delay"},
 		{"helo", "a\x1b[31m.example",
 			"\"a\\x1b[31m.example\" is refused: control characters"},
 	};

@@ -176,6 +176,58 @@ static void pauses_and_emptiness(void **state)
 	buf_done(&bytes);
 }
 
+static uint64_t routes_of(const char *text)
+{
+	struct objects *objects;
+	struct snapshot *s;
+	struct buf bytes;
+
+	assert_int_equal(objects_new(&objects), 0);
+	apply(&objects, span_str(text));
+	buf_init(&bytes, SNAPSHOT_BYTES);
+	assert_int_equal(snapshot_encode(objects, 1, &bytes), 0);
+	assert_int_equal(snapshot_from_bytes(buf_span(&bytes), &s), 0);
+	uint64_t hash = snapshot_routes_hash(s);
+	snapshot_release(&s);
+	buf_done(&bytes);
+	objects_free(&objects);
+	return hash;
+}
+
+/* What is queued is routed anew when it may go elsewhere, and only then. */
+static void routes_change_with_what_says_where(void **state)
+{
+	(void)state;
+	uint64_t plain = routes_of("transports: { t: { server: lookup-mx } }\n");
+	assert_true(
+		plain == routes_of("transports: { t: { server: lookup-mx, retry-count: 3 } }\n"));
+	assert_true(plain != routes_of("transports: { t: { server: a.example } }\n"));
+	assert_true(plain != routes_of("transports: { t: { server: lookup-mx, private-hosts: yes } "
+				       "}\n"));
+}
+
+static void private_hosts(void **state)
+{
+	(void)state;
+	struct objects *objects = sample();
+	struct snapshot *s;
+	struct transport transport;
+	struct buf bytes;
+
+	apply(&objects,
+		SPAN("transports: { inside: { server: lookup-mx, private-hosts: yes } }\n"));
+	buf_init(&bytes, SNAPSHOT_BYTES);
+	assert_int_equal(snapshot_encode(objects, 1, &bytes), 0);
+	assert_int_equal(snapshot_from_bytes(buf_span(&bytes), &s), 0);
+	assert_int_equal(snapshot_transport_by_name(s, SPAN("inside"), &transport), 0);
+	assert_true(transport.private_hosts);
+	assert_int_equal(snapshot_transport_by_name(s, SPAN("outbound"), &transport), 0);
+	assert_false(transport.private_hosts);
+	snapshot_release(&s);
+	buf_done(&bytes);
+	objects_free(&objects);
+}
+
 #define MANY 100000
 
 static void a_hundred_thousand_domains(void **state)
@@ -308,6 +360,8 @@ int main(void)
 		cmocka_unit_test(through_a_sealed_memfd),
 		cmocka_unit_test(without_seals_it_is_refused),
 		cmocka_unit_test(pauses_and_emptiness),
+		cmocka_unit_test(routes_change_with_what_says_where),
+		cmocka_unit_test(private_hosts),
 		cmocka_unit_test(a_hundred_thousand_domains),
 		cmocka_unit_test(any_changed_byte_is_found),
 		cmocka_unit_test(hostile_bytes_never_crash),

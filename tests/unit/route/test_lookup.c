@@ -82,8 +82,12 @@ static void done(void *owner, struct mx_result *r)
 
 static int start(const char *domain, const char *servers)
 {
-	struct mx_query query = {
-		.domain = span_str(domain), .port = 25, .v4 = true, .v6 = true, .self = &self};
+	struct mx_query query = {.domain = span_str(domain),
+		.port = 25,
+		.v4 = true,
+		.v6 = true,
+		.private_hosts = true,
+		.self = &self};
 
 	return mx_lookup_start(
 		&fake.base, span_str(servers), &query, done, &told, &lookup, &result);

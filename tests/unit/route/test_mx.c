@@ -135,6 +135,7 @@ static struct mx_query query_for(const char *domain)
 		.v4 = true,
 		.v6 = true,
 		.random = 1,
+		.private_hosts = true, /* the world is made of documentation addresses */
 		.self = &self};
 }
 
@@ -436,6 +437,93 @@ static void test_literals(void **state)
 	expect(w, "[x-odd:1]", "550 5.1.2");
 }
 
+/* RFC 5321 names no exchanger on our own network: it would be a stranger's way into it. */
+static void test_private_hosts(void **state)
+{
+	static const struct record w[] = {{"evil.example", "MX", "10 inside", 0},
+		{"evil.example", "MX", "20 here", 0}, {"inside", "A", "10.0.0.7", 0},
+		{"inside", "AAAA", "fd00::7", 0}, {"here", "A", "127.0.0.3", 0},
+		{"half.example", "MX", "10 inside", 0}, {"half.example", "MX", "20 mixed", 0},
+		{"mixed", "A", "192.168.0.1", 0}, {"mixed", "A", "8.8.8.8", 0},
+		{"mixed", "AAAA", "2002:7f00:1::1", 0}, {"mixed", "AAAA", "2a00::1", 0},
+		{"plain.example", "A", "169.254.169.254", 0}, {"down.example", "MX", "10 here", 0},
+		{"down.example", "MX", "20 silent", 0}, {"silent", "*", "SERVFAIL", 0},
+		/* behind us, however private we are ourselves */
+		{"backup.example", "MX", "10 here", 0}, {"backup.example", "MX", "20 us", 0},
+		{"backup.example", "MX", "30 mixed", 0}, {"us", "A", "192.0.2.25", 0},
+		{"best.example", "MX", "10 us", 0}, {"best.example", "MX", "20 mixed", 0},
+		{"evil.example.customer.example.org", "MX", "10 inside", 0}, {0}};
+	struct mx_query query = query_for("evil.example");
+	struct mx_result *r;
+	(void)state;
+	query.private_hosts = false;
+	expect_query(w, &query, "550 5.4.4");
+	r = look_up_query(&query);
+	static const char text[] =
+		"the mail host inside of evil.example has the address fd00::7, which is not a "
+		"public one; set private-hosts of the transport";
+	assert_non_null(memmem(r->verdict.text, r->verdict.length, text, sizeof(text) - 1));
+	mx_result_free(&r);
+	query.domain = SPAN("half.example");
+	expect_query(w, &query, "mixed=2a00::1,8.8.8.8");
+	query.domain = SPAN("plain.example");
+	expect_query(w, &query, "550 5.4.4");
+	query.domain = SPAN("down.example"); /* the other may be public */
+	expect_query(w, &query, "451 4.4.3");
+	query.domain = SPAN("backup.example");
+	expect_query(w, &query, "550 5.4.4");
+	query.domain = SPAN("best.example");
+	expect_query(w, &query, "554 5.4.6");
+	query.domain = SPAN("[127.0.0.7]");
+	expect_query(w, &query, "550 5.4.4");
+	query.domain = SPAN("[IPv6:fe80::1]");
+	expect_query(w, &query, "550 5.4.4");
+	query.domain = SPAN("[8.8.8.8]");
+	expect_query(w, &query, "[8.8.8.8]=8.8.8.8");
+	query.domain = SPAN("evil.example");
+	query.private_hosts = true;
+	expect_query(w, &query, "inside=fd00::7,10.0.0.7 here=127.0.0.3");
+	/* A zone is the administrator's own: the setting was forgotten, and no mail is lost by it.
+	 */
+	query.private_hosts = false;
+	query.zone = SPAN("customer.example.org");
+	expect_query(w, &query, "451 4.4.4");
+	query.domain = SPAN("[127.0.0.7]"); /* but a literal is anybody's */
+	expect_query(w, &query, "550 5.4.4");
+	/* A fixed server may be anywhere. */
+	query.zone = SPAN_NONE;
+	query.host = SPAN("inside");
+	expect_query(w, &query, "inside=fd00::7,10.0.0.7");
+	query.host = SPAN("127.0.0.1");
+	expect_query(w, &query, "127.0.0.1=127.0.0.1");
+}
+
+/* Another server on the machine of ours is not us; port 25 may be redirected to a listener. */
+static void test_own_machine_other_port(void **state)
+{
+	static const struct record w[] = {{"near.example", "MX", "10 gw.example.test", 0},
+		{"near.example", "MX", "20 last", 0}, {"gw.example.test", "A", "192.0.2.25", 0},
+		{"last", "A", "198.51.100.3", 0}, {"local.example", "MX", "10 local", 0},
+		{"local", "A", "127.0.0.1", 0}, {0}};
+	struct mx_query query = query_for("near.example");
+	(void)state;
+	query.port = 4627;
+	expect_query(w, &query, "gw.example.test=192.0.2.25 last=198.51.100.3");
+	query.domain = SPAN("local.example");
+	expect_query(w, &query, "local=127.0.0.1");
+	query.domain = SPAN("[192.0.2.25]");
+	expect_query(w, &query, "[192.0.2.25]=192.0.2.25");
+	query.domain = SPAN("local.example");
+	query.port = 2525; /* where we do listen */
+	expect_query(w, &query, "554 5.4.6");
+	query.port = 25;
+	expect_query(w, &query, "554 5.4.6");
+	query.domain = SPAN("near.example");
+	expect_query(w, &query, "554 5.4.6");
+	query.port = 2525;
+	expect_query(w, &query, "554 5.4.6"); /* the name: port 2525 is one of ours */
+}
+
 static void test_hostile_domains(void **state)
 {
 	static const struct record w[] = {{0}};
@@ -603,6 +691,8 @@ int main(void)
 		cmocka_unit_test(test_duplicates),
 		cmocka_unit_test(test_zone),
 		cmocka_unit_test(test_literals),
+		cmocka_unit_test(test_private_hosts),
+		cmocka_unit_test(test_own_machine_other_port),
 		cmocka_unit_test(test_hostile_domains),
 		cmocka_unit_test(test_fixed_server),
 		cmocka_unit_test(test_ttl),
