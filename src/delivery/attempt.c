@@ -1,6 +1,5 @@
 /*
- * One unit being tried: its envelope from the spool, its recipients' results, and the way through
- * a link's session or into mailboxes.
+ * One unit being tried: its recipients' results, its transactions, and all ways in which it ends.
  */
 #include "delivery/core.h"
 
@@ -11,7 +10,7 @@
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-static struct attempt *attempt_new(struct delivery *d)
+struct attempt *attempt_new(struct delivery *d)
 {
 	struct attempt *attempt = LIST_FIRST(&d->spare, struct attempt, node);
 
@@ -112,28 +111,7 @@ void attempt_drop(struct attempt *attempt)
 	attempt_end(attempt);
 }
 
-/* ---- the start ------------------------------------------------------------------------------ */
-
-static bool copy_start(struct attempt *attempt, const struct queue_start *start)
-{
-	struct arena *arena = &attempt->arena;
-
-	attempt->unit = start->unit;
-	attempt->id = start->id;
-	attempt->attempts = start->attempts;
-	attempt->ready_ms = start->ready_ms;
-	attempt->began_ns = attempt->delivery->io->now_ns;
-	attempt->pick_count = start->rcpt_count;
-	attempt->transport = arena_copy(arena, start->transport);
-	attempt->picks = arena_alloc(arena, start->rcpt_count * sizeof(*attempt->picks));
-	attempt->results = arena_alloc(arena, start->rcpt_count * sizeof(*attempt->results));
-	if (arena->overflow)
-		return false;
-	memcpy(attempt->picks, start->rcpts, start->rcpt_count * sizeof(*attempt->picks));
-	for (uint32_t i = 0; i < attempt->pick_count; i++)
-		attempt->results[i].not_tried = true;
-	return true;
-}
+/* ---- its ends ------------------------------------------------------------------------------- */
 
 void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict)
 {
@@ -154,7 +132,7 @@ void attempt_destination_failed(struct attempt *attempt, const struct verdict *v
 		outcome_unreachable(attempt, verdict);
 }
 
-static void queue_short(struct delivery *d, uint32_t unit, const struct verdict *verdict)
+void attempt_queue_short(struct delivery *d, uint32_t unit, const struct verdict *verdict)
 {
 	if (!d->short_said_ns ||
 		d->io->now_ns - d->short_said_ns >= DELIVERY_SHORT_SAID_MS * NS_PER_MS) {
@@ -171,142 +149,8 @@ void attempt_short(struct attempt *attempt, const struct verdict *verdict)
 		attempt_finish_all(attempt, verdict);
 		return;
 	}
-	queue_short(attempt->delivery, attempt->unit, verdict);
+	attempt_queue_short(attempt->delivery, attempt->unit, verdict);
 	attempt_end(attempt);
-}
-
-/* What has no route: ask again, since the directory may have changed; else it fails with the
- * reason. */
-static void start_nowhere(struct attempt *attempt)
-{
-	struct delivery *d = attempt->delivery;
-	struct route_decision decision;
-	struct verdict verdict;
-
-	for (uint32_t i = 0; i < attempt->pick_count; i++) {
-		struct span address = attempt->envelope.rcpts[attempt->picks[i]].address;
-
-		route_for_delivery(d->snapshot, d->config.route, address, SPAN_NONE, &decision);
-		if (decision.kind == ROUTE_REFUSED)
-			verdict = decision.verdict;
-		else
-			attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 5,
-				"the directory has changed; the message is routed anew");
-		attempt->results[i].not_tried = false;
-		attempt->results[i].verdict = verdict;
-	}
-	outcome(attempt);
-}
-
-static bool all_picks_exist(const struct attempt *attempt)
-{
-	for (uint32_t i = 0; i < attempt->pick_count; i++)
-		if (attempt->picks[i] >= attempt->envelope.rcpt_count)
-			return false;
-	return true;
-}
-
-/* Damage does not pass: a person has to decide. A disk that cannot be read at the moment may be
- * read later; should the retries be used up by then, the message is held as well. */
-static void envelope_unreadable(struct attempt *attempt, int err)
-{
-	struct delivery *d = attempt->delivery;
-	struct verdict verdict;
-
-	attempt->envelope = (struct envelope){0};
-	if (err == ERR_NOMEM) {
-		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-			"no memory or descriptor to read a stored envelope");
-		attempt_short(attempt, &verdict);
-		return;
-	}
-	if (err == ERR_IO || err == ERR_LIMIT) {
-		log_write(d->config.log, LOG_ERROR,
-			"the envelope of a queued message cannot be read",
-			LOG_ID("id", attempt->id), LOG_STR("error", err_text(err)));
-		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-			"the stored envelope cannot be read at the moment");
-		attempt_finish_all(attempt, &verdict);
-		return;
-	}
-	damaged_add(d, attempt->id, "", 0, "its envelope is damaged");
-	if (queue_hold(d->queue, attempt->id, attempt->unit, SPAN(QUEUE_SELF),
-		    SPAN(DELIVERY_UNREADABLE), delivery_now(d))) {
-		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-			"the stored envelope is damaged; see posternctl spool verify");
-		attempt_finish_all(attempt, &verdict);
-		return;
-	}
-	queue_unit_put_back(d->queue, attempt->unit, delivery_now(d));
-	attempt_end(attempt);
-}
-
-static void body_unreadable(struct attempt *attempt, int err)
-{
-	struct verdict verdict;
-
-	if (err == ERR_NOMEM) {
-		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-			"no memory or descriptor to read a stored message");
-		attempt_short(attempt, &verdict);
-		return;
-	}
-	if (err == ERR_CORRUPT)
-		attempt_verdict(&verdict, VERDICT_PERMANENT, 554, 3, 0,
-			"the stored message is damaged and cannot be delivered");
-	else
-		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-			"the stored message cannot be read at the moment");
-	attempt_finish_all(attempt, &verdict);
-}
-
-void attempt_start(struct delivery *d, const struct queue_start *start)
-{
-	struct attempt *attempt = attempt_new(d);
-	struct transport transport;
-	struct verdict verdict;
-
-	if (!attempt || !copy_start(attempt, start)) {
-		attempt_verdict(
-			&verdict, VERDICT_TEMPORARY, 451, 3, 0, "out of memory for the attempt");
-		queue_short(d, start->unit, &verdict);
-		if (attempt)
-			attempt_end(attempt);
-		return;
-	}
-	list_push_back(&d->attempts, &attempt->node);
-	d->figures.attempts++;
-
-	int err = delivery_envelope(
-		d, start->id, &attempt->bytes, &attempt->arena, &attempt->envelope);
-	if (err || !all_picks_exist(attempt)) {
-		envelope_unreadable(attempt, err ? err : ERR_CORRUPT);
-		return;
-	}
-	if (!delivery_transport(d, attempt->transport, &transport))
-		attempt->give_up = transport.give_up;
-	if (span_equal(attempt->transport, SPAN(DELIVERY_NOWHERE))) {
-		start_nowhere(attempt);
-		return;
-	}
-	err = spool_store_body(d->store, start->id, &attempt->body);
-	if (err) {
-		body_unreadable(attempt, err);
-		return;
-	}
-	attempt->body_open = true;
-	if (span_equal(attempt->transport, SPAN(DELIVERY_MAILBOXES))) {
-		mailbox_deliver(attempt);
-		return;
-	}
-	err = link_get(d, start->destination, start->transport, start->next_hop, &attempt->link);
-	if (err) {
-		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-			"out of memory for the destination");
-		attempt_short(attempt, &verdict);
-		return;
-	}
-	link_run(attempt->link, attempt);
 }
 
 /* ---- through a session ---------------------------------------------------------------------- */

@@ -237,7 +237,9 @@ struct attempt {
 	bool maildir_runs; /* a helper thread has it */
 };
 
-/* Starts what the queue gave. */
+/* Empty, in no list; NULL: no memory. */
+struct attempt *attempt_new(struct delivery *delivery);
+/* Starts what the queue gave (start.c). */
 void attempt_start(struct delivery *delivery, const struct queue_start *start);
 /* Sends the job of the recipients that were not tried yet over attempt->session. */
 void attempt_send(struct attempt *attempt);
@@ -249,6 +251,8 @@ void attempt_job_undone(struct attempt *attempt);
 void attempt_destination_failed(struct attempt *attempt, const struct verdict *verdict);
 /* Something of our own is short: not its fault, nor the destination's. */
 void attempt_short(struct attempt *attempt, const struct verdict *verdict);
+/* The same, where there is no attempt yet. */
+void attempt_queue_short(struct delivery *delivery, uint32_t unit, const struct verdict *verdict);
 /* One verdict for all recipients that have none yet, then the outcome. */
 void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict);
 /* Back to the queue, nothing counted; but what is known of some recipients is kept. */

@@ -9,7 +9,9 @@
  *   stop.c       the end
  *   intake.c     what the store and the queue tell us, settled in order at the end of each call
  *   link.c       a destination's hosts, and what waits for a session to it
- *   session.c    its sessions
+ *   connect.c    how a session begins
+ *   session.c    its sessions, and the work that they carry
+ *   start.c      how an attempt begins
  *   attempt.c    one unit being tried
  *   mailbox.c    … into mailboxes
  *   outcome.c    what became of it: events, states, DSNs

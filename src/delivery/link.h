@@ -1,4 +1,4 @@
-/* What link.c and session.c share. */
+/* What link.c, session.c and connect.c share. */
 #ifndef DELIVERY_LINK_H
 #define DELIVERY_LINK_H
 
@@ -14,7 +14,13 @@ void link_short_waiting(struct link *link, const char *what);
 void link_trouble(struct verdict *verdict, uint8_t subject, uint8_t detail, const char *text);
 
 void session_end(struct session *session, bool polite);
+extern const struct client_ops session_ops;
 void session_run(struct session *session, struct attempt *attempt);
+
+/* ---- connect.c ------------------------------------------------------------------------------ */
+
+/* Connects to the next address; false: it failed, with `last` where none is left, and is gone. */
+bool session_try(struct session *session, const struct verdict *last);
 /* One for each attempt that waits, where there may be so many. The hosts are known. */
 void session_open_for(struct link *link);
 
