@@ -3,9 +3,7 @@
 #include "base/check.h"
 #include "base/cursor.h"
 #include "base/err.h"
-#include "spool/spool.h"
 
-#include <stdio.h>
 #include <xxhash.h>
 
 /* Every checksummed piece begins with its checksum, which covers all that follows it. */
@@ -247,105 +245,5 @@ int format_get_extent(struct span payload, struct format_extent *out)
 	if (!cursor_ok(&c) || cursor_left(&c) || final > 1 || end > INT64_MAX)
 		return ERR_CORRUPT;
 	*out = (struct format_extent){.end = end, .final = final};
-	return 0;
-}
-
-/* ---- names ------------------------------------------------------------------------------ */
-
-void format_dir(char out[FORMAT_PATH], uint8_t owner)
-{
-	if (owner == SPOOL_OWNER_DELIVERY)
-		snprintf(out, FORMAT_PATH, "d");
-	else
-		snprintf(out, FORMAT_PATH, "w%u", owner);
-}
-
-void format_log_path(char out[FORMAT_PATH], uint8_t owner, uint32_t serial)
-{
-	char dir[FORMAT_PATH / 2];
-
-	if (owner == SPOOL_OWNER_DELIVERY)
-		snprintf(dir, sizeof(dir), "d");
-	else
-		snprintf(dir, sizeof(dir), "w%u", owner);
-	snprintf(out, FORMAT_PATH, "%s/%08x.log", dir, serial);
-}
-
-void format_body_path(char out[FORMAT_PATH], uint8_t owner, uint32_t serial, uint32_t number)
-{
-	char dir[FORMAT_PATH / 4];
-
-	if (owner == SPOOL_OWNER_DELIVERY)
-		snprintf(dir, sizeof(dir), "d");
-	else
-		snprintf(dir, sizeof(dir), "w%u", owner);
-	snprintf(out, FORMAT_PATH, "%s/%08x-%u.body", dir, serial, number);
-}
-
-static bool parse_digits(const char **at, unsigned base, size_t most, uint32_t *out)
-{
-	uint64_t value = 0;
-	size_t n = 0;
-
-	for (;; n++) {
-		char c = (*at)[n];
-		unsigned digit;
-		if (c >= '0' && c <= '9')
-			digit = (unsigned)(c - '0');
-		else if (base == 16 && c >= 'a' && c <= 'f')
-			digit = (unsigned)(c - 'a') + 10;
-		else
-			break;
-		if (n == most)
-			return false;
-		value = value * base + digit;
-	}
-	if (n == 0 || value > UINT32_MAX)
-		return false;
-	*at += n;
-	*out = (uint32_t)value;
-	return true;
-}
-
-enum format_name format_parse_name(const char *name, uint32_t *out_serial, uint32_t *out_number)
-{
-	const char *at = name;
-	uint32_t serial, number = 0;
-	char canonical[FORMAT_PATH];
-
-	if (!parse_digits(&at, 16, 8, &serial))
-		return FORMAT_NAME_OTHER;
-	bool body = *at == '-';
-	if (body) {
-		at++;
-		if (!parse_digits(&at, 10, 10, &number))
-			return FORMAT_NAME_OTHER;
-		snprintf(canonical, sizeof(canonical), "%08x-%u.body", serial, number);
-	} else {
-		snprintf(canonical, sizeof(canonical), "%08x.log", serial);
-	}
-	if (strcmp(canonical, name) != 0)
-		return FORMAT_NAME_OTHER;
-	*out_serial = serial;
-	*out_number = number;
-	return body ? FORMAT_NAME_BODY : FORMAT_NAME_LOG;
-}
-
-int format_parse_dir(const char *name, uint8_t *out_owner)
-{
-	const char *at = name + 1;
-	uint32_t owner;
-	char canonical[FORMAT_PATH];
-
-	if (strcmp(name, "d") == 0) {
-		*out_owner = SPOOL_OWNER_DELIVERY;
-		return 0;
-	}
-	if (name[0] != 'w' || !parse_digits(&at, 10, 3, &owner) || owner >= SPOOL_WORKERS_MOST)
-		return ERR_NOT_FOUND;
-	format_dir(canonical, (uint8_t)owner);
-	if (strcmp(canonical, name) != 0)
-		return ERR_NOT_FOUND;
-	*out_owner = (uint8_t)owner;
 	return 0;
 }

@@ -9,67 +9,6 @@
 
 #include <stdlib.h>
 
-/* ---- changes ---------------------------------------------------------------------------- */
-
-struct change *change_new(enum change_kind kind, uint64_t id, size_t bytes)
-{
-	struct change *change = calloc(1, sizeof(*change) + bytes);
-
-	if (!change)
-		return NULL;
-	list_init(&change->node);
-	change->kind = kind;
-	change->id = id;
-	change->bytes = span_of(change + 1, bytes);
-	return change;
-}
-
-void change_free(struct change *change)
-{
-	list_remove(&change->node);
-	free(change->body);
-	free(change);
-}
-
-static uint64_t cost(const struct change *change)
-{
-	return sizeof(*change) + change->bytes.n + change->body_bytes;
-}
-
-static void forget(struct journal *journal, struct change *change)
-{
-	journal->pending -= cost(change);
-	change_free(change);
-}
-
-static struct change *gathered_state(const struct journal *journal, uint64_t id)
-{
-	uint64_t found;
-
-	return idmap_get(&journal->states, id, &found) ? (struct change *)(uintptr_t)found : NULL;
-}
-
-int journal_add(struct spool_store *store, struct change *change)
-{
-	struct journal *journal = &store->journal;
-	/* Completions free memory and space; they are never turned away. */
-	bool bounded = change->kind != CHANGE_DONE;
-
-	if (bounded && journal->pending + cost(change) > STORE_PENDING_BYTES)
-		return ERR_LIMIT;
-	if (change->kind == CHANGE_STATE) {
-		struct change *old = gathered_state(journal, change->id);
-		if (idmap_put(&journal->states, change->id, (uintptr_t)change) != 0)
-			return ERR_NOMEM;
-		if (old)
-			forget(journal, old);
-	}
-	journal->pending += cost(change);
-	list_push_back(&journal->gather, &change->node);
-	journal_wake(store);
-	return 0;
-}
-
 /* ---- rest -------------------------------------------------------------------------------- */
 
 /*
@@ -107,7 +46,7 @@ static void rest_fired(struct timer *timer)
 	journal_wake(store);
 }
 
-static bool lacks_proof(const struct journal *journal)
+bool journal_lacks_proof(const struct journal *journal)
 {
 	return journal->unproven || journal->extents;
 }
@@ -124,7 +63,7 @@ bool journal_rests(const struct spool_store *store)
 	const struct journal *journal = &store->journal;
 	bool can = journal->open && journal->log.health == SPOOL_WELL;
 
-	return journal_idle(store) && !(can && lacks_proof(journal));
+	return journal_idle(store) && !(can && journal_lacks_proof(journal));
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
@@ -143,12 +82,12 @@ static void drop_moves(struct spool_store *store)
 			continue;
 		struct span state;
 		struct place *place = index_message(&store->index, change->id, &place_id, &segment);
-		if (place && !gathered_state(journal, change->id) &&
+		if (place && !journal_gathered_state(journal, change->id) &&
 			index_read_state(&store->index, place, place_id, &state) == 0)
 			continue;
 		if (place)
 			place->flags &= (uint8_t)~PLACE_MOVING;
-		forget(journal, change);
+		journal_forget(journal, change);
 	}
 }
 
@@ -200,7 +139,7 @@ static void turn(struct io_turn *at)
 	log_make_next(&journal->log);
 	if (!log_can_write(&journal->log))
 		return;
-	journal->rest_due = journal->rest_due && lacks_proof(journal);
+	journal->rest_due = journal->rest_due && journal_lacks_proof(journal);
 	if (journal_idle(store) && !journal->rest_due)
 		return;
 	uint64_t now = store->io->now_ns;
@@ -238,7 +177,7 @@ static void settled(struct spool_log *log, enum commit_outcome outcome, int err)
 		uint64_t mark = journal->flight_mark;
 		batch_apply(store);
 		LIST_FOR_EACH(node, &journal->flight)
-		forget(journal, CONTAINER_OF(node, struct change, node));
+		journal_forget(journal, CONTAINER_OF(node, struct change, node));
 		/* What proves the one before it needs no proof of its own. */
 		journal->unproven = news;
 		clean_wake(store);
@@ -248,7 +187,7 @@ static void settled(struct spool_log *log, enum commit_outcome outcome, int err)
 		/* No pacing: what failed is late already. */
 		journal->next_ns = news ? 0 : journal->next_ns;
 	}
-	if (lacks_proof(journal))
+	if (journal_lacks_proof(journal))
 		journal_stir(store);
 	journal_wake(store);
 }
@@ -271,107 +210,6 @@ static void health(struct spool_log *log)
 
 static const struct log_handler handler = {.settled = settled, .ready = ready, .health = health};
 
-/* ---- what the queue asks for ------------------------------------------------------------ */
-
-int spool_store_state(struct spool_store *store, uint64_t id, struct span state)
-{
-	struct segment *segment;
-	uint64_t place_id;
-
-	if (state.n > SPOOL_STATE_BYTES)
-		return ERR_LIMIT;
-	if (!index_message(&store->index, id, &place_id, &segment))
-		return ERR_NOT_FOUND;
-	struct change *change = change_new(CHANGE_STATE, id, state.n);
-	if (!change)
-		return ERR_NOMEM;
-	if (state.n)
-		memcpy(change + 1, state.p, state.n);
-	int err = journal_add(store, change);
-	if (err)
-		change_free(change);
-	return err;
-}
-
-/* Which file its body lies in, to be removed after the message. */
-static int note_body_file(struct spool_store *store, struct segment *segment, struct place *place,
-	struct change *change)
-{
-	struct format_record record;
-	struct format_message message;
-
-	if (!(place->flags & PLACE_FILE))
-		return 0;
-	int err = index_read(&store->index, segment, place, &record, &message);
-	/* Unreadable: the file is found to be an orphan at the next start. */
-	if (err == 0)
-		change->body_file = message;
-	return err == ERR_NOMEM ? err : 0;
-}
-
-int spool_store_done(struct spool_store *store, uint64_t id)
-{
-	struct journal *journal = &store->journal;
-	struct segment *segment;
-	uint64_t place_id;
-
-	struct place *place = index_message(&store->index, id, &place_id, &segment);
-	if (!place)
-		return ERR_NOT_FOUND;
-	struct change *change = change_new(CHANGE_DONE, id, 0);
-	if (!change)
-		return ERR_NOMEM;
-	int err = note_body_file(store, segment, place, change);
-	if (err) {
-		change_free(change);
-		return err;
-	}
-	struct change *state = gathered_state(journal, id);
-	if (state) {
-		idmap_remove(&journal->states, id);
-		forget(journal, state);
-	}
-	place->flags |= PLACE_DONE;
-	return journal_add(store, change);
-}
-
-int spool_store_add(struct spool_store *store, struct envelope *envelope, struct span body)
-{
-	struct buf encoded;
-
-	envelope->id = 0; /* its place is known when it is written */
-	envelope->body_bytes = body.n;
-	envelope->body_hash = format_hash(body, 0);
-	buf_init(&encoded, ENVELOPE_BYTES);
-	envelope_encode(&encoded, envelope);
-	struct change *change = buf_ok(&encoded) ? change_new(CHANGE_ADD, 0, encoded.n) : NULL;
-	char *copy = change ? malloc(body.n + FORMAT_END_BYTES) : NULL;
-	int err = copy ? 0 : ERR_NOMEM;
-	if (err == 0) {
-		memcpy(change + 1, encoded.p, encoded.n);
-		if (body.n)
-			memcpy(copy, body.p, body.n);
-		memcpy(copy + body.n, FORMAT_END, FORMAT_END_BYTES);
-		change->body = copy;
-		change->body_bytes = body.n + FORMAT_END_BYTES;
-		change->message.body_bytes = body.n;
-		change->message.body_hash = envelope->body_hash;
-		err = journal_add(store, change);
-	}
-	buf_done(&encoded);
-	if (err && change)
-		change_free(change);
-	return err;
-}
-
-uint64_t spool_store_mark(const struct spool_store *store)
-{
-	const struct journal *journal = &store->journal;
-
-	/* What is gathered, or else what was gathered last. */
-	return list_empty(&journal->gather) ? journal->mark - 1 : journal->mark;
-}
-
 /* ---- beginning and end ------------------------------------------------------------------ */
 
 void journal_init(struct spool_store *store)
@@ -388,82 +226,6 @@ void journal_init(struct spool_store *store)
 	buf_init(&journal->scratch, SIZE_MAX);
 	log_init(&journal->log, store->io, store->config.disk, SPOOL_OWNER_DELIVERY,
 		store->config.segment_bytes, &handler);
-}
-
-/*
- * The empty file that an earlier life set aside as its next one: with it, completions go through
- * even when the disk is full at the start. It gets a new salt, so that nothing older can be in it.
- */
-static int adopt(struct spool_store *store, struct segment *segment, struct commit_file *out)
-{
-	struct disk *disk = store->config.disk;
-	struct commit_file made = {.id = segment->id};
-	char path[FORMAT_PATH], dir[FORMAT_PATH], page[FORMAT_PAGE];
-	struct iovec part = {page, sizeof(page)};
-
-	made.id.salt = io_random(store->io);
-	format_log_path(path, made.id.owner, made.id.serial);
-	format_dir(dir, made.id.owner);
-	format_put_page(page, &made.id);
-	int err = disk_open(disk, path, DISK_READ | DISK_WRITE, &made.io);
-	if (err)
-		return err;
-	/* It has what it was given then; more is welcome. */
-	disk_allocate(made.io, store->config.segment_bytes);
-	err = disk_write_all(made.io, &part, 1, 0);
-	if (err == 0)
-		err = disk_sync(made.io);
-	if (err == 0)
-		err = disk_sync_dir(disk, dir);
-	if (err) {
-		disk_close(&made.io);
-		return err;
-	}
-	*out = made;
-	return 0;
-}
-
-static bool is_empty(struct spool_store *store, struct segment *segment)
-{
-	return segment->end == FORMAT_PAGE && !segment->damaged && !segment->removing &&
-	       index_open(&store->index, segment) == 0 && disk_size(segment->io) == FORMAT_PAGE;
-}
-
-int journal_open(struct spool_store *store)
-{
-	struct journal *journal = &store->journal;
-	struct spool_index *index = &store->index;
-	struct commit_file first = {0};
-	uint32_t least = 1;
-
-	/* Where an old file could not be read, it may yet hold messages. */
-	bool hidden = store->loader.damaged[SPOOL_OWNER_DELIVERY];
-	for (size_t i = index_first(index, SPOOL_OWNER_DELIVERY); i < index->count; i++) {
-		const struct segment *segment = index->segments[i];
-		least = segment->id.serial + 1;
-		hidden = hidden || segment->hidden;
-		if (segment->end > FORMAT_PAGE) {
-			/* The new file says for good that the old ones end where they were read to.
-			 */
-			journal->log.valid_serial = segment->id.serial;
-			journal->log.valid_end = segment->end;
-		}
-	}
-	if (hidden)
-		journal->log.valid_serial = 0;
-	journal->unproven = journal->log.valid_serial != 0;
-	struct segment *last = index_find(index, SPOOL_OWNER_DELIVERY, least - 1);
-	if (last && is_empty(store, last) && adopt(store, last, &first) == 0)
-		index_drop_segment(index, last);
-	int err = log_open(&journal->log, least, &first);
-	if (err)
-		return err;
-	journal->open = true;
-	if (lacks_proof(journal))
-		journal_stir(store);
-	if (journal->log.health != SPOOL_WELL)
-		health(&journal->log);
-	return 0;
 }
 
 void journal_done(struct spool_store *store)

@@ -3,7 +3,7 @@
  *
  *   store.c    beginning and end, reading messages
  *   scan.c, load.c, read.c  recovery; intake.c: what writers add while running
- *   journal.c  changes: gathered, written as one batch, applied when durable
+ *   changes.c, journal.c, batch.c  changes: gathered, written as one batch, applied when durable
  *   clean.c    removing files; keeping the journal short
  *   move.c     the last messages of an almost empty file
  */
@@ -180,24 +180,38 @@ bool store_read_again(struct spool_store *store);
 /* Removes what was listed and no message refers to, where its writer is gone. */
 void store_orphans(struct spool_store *store);
 
-/* journal.c */
-void journal_init(struct spool_store *store);
-int journal_open(struct spool_store *store);
-void journal_done(struct spool_store *store);
-void journal_wake(struct spool_store *store);
-int journal_add(struct spool_store *store, struct change *change);
+/* changes.c */
 struct change *change_new(enum change_kind kind, uint64_t id, size_t bytes);
 void change_free(struct change *change);
+int journal_add(struct spool_store *store, struct change *change);
+/* It is written, or not wanted any more. */
+void journal_forget(struct journal *journal, struct change *change);
+/* The state of a message that waits for the next batch; NULL: none does. */
+struct change *journal_gathered_state(const struct journal *journal, uint64_t id);
+
+/* journal_open.c */
+int journal_open(struct spool_store *store);
+
+/* journal.c */
+void journal_init(struct spool_store *store);
+void journal_done(struct spool_store *store);
+void journal_wake(struct spool_store *store);
 /* All is written that was asked for. */
 bool journal_idle(const struct spool_store *store);
 /* … and nothing waits for its proof. */
 bool journal_rests(const struct spool_store *store);
+/* Nothing vouches for the last batch, or for the end of a worker's log. */
+bool journal_lacks_proof(const struct journal *journal);
 /* Something became durable that nothing vouches for yet. */
 void journal_stir(struct spool_store *store);
 
 /* batch.c */
 int batch_build(struct spool_store *store, size_t *out_parts);
+
+/* batch_apply.c */
 void batch_apply(struct spool_store *store);
+/* Where a message lies, also one that is being forgotten. */
+uint64_t batch_place_of(struct spool_store *store, uint64_t id);
 
 /* clean.c */
 void clean_init(struct spool_store *store);

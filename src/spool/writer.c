@@ -7,11 +7,6 @@
 
 /* ---- files ------------------------------------------------------------------------------ */
 
-static bool is_of(const struct spool_draft *draft, const struct log_file *file)
-{
-	return file->made.io && format_id_serial(draft->id) == file->made.id.serial;
-}
-
 struct log_file *writer_tail(struct spool_writer *writer)
 {
 	struct spool_log *log = &writer->log;
@@ -31,119 +26,13 @@ static void roll(struct spool_writer *writer)
 	if (!writer->roll)
 		return;
 	LIST_FOR_EACH(node, &writer->queue)
-	if (is_of(CONTAINER_OF(node, struct spool_draft, node), &writer->log.file))
+	if (writer_is_of(CONTAINER_OF(node, struct spool_draft, node), &writer->log.file))
 		return;
 	writer->roll = false;
 	log_roll(&writer->log);
 }
 
 /* ---- batches ---------------------------------------------------------------------------- */
-
-/* What a job has done counts once the loop knows it: until then the file is the job's. */
-static bool is_ready(const struct spool_draft *draft)
-{
-	return !draft->file || (!draft->file->busy && draft->file->durable);
-}
-
-struct gather {
-	uint64_t records;
-	uint64_t bodies;
-	size_t parts;
-	uint32_t messages;
-};
-
-/* Takes from the queue what goes into the next batch. */
-static void gather(struct spool_writer *writer, struct gather *g)
-{
-	*g = (struct gather){.parts = 1};
-	LIST_FOR_EACH(node, &writer->queue)
-	{
-		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
-		if (g->bodies >= WRITER_BATCH_BYTES || g->records >= WRITER_BATCH_RECORDS)
-			break;
-		if (!is_of(draft, &writer->log.file) || !is_ready(draft))
-			continue;
-		list_remove(node);
-		list_push_back(&writer->flight, node);
-		draft->state = DRAFT_FLIGHT;
-		g->messages++;
-		g->records += format_record_bytes(FORMAT_MESSAGE_FIXED + draft->envelope.n);
-		if (draft->file)
-			continue;
-		g->bodies += draft->bytes + FORMAT_END_BYTES;
-		g->parts += MAX(draft->chunks, 1u);
-	}
-}
-
-/* Chunks have room for the end of the body behind their bytes, so it needs no part of its own. */
-static struct iovec *add_body(struct iovec *part, struct spool_draft *draft)
-{
-	static const char end[] = FORMAT_END;
-
-	for (struct chunk *chunk = draft->first; chunk; chunk = chunk->next)
-		*part++ = (struct iovec){chunk->bytes, chunk->used};
-	if (draft->last) {
-		memcpy(draft->last->bytes + draft->last->used, end, FORMAT_END_BYTES);
-		part[-1].iov_len += FORMAT_END_BYTES;
-	} else {
-		*part++ = (struct iovec){(void *)(uintptr_t)end, FORMAT_END_BYTES};
-	}
-	return part;
-}
-
-static size_t build(struct spool_writer *writer, const struct gather *g)
-{
-	const struct log_file *file = &writer->log.file;
-	uint64_t body_at = file->end + FORMAT_BATCH_HEADER + g->records;
-	struct iovec *part = writer->parts + 1;
-	char fixed[FORMAT_MESSAGE_FIXED];
-
-	buf_clear(&writer->head);
-	CHECK(buf_reserve(&writer->head, FORMAT_BATCH_HEADER + g->records));
-	buf_wrote(&writer->head, FORMAT_BATCH_HEADER);
-	LIST_FOR_EACH(node, &writer->flight)
-	{
-		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
-		struct format_message message = {
-			.id = draft->id,
-			.body_bytes = draft->bytes,
-			.body_hash = draft->body_hash,
-		};
-		if (draft->file) {
-			message.body_owner = draft->file->owner;
-			message.body_serial = draft->file->serial;
-			message.body_number = draft->file->number;
-		} else {
-			message.body_offset = body_at;
-			body_at += draft->bytes + FORMAT_END_BYTES;
-			part = add_body(part, draft);
-		}
-		format_put_message(fixed, &message);
-		const struct format_record record = {
-			.type = FORMAT_MESSAGE,
-			.sequence = file->sequence,
-			.id = draft->id,
-			.payload = span_of(fixed, sizeof(fixed)),
-		};
-		format_put_record(
-			&writer->head, &record, buf_span(&draft->envelope), file->made.id.salt);
-	}
-	CHECK(buf_ok(&writer->head) && writer->head.n == FORMAT_BATCH_HEADER + g->records);
-	writer->parts[0] = (struct iovec){writer->head.p, writer->head.n};
-	return (size_t)(part - writer->parts);
-}
-
-static int make_parts(struct spool_writer *writer, size_t count)
-{
-	if (count <= writer->part_room)
-		return 0;
-	struct iovec *parts = realloc(writer->parts, count * sizeof(*parts));
-	if (!parts)
-		return ERR_NOMEM;
-	writer->parts = parts;
-	writer->part_room = count;
-	return 0;
-}
 
 static void answer_all(struct list *drafts, int err)
 {
@@ -175,7 +64,7 @@ static void pace_over(struct timer *timer)
 static void start(struct io_turn *turn)
 {
 	struct spool_writer *writer = CONTAINER_OF(turn, struct spool_writer, turn);
-	struct gather g;
+	struct writer_batch g;
 
 	if (!log_can_write(&writer->log))
 		return;
@@ -186,20 +75,18 @@ static void start(struct io_turn *turn)
 	if (log_busy(&writer->log) || waits_for_more(writer))
 		return;
 	io_timer_stop(writer->config.io, &writer->pace_timer);
-	gather(writer, &g);
+	writer_gather(writer, &g);
 	/* The end of all: a batch of nothing proves the one before it. */
 	bool proof = !g.messages && writer->closing && writer->unproven;
 	if (!g.messages && !proof) {
 		log_make_next(&writer->log);
 		return;
 	}
-	if (make_parts(writer, g.parts) != 0 ||
-		!buf_reserve(&writer->head, FORMAT_BATCH_HEADER + g.records)) {
-		buf_clear(&writer->head);
+	size_t parts;
+	if (writer_build(writer, &g, &parts) != 0) {
 		answer_all(&writer->flight, ERR_NOMEM);
 		return;
 	}
-	size_t parts = build(writer, &g);
 	writer->messages = g.messages;
 	if (!proof)
 		pace_started(&writer->pace, g.messages, writer->config.io->now_ns);
@@ -218,8 +105,8 @@ static void refuse_strays(struct spool_writer *writer, int err)
 	{
 		struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, node);
 		bool keeps = writer->log.health == SPOOL_WELL &&
-			     (is_of(draft, &writer->log.file) ||
-				     (writer->roll && is_of(draft, &writer->log.next)));
+			     (writer_is_of(draft, &writer->log.file) ||
+				     (writer->roll && writer_is_of(draft, &writer->log.next)));
 		if (keeps)
 			continue;
 		list_remove(node);

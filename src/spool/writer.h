@@ -105,6 +105,20 @@ void body_file_drop(struct spool_draft *draft);
 /* Forgets the structure, not the file. */
 void body_file_free(struct spool_draft *draft);
 
+/* writer_batch.c */
+struct writer_batch {
+	uint64_t records; /* bytes */
+	uint64_t bodies;  /* likewise, in the batch */
+	size_t parts;
+	uint32_t messages;
+};
+/* Its id is of this file. */
+bool writer_is_of(const struct spool_draft *draft, const struct log_file *file);
+/* Takes from the queue what goes into the next batch. */
+void writer_gather(struct spool_writer *writer, struct writer_batch *out);
+/* Head and parts of what was taken. ERR_NOMEM. */
+int writer_build(struct spool_writer *writer, const struct writer_batch *batch, size_t *out_parts);
+
 /* writer.c */
 void writer_memory_freed(struct spool_writer *writer);
 /* The file that a message committed now goes to; NULL: the writer is not well. */

@@ -72,7 +72,10 @@ static int64_t tap_write(
 	struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset)
 {
 	tap.writes++;
-	return under->write(file, parts, count, offset);
+	int64_t n = under->write(file, parts, count, offset);
+	if (tap.writes_back && n > 0 && count > 1)
+		under->sync(file);
+	return n;
 }
 
 static int tap_sync(struct io_file *file)

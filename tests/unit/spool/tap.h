@@ -6,6 +6,7 @@
 
 struct tap {
 	uint64_t opens, reads, sizes, writes, syncs, dir_syncs; /* calls so far */
+	bool writes_back; /* what is written with bodies reaches the device by itself */
 	/* Reads that touch these bytes of files whose path begins so fail with ERR_IO. */
 	const char *bad_path; /* NULL: none */
 	uint64_t bad_from, bad_to;

@@ -1,4 +1,5 @@
 #include "base/err.h"
+#include "tap.h"
 #include "world.h"
 
 #include <setjmp.h>
@@ -236,10 +237,12 @@ static void test_a_refused_batch_never_comes_back(void **state)
 	assert_true(world_up(w, 1));
 	fake_io_pass(&w->io, 20);
 	/* A part of it reaches the disk, durably, before the device says that it is full. */
-	sim_disk_set_faults(w->disk, &(struct sim_disk_faults){.writeback = 65536});
+	tap_on(w->disk)->writes_back = true;
 	sim_disk_fail_nth(w->disk, SIM_WRITE, 1, ERR_NO_SPACE, true);
 	struct ticket *t = world_send(w, 0, 40000);
-	fake_io_pass(&w->io, 20);
+	while (t->fate == FATE_OPEN && fake_io_turn(&w->io))
+		;
+	/* The power fails when the client has its answer. */
 	assert_int_equal(t->fate, FATE_REFUSED);
 	world_down(w);
 	sim_disk_power_cycle(w->disk, SIM_KEEP_NOTHING);

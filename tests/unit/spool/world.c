@@ -322,22 +322,24 @@ void world_down(struct world *w)
 	fake_io_done(&w->io);
 }
 
+static bool still_busy(const struct world *w)
+{
+	bool busy = spool_store_busy(w->store);
+
+	for (uint32_t i = 0; i < WORLD_WRITERS; i++)
+		busy = busy || (w->writers[i] && spool_writer_busy(w->writers[i]));
+	return busy;
+}
+
 void world_stop(struct world *w)
 {
-	for (uint32_t i = 0; i < WORLD_WRITERS; i++) {
-		if (!w->writers[i])
-			continue;
-		spool_writer_close(w->writers[i]);
-		while (spool_writer_busy(w->writers[i]))
-			fake_io_pass(&w->io, 1);
-	}
-	for (int ms = 0; spool_store_busy(w->store); ms++) {
-		if (ms == WORLD_STOP_MS) {
-			world_blame(w, 0, "the store does not come to an end");
-			break;
-		}
+	for (uint32_t i = 0; i < WORLD_WRITERS; i++)
+		if (w->writers[i])
+			spool_writer_close(w->writers[i]);
+	for (int ms = 0; ms < WORLD_STOP_MS && still_busy(w); ms++)
 		fake_io_pass(&w->io, 1);
-	}
+	if (still_busy(w))
+		world_blame(w, 0, "the spool does not come to an end");
 	world_down(w);
 }
 
