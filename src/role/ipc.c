@@ -99,3 +99,12 @@ int ipc_get_boot(struct span payload, struct ipc_boot *out)
 	*out = boot;
 	return 0;
 }
+
+int ipc_get_channel(struct span payload, enum role_kind *peer, uint8_t *index)
+{
+	struct cursor in = cursor_of(payload);
+
+	*peer = cursor_u8(&in);
+	*index = cursor_u8(&in);
+	return cursor_ok(&in) && *peer < ROLE_KINDS ? 0 : ERR_CORRUPT;
+}

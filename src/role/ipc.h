@@ -95,6 +95,7 @@ void ipc_put_notice(struct buf *buf, const struct spool_notice *notice);
 int ipc_get_notice(struct cursor *in, uint8_t owner, struct spool_notice *out);
 void ipc_put_boot(struct buf *buf, const struct ipc_boot *boot);
 int ipc_get_boot(struct span payload, struct ipc_boot *out);
+int ipc_get_channel(struct span payload, enum role_kind *peer, uint8_t *index);
 
 const char *ipc_type_name(uint16_t type);
 const char *role_kind_name(enum role_kind kind);

@@ -3,164 +3,13 @@
 #include "base/check.h"
 #include "base/err.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#define END_MS	20   /* between two looks whether everything is written */
 #define STOP_MS 5000 /* to end in, when the supervisor is gone and nobody said how long */
-
-/* ---- the part before there is a loop -------------------------------------------------------- */
-
-struct bootstrap {
-	struct role *role;
-	struct buf config; /* the payload, joined */
-	struct buf problems;
-	char datagram[IO_CHANNEL_BYTES];
-};
-
-static char *copy_text(struct span from)
-{
-	char *to = malloc(from.n + 1);
-
-	if (!to)
-		return NULL;
-	if (from.n)
-		memcpy(to, from.p, from.n);
-	to[from.n] = 0;
-	return to;
-}
-
-static int take_config(struct bootstrap *b)
-{
-	struct cursor in = cursor_of(buf_span(&b->config));
-	struct span name = cursor_bytes16(&in), folder = cursor_bytes16(&in),
-		    text = cursor_bytes32(&in);
-
-	if (!cursor_ok(&in))
-		return ERR_CORRUPT;
-	char *file = copy_text(name);
-	if (!file)
-		return ERR_NOMEM;
-	int err = config_parse_in(file, folder, text, &b->role->config, &b->problems);
-	free(file);
-	return err;
-}
-
-static int take_directory(struct role *role, struct span payload, int fd)
-{
-	struct cursor in = cursor_of(payload);
-	uint8_t which = cursor_u8(&in);
-	struct span path = cursor_bytes16(&in);
-
-	if (!cursor_ok(&in) || which >= IPC_DIRECTORIES || role->directories[which] >= 0)
-		return ERR_CORRUPT;
-	role->directory_paths[which] = copy_text(path);
-	if (!role->directory_paths[which])
-		return ERR_NOMEM;
-	role->directories[which] = fd;
-	return 0;
-}
-
-static int take_listener(struct role *role, struct span payload, int fd)
-{
-	struct cursor in = cursor_of(payload);
-	uint16_t place = cursor_u16(&in);
-
-	if (!cursor_ok(&in) || role->listener_count == ARRAY_SIZE(role->listeners))
-		return ERR_CORRUPT;
-	role->listeners[role->listener_count++] = (struct role_listener){fd, place};
-	return 0;
-}
-
-static int get_channel(struct span payload, enum role_kind *peer, uint8_t *index)
-{
-	struct cursor in = cursor_of(payload);
-
-	*peer = cursor_u8(&in);
-	*index = cursor_u8(&in);
-	return cursor_ok(&in) && *peer < ROLE_KINDS ? 0 : ERR_CORRUPT;
-}
-
-static int take_channel(struct role *role, struct span payload, int fd)
-{
-	struct role_channel channel = {.fd = fd};
-
-	if (role->channel_count == ARRAY_SIZE(role->channels))
-		return ERR_LIMIT;
-	int err = get_channel(payload, &channel.peer, &channel.index);
-	if (err == 0)
-		role->channels[role->channel_count++] = channel;
-	return err;
-}
-
-static int take(struct bootstrap *b, const struct ipc_message *message, int fd)
-{
-	bool wants_fd = message->type == IPC_DIRECTORY || message->type == IPC_LISTENER ||
-			message->type == IPC_CHANNEL;
-
-	if (wants_fd != (fd >= 0))
-		return ERR_CORRUPT;
-	switch (message->type) {
-	case IPC_CONFIG:
-		buf_add_span(&b->config, message->payload);
-		if (!buf_ok(&b->config))
-			return ERR_LIMIT;
-		return message->flags & IPC_MORE ? 0 : take_config(b);
-	case IPC_BOOT: return ipc_get_boot(message->payload, &b->role->boot);
-	case IPC_DIRECTORY: return take_directory(b->role, message->payload, fd);
-	case IPC_LISTENER: return take_listener(b->role, message->payload, fd);
-	case IPC_CHANNEL: return take_channel(b->role, message->payload, fd);
-	default: return ERR_CORRUPT;
-	}
-}
-
-/* One datagram; *fd is -1 where it carries no descriptor. */
-static int receive(struct bootstrap *b, struct ipc_message *message, int *fd)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {0};
-	struct iovec part = {b->datagram, sizeof(b->datagram)};
-	struct msghdr header = {.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes)};
-	ssize_t n;
-
-	do
-		n = recvmsg(ROLE_BOOT_FD, &header, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return err_from_errno(errno);
-	if (n == 0)
-		return ERR_CLOSED;
-	*fd = -1;
-	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(c), sizeof(int));
-	return ipc_get_header(span_of(b->datagram, (size_t)n), message);
-}
-
-static int receive_all(struct bootstrap *b)
-{
-	for (;;) {
-		struct ipc_message message = {0};
-		int fd = -1, err = receive(b, &message, &fd);
-
-		if (err)
-			return err;
-		if (message.type == IPC_START)
-			return b->role->config && b->role->boot.workers ? 0 : ERR_CORRUPT;
-		err = take(b, &message, fd);
-		if (err)
-			return err;
-	}
-}
 
 /* ---- the supervisor, from now on ------------------------------------------------------------ */
 
@@ -178,7 +27,7 @@ static void late_channel(struct role *role, const struct ipc_message *message)
 	uint8_t index;
 
 	if (!role->stopping && message->fd_count == 1 &&
-		get_channel(message->payload, &peer, &index) == 0) {
+		ipc_get_channel(message->payload, &peer, &index) == 0) {
 		role->channel(role, peer, index, message->fds[0]);
 		return;
 	}
@@ -263,8 +112,6 @@ static int make_loop(struct role *role)
 
 int role_start(struct role *role, enum role_kind kind, uint8_t index)
 {
-	struct bootstrap b = {.role = role};
-
 	*role = (struct role){.kind = kind, .index = index};
 	/* Whoever signals the whole group or service means the supervisor, which ends us in order.
 	 */
@@ -274,13 +121,9 @@ int role_start(struct role *role, enum role_kind kind, uint8_t index)
 	for (size_t i = 0; i < IPC_DIRECTORIES; i++)
 		role->directories[i] = -1;
 	ipc_port_init(&role->supervisor, ROLE_SUPERVISOR, 0, &supervisor_calls, role);
-	buf_init(&b.config, IPC_MESSAGE_BYTES);
-	buf_init(&b.problems, IO_CHANNEL_BYTES);
-	int err = receive_all(&b);
+	int err = role_receive(role);
 	if (err == 0)
 		err = make_loop(role);
-	buf_done(&b.config);
-	buf_done(&b.problems);
 	if (err) {
 		dprintf(STDERR_FILENO, "posternd: %s: cannot start: %s\n", role_kind_name(kind),
 			err_text(err));
@@ -320,6 +163,29 @@ int role_enter(struct role *role)
 			problem.n ? buf_span(&problem) : span_str(err_text(err)));
 	buf_done(&problem);
 	return err;
+}
+
+void role_take_channels(struct role *role)
+{
+	for (size_t i = 0; i < role->channel_count; i++)
+		role->channel(role, role->channels[i].peer, role->channels[i].index,
+			role->channels[i].fd);
+	role->channel_count = 0;
+}
+
+static void end_when_written(struct timer *timer)
+{
+	struct role *role = CONTAINER_OF(timer, struct role, end_timer);
+
+	if (role->written(role->core) || io_timer_after(role->io, &role->end_timer, END_MS) != 0)
+		loop_stop(role->loop);
+}
+
+void role_end_when(struct role *role, bool (*written)(void *core))
+{
+	role->written = written;
+	role->end_timer.fire = end_when_written;
+	(void)io_timer_after(role->io, &role->end_timer, 0);
 }
 
 int role_ready(struct role *role)

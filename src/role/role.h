@@ -60,7 +60,7 @@ struct role {
 	struct role_listener listeners[CONFIG_LISTENERS + 1];
 	size_t listener_count;
 	struct role_channel
-		channels[ROLE_CHANNELS]; /* as given at the start; taken by role_take_port() */
+		channels[ROLE_CHANNELS]; /* as given at the start; taken by role_take_channels() */
 	size_t channel_count;
 	struct ipc_port supervisor;
 	/* The role's own part. */
@@ -70,9 +70,17 @@ struct role {
 	void (*file)(struct role *role, int fd);      /* IPC_FILE; may be NULL */
 	void (*stop)(struct role *role, uint32_t ms); /* IPC_STOP came, or the supervisor is gone */
 	bool stopping;
+	bool (*written)(void *core);
+	struct timer end_timer;
 };
 
 int role_start(struct role *role, enum role_kind kind, uint8_t index);
+/* Its first part: takes all up to IPC_START. */
+int role_receive(struct role *role);
+/* Gives role->channel() those that came with the start. */
+void role_take_channels(struct role *role);
+/* Asks now and then whether all is written, and ends the loop when it is. */
+void role_end_when(struct role *role, bool (*written)(void *core));
 /* Opens a port on a channel's descriptor. */
 int role_open_port(struct role *role, int fd, struct ipc_port *port);
 int role_enter(struct role *role);

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define END_MS	      20   /* between two looks whether everything is written */
 #define DATABASE_PATH 4096 /* the start file's bound, and "-journal" */
 
 struct admin_role {
@@ -24,7 +23,6 @@ struct admin_role {
 	struct listener *control;
 	int accounts; /* /etc/passwd, or -1 */
 	char database[DATABASE_PATH], journal[DATABASE_PATH];
-	struct timer end_timer;
 	uint64_t end_ns; /* when to end although not all is written */
 };
 
@@ -168,15 +166,12 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 		give(port, memfd, number);
 }
 
-static void end_when_written(struct timer *timer)
+static bool written(void *core)
 {
-	struct admin_role *a = CONTAINER_OF(timer, struct admin_role, end_timer);
+	struct admin_role *a = core;
 
-	if ((world_flushed(&a->world) && !loop_lingering(a->role->loop)) ||
-		a->role->io->now_ns >= a->end_ns)
-		loop_stop(a->role->loop);
-	else
-		(void)io_timer_after(a->role->io, &a->end_timer, END_MS);
+	return (world_flushed(&a->world) && !loop_lingering(a->role->loop)) ||
+	       a->role->io->now_ns >= a->end_ns;
 }
 
 static void stop(struct role *role, uint32_t ms)
@@ -189,7 +184,7 @@ static void stop(struct role *role, uint32_t ms)
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		ipc_port_close(&a->workers[i]);
 	admin_free(&a->admin);
-	(void)io_timer_after(role->io, &a->end_timer, 0);
+	role_end_when(role, written);
 }
 
 /* Writes the database and its journal, which the supervisor made, and its own trace; reads the
@@ -256,9 +251,7 @@ static int begin(struct admin_role *a)
 		err = make_core(a);
 	if (err)
 		return err;
-	for (size_t i = 0; i < role->channel_count; i++)
-		channel(role, role->channels[i].peer, role->channels[i].index,
-			role->channels[i].fd);
+	role_take_channels(role);
 	err = open_control(a);
 	if (err)
 		role_fatal(role, "there is no control socket", span_str(err_text(err)));
@@ -271,7 +264,7 @@ int role_admin_main(void)
 {
 	static const uint8_t no_index = 0;
 	struct role role;
-	struct admin_role a = {.role = &role, .accounts = -1, .end_timer.fire = end_when_written};
+	struct admin_role a = {.role = &role, .accounts = -1};
 
 	if (role_start(&role, ROLE_ADMIN, no_index) != 0)
 		return ROLE_EXIT_FAILED;

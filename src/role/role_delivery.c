@@ -6,13 +6,13 @@
 #include "base/err.h"
 #include "delivery/delivery.h"
 #include "io/dns_unbound.h"
+#include "role/admin_link.h"
 #include "role/world.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 #define POSITION_MS 3000 /* a worker that says nothing for so long is taken for gone */
-#define END_MS	    20	 /* between two looks whether everything is written */
 
 struct worker {
 	struct ipc_port port;
@@ -26,12 +26,11 @@ struct delivery_role {
 	struct dns *dns;
 	struct delivery *delivery;
 	struct worker workers[CONFIG_WORKERS];
-	struct ipc_port admin;
+	struct admin_link admin;
 	bool knows;   /* a directory came */
 	bool started; /* delivery_start() was called */
 	bool full;    /* the queue */
 	struct timer position_timer;
-	struct timer end_timer;
 };
 
 /* ---- beginning ------------------------------------------------------------------------------ */
@@ -142,62 +141,30 @@ static void queue_full(void *context, bool full)
 
 /* ---- what admin says ------------------------------------------------------------------------ */
 
-static void take_snapshot(struct delivery_role *d, int fd)
+static int directory(void *core, struct snapshot *snapshot)
 {
-	struct snapshot *snapshot;
-	int err = snapshot_open(fd, &snapshot);
+	struct delivery_role *d = core;
+	int err = delivery_set_snapshot(d->delivery, snapshot);
 
-	if (err == 0) {
-		err = delivery_set_snapshot(d->delivery, snapshot);
-		snapshot_release(&snapshot);
-	}
-	if (err) {
-		log_write(d->role->log, LOG_ERROR,
-			"a generation of the directory cannot be used; the one before stays",
-			LOG_STR("reason", err_text(err)));
-		return;
-	}
+	if (err)
+		return err;
 	d->knows = true;
 	start_if_known(d);
+	return 0;
 }
 
-static void control(struct delivery_role *d, const struct ipc_message *message)
+static void asked(void *core, const struct ipc_message *message)
 {
+	struct delivery_role *d = core;
 	struct buf reply;
 
+	if (message->type != IPC_QUEUE_REQUEST)
+		return;
 	buf_init(&reply, IPC_MESSAGE_BYTES);
 	delivery_control(d->delivery, message->payload, &reply);
-	int err = ipc_send(&d->admin, IPC_QUEUE_REPLY, message->request, buf_span(&reply), NULL, 0);
-	if (err)
-		log_write(d->role->log, LOG_ERROR, "admin does not take the reply to queue work",
-			LOG_STR("reason", err_text(err)));
+	admin_link_answer(&d->admin, IPC_QUEUE_REPLY, message->request, buf_span(&reply));
 	buf_done(&reply);
 }
-
-static void admin_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
-{
-	struct delivery_role *d = owner;
-	size_t taken = 0;
-	(void)port;
-
-	if (message->type == IPC_SNAPSHOT && message->fd_count) {
-		taken = 1;
-		take_snapshot(d, message->fds[0]);
-	} else if (message->type == IPC_QUEUE_REQUEST) {
-		control(d, message);
-	}
-	for (size_t i = taken; i < message->fd_count; i++)
-		close(message->fds[i]);
-}
-
-static void admin_gone(void *owner, struct ipc_port *port)
-{
-	/* The last generation stays; admin comes back. */
-	(void)owner;
-	(void)port;
-}
-
-static const struct ipc_port_calls admin_calls = {admin_says, admin_gone};
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
@@ -212,7 +179,8 @@ static void worker_channel(struct delivery_role *d, uint8_t index, int fd)
 		worker_gone(d, &w->port);
 	}
 	ipc_port_init(&w->port, ROLE_SMTPD, index, &worker_calls, d);
-	if (role_open_port(d->role, fd, &w->port) == 0 && d->full)
+	/* It waits for a word, whichever: then its log is known to be a living one's. */
+	if (role_open_port(d->role, fd, &w->port) == 0)
 		(void)ipc_send(&w->port, IPC_QUEUE_FULL, 0, span_of(&full, 1), NULL, 0);
 }
 
@@ -223,29 +191,24 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 	if (peer == ROLE_SMTPD && index < CONFIG_WORKERS) {
 		worker_channel(d, index, fd);
 	} else if (peer == ROLE_ADMIN) {
-		ipc_port_close(&d->admin);
-		ipc_port_init(&d->admin, ROLE_ADMIN, 0, &admin_calls, d);
-		(void)role_open_port(role, fd, &d->admin);
+		admin_link_open(&d->admin, fd);
 	} else {
 		close(fd);
 	}
 }
 
-static void end_when_written(struct timer *timer)
+static bool written(void *core)
 {
-	struct delivery_role *d = CONTAINER_OF(timer, struct delivery_role, end_timer);
+	struct delivery_role *d = core;
 
-	if (world_flushed(&d->world))
-		loop_stop(d->role->loop);
-	else
-		(void)io_timer_after(d->role->io, &d->end_timer, END_MS);
+	return world_flushed(&d->world);
 }
 
 static void stopped(void *arg)
 {
 	struct delivery_role *d = arg;
 
-	(void)io_timer_after(d->role->io, &d->end_timer, 0);
+	role_end_when(d->role, written);
 }
 
 static void stop(struct role *role, uint32_t ms)
@@ -336,9 +299,7 @@ static int begin(struct delivery_role *d)
 		role_fatal(role, "cannot use the spool", span_str(err_text(err)));
 		return err;
 	}
-	for (size_t i = 0; i < role->channel_count; i++)
-		channel(role, role->channels[i].peer, role->channels[i].index,
-			role->channels[i].fd);
+	role_take_channels(role);
 	return io_timer_after(role->io, &d->position_timer, POSITION_MS);
 }
 
@@ -346,9 +307,7 @@ int role_delivery_main(void)
 {
 	static const uint8_t no_index = 0;
 	struct role role;
-	struct delivery_role d = {.role = &role,
-		.position_timer.fire = position_late,
-		.end_timer.fire = end_when_written};
+	struct delivery_role d = {.role = &role, .position_timer.fire = position_late};
 
 	if (role_start(&role, ROLE_DELIVERY, no_index) != 0)
 		return ROLE_EXIT_FAILED;
@@ -358,7 +317,7 @@ int role_delivery_main(void)
 	role.stop = stop;
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		ipc_port_init(&d.workers[i].port, ROLE_SMTPD, (uint8_t)i, &worker_calls, &d);
-	ipc_port_init(&d.admin, ROLE_ADMIN, 0, &admin_calls, &d);
+	admin_link_init(&d.admin, &role, directory, asked);
 	int err = begin(&d);
 	if (err == 0)
 		loop_run(role.loop);

@@ -5,15 +5,16 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/json_write.h"
+#include "role/admin_link.h"
+#include "role/notices.h"
 #include "role/world.h"
 #include "smtpd/smtpd.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#define BEHIND_FILES 64	 /* log files whose last notice delivery has not been given yet */
-#define BEHIND_MS    100 /* between two tries to give it */
-#define END_MS	     20	 /* between two looks whether everything is written */
+/* For delivery to say that it knows this worker; a hanging one must not keep mail out. */
+#define KNOWN_MS 1000
 
 struct door {
 	struct smtpd_role *s;
@@ -26,104 +27,18 @@ struct smtpd_role {
 	struct world world;
 	struct spool_writer *writer;
 	struct smtpd *smtpd;
-	struct ipc_port delivery, admin;
+	struct ipc_port delivery;
+	struct admin_link admin;
+	struct notices notices;
 	bool knows; /* a directory came */
+	bool known; /* delivery knows of this worker, or there is none */
+	bool open;  /* clients are let in */
+	struct timer known_timer;
 	struct door doors[CONFIG_LISTENERS];
 	size_t door_count;
-	/* Notices that a slow delivery has not taken: the last of each file says it all. */
-	struct spool_notice behind[BEHIND_FILES];
-	size_t behind_count;
-	struct timer behind_timer;
-	struct timer end_timer;
 };
 
-/* ---- what delivery hears -------------------------------------------------------------------- */
-
-static int tell(
-	struct smtpd_role *s, uint16_t type, const struct spool_notice *notices, size_t count)
-{
-	struct buf buf;
-
-	buf_init(&buf, IO_CHANNEL_BYTES);
-	for (size_t i = 0; i < count; i++)
-		ipc_put_notice(&buf, &notices[i]);
-	int err = ipc_send(&s->delivery, type, 0, buf_span(&buf), NULL, 0);
-	buf_done(&buf);
-	return err;
-}
-
-static void keep_behind(struct smtpd_role *s, const struct spool_notice *notice)
-{
-	size_t i = 0;
-
-	while (i < s->behind_count && s->behind[i].serial != notice->serial)
-		i++;
-	/* Gigabytes that delivery has not looked at: it hangs. Starting anew sets this right, since
-	 * the files themselves are read then. */
-	CHECK(i < BEHIND_FILES);
-	uint32_t before = i < s->behind_count ? s->behind[i].messages : 0;
-	s->behind[i] = *notice;
-	s->behind[i].messages += before;
-	s->behind_count = MAX(s->behind_count, i + 1);
-	(void)io_timer_after(s->role->io, &s->behind_timer, BEHIND_MS);
-}
-
-static void behind_again(struct timer *timer)
-{
-	struct smtpd_role *s = CONTAINER_OF(timer, struct smtpd_role, behind_timer);
-
-	if (ipc_port_idle(&s->delivery) && tell(s, IPC_NOTICE, s->behind, s->behind_count) == 0)
-		s->behind_count = 0;
-	else if (s->delivery.channel)
-		(void)io_timer_after(s->role->io, &s->behind_timer, BEHIND_MS);
-}
-
-static void notice(void *context, const struct spool_notice *notice)
-{
-	struct smtpd_role *s = context;
-
-	/* A delivery that is gone reads the files when it comes back. */
-	if (!s->delivery.channel)
-		return;
-	if (s->behind_count || !ipc_port_idle(&s->delivery) || tell(s, IPC_NOTICE, notice, 1) != 0)
-		keep_behind(s, notice);
-}
-
-static void health(void *context, enum spool_health health)
-{
-	static const char *const words[] = {"well",
-		"full: mail is refused with 452 until there is space",
-		"sick: mail is refused with 451 until the device can be written again"};
-	struct smtpd_role *s = context;
-
-	log_write(s->role->log, health == SPOOL_WELL ? LOG_INFO : LOG_ERROR,
-		"the spool's health changed", LOG_STR("spool", words[health]));
-}
-
-static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
-{
-	struct smtpd_role *s = owner;
-	struct cursor in = cursor_of(message->payload);
-	(void)port;
-
-	for (size_t i = 0; i < message->fd_count; i++)
-		close(message->fds[i]);
-	if (message->type == IPC_QUEUE_FULL)
-		smtpd_set_queue_full(s->smtpd, cursor_u8(&in) != 0);
-}
-
-static void delivery_gone(void *owner, struct ipc_port *port)
-{
-	struct smtpd_role *s = owner;
-	(void)port;
-
-	s->behind_count = 0;
-	io_timer_stop(s->role->io, &s->behind_timer);
-}
-
-static const struct ipc_port_calls delivery_calls = {delivery_says, delivery_gone};
-
-/* ---- what admin says ------------------------------------------------------------------------ */
+/* ---- doors ---------------------------------------------------------------------------------- */
 
 static void accepted(void *owner, struct io_conn *conn)
 {
@@ -163,30 +78,97 @@ static void close_doors(struct smtpd_role *s)
 		listener_close(&s->doors[--s->door_count].listener);
 }
 
-static void take_snapshot(struct smtpd_role *s, int fd)
+/*
+ * A log of which delivery does not know the writer looks like a dead one's, and is read as such: so
+ * no message comes in, and no log is begun, before delivery has said something on this worker's
+ * channel. One that is not running reads the logs when it starts, and asks all workers first.
+ */
+static void let_in_if_ready(struct smtpd_role *s)
 {
-	struct snapshot *snapshot;
-	int err = snapshot_open(fd, &snapshot);
-
-	if (err) {
-		log_write(s->role->log, LOG_ERROR,
-			"a generation of the directory cannot be read; the one before stays",
-			LOG_STR("reason", err_text(err)));
+	if (!s->knows || s->open || s->role->stopping)
+		return;
+	if (!s->known && s->delivery.channel) {
+		if (!timer_armed(&s->known_timer))
+			(void)io_timer_after(s->role->io, &s->known_timer, KNOWN_MS);
 		return;
 	}
-	smtpd_set_snapshot(s->smtpd, snapshot);
-	log_write(s->role->log, LOG_DEBUG, "the directory changed",
-		LOG_U64("generation", snapshot_generation(snapshot)));
-	snapshot_release(&snapshot);
-	if (s->knows || s->role->stopping)
-		return;
-	s->knows = true;
-	err = open_doors(s);
+	io_timer_stop(s->role->io, &s->known_timer);
+	s->open = true;
+	int err = open_doors(s);
 	if (err)
 		log_write(
 			s->role->log, LOG_ERROR, "cannot listen", LOG_STR("reason", err_text(err)));
 	else
 		(void)role_ready(s->role);
+}
+
+static void let_in(struct smtpd_role *s)
+{
+	s->known = true;
+	let_in_if_ready(s);
+}
+
+static void known_late(struct timer *timer)
+{
+	let_in(CONTAINER_OF(timer, struct smtpd_role, known_timer));
+}
+
+/* ---- delivery ------------------------------------------------------------------------------- */
+
+static void notice(void *context, const struct spool_notice *notice)
+{
+	struct smtpd_role *s = context;
+
+	notices_tell(&s->notices, notice);
+}
+
+static void health(void *context, enum spool_health health)
+{
+	static const char *const words[] = {"well",
+		"full: mail is refused with 452 until there is space",
+		"sick: mail is refused with 451 until the device can be written again"};
+	struct smtpd_role *s = context;
+
+	log_write(s->role->log, health == SPOOL_WELL ? LOG_INFO : LOG_ERROR,
+		"the spool's health changed", LOG_STR("spool", words[health]));
+}
+
+static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
+{
+	struct smtpd_role *s = owner;
+	struct cursor in = cursor_of(message->payload);
+	(void)port;
+
+	for (size_t i = 0; i < message->fd_count; i++)
+		close(message->fds[i]);
+	if (message->type == IPC_QUEUE_FULL)
+		smtpd_set_queue_full(s->smtpd, cursor_u8(&in) != 0);
+	let_in(s);
+}
+
+static void delivery_gone(void *owner, struct ipc_port *port)
+{
+	struct smtpd_role *s = owner;
+	(void)port;
+
+	notices_forget(&s->notices);
+	let_in(s);
+}
+
+static const struct ipc_port_calls delivery_calls = {delivery_says, delivery_gone};
+
+/* ---- admin ---------------------------------------------------------------------------------- */
+
+static int directory(void *core, struct snapshot *snapshot)
+{
+	struct smtpd_role *s = core;
+
+	smtpd_set_snapshot(s->smtpd, snapshot);
+	log_write(s->role->log, LOG_DEBUG, "the directory changed",
+		LOG_U64("generation", snapshot_generation(snapshot)));
+	s->knows = true;
+	let_in_if_ready(s);
+	return 0;
 }
 
 static void figures(struct smtpd_role *s, uint32_t request)
@@ -219,78 +201,57 @@ static void figures(struct smtpd_role *s, uint32_t request)
 	json_put_u64(&json, "bytes", w.bytes_written);
 	json_close_object(&json);
 	json_close_object(&json);
-	(void)ipc_send(&s->admin, IPC_FIGURES_REPLY, request, buf_span(&buf), NULL, 0);
+	admin_link_answer(&s->admin, IPC_FIGURES_REPLY, request, buf_span(&buf));
 	buf_done(&buf);
 }
 
-static void admin_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
+static void asked(void *core, const struct ipc_message *message)
 {
-	struct smtpd_role *s = owner;
-	size_t taken = 0;
-	(void)port;
-
-	if (message->type == IPC_SNAPSHOT && message->fd_count) {
-		taken = 1;
-		take_snapshot(s, message->fds[0]);
-	} else if (message->type == IPC_FIGURES_REQUEST) {
-		figures(s, message->request);
-	}
-	for (size_t i = taken; i < message->fd_count; i++)
-		close(message->fds[i]);
+	if (message->type == IPC_FIGURES_REQUEST)
+		figures(core, message->request);
 }
-
-static void admin_gone(void *owner, struct ipc_port *port)
-{
-	/* The last generation stays; admin comes back. */
-	(void)owner;
-	(void)port;
-}
-
-static const struct ipc_port_calls admin_calls = {admin_says, admin_gone};
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
 static void channel(struct role *role, enum role_kind peer, uint8_t index, int fd)
 {
 	struct smtpd_role *s = role->core;
-	struct ipc_port *port = peer == ROLE_DELIVERY ? &s->delivery : &s->admin;
-
-	if (peer != ROLE_DELIVERY && peer != ROLE_ADMIN) {
-		close(fd);
-		return;
-	}
-	ipc_port_close(port);
-	ipc_port_init(port, peer, index, peer == ROLE_DELIVERY ? &delivery_calls : &admin_calls, s);
-	if (role_open_port(role, fd, port) != 0 || peer != ROLE_DELIVERY)
-		return;
 	struct spool_notice position;
-	spool_writer_position(s->writer, &position);
-	s->behind_count = 0;
-	(void)tell(s, IPC_POSITION, &position, 1);
+
+	if (peer == ROLE_ADMIN) {
+		admin_link_open(&s->admin, fd);
+	} else if (peer == ROLE_DELIVERY) {
+		ipc_port_close(&s->delivery);
+		ipc_port_init(&s->delivery, peer, index, &delivery_calls, s);
+		if (role_open_port(role, fd, &s->delivery) != 0)
+			return;
+		spool_writer_position(s->writer, &position);
+		notices_begin(&s->notices, &position);
+	} else {
+		close(fd);
+	}
 }
 
-static void end_when_written(struct timer *timer)
+static bool written(void *core)
 {
-	struct smtpd_role *s = CONTAINER_OF(timer, struct smtpd_role, end_timer);
+	struct smtpd_role *s = core;
 
-	if (!spool_writer_busy(s->writer) && world_flushed(&s->world) &&
-		!loop_lingering(s->role->loop))
-		loop_stop(s->role->loop);
-	else
-		(void)io_timer_after(s->role->io, &s->end_timer, END_MS);
+	return !spool_writer_busy(s->writer) && world_flushed(&s->world) &&
+	       !loop_lingering(s->role->loop);
 }
 
 static void drained(void *arg)
 {
 	struct smtpd_role *s = arg;
 
-	(void)io_timer_after(s->role->io, &s->end_timer, 0);
+	role_end_when(s->role, written);
 }
 
 static void stop(struct role *role, uint32_t ms)
 {
 	struct smtpd_role *s = role->core;
 
+	io_timer_stop(role->io, &s->known_timer);
 	close_doors(s);
 	smtpd_drain(s->smtpd, ms, drained, s);
 }
@@ -359,18 +320,14 @@ static int begin(struct smtpd_role *s)
 		role_fatal(role, "cannot write to the spool", span_str(err_text(err)));
 		return err;
 	}
-	for (size_t i = 0; i < role->channel_count; i++)
-		channel(role, role->channels[i].peer, role->channels[i].index,
-			role->channels[i].fd);
+	role_take_channels(role);
 	return 0;
 }
 
 int role_smtpd_main(uint8_t index)
 {
 	struct role role;
-	struct smtpd_role s = {.role = &role,
-		.behind_timer.fire = behind_again,
-		.end_timer.fire = end_when_written};
+	struct smtpd_role s = {.role = &role, .known_timer.fire = known_late};
 
 	if (role_start(&role, ROLE_SMTPD, index) != 0)
 		return ROLE_EXIT_FAILED;
@@ -378,7 +335,8 @@ int role_smtpd_main(uint8_t index)
 	role.channel = channel;
 	role.stop = stop;
 	ipc_port_init(&s.delivery, ROLE_DELIVERY, 0, &delivery_calls, &s);
-	ipc_port_init(&s.admin, ROLE_ADMIN, 0, &admin_calls, &s);
+	admin_link_init(&s.admin, &role, directory, asked);
+	notices_init(&s.notices, &role, &s.delivery);
 	int err = begin(&s);
 	if (err == 0)
 		loop_run(role.loop);

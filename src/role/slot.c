@@ -9,8 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATH_ROOM 4096
-
 static void restart_due(struct timer *timer);
 
 void slot_name(const struct slot *slot, char out[32])
@@ -58,143 +56,6 @@ void slot_init(struct supervisor *sv, enum role_kind kind, uint8_t index)
 
 	*slot = (struct slot){.sv = sv, .kind = kind, .index = index, .restart.fire = restart_due};
 	ipc_port_init(&slot->port, kind, index, &role_calls, slot);
-}
-
-/* ---- what it is given ----------------------------------------------------------------------- */
-
-static int give(struct slot *slot, uint16_t type, const struct buf *payload, int fd)
-{
-	if (!buf_ok(payload))
-		return ERR_NOMEM;
-	return ipc_send(&slot->port, type, 0, buf_span(payload), &fd, fd >= 0);
-}
-
-static int give_config(struct slot *slot, struct buf *buf)
-{
-	struct supervisor *sv = slot->sv;
-
-	buf_clear(buf);
-	buf_put_bytes16(buf, span_str(sv->config_path));
-	buf_put_bytes16(buf, sv->folder);
-	buf_put_bytes32(buf, buf_span(&sv->text));
-	return give(slot, IPC_CONFIG, buf, -1);
-}
-
-static int give_boot(struct slot *slot, struct buf *buf)
-{
-	struct ipc_boot boot = {
-		.start = slot->starts, .workers = (uint8_t)slot->sv->config->workers};
-
-	int err = prepare_least_serial(slot->sv->config, &boot.least_serial);
-	if (err)
-		return err;
-	buf_clear(buf);
-	ipc_put_boot(buf, &boot);
-	return give(slot, IPC_BOOT, buf, -1);
-}
-
-static bool gets_directory(enum role_kind kind, enum ipc_directory which)
-{
-	switch (which) {
-	case IPC_DIRECTORY_SPOOL: return kind != ROLE_ADMIN;
-	case IPC_DIRECTORY_MAILBOXES: return kind == ROLE_DELIVERY;
-	case IPC_DIRECTORY_TRACES: return kind == ROLE_ADMIN;
-	default: return true;
-	}
-}
-
-static int give_directories(struct slot *slot, struct buf *buf)
-{
-	char path[PATH_ROOM];
-	int fd, err = 0;
-
-	for (unsigned which = 0; which < IPC_DIRECTORIES && err == 0; which++) {
-		if (!gets_directory(slot->kind, which))
-			continue;
-		err = prepare_open(
-			slot->sv->config, which, slot->kind, slot->index, path, sizeof(path), &fd);
-		if (err)
-			break;
-		buf_clear(buf);
-		buf_put_u8(buf, (uint8_t)which);
-		buf_put_bytes16(buf, span_str(path));
-		err = give(slot, IPC_DIRECTORY, buf, fd);
-		close(fd);
-	}
-	return err;
-}
-
-static int give_socket(struct slot *slot, struct buf *buf, uint16_t place, int fd)
-{
-	buf_clear(buf);
-	buf_put_u16(buf, place);
-	return give(slot, IPC_LISTENER, buf, fd);
-}
-
-static int give_sockets(struct slot *slot, struct buf *buf)
-{
-	struct supervisor *sv = slot->sv;
-	int err = 0;
-
-	if (slot->kind == ROLE_ADMIN)
-		return give_socket(slot, buf, IPC_LISTENER_CONTROL, sv->control);
-	for (uint16_t i = 0; slot->kind == ROLE_SMTPD && i < sv->config->listener_count && err == 0;
-		i++)
-		err = give_socket(slot, buf, i, sv->sockets[slot->index][i]);
-	return err;
-}
-
-static int give_channel(struct slot *slot, struct buf *buf, const struct slot *peer, int fd)
-{
-	buf_clear(buf);
-	buf_put_u8(buf, (uint8_t)peer->kind);
-	buf_put_u8(buf, peer->index);
-	return give(slot, IPC_CHANNEL, buf, fd);
-}
-
-/* A channel to every role that runs; workers do not speak to each other. */
-static int give_channels(struct slot *slot, struct buf *buf)
-{
-	struct supervisor *sv = slot->sv;
-
-	for (size_t i = 0; i < sv->slot_count; i++) {
-		struct slot *peer = &sv->slots[i];
-		int fds[2];
-		if (!peer->port.channel || peer->kind == slot->kind)
-			continue;
-		int err = loop_channel_pair(fds);
-		if (err)
-			return err;
-		err = give_channel(slot, buf, peer, fds[0]);
-		/* A peer that is about to die gets its channels anew with its next life. */
-		(void)give_channel(peer, buf, slot, fds[1]);
-		close(fds[0]);
-		close(fds[1]);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static int give_all(struct slot *slot)
-{
-	struct buf buf;
-
-	buf_init(&buf, IPC_MESSAGE_BYTES);
-	int err = give_config(slot, &buf);
-	if (err == 0)
-		err = give_boot(slot, &buf);
-	if (err == 0)
-		err = give_directories(slot, &buf);
-	if (err == 0)
-		err = give_sockets(slot, &buf);
-	if (err == 0)
-		err = give_channels(slot, &buf);
-	buf_clear(&buf);
-	if (err == 0)
-		err = give(slot, IPC_START, &buf, -1);
-	buf_done(&buf);
-	return err;
 }
 
 /* ---- life and death ------------------------------------------------------------------------- */
@@ -270,7 +131,7 @@ void slot_start(struct slot *slot)
 	ipc_port_init(&slot->port, slot->kind, slot->index, &role_calls, slot);
 	err = loop_channel(sv->loop, fds[0], &ipc_port_handler, &slot->port, &slot->port.channel);
 	if (err == 0)
-		err = give_all(slot);
+		err = slot_give(slot);
 	if (err) {
 		log_write(sv->log, LOG_ERROR, "a role cannot be given what it needs",
 			LOG_STR("role", name), LOG_STR("reason", err_text(err)));

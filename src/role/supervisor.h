@@ -2,6 +2,8 @@
  * The supervisor's own structures, shared by its files:
  *   supervisor.c   starting, signals, the end
  *   slot.c         one role: start, what it says, its death, starting it again
+ *   slot_give.c    what a role is given when it starts
+ *   files.c        the start file, and files of the system that roles need
  *   sockets.c      listening sockets
  */
 #ifndef ROLE_SUPERVISOR_H
@@ -15,9 +17,10 @@
 
 #define SUPERVISOR_SLOTS  (CONFIG_WORKERS + 2)
 #define RESTART_FIRST_MS  100
-#define RESTART_QUICK	  6	/* deaths in a row that are answered with a doubled delay */
-#define RESTART_SLOW_MS	  30000 /* afterwards */
-#define RESTART_FORGET_MS 60000 /* a role that ran so long starts with a clean sheet */
+#define RESTART_QUICK	  6	     /* deaths in a row that are answered with a doubled delay */
+#define RESTART_SLOW_MS	  30000	     /* afterwards */
+#define RESTART_FORGET_MS 60000	     /* a role that ran so long starts with a clean sheet */
+#define CONFIG_TEXT	  (1u << 20) /* bytes of a start file */
 #define STOP_SMTPD_MS	  8000
 #define STOP_DELIVERY_MS  8000
 #define STOP_ADMIN_MS	  2000
@@ -72,10 +75,19 @@ void sockets_close(struct supervisor *sv);
 /* slot.c */
 void slot_init(struct supervisor *sv, enum role_kind kind, uint8_t index);
 void slot_start(struct slot *slot);
+/* All that it needs, IPC_START at the end. */
+int slot_give(struct slot *slot);
 /* Looks which roles have ended. */
 void slots_reap(struct supervisor *sv);
 /* The name in log lines: "smtpd 0". */
 void slot_name(const struct slot *slot, char out[32]);
+
+/* files.c */
+int files_read_config(struct supervisor *sv, const char *path);
+/* SIGHUP: what can change while we run. */
+void files_read_again(struct supervisor *sv);
+/* Before the roles start, which read what is there then by themselves. */
+int files_watch(struct supervisor *sv);
 
 /* supervisor.c: what slots report. */
 void supervisor_ready(struct supervisor *sv);

@@ -293,6 +293,56 @@ static void a_killed_role_comes_back_and_the_others_stay(void **state)
 	g->pid = 0;
 }
 
+static pid_t child_named(struct gateway *g, const char *name)
+{
+	pid_t pids[16];
+	int n = children(g->pid, pids);
+	char title[64];
+
+	for (int i = 0; i < n; i++) {
+		title_of(pids[i], title);
+		if (strcmp(title, name) == 0)
+			return pids[i];
+	}
+	fail_msg("no %s", name);
+	return 0;
+}
+
+static long now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* The log of a worker that delivery has not heard of would be taken for a dead one's. Yet a
+ * delivery that hangs does not keep mail out for long. */
+static void a_worker_waits_for_delivery_to_know_it(void **state)
+{
+	struct gateway *g = *state;
+	char line[128];
+
+	g->pid = start(g);
+	wait_log(g, "posternd: ready", 1);
+	pid_t delivery = child_named(g, "postern: delivery");
+	for (int stopped = 0; stopped < 2; stopped++) {
+		if (stopped)
+			kill(delivery, SIGSTOP);
+		for (int i = 0; i < 2; i++)
+			kill(child_named(g, i ? "postern: smtpd 1" : "postern: smtpd 0"), SIGKILL);
+		long before = now_ms();
+		wait_log(g, "a role died", 2 + 2 * stopped);
+		greeting(g, line);
+		assert_memory_equal(line, "220 gw.example.test", 19);
+		assert_in_range(now_ms() - before, stopped ? 1000 : 0, 8000);
+		wait_log(g, "all roles work again", 1 + stopped);
+	}
+	kill(delivery, SIGCONT);
+	kill(g->pid, SIGTERM);
+	assert_int_equal(wait_exit(g->pid), 0);
+	g->pid = 0;
+}
+
 static void a_killed_supervisor_takes_its_roles_along(void **state)
 {
 	struct gateway *g = *state;
@@ -447,6 +497,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(it_starts_serves_and_ends_in_order),
 		TEST(a_killed_role_comes_back_and_the_others_stay),
+		TEST(a_worker_waits_for_delivery_to_know_it),
 		TEST(a_killed_supervisor_takes_its_roles_along),
 		TEST(two_never_share_a_spool),
 		TEST(the_service_manager_is_told),
