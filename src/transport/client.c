@@ -146,6 +146,8 @@ static void on_reply(struct client *client, const struct smtp_reply *reply)
 	}
 }
 
+static const char more_replies[] = "more replies than commands, from";
+
 static void on_received(void *owner, size_t n)
 {
 	struct client *client = owner;
@@ -153,13 +155,16 @@ static void on_received(void *owner, size_t n)
 	bool moved = false;
 
 	CHECK_MAGIC(client, CLIENT_MAGIC);
+	client->asked_now = false;
 	while (in.n && client->outcome == OUTCOME_NONE) {
 		struct smtp_reply reply;
 		size_t used;
 		int err = smtp_reply_feed(&client->parser, in, &used, &reply);
 
 		in = span_skip(in, used);
-		if (err == 0) {
+		if (err == 0 && client->asked_now && reply.code / 100 == 2) {
+			client_fail(client, PROTOCOL_ERROR, more_replies);
+		} else if (err == 0) {
 			on_reply(client, &reply);
 			moved = true;
 		} else if (err != ERR_MORE) {
@@ -173,7 +178,7 @@ static void on_received(void *owner, size_t n)
 	if (in.n && client->outcome == OUTCOME_READY) {
 		client->state = CLIENT_GREETING;
 		client->outcome = OUTCOME_NONE;
-		client_fail(client, PROTOCOL_ERROR, "more replies than commands, from");
+		client_fail(client, PROTOCOL_ERROR, more_replies);
 	}
 	/* Half a reply moves no deadline: a server cannot hold us by dripping. */
 	if (moved && client->outcome == OUTCOME_NONE && client->state == CLIENT_BUSY)

@@ -62,6 +62,7 @@ void client_body_send(struct client *client)
 	char command[COMMAND_BYTES];
 	int n = 0;
 
+	client->asked_now = true;
 	if (client->plan.form == FORM_BDAT_FILE || client->plan.form == FORM_BDAT_PUMP)
 		n = snprintf(command, sizeof(command), "BDAT %llu LAST\r\n",
 			(unsigned long long)client->plan.size);

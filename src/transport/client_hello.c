@@ -7,6 +7,7 @@ static void hello(struct client *client, enum client_state state, const char *ve
 	buf_add_str(&client->out, client->helo);
 	buf_add_str(&client->out, "\r\n");
 	client_send_out(client);
+	client->asked_now = true;
 	client_wait(client, CLIENT_AT_EHLO);
 }
 

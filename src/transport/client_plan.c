@@ -65,27 +65,25 @@ static bool header_8bit(const struct client_job *job)
 	       has_8bit(job->prepend) || has_8bit(envelope->prepend);
 }
 
+static bool can_utf8(const struct client *client)
+{
+	return client->caps.can & CLIENT_SMTPUTF8;
+}
+
 static bool plan_sender(struct client *client)
 {
-	const struct client_job *job = client->job;
-	bool utf8_sender = has_8bit(job->envelope->sender);
-	bool utf8_header = header_8bit(job);
+	struct span sender = client->job->envelope->sender;
 
-	if (!client_address_safe(job->envelope->sender)) {
+	if (!client_address_safe(sender)) {
 		refuse_all(client, 553, (struct enhanced_code){5, 1, 7},
 			SPAN("the sender's address cannot be sent over SMTP"));
 		return false;
 	}
-	client->plan.utf8 = utf8_sender || utf8_header;
-	if (!client->plan.utf8 || (client->caps.can & CLIENT_SMTPUTF8))
+	client->plan.utf8 = has_8bit(sender);
+	if (!client->plan.utf8 || can_utf8(client))
 		return true;
-	if (utf8_sender)
-		refuse_all(client, 553, (struct enhanced_code){5, 6, 7},
-			SPAN("the sender's address is not ASCII, and the next server has no "
-			     "SMTPUTF8"));
-	else
-		refuse_all(client, 553, (struct enhanced_code){5, 6, 9},
-			SPAN("the header is not ASCII, and the next server has no SMTPUTF8"));
+	refuse_all(client, 553, (struct enhanced_code){5, 6, 7},
+		SPAN("the sender's address is not ASCII, and the next server has no SMTPUTF8"));
 	return false;
 }
 
@@ -97,7 +95,7 @@ static void plan_rcpt(struct client *client, struct client_result *result, struc
 		verdict_set(&result->verdict, VERDICT_PERMANENT, 553,
 			(struct enhanced_code){5, 1, 3}, false,
 			SPAN("the address cannot be sent over SMTP"));
-	else if (utf8 && !(client->caps.can & CLIENT_SMTPUTF8))
+	else if (utf8 && !can_utf8(client))
 		verdict_set(&result->verdict, VERDICT_PERMANENT, 553,
 			(struct enhanced_code){5, 6, 7}, false,
 			SPAN("the address is not ASCII, and the next server has no SMTPUTF8"));
@@ -105,7 +103,8 @@ static void plan_rcpt(struct client *client, struct client_result *result, struc
 		client->plan.utf8 |= utf8;
 }
 
-/* True: somebody is left to send to. */
+/* Before the header, which may name the recipient: where both need SMTPUTF8, the address is the
+ * reason that helps. True: somebody is left to send to. */
 static bool plan_rcpts(struct client *client)
 {
 	const struct client_job *job = client->job;
@@ -122,6 +121,18 @@ static bool plan_rcpts(struct client *client)
 		left += !client_settled(result);
 	}
 	return left != 0;
+}
+
+static bool plan_header(struct client *client)
+{
+	bool utf8 = header_8bit(client->job);
+
+	client->plan.utf8 |= utf8;
+	if (!utf8 || can_utf8(client))
+		return true;
+	refuse_all(client, 553, (struct enhanced_code){5, 6, 9},
+		SPAN("the header is not ASCII, and the next server has no SMTPUTF8"));
+	return false;
 }
 
 static void plan_conversion(struct client_plan *plan, uint32_t can, bool binary, bool eight)
@@ -189,8 +200,8 @@ static bool plan_size(struct client *client)
 bool client_plan_make(struct client *client)
 {
 	client->plan = (struct client_plan){0};
-	if (!plan_sender(client))
+	if (!plan_sender(client) || !plan_rcpts(client) || !plan_header(client))
 		return false;
 	plan_body(client);
-	return plan_size(client) && plan_rcpts(client);
+	return plan_size(client);
 }

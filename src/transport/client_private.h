@@ -109,6 +109,9 @@ struct client {
 	bool refused;	/* MAIL was refused, or an empty body went out: no result depends on
 			 * what is still answered */
 	bool mail_sent, rset_sent;
+	/* What the next reply answers went out while a read is being looked at: it cannot be in
+	 * that read. */
+	bool asked_now;
 	enum client_due due;
 	uint32_t sent, answered; /* RCPTs: places in job->picks that were sent, answered */
 	uint32_t in_flight;	 /* RCPTs without a reply */

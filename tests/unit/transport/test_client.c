@@ -132,7 +132,7 @@ static void nonsense_is_a_temporary_failure(void **state)
 	(void)state;
 	const char *nonsense[] = {"HTTP/1.1 400 Bad Request\r\n", "\r\n", "2x0 hi\r\n",
 		"\x16\x03\x01", "220-a\r\n250 b\r\n", "354 go\r\n",
-		"220 mx\r\n250 unasked\r\n250 again\r\n"};
+		"220 mx\r\n250 unasked\r\n250 again\r\n", "220 mx\r\n250 unasked\r\n"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
 		struct scene *s = begin();

@@ -337,7 +337,9 @@ static void codes_that_make_no_sense(void **state)
 	const char *dialogues[] = {"354 go\r\n", "250 ok\r\n354 go\r\n",
 		"250 ok\r\n250 ok\r\n250 ok\r\n", "250 ok\r\n250 ok\r\n334 go\r\n",
 		"250 ok\r\n250 ok\r\n354 go\r\n354 go on\r\n", "gibberish\r\n",
-		"250 ok\r\n250-a\r\n550 b\r\n"};
+		"250 ok\r\n250-a\r\n550 b\r\n",
+		/* taken before the body can have been there */
+		"250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(dialogues); i++) {
 		struct scene *s = greeted(EHLO_ALL);
@@ -349,6 +351,19 @@ static void codes_that_make_no_sense(void **state)
 		assert_false(s->f.open);
 		end(s);
 	}
+}
+
+/* It may have refused at once, whatever came of the body. */
+static void a_refusal_with_the_354_counts(void **state)
+{
+	(void)state;
+	struct scene *s = greeted(EHLO_ALL);
+
+	client_send(s->client, &s->job);
+	says(&s->f, "250 ok\r\n250 ok\r\n354 go\r\n554 5.7.1 no\r\n");
+	assert_int_equal(s->done, 1);
+	verdict_is(s, 0, VERDICT_PERMANENT, 554);
+	end(s);
 }
 
 static void more_replies_than_commands_make_the_session_unusable(void **state)
@@ -549,6 +564,17 @@ static void without_smtputf8_only_what_needs_it_bounces(void **state)
 	assert_int_equal(s->results[0].verdict.enhanced.detail, 7);
 	end(s);
 
+	/* The Received field names it, too: the address is the reason that helps. */
+	s = greeted(EHLO_PLAIN);
+	s->rcpts[0].address = SPAN("j\xc3\xb6rg@b.example");
+	s->envelope.flags = ENVELOPE_SMTPUTF8;
+	s->envelope.prepend = SPAN("Received: by gw for <j\xc3\xb6rg@b.example>\r\n");
+	client_send(s->client, &s->job);
+	expects(&s->f, "");
+	verdict_is(s, 0, VERDICT_PERMANENT, 553);
+	assert_int_equal(s->results[0].verdict.enhanced.detail, 7);
+	end(s);
+
 	s = greeted(EHLO_PLAIN);
 	s->envelope.flags = ENVELOPE_SMTPUTF8 | ENVELOPE_HEADER_8BIT | ENVELOPE_BODY_8BIT;
 	client_send(s->client, &s->job);
@@ -607,6 +633,7 @@ int main(void)
 		cmocka_unit_test(a_body_may_take_long_while_it_moves),
 		cmocka_unit_test(a_reply_in_the_middle_of_the_body),
 		cmocka_unit_test(codes_that_make_no_sense),
+		cmocka_unit_test(a_refusal_with_the_354_counts),
 		cmocka_unit_test(more_replies_than_commands_make_the_session_unusable),
 		cmocka_unit_test(many_recipients_go_in_windows),
 		cmocka_unit_test(recipients_beyond_rcptmax_are_not_tried),
