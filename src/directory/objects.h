@@ -122,6 +122,10 @@ const struct object *objects_at(const struct objects *objects, enum object_kind 
 /* By canonical name; NULL. */
 const struct object *objects_find(
 	const struct objects *objects, enum object_kind kind, struct span name);
+/* By a name as people type it: in any spelling (a domain with non-ASCII letters, capitals). A line
+ * in `problems` says what to do where there is none: ERR_NOT_FOUND, or ERR_SYNTAX for no name. */
+int objects_look_up(const struct objects *objects, enum object_kind kind, struct span name,
+	struct buf *problems, const struct object **out);
 /* Never NULL; empty where none is set. */
 struct span objects_default_transport(const struct objects *objects);
 /* By how many domains, and as the default, this transport is named. */

@@ -63,6 +63,33 @@ static int told(
 	return err;
 }
 
+/* How many there are and how to see them: the name may be just misspelt. */
+static int not_there(struct draft *draft, enum object_kind kind, struct span name)
+{
+	const struct schema *schema = object_schema(kind);
+	struct buf *out = draft->problems.out;
+	size_t count = objects_count(draft->now, kind);
+
+	problem_begin(&draft->problems, (struct place){0}, NULL);
+	if (!schema->plural) {
+		buf_printf(out, "there are no %s yet", schema->kind);
+		problem_end(&draft->problems);
+		return ERR_NOT_FOUND;
+	}
+	buf_printf(out, "there is no %s of that name: ", schema->kind);
+	problem_quote(&draft->problems, name);
+	if (count == 0)
+		buf_printf(
+			out, "; there is none yet, \"posternctl %s add\" makes one", schema->kind);
+	else
+		buf_printf(out, "; there %s %zu %s, \"posternctl %s list\" shows %s",
+			count == 1 ? "is" : "are", count,
+			count == 1 ? schema->kind : schema->plural, schema->kind,
+			count == 1 ? "it" : "them");
+	problem_end(&draft->problems);
+	return ERR_NOT_FOUND;
+}
+
 static bool is_named(enum object_kind kind)
 {
 	return kind == OBJECT_TRANSPORT || kind == OBJECT_DOMAIN || kind == OBJECT_ACCOUNT;
@@ -126,7 +153,7 @@ static int set(struct draft *draft, enum object_kind kind, struct span in,
 	else if (kind == OBJECT_SETTINGS)
 		err = schema_defaults(schema, &draft->arena, &fields);
 	else
-		err = told(draft, ERR_NOT_FOUND, kind, name, " is not there; add it first");
+		err = not_there(draft, kind, name);
 	if (err == 0)
 		err = read_settings(draft, kind, name, settings, count, &fields);
 	return err ? err : draft_put(draft, kind, name, &fields, NULL);
@@ -150,7 +177,7 @@ static int remove_one(struct draft *draft, enum object_kind kind, struct span in
 		return told(draft, ERR_UNSUPPORTED, kind, in, " cannot be removed");
 	int err = canonical(draft, kind, in, &name);
 	if (err == 0 && !objects_find(draft->now, kind, name))
-		err = told(draft, ERR_NOT_FOUND, kind, name, " is not there");
+		err = not_there(draft, kind, name);
 	return err ? err : draft_remove(draft, kind, name);
 }
 
@@ -161,6 +188,27 @@ int objects_plan_remove(const struct objects *now, enum object_kind kind, struct
 
 	draft_init(&draft, now, options, SPAN_NONE, problems);
 	return finish(&draft, remove_one(&draft, kind, name), out);
+}
+
+int objects_look_up(const struct objects *objects, enum object_kind kind, struct span in,
+	struct buf *problems, const struct object **out)
+{
+	static const struct plan_options options;
+	const struct object *found = NULL;
+	struct draft draft;
+	struct span name;
+
+	draft_init(&draft, objects, &options, SPAN_NONE, problems);
+	int err = canonical(&draft, kind, in, &name);
+	if (err == 0) {
+		found = objects_find(objects, kind, name);
+		if (!found)
+			err = not_there(&draft, kind, in);
+	}
+	draft_done(&draft);
+	if (err == 0)
+		*out = found;
+	return err;
 }
 
 /* ---- pauses --------------------------------------------------------------------------------- */
@@ -206,7 +254,7 @@ static int pause_target(
 		if (err < 0)
 			return err;
 		if (!objects_find(draft->now, kind, name))
-			return told(draft, ERR_NOT_FOUND, kind, name, " is not there");
+			return not_there(draft, kind, name);
 	}
 	struct buf text;
 	buf_init(&text, OBJECT_NAME_BYTES);

@@ -155,8 +155,8 @@ static int parse_user(struct span text, struct arena *arena, struct span *out)
 }
 
 /* A comma list of addresses with optional ports; blanks around commas are dropped. */
-static int parse_servers(
-	const struct schema_field *field, struct span text, struct arena *arena, struct span *out)
+static int parse_servers(const struct schema_field *field, struct span text, struct arena *arena,
+	struct span *out, struct buf *why)
 {
 	char *list = arena_alloc(arena, text.n + 1);
 	size_t n = 0;
@@ -170,7 +170,7 @@ static int parse_servers(
 		struct netaddr address;
 		uint16_t port;
 		if (++count > field->most ||
-			server_split(item, SERVER_DNS_PORT, &host, &port) < 0 ||
+			server_split(item, SERVER_DNS_PORT, &host, &port, why) < 0 ||
 			netaddr_parse_ip(host, &address) < 0)
 			return ERR_SYNTAX;
 		if (n)
@@ -182,6 +182,19 @@ static int parse_servers(
 	}
 	*out = span_of(list, n);
 	return 0;
+}
+
+/* A bad port is told in words of its own; what else is wrong, the field's own words say. */
+static int parse_address(
+	const struct schema_field *field, struct span text, struct netaddr *out, struct buf *why)
+{
+	struct span host;
+	uint16_t port;
+
+	if (netaddr_parse(text, (uint16_t)field->least, out) == 0)
+		return 0;
+	(void)server_split(text, SERVER_PORT, &host, &port, why);
+	return ERR_SYNTAX;
 }
 
 static int parse_fqdn(struct span text, struct arena *arena, struct span *out)
@@ -244,9 +257,8 @@ int schema_value_parse(const struct schema_field *field, struct span text, struc
 	case SCHEMA_PATTERN: return parse_pattern(field, text, arena, at);
 	case SCHEMA_NAME: return name_is_transport(text) ? copy(text, arena, at) : ERR_SYNTAX;
 	case SCHEMA_USER: return parse_user(text, arena, at);
-	case SCHEMA_ADDRESS:
-		return netaddr_parse(text, (uint16_t)field->least, at) < 0 ? ERR_SYNTAX : 0;
-	case SCHEMA_SERVERS: return parse_servers(field, text, arena, at);
+	case SCHEMA_ADDRESS: return parse_address(field, text, at, why);
+	case SCHEMA_SERVERS: return parse_servers(field, text, arena, at, why);
 	case SCHEMA_SERVER: return server_parse(text, arena, at, why);
 	case SCHEMA_RETRY: return parse_retry(text, arena, at);
 	case SCHEMA_GROUP:

@@ -24,27 +24,43 @@ static int parse_port(struct span in, uint16_t *out)
 	return 0;
 }
 
-int server_split(struct span in, uint16_t default_port, struct span *host, uint16_t *port)
+/* Parts at the colon. `rest` is that and what follows. */
+static int split_host(struct span in, struct span *host, struct span *rest)
 {
 	struct netaddr address;
-	struct span name = in, rest = SPAN_NONE;
+	size_t end = in.n;
 
 	if (in.n && in.p[0] == '[') {
-		size_t end = span_find(in, ']');
+		end = span_find(in, ']');
 		if (end == in.n)
 			return ERR_SYNTAX;
-		name = span_of(in.p + 1, end - 1);
-		rest = span_skip(in, end + 1);
-		if (netaddr_parse_ip(name, &address) < 0 || (rest.n && rest.p[0] != ':'))
+		*host = span_of(in.p + 1, end - 1);
+		*rest = span_skip(in, end + 1);
+		if (netaddr_parse_ip(*host, &address) < 0 || (rest->n && rest->p[0] != ':'))
 			return ERR_SYNTAX;
-	} else if (netaddr_parse_ip(in, &address) < 0) {
-		size_t colon = span_find(in, ':');
-		name = span_of(in.p, colon);
-		rest = span_skip(in, colon);
+		return 0;
 	}
+	if (netaddr_parse_ip(in, &address) < 0)
+		end = span_find(in, ':');
+	*host = span_of(in.p, end);
+	*rest = span_skip(in, end);
+	return host->n ? 0 : ERR_SYNTAX;
+}
+
+int server_split(
+	struct span in, uint16_t default_port, struct span *host, uint16_t *port, struct buf *why)
+{
+	struct span name, rest;
 	uint16_t number = default_port;
-	if (name.n == 0 || (rest.n && parse_port(span_skip(rest, 1), &number) < 0))
+
+	if (split_host(in, &name, &rest) < 0)
 		return ERR_SYNTAX;
+	struct span digits = span_skip(rest, 1);
+	if (rest.n && parse_port(digits, &number) < 0)
+		/* A second colon is another mistake. */
+		return span_find(digits, ':') < digits.n
+			       ? ERR_SYNTAX
+			       : say(why, "the port is a number from 1 to 65535");
 	*host = name;
 	*port = number;
 	return 0;
@@ -58,9 +74,12 @@ static int check_query(struct span list, struct arena *arena, struct buf *why)
 		uint16_t port;
 		if (count > SERVER_QUERY_MOST)
 			return say(why, "query= takes at most 8 servers");
-		int err = server_split(span_of(list.p, comma), SERVER_DNS_PORT, &host, &port);
+		size_t told = why ? why->n : 0;
+		int err = server_split(span_of(list.p, comma), SERVER_DNS_PORT, &host, &port, why);
 		if (err == 0)
 			err = name_host(host, arena, &host);
+		if (err == ERR_SYNTAX && why && why->n > told)
+			return err;
 		if (err == ERR_SYNTAX)
 			return say(why, "query= takes DNS servers, as in "
 					"query=ns1.example.org,192.0.2.53:5353");
@@ -134,10 +153,12 @@ int server_parse(struct span in, struct arena *arena, struct server *out, struct
 	if (span_starts_nocase(server.text, prefix) && (rest.n == 0 || rest.p[0] == ':')) {
 		err = parse_lookup(rest, arena, &server, why);
 	} else {
-		err = server_split(server.text, SERVER_PORT, &server.host, &server.port);
+		size_t told = why ? why->n : 0;
+
+		err = server_split(server.text, SERVER_PORT, &server.host, &server.port, why);
 		if (err == 0)
 			err = name_host(server.host, arena, &server.host);
-		if (err == ERR_SYNTAX)
+		if (err == ERR_SYNTAX && why && why->n == told)
 			say(why, "neither host[:port] nor [IPv6 address]:port nor \"" LOOKUP_MX
 				 "\"");
 	}

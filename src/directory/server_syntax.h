@@ -31,7 +31,9 @@ struct server {
 int server_parse(struct span in, struct arena *arena, struct server *out, struct buf *why);
 
 /* host[:port] or [v6][:port]; the bare v6 address too. `host` points into `in`, brackets removed.
- * Checks the shape alone, not the name. */
-int server_split(struct span in, uint16_t default_port, struct span *host, uint16_t *port);
+ * Checks the shape alone, not the name. `why` (may be NULL) is told where only the port is wrong.
+ */
+int server_split(
+	struct span in, uint16_t default_port, struct span *host, uint16_t *port, struct buf *why);
 
 #endif

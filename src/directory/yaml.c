@@ -39,16 +39,33 @@ static int fail(struct reader *reader, struct place at, int err, const char *tex
 	return err;
 }
 
+/* A bracket or quote that nothing closes is noticed where the lines after it make no sense: the
+ * place to look at is where it begins. */
+static bool is_left_open(const yaml_parser_t *parser)
+{
+	static const char flow[] = "while parsing a flow ", quote[] = "while scanning a quoted";
+
+	return parser->context && parser->problem_mark.line > parser->context_mark.line &&
+	       (strncmp(parser->context, flow, sizeof(flow) - 1) == 0 ||
+		       strncmp(parser->context, quote, sizeof(quote) - 1) == 0);
+}
+
 static int library_error(struct reader *reader)
 {
 	const yaml_parser_t *parser = &reader->parser;
 
 	if (parser->error == YAML_MEMORY_ERROR)
 		return fail(reader, (struct place){0}, ERR_NOMEM, "out of memory");
-	problem_begin(reader->problems, place_of(&parser->problem_mark), NULL);
-	problem_say(reader->problems, "not valid YAML: ");
+	bool open = is_left_open(parser);
+	problem_begin(reader->problems,
+		place_of(open ? &parser->context_mark : &parser->problem_mark), NULL);
+	problem_say(reader->problems,
+		open ? "not valid YAML: what begins here is not closed: " : "not valid YAML: ");
 	problem_say(reader->problems, parser->problem ? parser->problem : "unknown problem");
-	if (parser->context) {
+	if (open) {
+		buf_printf(reader->problems->out, " up to line %u",
+			place_of(&parser->problem_mark).line);
+	} else if (parser->context) {
 		problem_say(reader->problems, " ");
 		problem_say(reader->problems, parser->context);
 	}

@@ -201,6 +201,18 @@ static void two_things_in_one_place(void **state)
 		"postern.yaml:7:3: listeners.b: has the same address as \"a\"");
 }
 
+static void a_bad_port_is_said_to_be_that(void **state)
+{
+	(void)state;
+	assert_refused("hostname: gw.example.test\nspool: /s\ndirectory: /d\ncontrol: /c\n"
+		       "listeners: { mx: { address: 127.0.0.1:99999 } }\n",
+		"the port is a number from 1 to 65535");
+	assert_refused("hostname: gw.example.test\nspool: /s\ndirectory: /d\ncontrol: /c\n"
+		       "listeners: { mx: { address: 127.0.0.1 } }\n"
+		       "dns: { servers: [ \"127.0.0.1:0\" ] }\n",
+		"the port is a number from 1 to 65535");
+}
+
 static void control_fits_a_socket_address(void **state)
 {
 	char text[1000];
@@ -249,6 +261,7 @@ int main(void)
 		cmocka_unit_test(refused_with_place),
 		cmocka_unit_test(all_problems_at_once),
 		cmocka_unit_test(two_things_in_one_place),
+		cmocka_unit_test(a_bad_port_is_said_to_be_that),
 		cmocka_unit_test(control_fits_a_socket_address),
 		cmocka_unit_test(loading),
 	};

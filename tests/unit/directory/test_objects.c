@@ -345,7 +345,7 @@ static void one_at_a_time(void **state)
 	assert_int_equal(objects_plan_set(objects, OBJECT_TRANSPORT, SPAN("y"), set, 2, &options,
 				 &problems, &plan),
 		ERR_NOT_FOUND);
-	assert_has(&problems, "transport \"y\" is not there");
+	assert_has(&problems, "there is no transport of that name: \"y\"; ");
 	buf_clear(&problems);
 	const struct span bad[] = {SPAN("retry-count"), SPAN("server=")};
 	assert_int_equal(objects_plan_set(objects, OBJECT_TRANSPORT, SPAN("x"), bad, 1, &options,
@@ -465,7 +465,9 @@ static void pauses(void **state)
 	assert_int_equal(objects_plan_pause(objects, PAUSE_TRANSPORT, SPAN("nope"), SPAN("ann"),
 				 SPAN(""), &options, &problems, &plan),
 		ERR_NOT_FOUND);
-	assert_has(&problems, "transport \"nope\" is not there");
+	assert_has(&problems,
+		"there is no transport of that name: \"nope\"; there are 3 transports, "
+		"\"posternctl transport list\" shows them");
 	/* a pause goes with its domain */
 	assert_int_equal(objects_plan_remove(objects, OBJECT_DOMAIN, SPAN("a.example"), &options,
 				 &problems, &plan),
@@ -516,9 +518,60 @@ static void problems_are_bounded(void **state)
 	objects_free(&objects);
 }
 
+static void looking_up_as_typed(void **state)
+{
+	(void)state;
+	struct objects *objects = sample();
+	const struct object *found = NULL;
+	struct buf problems;
+	apply(&objects, "domains: { \"müller.example\": { transport: site-a } }\n", NULL);
+	buf_init(&problems, 100000);
+	assert_int_equal(
+		objects_look_up(objects, OBJECT_DOMAIN, SPAN("Müller.example."), &problems, &found),
+		0);
+	assert_span(found->name, "xn--mller-kva.example");
+	assert_int_equal(
+		objects_look_up(objects, OBJECT_ACCOUNT, SPAN("ann@C.example"), &problems, &found),
+		0);
+	assert_int_equal(
+		objects_look_up(objects, OBJECT_SETTINGS, SPAN_NONE, &problems, &found), 0);
+	assert_int_equal(problems.n, 0);
+	found = NULL;
+	assert_int_equal(
+		objects_look_up(objects, OBJECT_DOMAIN, SPAN("x.example"), &problems, &found),
+		ERR_NOT_FOUND);
+	assert_text(&problems,
+		"there is no domain of that name: \"x.example\"; there are 4 domains, "
+		"\"posternctl domain list\" shows them\n");
+	buf_clear(&problems);
+	assert_int_equal(
+		objects_look_up(objects, OBJECT_ACCOUNT, SPAN("b@c.example"), &problems, &found),
+		ERR_NOT_FOUND);
+	assert_has(&problems, "there is 1 account, \"posternctl account list\" shows it\n");
+	buf_clear(&problems);
+	assert_int_equal(objects_look_up(objects, OBJECT_DOMAIN, SPAN("a b"), &problems, &found),
+		ERR_SYNTAX);
+	assert_has(&problems, "\"a b\" is no domain name");
+	assert_null(found);
+	objects_free(&objects);
+	assert_int_equal(objects_new(&objects), 0);
+	buf_clear(&problems);
+	assert_int_equal(
+		objects_look_up(objects, OBJECT_DOMAIN, SPAN("x.example"), &problems, &found),
+		ERR_NOT_FOUND);
+	assert_has(&problems, "there is none yet, \"posternctl domain add\" makes one\n");
+	buf_clear(&problems);
+	assert_int_equal(objects_look_up(objects, OBJECT_SETTINGS, SPAN_NONE, &problems, &found),
+		ERR_NOT_FOUND);
+	assert_text(&problems, "there are no settings yet\n");
+	objects_free(&objects);
+	buf_done(&problems);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(looking_up_as_typed),
 		cmocka_unit_test(the_sample_file),
 		cmocka_unit_test(export_is_the_same_form),
 		cmocka_unit_test(empty_export_applies),

@@ -84,6 +84,31 @@ static void refused(void **state)
 	}
 }
 
+static void ports_out_of_range_are_named(void **state)
+{
+	static const struct {
+		const char *server, *why;
+	} table[] = {{"127.0.0.1:99999", "the port is a number from 1 to 65535"},
+		{"host:0", "the port is a number from 1 to 65535"},
+		{"[2001:db8::1]:smtp", "the port is a number from 1 to 65535"},
+		{"lookup-mx:port=99999", "port= takes a number from 1 to 65535"},
+		{"lookup-mx:query=127.0.0.1:99999", "the port is a number from 1 to 65535"},
+		{"host:25:26", "neither host[:port]"}};
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct arena arena;
+		struct server server;
+		struct buf why;
+		arena_init(&arena, 100000);
+		buf_init(&why, 1000);
+		assert_int_equal(
+			server_parse(span_str(table[i].server), &arena, &server, &why), ERR_SYNTAX);
+		assert_has(&why, table[i].why);
+		buf_done(&why);
+		arena_reset(&arena);
+	}
+}
+
 static void too_long(void **state)
 {
 	char text[SERVER_TEXT_BYTES + 2];
@@ -108,6 +133,7 @@ int main(void)
 		cmocka_unit_test(fixed_servers),
 		cmocka_unit_test(lookups_as_the_manual_shows_them),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(ports_out_of_range_are_named),
 		cmocka_unit_test(too_long),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

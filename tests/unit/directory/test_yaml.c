@@ -83,7 +83,11 @@ static void refused(void **state)
 	assert_refused("a: !x []\n", "f.yaml:1:4: anchors");
 	assert_refused("{[a]: 1}\n", "f.yaml:1:2: a key must be a plain text");
 	assert_refused("a: 1\n---\nb: 2\n", "f.yaml:2:1: a second document");
-	assert_refused("a: \"b\n", "not valid YAML");
+	assert_refused("a: \"b\n", "f.yaml:1:4: not valid YAML: what begins here is not closed");
+	assert_refused("transports:\n  a: { server: x\n  b: { server: y }\n",
+		"f.yaml:2:6: not valid YAML: what begins here is not closed");
+	assert_refused("a: [b, c\nd: e\n", "f.yaml:1:4: not valid YAML: what begins here is not");
+	assert_refused("a: { b: c: d }\n", "f.yaml:1:10: not valid YAML: ");
 	assert_refused("a: b: c\n", "f.yaml:1:5: not valid YAML");
 	assert_refused("a:\n\t- b\n", "f.yaml:2:");
 	assert_refused("\xff\xfe", "not UTF-8");
