@@ -88,8 +88,8 @@ static void tick_fire(struct timer *timer)
 	CHECK_MAGIC(client, CLIENT_MAGIC);
 	if (client->broken && client->outcome == OUTCOME_NONE)
 		lost(client, client->broken);
-	if (client->outcome == OUTCOME_NONE && client->pump && client->pump->ready)
-		client_pump_step(client);
+	if (client->outcome == OUTCOME_NONE && client_body_waits(client))
+		client_body_more(client);
 	client_settle(client);
 }
 
@@ -192,8 +192,8 @@ static void on_drained(void *owner)
 
 	if (client->state != CLIENT_BUSY || client->waiting != CLIENT_AT_BODY)
 		return;
-	if (client->pump && client->pump->ready)
-		client_pump_step(client);
+	if (client_body_waits(client))
+		client_body_more(client);
 	else
 		client_wait(client, CLIENT_AT_END);
 	client_settle(client);
@@ -274,6 +274,7 @@ void client_send(struct client *client, struct client_job *job)
 	client->state = CLIENT_BUSY;
 	client->job = job;
 	client->waiting = CLIENT_AT_MAIL;
+	client->body_left = false;
 	job->usable = true;
 	job->converted = false;
 	job->stage = CLIENT_AT_MAIL;

@@ -10,13 +10,20 @@
  * client_close() from within it. After failed(), gone(), or done() with `usable` false, the session
  * is dead: client_close() is all that is left to do with it. After client_close() none comes.
  *
- * How a body goes (transport/client_plan.c decides): by DATA with the stored bytes as they are
- * (sendfile), which is the rule; by BDAT (RFC 3030) where the stored bytes are no DATA form and the
- * hop has CHUNKING; else rewritten on the way (stuffed, unstuffed, or converted to what the hop
- * can take, codec/mime_downgrade.h). A conversion that is not allowed is a permanent verdict.
+ * How a body goes (transport/client_plan.c decides): by DATA with the stored bytes as they are,
+ * which is the rule; by BDAT (RFC 3030) where the stored bytes are no DATA form, or very many, and
+ * the hop has CHUNKING (sendfile); else rewritten on the way (stuffed, unstuffed, or converted to
+ * what the hop can take, codec/mime_downgrade.h). A conversion that is not allowed is a permanent
+ * verdict.
+ *
+ * Nothing in the job is trusted, but for its sizes and for what the session's owner put there:
+ * whoever wrote the spool can spoil his own message, which gets a permanent verdict, but cannot end
+ * it early, add commands, or have a reply to one message taken for the reply to another
+ * (transport/client_wire.c).
  *
  * Bounds: CLIENT_WINDOW RCPT commands are in flight at a time; a reply is bounded by
- * codec/smtp_reply.h; a session holds about 16 KiB, and 256 KiB more while a body is rewritten.
+ * codec/smtp_reply.h; a session holds about 16 KiB, up to 64 KiB more while a hop is slow to take
+ * a body, and 256 KiB more while one is rewritten.
  */
 #ifndef TRANSPORT_CLIENT_H
 #define TRANSPORT_CLIENT_H

@@ -3,20 +3,28 @@
 #include "transport/client_private.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#define END_OF_DATA	3 /* bytes of ".\r\n", which the spool keeps behind each body */
-#define COMMAND_BYTES	64
-#define LOCAL_ERROR	((struct enhanced_code){4, 3, 0})
-#define NOT_CONVERTIBLE ((struct enhanced_code){5, 6, 3})
+#define COMMAND_BYTES 64
+#define LOCAL_ERROR   ((struct enhanced_code){4, 3, 0})
+#define UNSOUND	      ((struct enhanced_code){5, 3, 0})
+#define END_MARK      ".\r\n"
 
 uint64_t client_prepend_bytes(const struct client *client)
 {
 	return client->job->prepend.n + client->job->envelope->prepend.n;
 }
 
-/* Is all of it with the kernel? Then the reply is waited for, else progress is. */
-static void wait_for_body(struct client *client)
+bool client_body_waits(const struct client *client)
+{
+	return client->body_left || (client->pump && client->pump->ready);
+}
+
+bool client_body_whole(const struct client *client)
+{
+	return !client_body_waits(client) && io_conn_unsent(client->conn) == 0;
+}
+
+void client_body_wait(struct client *client)
 {
 	if (client->broken)
 		return;
@@ -24,257 +32,163 @@ static void wait_for_body(struct client *client)
 	client_wait(client, client_body_whole(client) ? CLIENT_AT_END : CLIENT_AT_BODY);
 }
 
-bool client_body_whole(const struct client *client)
+/* ---- what ends it ---------------------------------------------------------------------------- */
+
+/* Without the end mark, and with the connection closed, the hop has no message. */
+void client_body_unsound(struct client *client)
 {
-	return !(client->pump && client->pump->ready) && io_conn_unsent(client->conn) == 0;
-}
-
-static struct iovec part(struct span bytes)
-{
-	return (struct iovec){(void *)(uintptr_t)bytes.p, bytes.n};
-}
-
-/* The command, if any, and all that goes before the stored body. */
-static void send_front(struct client *client, struct span command, bool more)
-{
-	struct iovec parts[3];
-	struct span fronts[] = {command, client->job->prepend, client->job->envelope->prepend};
-	size_t count = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(fronts); i++)
-		if (fronts[i].n)
-			parts[count++] = part(fronts[i]);
-	if (count && !client->broken)
-		client->broken = io_conn_send(client->conn, parts, count, more);
-}
-
-static void send_file(struct client *client, uint64_t bytes)
-{
-	const struct spool_body *body = &client->job->body;
-
-	if (bytes && !client->broken)
-		client->broken = io_conn_send_file(client->conn, body->file, body->offset, bytes);
-}
-
-void client_body_send(struct client *client)
-{
-	uint64_t bytes = client->job->body.bytes;
-	char command[COMMAND_BYTES];
-	int n = 0;
-
-	client->asked_now = true;
-	if (client->plan.form == FORM_BDAT_FILE || client->plan.form == FORM_BDAT_PUMP)
-		n = snprintf(command, sizeof(command), "BDAT %llu LAST\r\n",
-			(unsigned long long)client->plan.size);
-	send_front(
-		client, span_of(command, (size_t)n), client->plan.form != FORM_BDAT_FILE || bytes);
-	if (client->plan.form == FORM_DATA_FILE)
-		send_file(client, bytes + END_OF_DATA);
-	else if (client->plan.form == FORM_BDAT_FILE)
-		send_file(client, bytes);
-	else
-		client->pump->ready = true;
-	if (client->broken || client->pump)
-		client_soon(client);
-	wait_for_body(client);
-}
-
-void client_body_empty(struct client *client)
-{
-	client_send_bytes(client, SPAN(".\r\n"), false);
-	client_wait(client, CLIENT_AT_END);
-}
-
-/* ---- a body that is rewritten ---------------------------------------------------------------- */
-
-/*
- * Read in pieces of CLIENT_PIECE, one a turn, so that one long body does not hold up all other
- * sessions; the next piece is read when the kernel has taken the last one.
- */
-
-static void rewind_pump(struct client_pump *pump)
-{
-	pump->at = 0;
-	pump->in_start = pump->out_start = true;
-	pump->in_cr = pump->out_cr = false;
-}
-
-int client_pump_start(struct client *client)
-{
-	struct client_pump *pump = calloc(1, sizeof(*pump));
-
-	if (!pump)
-		return ERR_NOMEM;
-	client->pump = pump;
-	buf_init(&pump->plain, CLIENT_PIECE);
-	buf_init(&pump->converted, (size_t)MIME_GROWTH * CLIENT_PIECE + MIME_EXTRA);
-	buf_init(&pump->stuffed, 2 * (pump->converted.bound + END_OF_DATA));
-	pump->unstuff = client->job->envelope->flags & ENVELOPE_BODY_STUFFED;
-	pump->stuff = client->plan.form == FORM_DATA_PUMP;
-	pump->counting = client->plan.convert || client->plan.form == FORM_BDAT_PUMP;
-	pump->ready = true;
-	rewind_pump(pump);
-	return client->plan.convert ? mime_downgrade_new(client->plan.target, &pump->downgrade) : 0;
-}
-
-void client_pump_free(struct client *client)
-{
-	struct client_pump *pump = client->pump;
-
-	if (!pump)
-		return;
-	mime_downgrade_free(&pump->downgrade);
-	buf_done(&pump->plain);
-	buf_done(&pump->converted);
-	buf_done(&pump->stuffed);
-	free(pump);
-	client->pump = NULL;
-}
-
-/* RFC 5321 section 4.5.2, backwards. */
-static struct span unstuff(struct client_pump *pump, struct span in)
-{
-	buf_clear(&pump->plain);
-	while (in.n) {
-		if (pump->in_start && in.p[0] == '.')
-			in = span_skip(in, 1);
-		size_t n = span_find(in, '\n');
-		bool line = n < in.n;
-		struct span run = span_of(in.p, n + line);
-
-		pump->in_start = line && (n ? in.p[n - 1] == '\r' : pump->in_cr);
-		if (run.n)
-			pump->in_cr = run.p[run.n - 1] == '\r';
-		buf_add_span(&pump->plain, run);
-		in = span_skip(in, run.n);
-	}
-	return buf_span(&pump->plain);
-}
-
-/* Into pump->stuffed, which keeps what it has. */
-static void stuff(struct client_pump *pump, struct span in)
-{
-	while (in.n) {
-		if (pump->out_start && in.p[0] == '.')
-			buf_add_char(&pump->stuffed, '.');
-		size_t n = span_find(in, '\n');
-		bool line = n < in.n;
-		struct span run = span_of(in.p, n + line);
-
-		pump->out_start = line && (n ? in.p[n - 1] == '\r' : pump->out_cr);
-		pump->out_cr = run.p[run.n - 1] == '\r';
-		buf_add_span(&pump->stuffed, run);
-		in = span_skip(in, run.n);
-	}
-}
-
-/* The spool could not be read: before the body that is a verdict, within it only the end of the
- * connection keeps the hop from taking half a message for a whole one. */
-static void pump_unreadable(struct client *client, int err)
-{
-	char text[VERDICT_TEXT];
 	struct verdict verdict;
 
-	if (client->pump->counting) {
-		int n = snprintf(text, sizeof(text), "the spool cannot be read: %s", err_text(err));
-		verdict_set(&verdict, VERDICT_TEMPORARY, 451, LOCAL_ERROR, false,
-			span_of(text, (size_t)n));
-		client_settle_all(client, &verdict);
-		client_finish(client, true);
-		return;
-	}
+	verdict_set(&verdict, VERDICT_PERMANENT, 554, UNSOUND, false,
+		SPAN("the stored message is damaged: it is not in the form that was put on "
+		     "record, and cannot be sent"));
+	client_settle_all(client, &verdict);
+	client_finish(client, false);
+}
+
+void client_body_unreadable(struct client *client, int err)
+{
+	char text[VERDICT_TEXT];
+
 	snprintf(text, sizeof(text), "the spool cannot be read (%s); connection closed to",
 		err_text(err));
 	client_fail(client, LOCAL_ERROR, text);
 }
 
-/* Everything was read for the first time: can it be sent, and how long is it? */
-static void pump_counted(struct client *client)
-{
-	struct client_pump *pump = client->pump;
+/* ---- parts ----------------------------------------------------------------------------------- */
 
-	if (pump->downgrade && mime_downgrade_scan_end(pump->downgrade, &client->job->converted)) {
-		char text[VERDICT_TEXT];
-		struct verdict verdict;
-		int n = snprintf(text, sizeof(text),
-			"the next server cannot take this message as it is, and it cannot be "
-			"converted: %s",
-			mime_reason_text(mime_downgrade_reason(pump->downgrade)));
-		verdict_set(&verdict, VERDICT_PERMANENT, 554, NOT_CONVERTIBLE, false,
-			span_of(text, (size_t)n));
-		client_settle_all(client, &verdict);
-		client_finish(client, true);
-		return;
-	}
-	/* What conversion makes of the size is not known; an estimate will do (RFC 1870 section
-	 * 5). */
-	if (!pump->downgrade)
-		client->plan.size = client_prepend_bytes(client) + pump->counted;
-	pump->counting = false;
-	pump->ready = false;
-	rewind_pump(pump);
-	client_transaction_begin(client);
+struct parts {
+	struct iovec part[4];
+	size_t count;
+};
+
+static void add(struct parts *parts, struct span bytes)
+{
+	if (bytes.n)
+		parts->part[parts->count++] = (struct iovec){(void *)(uintptr_t)bytes.p, bytes.n};
 }
 
-static void pump_send(struct client *client, struct span in, bool end)
+static void send_parts(struct client *client, const struct parts *parts, bool more)
 {
-	struct client_pump *pump = client->pump;
-
-	if (pump->downgrade) {
-		buf_clear(&pump->converted);
-		mime_downgrade_feed(pump->downgrade, in, &pump->converted);
-		if (end)
-			mime_downgrade_end(pump->downgrade, &pump->converted);
-		CHECK(buf_ok(&pump->converted));
-		in = buf_span(&pump->converted);
-	}
-	buf_clear(&pump->stuffed);
-	if (pump->stuff) {
-		stuff(pump, in);
-		if (end)
-			buf_add_str(&pump->stuffed, pump->out_start ? ".\r\n" : "\r\n.\r\n");
-		CHECK(buf_ok(&pump->stuffed));
-		in = buf_span(&pump->stuffed);
-	}
-	if (in.n)
-		client_send_bytes(client, in, !end);
-	pump->ready = !end;
-	wait_for_body(client);
-	if (pump->ready && !io_conn_unsent(client->conn))
+	if (parts->count && !client->broken)
+		client->broken = io_conn_send(client->conn, parts->part, parts->count, more);
+	if (client->broken)
 		client_soon(client);
 }
 
-void client_pump_step(struct client *client)
+static bool by_bdat(const struct client *client)
 {
-	struct client_pump *pump = client->pump;
-	const struct spool_body *body = &client->job->body;
-	size_t n = (size_t)MIN(body->bytes - pump->at, (uint64_t)CLIENT_PIECE);
+	return client->plan.form == FORM_BDAT_FILE || client->plan.form == FORM_BDAT_PUMP;
+}
 
-	if (!pump->counting && client->due != DUE_END) { /* there was no first pass */
-		pump->ready = false;
-		client_transaction_begin(client);
-		return;
+void client_body_front(struct client *client, bool more)
+{
+	struct parts parts = {0};
+	char command[COMMAND_BYTES];
+
+	if (by_bdat(client)) {
+		int n = snprintf(command, sizeof(command), "BDAT %llu LAST\r\n",
+			(unsigned long long)client->plan.size);
+		add(&parts, span_of(command, (size_t)n));
 	}
-	int64_t got = n ? disk_read(body->file, pump->piece, n, body->offset + pump->at) : 0;
+	add(&parts, client->job->prepend);
+	add(&parts, client->job->envelope->prepend);
+	send_parts(client, &parts, more);
+}
+
+/* ---- as it is stored ------------------------------------------------------------------------- */
+
+/*
+ * Through our memory and not by sendfile: only bytes that nobody else can change may be looked at
+ * first and sent then. For bodies of the usual length that costs no more than sendfile does.
+ */
+static bool send_piece(struct client *client)
+{
+	const struct client_job *job = client->job;
+	char piece[CLIENT_READ];
+	size_t n = (size_t)MIN(job->body.bytes - client->body_at, sizeof(piece));
+	int64_t got =
+		n ? disk_read(job->body.file, piece, n, job->body.offset + client->body_at) : 0;
+	struct parts parts = {0};
+
 	if (got < 0 || (size_t)got != n) {
-		pump_unreadable(client, got < 0 ? (int)got : ERR_CORRUPT);
-		return;
+		client_body_unreadable(client, got < 0 ? (int)got : ERR_CORRUPT);
+		return false;
 	}
-	pump->at += n;
+	if (!client->body_at) {
+		add(&parts, job->prepend);
+		add(&parts, job->envelope->prepend);
+	}
+	client->body_at += n;
+	client->body_left = client->body_at < job->body.bytes;
+	add(&parts, span_of(piece, n));
+	if (!client_wire_feed(&client->wire, span_of(piece, n)) ||
+		(!client->body_left && !client_wire_at_line(&client->wire))) {
+		client_body_unsound(client);
+		return false;
+	}
+	if (!client->body_left)
+		add(&parts, SPAN(END_MARK));
+	send_parts(client, &parts, client->body_left);
+	return !client->broken;
+}
 
-	struct span in = span_of(pump->piece, n);
-	bool end = pump->at == body->bytes;
-	if (pump->unstuff)
-		in = unstuff(pump, in);
-	if (!pump->counting) {
-		pump_send(client, in, end);
+static void send_pieces(struct client *client)
+{
+	uint64_t turn_ends = client->body_at + CLIENT_TURN;
+
+	do {
+		if (!send_piece(client))
+			return;
+	} while (client->body_left && client->body_at < turn_ends && !io_conn_unsent(client->conn));
+	if (client->body_left && !io_conn_unsent(client->conn))
+		client_soon(client);
+	client_body_wait(client);
+}
+
+static void send_file(struct client *client)
+{
+	const struct spool_body *body = &client->job->body;
+
+	client_body_front(client, body->bytes != 0);
+	if (body->bytes && !client->broken)
+		client->broken =
+			io_conn_send_file(client->conn, body->file, body->offset, body->bytes);
+	if (client->broken)
+		client_soon(client);
+	client_body_wait(client);
+}
+
+/* ---- all forms ------------------------------------------------------------------------------- */
+
+void client_body_send(struct client *client)
+{
+	client->asked_now = true;
+	client_wire_init(&client->wire);
+	client->body_at = 0;
+	switch (client->plan.form) {
+	case FORM_DATA_COPY: send_pieces(client); return;
+	case FORM_BDAT_FILE: send_file(client); return;
+	case FORM_DATA_PUMP:
+	case FORM_BDAT_PUMP:
+		client_body_front(client, true);
+		client->pump->ready = true;
+		client_soon(client);
+		client_body_wait(client);
 		return;
 	}
-	pump->counted += in.n;
-	if (pump->downgrade)
-		mime_downgrade_scan(pump->downgrade, in);
-	if (end)
-		pump_counted(client);
+}
+
+void client_body_more(struct client *client)
+{
+	if (client->body_left)
+		send_pieces(client);
 	else
-		client_soon(client);
+		client_pump_step(client);
+}
+
+void client_body_empty(struct client *client)
+{
+	client_send_bytes(client, SPAN(END_MARK), false);
+	client_wait(client, CLIENT_AT_END);
 }

@@ -1,23 +1,26 @@
+#include "codec/address.h"
+#include "codec/smtp_command.h"
 #include "transport/client_private.h"
 
-/* Nothing that could end the command or begin another one. Quoted local parts may hold blanks. */
+/* Nothing that could end the command or begin another one, also for a server that cuts long lines
+ * into several. Quoted local parts may hold blanks. */
 bool client_address_safe(struct span address)
 {
 	for (size_t i = 0; i < address.n; i++)
 		if ((unsigned char)address.p[i] < ' ' || address.p[i] == 0x7f)
 			return false;
-	return address.n <= CLIENT_VALUE;
+	return address.n <= ADDRESS_MAILBOX_BYTES;
 }
 
 /* A parameter's value: printable, no blank; bytes over 0x7f only in a UTF-8 transaction. */
-static bool value_safe(struct span value, bool utf8)
+static bool value_safe(struct span value, size_t most, bool utf8)
 {
 	for (size_t i = 0; i < value.n; i++) {
 		unsigned char c = (unsigned char)value.p[i];
 		if (c <= ' ' || c == 0x7f || (c > 0x7f && !utf8))
 			return false;
 	}
-	return value.n != 0 && value.n <= CLIENT_VALUE;
+	return value.n != 0 && value.n <= most;
 }
 
 void client_add_mail(struct buf *out, const struct client *client)
@@ -38,7 +41,7 @@ void client_add_mail(struct buf *out, const struct client *client)
 	if (can & CLIENT_DSN) {
 		if (envelope->ret != RETURN_DEFAULT)
 			buf_add_str(out, envelope->ret == RETURN_FULL ? " RET=FULL" : " RET=HDRS");
-		if (value_safe(envelope->envid, false)) {
+		if (value_safe(envelope->envid, SMTP_ENVID_BYTES, false)) {
 			buf_add_str(out, " ENVID=");
 			buf_add_span(out, envelope->envid);
 		}
@@ -75,7 +78,7 @@ void client_add_rcpt(struct buf *out, const struct client *client, const struct 
 	buf_add_char(out, '>');
 	if (client->caps.can & CLIENT_DSN) {
 		add_notify(out, rcpt->notify);
-		if (value_safe(rcpt->orcpt, client->plan.utf8)) {
+		if (value_safe(rcpt->orcpt, SMTP_ORCPT_BYTES, client->plan.utf8)) {
 			buf_add_str(out, " ORCPT=");
 			buf_add_span(out, rcpt->orcpt);
 		}

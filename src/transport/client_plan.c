@@ -9,11 +9,16 @@
  *   binary (BINARYMIME hop)               BDAT: no other command can carry it
  *   text, stored dot-stuffed, or without  DATA, the stored bytes
  *     a line that begins with a dot
+ *   the same, very long, not stuffed      BDAT where the hop has it: it needs no look at each byte
  *   text with such lines stored as they   BDAT where the hop has it (the stored bytes fit, and stay
  *     are, or whose last line is open       as they are), else DATA, rewritten
  *
  * DATA is the rule even where BDAT would save a round trip: every hop implements it well, and BDAT
  * sends the whole body before a refusal of all recipients could stop it.
+ *
+ * The flags only say which form is fit. None is believed for the safety of what else goes over the
+ * connection: what follows DATA is looked at byte for byte (client_wire.c), and what follows BDAT
+ * has just the length that was announced.
  */
 
 #define BINARY_BYTES (ENVELOPE_BODY_NUL | ENVELOPE_BODY_LONG_LINES)
@@ -149,14 +154,16 @@ static void plan_conversion(struct client_plan *plan, uint32_t can, bool binary,
 	}
 }
 
-static enum client_form text_form(uint32_t flags, uint32_t can)
+static enum client_form text_form(uint32_t flags, uint32_t can, uint64_t bytes)
 {
 	bool open_end = flags & ENVELOPE_BODY_OPEN_END;
 	bool stuffed = flags & ENVELOPE_BODY_STUFFED;
+	bool as_data = !open_end && (stuffed || !(flags & ENVELOPE_BODY_DOTS));
+	bool as_chunk = !stuffed && (can & CLIENT_CHUNKING);
 
-	if (!open_end && (stuffed || !(flags & ENVELOPE_BODY_DOTS)))
-		return FORM_DATA_FILE;
-	return !stuffed && (can & CLIENT_CHUNKING) ? FORM_BDAT_FILE : FORM_DATA_PUMP;
+	if (as_data)
+		return as_chunk && bytes > CLIENT_LONG ? FORM_BDAT_FILE : FORM_DATA_COPY;
+	return as_chunk ? FORM_BDAT_FILE : FORM_DATA_PUMP;
 }
 
 static void plan_body(struct client *client)
@@ -175,7 +182,7 @@ static void plan_body(struct client *client)
 	else if (binary)
 		plan->form = flags & ENVELOPE_BODY_STUFFED ? FORM_BDAT_PUMP : FORM_BDAT_FILE;
 	else
-		plan->form = text_form(flags, can);
+		plan->form = text_form(flags, can, job->body.bytes);
 	if (binary && !plan->convert)
 		plan->body_param = " BODY=BINARYMIME";
 	else if (eight && (can & CLIENT_8BITMIME))
@@ -197,10 +204,23 @@ static bool plan_size(struct client *client)
 	return false;
 }
 
+/* What goes before a body is believed as little as the body. */
+static bool plan_prepend(struct client *client)
+{
+	const struct client_job *job = client->job;
+
+	if (client_prepend_valid(job->prepend) && client_prepend_valid(job->envelope->prepend))
+		return true;
+	refuse_all(client, 554, (struct enhanced_code){5, 3, 0},
+		SPAN("the stored message is damaged: what would go before it is no header"));
+	return false;
+}
+
 bool client_plan_make(struct client *client)
 {
 	client->plan = (struct client_plan){0};
-	if (!plan_sender(client) || !plan_rcpts(client) || !plan_header(client))
+	if (!plan_prepend(client) || !plan_sender(client) || !plan_rcpts(client) ||
+		!plan_header(client))
 		return false;
 	plan_body(client);
 	return plan_size(client);

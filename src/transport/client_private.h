@@ -8,7 +8,9 @@
  *   client_plan.c   how a message can go to this hop, if at all
  *   client_command.c  MAIL and RCPT lines
  *   client_send.c   a transaction: what is sent when, what replies mean
- *   client_body.c   the body: straight from the file, or rewritten
+ *   client_body.c   the body as it is stored
+ *   client_pump.c   the body rewritten
+ *   client_wire.c   what may go out at all between DATA and the end mark
  *
  * Order of events: whatever happens is worked off, an outcome is noted (client->outcome), and
  * client_settle(), as the last act of the event, tells the owner.
@@ -26,8 +28,17 @@
 #define CLIENT_IN    4096	  /* bytes read at once */
 #define CLIENT_NAME  256	  /* bytes of a host name, with its NUL */
 #define CLIENT_WHO   320	  /* "name [address]:port" */
-#define CLIENT_VALUE 1024	  /* bytes of an address, ENVID or ORCPT that is sent */
 #define CLIENT_OUT   (256u << 10) /* bytes of commands at once: CLIENT_WINDOW of any length */
+#define CLIENT_PREPEND                                                                       \
+	(64u << 10) /* bytes of header fields that may go before a stored body, from each of \
+		     * two sources; what we put there has some hundreds */
+#define CLIENT_READ                                                                                \
+	(64u << 10)		 /* bytes of a stored body that are read, checked and sent at once \
+				  */
+#define CLIENT_TURN (256u << 10) /* of them in one turn: others want theirs */
+#define CLIENT_LONG                                                                     \
+	(256u << 10) /* a stored body with more bytes goes by BDAT where that may be: a \
+		      * length before it needs no look at it, so it goes by sendfile */
 #define CLIENT_PIECE                                                                    \
 	(16u << 10) /* bytes of a body that are rewritten at once; what becomes of them \
 		     * must fit into IO_CONN_UNSENT */
@@ -46,7 +57,7 @@ enum client_outcome { OUTCOME_NONE, OUTCOME_READY, OUTCOME_DONE, OUTCOME_FAILED,
 
 /* In what form the body goes; see client_plan.c. */
 enum client_form {
-	FORM_DATA_FILE, /* the stored bytes and their ".\r\n", by sendfile */
+	FORM_DATA_COPY, /* the stored bytes, which are looked at on the way */
 	FORM_DATA_PUMP, /* DATA, rewritten */
 	FORM_BDAT_FILE, /* one chunk, by sendfile */
 	FORM_BDAT_PUMP, /* one chunk, rewritten; its length is counted first */
@@ -64,12 +75,18 @@ struct client_plan {
 /* Which reply is due next. */
 enum client_due { DUE_RSET, DUE_MAIL, DUE_RCPT, DUE_DATA, DUE_END, DUE_NOTHING };
 
+/* The bytes after DATA so far: the last two. */
+struct client_wire {
+	char before, last;
+};
+
 /* Rewrites a body, piece by piece; there only while one is. */
 struct client_pump {
 	struct mime_downgrade *downgrade; /* NULL: only stuffing changes */
 	bool counting;			  /* first pass */
 	uint64_t at;			  /* bytes of the stored body read so far */
 	uint64_t counted;		  /* first pass: bytes that come out */
+	uint64_t sent;			  /* second pass: bytes that came out */
 	bool unstuff, stuff;
 	bool in_start, out_start; /* at the start of a line, coming in and going out */
 	bool in_cr, out_cr;	  /* the last byte was CR */
@@ -118,6 +135,9 @@ struct client {
 	uint32_t accepted;
 	uint32_t mails;	      /* transactions begun in this session */
 	size_t unsent_before; /* at the last look of the deadline */
+	struct client_wire wire;
+	uint64_t body_at; /* FORM_DATA_COPY: bytes of the stored body sent so far … */
+	bool body_left;	  /* … and there are more */
 	struct client_pump *pump;
 
 	struct buf out;
@@ -168,13 +188,35 @@ void client_transaction_reply(struct client *client, const struct smtp_reply *re
 void client_transaction_more(struct client *client); /* a batch of replies was worked off */
 void client_finish(struct client *client, bool usable);
 
+/* ---- client_wire.c */
+/* At the start of a line, as after the DATA command. */
+void client_wire_init(struct client_wire *wire);
+/* The next bytes. False: they must not go out. */
+bool client_wire_feed(struct client_wire *wire, struct span in);
+/* At the start of a line: the end mark may follow. */
+bool client_wire_at_line(const struct client_wire *wire);
+/* Whole header fields and nothing else, or empty: it may go before a body. */
+bool client_prepend_valid(struct span prepend);
+
 /* ---- client_body.c */
 uint64_t client_prepend_bytes(const struct client *client);
+void client_body_send(struct client *client); /* after 354, or with BDAT */
+void client_body_empty(struct client *client);
+/* More of it is to be sent, as soon as the kernel has what was sent before. */
+bool client_body_waits(const struct client *client);
+void client_body_more(struct client *client);
+bool client_body_whole(const struct client *client); /* the kernel has all of it */
+/* Is all of it with the kernel? Then the reply is waited for, else progress is. */
+void client_body_wait(struct client *client);
+/* What is stored is not what was said of it; no byte of it goes any more. */
+void client_body_unsound(struct client *client);
+void client_body_unreadable(struct client *client, int err);
+/* Prefixes of the body: the command where there is one, and our header fields. */
+void client_body_front(struct client *client, bool more);
+
+/* ---- client_pump.c */
 int client_pump_start(struct client *client);
 void client_pump_step(struct client *client);
 void client_pump_free(struct client *client);
-void client_body_send(struct client *client); /* after 354, or with BDAT */
-void client_body_empty(struct client *client);
-bool client_body_whole(const struct client *client); /* the kernel has all of it */
 
 #endif

@@ -12,7 +12,7 @@ static bool pipelining(const struct client *client)
 
 static bool by_data(const struct client *client)
 {
-	return client->plan.form == FORM_DATA_FILE || client->plan.form == FORM_DATA_PUMP;
+	return client->plan.form == FORM_DATA_COPY || client->plan.form == FORM_DATA_PUMP;
 }
 
 /* ---- what goes out --------------------------------------------------------------------------- */

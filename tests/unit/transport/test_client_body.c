@@ -25,7 +25,6 @@ static void dot_stuffed_text_goes_as_it_is(void **state)
 	expects(&s->f, "MAIL FROM:<a@a.example>\r\nRCPT TO:<r0@b.example>\r\nDATA\r\n");
 	says(&s->f, "250 ok\r\n250 ok\r\n354 go\r\n");
 	expects(&s->f, "Received: by gw\r\nA: b\r\n\r\n..dot\r\n.\r\n");
-	assert_int_equal(s->f.files, 1);
 	end(s);
 }
 
