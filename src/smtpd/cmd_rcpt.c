@@ -1,7 +1,7 @@
 #include "smtpd/session.h"
 
 #include "base/check.h"
-#include "smtpd/priority.h"
+#include "route/priority.h"
 
 static void set_priority(
 	struct session *s, const struct route_decision *decision, struct span recipient)
@@ -16,7 +16,7 @@ static void set_priority(
 			decision->kind == ROUTE_TRANSPORT ? decision->transport.name : SPAN_NONE,
 	};
 
-	if (!(t->flags & ENVELOPE_PRIORITY) && priority_matches(t->snapshot, &subject))
+	if (!(t->flags & ENVELOPE_PRIORITY) && priority_matches(t->snapshot, &subject, NULL))
 		t->flags |= ENVELOPE_PRIORITY;
 }
 

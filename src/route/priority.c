@@ -1,4 +1,4 @@
-#include "smtpd/priority.h"
+#include "route/priority.h"
 
 #include "base/text.h"
 
@@ -73,16 +73,20 @@ bool priority_rule_matches(const struct priority_rule *rule, const struct priori
 	       (!rule->client.n || priority_network_matches(rule->client, &subject->client));
 }
 
-bool priority_matches(const struct snapshot *snapshot, const struct priority_subject *subject)
+bool priority_matches(const struct snapshot *snapshot, const struct priority_subject *subject,
+	struct priority_rule *out)
 {
 	uint32_t count = snapshot_priority_count(snapshot);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct priority_rule rule;
 
-		if (snapshot_priority(snapshot, i, &rule) == 0 &&
-			priority_rule_matches(&rule, subject))
-			return true;
+		if (snapshot_priority(snapshot, i, &rule) != 0 ||
+			!priority_rule_matches(&rule, subject))
+			continue;
+		if (out)
+			*out = rule;
+		return true;
 	}
 	return false;
 }

@@ -1,8 +1,8 @@
 /*
  * The prioritised queue's rules (snapshot_priority): does one match a recipient of a message?
  */
-#ifndef SMTPD_PRIORITY_H
-#define SMTPD_PRIORITY_H
+#ifndef ROUTE_PRIORITY_H
+#define ROUTE_PRIORITY_H
 
 #include "base/netaddr.h"
 #include "base/span.h"
@@ -23,8 +23,9 @@ struct priority_subject {
 bool priority_rule_matches(
 	const struct priority_rule *rule, const struct priority_subject *subject);
 
-/* Any rule of the generation matches. */
-bool priority_matches(const struct snapshot *snapshot, const struct priority_subject *subject);
+/* Any rule of the generation matches: the first one that does goes to `out` (may be NULL). */
+bool priority_matches(const struct snapshot *snapshot, const struct priority_subject *subject,
+	struct priority_rule *out);
 
 /* ASCII case does not matter; "*" stands for any bytes, also none. Time is bounded by the product
  * of the lengths. */

@@ -1,5 +1,5 @@
 /* Which messages the prioritised queue takes. */
-#include "smtpd/priority.h"
+#include "route/priority.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
