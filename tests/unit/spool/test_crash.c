@@ -3,10 +3,11 @@
  * which what was not synced is kept or lost; then the promises are checked, more work is done, and
  * they are checked again.
  *
- * Which omission is caught here (each was tried): no sync of a batch; no sync of a directory; no
- * sync of a long body; committed() before the sync; a journal batch split in two; done marks not
- * waited for before an unlink; a log removed before its directory is synced; ids used twice.
- * test_mutation.c keeps the first ones as a test.
+ * Left out one at a time, each of these is caught here or in the test named: the sync of a batch,
+ * or of a directory (test_mutation.c keeps both as a test); the sync of a long body or of its name,
+ * the void header of a refused batch and its sync, a seal and its sync (test_writer.c); the sync
+ * after an unlink (test_random.c); a writer's closing batch, the journal's at rest, an extent
+ * (test_tail.c).
  */
 #include "world.h"
 

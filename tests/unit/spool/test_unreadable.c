@@ -167,32 +167,40 @@ static void test_the_end_of_a_journal_that_stays_bad_is_not_sealed(void **state)
 		world_init(w, 44);
 		tap = tap_on(w->disk);
 		assert_true(world_up(w, 1));
-		world_send(w, 0, 1000);
+		struct ticket *t = world_send(w, 0, 1000), *held = world_send(w, 0, 1000);
 		fake_io_pass(&w->io, 20);
-		world_finish(&w->tickets[0], true);
+		world_state(held);
 		fake_io_pass(&w->io, 100);
-		assert_true(w->tickets[1].known);
-		snprintf(path, sizeof(path), "d/%08" PRIx32 ".log",
-			(uint32_t)(w->tickets[1].id >> 32));
+		/* The journal of this life is another file than that of the first one. */
 		world_down(w);
 		sim_disk_power_cycle(w->disk, SIM_KEEP_NOTHING);
-		*tap = (struct tap){.bad_path = path, .bad_from = at, .bad_to = at + 4096};
+		assert_true(world_up(w, 1));
+		world_finish(t, true);
+		fake_io_pass(&w->io, 100);
+		struct ticket *dsn = &w->tickets[t->dsn];
+		assert_true(dsn->known);
+		snprintf(path, sizeof(path), "d/%08" PRIx32 ".log", (uint32_t)(dsn->id >> 32));
+		world_down(w);
+		sim_disk_power_cycle(w->disk, SIM_KEEP_NOTHING);
+		tap->bad_path = path;
+		tap->bad_from = at;
+		tap->bad_to = at + 4096;
 		w->damage_expected = true;
 		/* Its end is not known any more, and its bounce neither: both or none. */
-		w->tickets[0].done_durable = false;
-		w->tickets[0].dsn = 0;
+		t->done_durable = false;
+		t->dsn = 0;
 		assert_true(world_up(w, 1));
 		assert_true(w->damage_reports > 0);
-		assert_true(w->tickets[0].known && !w->tickets[1].known);
-		world_send(w, 0, 500);
+		assert_true(t->known && !dsn->known && held->known);
+		struct ticket *later = world_send(w, 0, 500);
 		fake_io_pass(&w->io, 20);
-		world_state(&w->tickets[2]);
+		world_state(later);
 		fake_io_pass(&w->io, 5000);
 		world_down(w);
 		sim_disk_power_cycle(w->disk, SIM_KEEP_NOTHING);
 		tap->bad_path = NULL;
 		assert_true(world_up(w, 1));
-		assert_true(w->tickets[1].known && w->tickets[2].known);
+		assert_true(dsn->known && later->known && held->known);
 		world_done(w);
 		free(w);
 	}

@@ -289,6 +289,31 @@ static void test_a_failed_sync_that_dropped_the_pages(void **state)
 	sync_fails(*state, false);
 }
 
+/* Neither the batch nor a seal could be made durable, and the process ends. Memory holds all of it
+ * and believes it clean; what recovery takes in from there must be on the device. */
+static void test_what_only_memory_holds_is_not_believed(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed < 20; seed++) {
+		struct world *w = malloc(sizeof(*w));
+		assert_non_null(w);
+		world_init(w, seed);
+		assert_true(world_up(w, 1));
+		fake_io_pass(&w->io, 20);
+		sim_disk_fail_nth(w->disk, SIM_SYNC, 1, ERR_IO, true);
+		sim_disk_fail_nth(w->disk, SIM_WRITE, 2, ERR_IO, true);
+		struct ticket *t = world_send(w, 0, 5000);
+		fake_io_pass(&w->io, 20);
+		assert_int_equal(t->fate, FATE_DOUBT);
+		world_down(w);
+		sim_disk_process_died(w->disk);
+		assert_true(world_up(w, 1));
+		crash(w);
+		world_done(w);
+		free(w);
+	}
+}
+
 static void test_when_nothing_can_be_synced_nobody_is_told_anything(void **state)
 {
 	struct world *w = *state;
@@ -346,6 +371,7 @@ int main(void)
 		TEST(test_a_refused_batch_never_comes_back),
 		TEST(test_a_failed_sync_is_refused_and_sealed_in_a_new_file),
 		TEST(test_a_failed_sync_that_dropped_the_pages),
+		TEST(test_what_only_memory_holds_is_not_believed),
 		TEST(test_when_nothing_can_be_synced_nobody_is_told_anything),
 		TEST(test_a_writer_that_starts_on_a_broken_disk_becomes_well),
 	};
