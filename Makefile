@@ -1,8 +1,9 @@
 # The few commands that a person needs; `make help` lists them. Meson does the work.
 .DEFAULT_GOAL := help
-.PHONY: help build run test quick-test sim kill soak fuzz bench format clean
+.PHONY: help build run test quick-test sim kill soak fuzz bench install format clean
 
 BUILD ?= build
+PREFIX ?= /usr/local
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -11,6 +12,11 @@ build: ## install what is missing, leave build/posternd and build/posternctl
 	@scripts/deps build
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=false --buildtype=debugoptimized >/dev/null
 	@ninja -C $(BUILD)
+
+install: build ## put it on this machine: make install PREFIX=/usr [DESTDIR=/tmp/stage]
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
+	@echo "installed below $(DESTDIR)$(PREFIX); the start file is $(DESTDIR)/etc/postern/postern.yaml"
 
 run: build ## start posternd on loopback, send sample mail through it, show what became of it
 	@scripts/demo $(BUILD)

@@ -9,7 +9,7 @@ static const char config_head[] =
 	"# NAME\n\n"
 	"postern.yaml - the start file of the Postern email gateway\n\n"
 	"# DESCRIPTION\n\n"
-	"What is fixed while *posternd*(8) runs. *posternctl*(1) reads it too, to find the control "
+	"What is fixed while *posternd*(8) runs. *posternctl*(8) reads it too, to find the control "
 	"socket. "
 	"It is YAML without anchors, aliases and tags. A field that is unknown, doubled or out of "
 	"bounds is "
@@ -21,7 +21,7 @@ static const char config_head[] =
 	"# EXAMPLE\n\n"
 	"```\n"
 	"hostname: gw.example.test\n"
-	"spool: /var/spool/postern\n"
+	"spool: /var/lib/postern/spool\n"
 	"directory: /var/lib/postern/directory.db\n"
 	"control: /run/postern/control.sock\n"
 	"workers: 2\n"
@@ -32,7 +32,7 @@ static const char config_head[] =
 	"# FIELDS\n\n";
 
 static const char config_tail[] =
-	"# SEE ALSO\n\n*posternd*(8), *posternctl*(1), *postern-objects*(5)\n";
+	"# SEE ALSO\n\n*posternd*(8), *posternctl*(8), *postern-objects*(5)\n";
 
 static const char objects_head[] =
 	"postern-objects(5)\n\n"
@@ -65,7 +65,7 @@ static const char objects_head[] =
 	"# OBJECTS\n\n";
 
 static const char objects_tail[] =
-	"# SEE ALSO\n\n*posternctl*(1), *posternd*(8), *postern.yaml*(5)\n";
+	"# SEE ALSO\n\n*posternctl*(8), *posternd*(8), *postern.yaml*(5)\n";
 
 void reference_config(struct buf *out)
 {

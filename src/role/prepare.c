@@ -138,8 +138,45 @@ static int make_workers(const struct config *config, const struct users *users, 
 	return 0;
 }
 
+/*
+ * Folders of ours change hands, with all that is in them. Those that the whole machine uses must
+ * not: a spool at /var/spool/postern would, where nothing else is said, put the mailboxes into
+ * /var/spool/mail.
+ */
+static int refuse_system_folder(struct span base, const char *field, struct buf *problem)
+{
+	static const char *const system[] = {"/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib",
+		"/media", "/mnt", "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp",
+		"/usr", "/var", "/var/cache", "/var/lib", "/var/log", "/var/mail", "/var/spool",
+		"/var/spool/mail", "/var/tmp"};
+	char path[PATH_ROOM], real[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.*s", (int)base.n, base.p);
+	/* Where it is not there yet it is nobody's, but /var/spool/mail may be made later. */
+	if (!realpath(path, real))
+		snprintf(real, sizeof(real), "%s", path);
+	for (size_t i = 0; i < ARRAY_SIZE(system); i++) {
+		if (strcmp(path, system[i]) != 0 && strcmp(real, system[i]) != 0)
+			continue;
+		buf_printf(problem,
+			"%s: a folder of the system, which others use too, cannot be used; name "
+			"one of Postern's own in the start file, at \"%s\"",
+			path, field);
+		return ERR_DENIED;
+	}
+	return 0;
+}
+
 int prepare_folders(const struct config *config, const struct users *users, struct buf *problem)
 {
+	int refused = refuse_system_folder(config->spool, "spool", problem);
+
+	if (refused == 0)
+		refused = refuse_system_folder(config->mailboxes, "mailboxes", problem);
+	if (refused == 0)
+		refused = refuse_system_folder(config->trace, "trace.path", problem);
+	if (refused)
+		return refused;
 	const struct {
 		struct span base;
 		const char *name;

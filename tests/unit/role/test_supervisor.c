@@ -444,6 +444,17 @@ static void refusals_say_what_to_do(void **state)
 	write_config(g, "wrokers: 3\n");
 	assert_int_equal(wait_exit(start(g)), 1);
 	assert_non_null(strstr(read_log(g), "wrokers"));
+	/* Folders that are everybody's: all in them would be given to the roles. */
+	static const char *const folders[][2] = {{"mailboxes: /var/spool/mail\n", "\"mailboxes\""},
+		{"mailboxes: /var/mail\n", "\"mailboxes\""},
+		{"mailboxes: /home/.\n", "\"mailboxes\""},
+		{"trace: { path: /var/log }\n", "\"trace.path\""}};
+	for (size_t i = 0; i < 4; i++) {
+		write_config(g, folders[i][0]);
+		assert_int_equal(wait_exit(start(g)), 1);
+		assert_non_null(strstr(read_log(g), "a folder of the system"));
+		assert_non_null(strstr(g->log, folders[i][1]));
+	}
 	if (geteuid() != 0)
 		return;
 	write_config(g, "users: { smtpd: nobody-of-that-name }\n");
