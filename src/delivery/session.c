@@ -1,7 +1,6 @@
 /*
- * A link's sessions: each tries the destination's addresses in order until one greets it, then
- * carries one attempt after the other. When no session stands and none can be opened, all that wait
- * hear why.
+ * A link's sessions: each carries one attempt after the other, until it idles for too long, has had
+ * its number of them, or breaks.
  */
 #include "delivery/link.h"
 
