@@ -33,6 +33,8 @@ enum sim_fault {
 	FAULT_DISK_FULL,
 	FAULT_DISK_ERROR,
 	FAULT_BIT_FLIP,
+	FAULT_BAD_SECTOR,
+	FAULT_READ_ERROR,
 	FAULT_RESET,
 	FAULT_STALL,
 	FAULT_PEER_DROP,
@@ -56,8 +58,7 @@ struct sim {
 	uint64_t event_count;
 	uint64_t faults[SIM_FAULTS];
 	bool verbose, silent;
-	bool calm;	  /* the time of faults is over */
-	bool read_errors; /* are among the faults */
+	bool calm; /* the time of faults is over */
 };
 
 void sim_init(struct sim *sim, uint64_t seed, bool verbose);

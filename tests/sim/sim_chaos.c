@@ -8,7 +8,8 @@
 
 #define CHAOS_KINDS   9
 #define CHAOS_STOP_MS 8000
-#define CHAOS_OPS     300 /* disk operations ahead, at most, at which a role dies */
+#define CHAOS_SETTLED (10 * NS_PER_S) /* the end of every log is on record by then */
+#define CHAOS_OPS     300	      /* disk operations ahead, at most, at which a role dies */
 #define CHAOS_JUMP_MS (26 * 3600 * 1000)
 #define CHAOS_FULL    (10 * SIM_MINUTE)
 
@@ -19,7 +20,7 @@ struct sim_chaos {
 	struct timer timer, full, errors;
 	unsigned weights[CHAOS_KINDS];
 	uint64_t pace_ns;
-	bool flips;
+	bool flips, spoils;
 };
 
 static void clock_jump(struct sim_chaos *c)
@@ -43,9 +44,10 @@ static void set_errors(struct sim_chaos *c, uint32_t of_65536)
 		faults.sync_error = (uint32_t)sim_below(sim, 2 * of_65536);
 		faults.sync_dir_error = (uint32_t)sim_below(sim, of_65536);
 		faults.make_error = (uint32_t)sim_below(sim, of_65536);
-		if (sim->read_errors && sim_chance(sim, 300))
+		if (sim_chance(sim, 300)) {
+			sim_fault(sim, FAULT_READ_ERROR);
 			faults.read_error = (uint32_t)sim_below(sim, of_65536);
-		c->ledger->read_errors = c->ledger->read_errors || faults.read_error;
+		}
 	}
 	machine_set_faults(c->machine, &faults);
 }
@@ -111,24 +113,66 @@ static int choose(void *arg, const char *name)
 	return 0;
 }
 
+/* Somewhere in a file of a log. */
+static bool choose_place(struct sim_chaos *c, const char *const *folders, size_t count,
+	struct victim *v, uint64_t *bit)
+{
+	struct sim_disk *disk = machine_spool(c->machine);
+	struct span bytes;
+
+	*v = (struct victim){.sim = c->sim, .folder = folders[sim_below(c->sim, count)]};
+	if (disk_list(sim_disk_base(disk), v->folder, choose, v) != 0 || !v->path[0] ||
+		sim_disk_peek(disk, v->path, &bytes) != 0 || !bytes.n)
+		return false;
+	/* Often near the end, where nothing follows that could vouch for it. */
+	*bit = sim_below(c->sim, bytes.n * 8);
+	if (sim_chance(c->sim, 500))
+		*bit = bytes.n * 8 - 1 - sim_skewed(c->sim, bytes.n * 8 - 1);
+	return true;
+}
+
 /* On the medium: what is in memory is another copy, so it shows when the machine starts again. */
 static void flip(void *arg)
 {
 	struct sim_chaos *c = arg;
 	static const char *const folders[] = {"w0", "w0", "d", "w1"};
 	struct sim_disk *disk = machine_spool(c->machine);
-	struct victim v = {
-		.sim = c->sim, .folder = folders[sim_below(c->sim, ARRAY_SIZE(folders))]};
-	struct span bytes;
+	struct victim v;
+	uint64_t bit;
 
-	if (disk_list(sim_disk_base(disk), v.folder, choose, &v) != 0 || !v.path[0] ||
-		sim_disk_peek(disk, v.path, &bytes) != 0 || !bytes.n)
+	if (!choose_place(c, folders, ARRAY_SIZE(folders), &v, &bit))
 		return;
-	if (sim_disk_flip(disk, v.path, sim_below(c->sim, bytes.n * 8)) != 0)
+	if (c->spoils && sim_chance(c->sim, 500)) {
+		if (sim_disk_spoil(disk, v.path, bit / 8) != 0)
+			return;
+		c->ledger->bad_sectors++;
+		sim_fault(c->sim, FAULT_BAD_SECTOR);
+		sim_say(c->sim, "a sector goes bad in %s, at %llu", v.path,
+			(unsigned long long)bit / 8);
+		return;
+	}
+	if (sim_disk_flip(disk, v.path, bit) != 0)
 		return;
 	c->ledger->flips++;
 	sim_fault(c->sim, FAULT_BIT_FLIP);
-	sim_say(c->sim, "a bit flips in %s", v.path);
+	sim_say(c->sim, "a bit flips in %s, at %llu", v.path, (unsigned long long)bit / 8);
+}
+
+/* While nothing runs. */
+static void rests(void *arg)
+{
+	struct sim_chaos *c = arg;
+
+	if (c->flips && sim_chance(c->sim, 500))
+		flip(c);
+}
+
+/* What was said before the last moments is on record, where nothing disturbed that. */
+static void note_proven(struct sim_chaos *c)
+{
+	if (!timer_armed(&c->errors) && !timer_armed(&c->full) &&
+		machine_is_settled(c->machine, CHAOS_SETTLED))
+		c->ledger->proven_ns = c->sim->now_ns - CHAOS_SETTLED;
 }
 
 static void strike(struct sim_chaos *c, unsigned kind)
@@ -152,9 +196,11 @@ static void strike(struct sim_chaos *c, unsigned kind)
 	case 4: disk_errors(c); break;
 	case 5: disk_full(c); break;
 	case 6:
-		if (sim_chance(sim, 400))
+		if (sim_chance(sim, 400)) {
 			machine_stop(c->machine, (uint32_t)sim_skewed(sim, CHAOS_STOP_MS));
-		else
+			if (sim_chance(sim, 300))
+				machine_kill_delivery(c->machine, 0);
+		} else
 			machine_stop_role(c->machine, (unsigned)sim_below(sim, 8),
 				(uint32_t)sim_skewed(sim, CHAOS_STOP_MS));
 		break;
@@ -185,6 +231,7 @@ static void fired(struct timer *timer)
 	uint64_t at = total ? sim_below(c->sim, total) : 0;
 	while (total && at >= c->weights[kind])
 		at -= c->weights[kind++];
+	note_proven(c);
 	if (total)
 		strike(c, kind);
 	next(c);
@@ -208,10 +255,12 @@ struct sim_chaos *sim_chaos_new(
 	c->full.fire = full_over;
 	c->errors.fire = errors_over;
 	c->pace_ns = (10 * NS_PER_S) << sim_below(sim, 6);
-	c->flips = sim_chance(sim, 60);
+	c->flips = sim_chance(sim, 150);
+	c->spoils = sim_chance(sim, 500);
 	for (unsigned i = 0; i < CHAOS_KINDS; i++)
 		c->weights[i] = sim_chance(sim, 600) ? (unsigned)sim_below(sim, 10) : 0;
 	sim_net_set_weather(net, &weather);
+	machine_at_rest(machine, rests, c);
 	set_errors(c, 0);
 	next(c);
 	return c;
@@ -226,5 +275,6 @@ void sim_chaos_end(struct sim_chaos *c)
 	timers_disarm(events, &c->errors);
 	machine_set_faults(c->machine, &(struct sim_disk_faults){0});
 	machine_set_capacity(c->machine, 0);
+	machine_at_rest(c->machine, NULL, NULL);
 	machine_spare(c->machine);
 }

@@ -17,6 +17,11 @@ bool machine_is_up(const struct sim_machine *m)
 	return role_runs(&d->role) && d->delivery && d->started && delivery_loaded(d->delivery);
 }
 
+bool machine_is_settled(const struct sim_machine *m, uint64_t ns)
+{
+	return machine_is_up(m) && m->sim->now_ns > m->ledger->unsettled_ns + 2 * ns;
+}
+
 uint64_t machine_queued(struct sim_machine *m)
 {
 	struct delivery_figures figures;
@@ -103,7 +108,7 @@ void machine_inspect(struct sim_machine *m)
 
 	if (err)
 		ledger_violation(m->ledger, "verify failed: %s", err_text(err));
-	if (result.damaged && !m->ledger->flips && !m->ledger->read_errors)
+	if (result.damaged && !ledger_harmed(m->ledger))
 		ledger_violation(m->ledger, "verify finds %llu damaged things",
 			(unsigned long long)result.damaged);
 	for (unsigned i = 0; (role = role_at(m, i)); i++)

@@ -3,6 +3,9 @@
 #include "sim_world.h"
 
 #include "base/check.h"
+#include "spool/format.h"
+
+#include <stdio.h>
 
 /* A delivery that the hop confirmed is on stable storage so long after the reply was seen; what
  * falls between may be repeated (RFC 1047). */
@@ -10,9 +13,31 @@
 
 /* What the disk lost of its own accord: it may cost the message that it hit, and a mark that says
  * "done" with it. */
-static uint64_t harm(const struct ledger *l)
+/* A bit costs one message at most; a sector those that lie in it. */
+static bool is_too_much(const struct ledger *l)
 {
-	return l->flips + (l->read_errors ? l->damage_events : 0);
+	return l->destroyed_count > l->flips && !l->bad_sectors;
+}
+
+/* Was it said that the message is damaged, or the log in which it lies, or the journal, where its
+ * notifications are? */
+static bool was_reported(const struct ledger *l, const struct ledger_mail *mail)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "w%u/%08x.log", format_id_owner(mail->id),
+		format_id_serial(mail->id));
+	for (size_t i = 0; i < l->damage_count; i++) {
+		const struct ledger_damage *damage = &l->damages[i];
+
+		if (mail->id && damage->id == mail->id)
+			return true;
+		if (!damage->id && strcmp(damage->path, path) == 0)
+			return true;
+		if (strncmp(damage->path, "d/", 2) == 0)
+			return true;
+	}
+	return false;
 }
 
 static bool was_unwell(const struct ledger *l, uint64_t from, uint64_t to)
@@ -90,13 +115,31 @@ static bool hears_of_failure(const struct ledger_mail *mail, const struct ledger
 	       rcpt->notify != LEDGER_NOTIFY_SUCCESS && !rcpt->domain->discards;
 }
 
+/* Is it on record that the message was durable, so that damage to it is no torn tail? */
+static bool is_proven(const struct ledger *l, const struct ledger_mail *mail)
+{
+	bool proven = mail->received_ns < l->proven_ns;
+
+	for (size_t i = 0; i < l->close_count && !proven; i++)
+		proven = l->closes[i].owner == format_id_owner(mail->id) &&
+			 l->closes[i].span.from_ns <= mail->received_ns &&
+			 mail->received_ns <= l->closes[i].span.to_ns;
+	return mail->received_ns && proven;
+}
+
 static void lose(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
 	if (l->destroyed != mail) {
 		l->destroyed = mail;
 		l->destroyed_count++;
 	}
-	if (l->destroyed_count <= harm(l))
+	if (ledger_harmed(l) && is_proven(l, mail) && !was_reported(l, mail)) {
+		l->lost++;
+		ledger_violation(l, "message %u for %s is damaged, and nobody was told",
+			mail->number, rcpt->address);
+		return;
+	}
+	if (ledger_harmed(l) && !is_too_much(l))
 		return;
 	l->lost++;
 	ledger_violation(l, "message %u for %s is lost: 250 at %.3f s, %s", mail->number,

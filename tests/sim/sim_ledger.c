@@ -66,6 +66,7 @@ void ledger_restart(struct ledger *l, bool death)
 
 void ledger_journal(struct ledger *l, bool well)
 {
+	l->unsettled_ns = l->sim->now_ns;
 	struct ledger_span *last = l->unwell_count ? &l->unwell[l->unwell_count - 1] : NULL;
 	bool open = last && !last->to_ns;
 
@@ -75,6 +76,12 @@ void ledger_journal(struct ledger *l, bool well)
 		return;
 	l->unwell = ledger_grow(l->unwell, l->unwell_count, &l->unwell_room, sizeof(*l->unwell));
 	l->unwell[l->unwell_count++] = (struct ledger_span){l->sim->now_ns, 0};
+}
+
+void ledger_closed(struct ledger *l, uint8_t owner, uint64_t began_ns)
+{
+	l->closes = ledger_grow(l->closes, l->close_count, &l->close_room, sizeof(*l->closes));
+	l->closes[l->close_count++] = (struct ledger_close){owner, {began_ns, l->sim->now_ns}};
 }
 
 struct ledger_rcpt *ledger_rcpt_find(struct ledger *l, const char *address)

@@ -115,6 +115,11 @@ struct ledger_state {
 	uint64_t attempts;
 };
 
+struct ledger_close {
+	uint8_t owner;
+	struct ledger_span span;
+};
+
 struct ledger {
 	struct sim *sim;
 	struct ledger_mail **mails;
@@ -128,8 +133,11 @@ struct ledger {
 	uint64_t pauses; /* changes that may let something go on */
 	struct ledger_damage *damages;
 	size_t damage_count, damage_room;
-	uint64_t damage_events, flips, restarts;
-	bool read_errors; /* the disk could not be read at times: that is damage, too */
+	uint64_t damage_events, flips, bad_sectors, restarts;
+	struct ledger_close *closes;
+	size_t close_count, close_room;
+	uint64_t proven_ns;    /* damage to what was taken in before must be told */
+	uint64_t unsettled_ns; /* something last ended, or had trouble */
 	uint64_t arrivals, dsns;
 	/* verdict */
 	uint64_t violations;
@@ -168,6 +176,9 @@ struct ledger_arrival {
 	struct span bytes;
 	const struct sim_mark *reply;
 };
+
+/* A log was closed in good order by the writer that began then. */
+void ledger_closed(struct ledger *ledger, uint8_t owner, uint64_t began_ns);
 
 /* A next hop took a message over. */
 void ledger_arrived(struct ledger *ledger, const struct ledger_arrival *arrival);

@@ -23,6 +23,8 @@ static const struct {
 	{"paused-transport", "paused", true, false, true},
 	{"paused-domain", "paused", true, false, true},
 	{"held", "held", true, false, true},
+	/* An administrator has to decide. */
+	{"damaged", "damaged", false, false, false},
 };
 
 void sim_look_begin(struct sim_look *look, struct ledger *ledger)
@@ -79,6 +81,8 @@ static void take_unit(struct sim_look *look, const json_t *message, const json_t
 	const json_t *rcpt;
 
 	check_why(look, id, unit);
+	if (strcmp(state, "damaged") == 0 && !ledger_harmed(look->ledger))
+		ledger_violation(look->ledger, "%s is damaged, but nothing was harmed", id);
 	json_array_foreach(json_object_get(unit, "recipients"), i, rcpt)
 		ledger_seen(look->ledger, text_of(message, "sender"), json_string_value(rcpt),
 			&(struct ledger_state){

@@ -15,7 +15,6 @@ struct sim_machine;
 
 struct sim_options {
 	enum sim_mutation mutation;
-	bool read_errors;   /* the disk cannot be read at times */
 	bool late_channels; /* a role may be told of another after that has begun */
 };
 
@@ -32,6 +31,8 @@ void machine_kill_delivery(struct sim_machine *machine, uint64_t operations);
 void machine_kill_admin(struct sim_machine *machine);
 /* All are told to end within `ms`, as at SIGTERM, and come back later; or one of them. */
 void machine_stop(struct sim_machine *machine, uint32_t ms);
+/* Called when all have ended so. */
+void machine_at_rest(struct sim_machine *machine, void (*rests)(void *arg), void *arg);
 void machine_stop_role(struct sim_machine *machine, unsigned at, uint32_t ms);
 /* The power fails: at once, or at the nth change of the disk from now. False: it is off already. */
 bool machine_cut_power(struct sim_machine *machine, uint64_t changes);
@@ -69,6 +70,8 @@ bool machine_ask(struct sim_machine *machine, struct span request, machine_reply
 
 /* Everything is up, and the queue loaded. */
 bool machine_is_up(const struct sim_machine *machine);
+/* … and nothing ended or began, nor was the journal in trouble, for so long and a little more. */
+bool machine_is_settled(const struct sim_machine *machine, uint64_t ns);
 /* Messages queued, while it is up. */
 uint64_t machine_queued(struct sim_machine *machine);
 /* The invariants of the queue, and that each unit of it has a timer or a named blocker. */

@@ -47,7 +47,8 @@ struct sim_role {
 	struct disk *spool;
 	struct sim_tracer tracer;
 	struct timer restart, patience;
-	uint64_t channels_ns;	 /* when the last end that it is given arrives */
+	uint64_t channels_ns; /* when the last end that it is given arrives */
+	uint64_t began_ns;
 	struct newborn *newborn; /* until it is made */
 	bool made;		 /* its own memory stands */
 	bool stopping;
@@ -117,6 +118,8 @@ struct sim_machine {
 	bool power, stopping;
 	bool late_channels;
 	uint32_t stop_ms;
+	void (*rests)(void *arg); /* all have ended in good order */
+	void *rests_arg;
 	unsigned worker_count;
 	struct sim_worker workers[CONFIG_WORKERS];
 	struct sim_delivery delivery;

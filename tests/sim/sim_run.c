@@ -57,9 +57,6 @@ static void be_calm(struct run *r, struct sim_chaos *chaos, struct sim_operator 
 	sim_chaos_end(chaos);
 	sim_operator_calm(operator);
 	world_hops_calm(hops);
-	/* What could not be read once is left alone until the next start. */
-	if (r->ledger.read_errors)
-		machine_kill_delivery(r->machine, 0);
 	for (uint64_t minutes = 1;; minutes++) {
 		run_until(r, began + minutes * SIM_MINUTE);
 		if (minutes % 60 == 0)
@@ -115,7 +112,6 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 	CHECK(r);
 	sim_init(&r->sim, seed, talk == SIM_VERBOSE);
 	r->sim.silent = talk == SIM_SILENT;
-	r->sim.read_errors = options->read_errors;
 	ledger_init(&r->ledger, &r->sim);
 	r->net = sim_net_new(&r->sim);
 	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);

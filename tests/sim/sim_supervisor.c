@@ -94,6 +94,7 @@ static void make(void *arg)
 
 	tracer_open(role);
 	role->made = true;
+	role->began_ns = role->machine->sim->now_ns;
 	role->calls->make(role);
 }
 
@@ -153,6 +154,7 @@ static void restart(struct timer *timer)
 	static const struct netaddr local = {.family = NETADDR_V4, .ip = {203, 0, 113, 1}};
 
 	CHECK(!role->process);
+	m->ledger->unsettled_ns = m->sim->now_ns;
 	role->stopping = role->drained = false;
 	role->process = process_new(m->sim, m->net, role->name, &local);
 	role->process->owner = role;
@@ -169,6 +171,7 @@ static void died(void *arg)
 	struct sim_machine *m = role->machine;
 
 	timers_disarm(&m->sim->events, &role->patience);
+	m->ledger->unsettled_ns = m->sim->now_ns;
 	sim_rdisk_abandon(role->spool);
 	if (role->made)
 		tracer_abandon(role);
@@ -268,6 +271,8 @@ static void stop_next(void *arg)
 		return;
 	}
 	sim_say(m->sim, "all have ended");
+	if (m->rests)
+		m->rests(m->rests_arg);
 	if (sim_chance(m->sim, 300) && !m->sim->calm)
 		machine_power_failed(m);
 	m->stopping = false;
@@ -297,4 +302,10 @@ void machine_stop_role(struct sim_machine *m, unsigned at, uint32_t ms)
 		return;
 	sim_fault(m->sim, FAULT_STOP);
 	role_stop(role, ms);
+}
+
+void machine_at_rest(struct sim_machine *m, void (*rests)(void *arg), void *arg)
+{
+	m->rests = rests;
+	m->rests_arg = arg;
 }

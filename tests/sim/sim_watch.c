@@ -12,7 +12,7 @@
 
 bool ledger_harmed(const struct ledger *l)
 {
-	return l->flips || l->read_errors;
+	return l->flips || l->bad_sectors;
 }
 
 bool ledger_may_forget(const struct ledger *l, uint64_t at_ns)

@@ -170,6 +170,9 @@ static void died(struct sim_role *role)
 {
 	struct sim_worker *w = worker_of(role);
 
+	if (role->drained && spool_writer_health(w->writer) == SPOOL_WELL &&
+		!spool_writer_busy(w->writer))
+		ledger_closed(role->machine->ledger, role->index, role->began_ns);
 	w->smtpd = NULL;
 	w->writer = NULL;
 	w->delivery.channel = w->admin.channel = NULL;
@@ -195,6 +198,8 @@ static void drained(void *arg)
 	struct sim_worker *w = arg;
 
 	w->role.drained = true;
+	if (w->role.machine->mutation != MUTATION_NO_CLOSING)
+		spool_writer_close(w->writer);
 	w->end_timer = (struct timer){.fire = end_when_written};
 	(void)io_timer_after(&w->role.process->io, &w->end_timer, 0);
 }

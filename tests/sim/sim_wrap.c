@@ -5,6 +5,7 @@
 #include "sim_wrap.h"
 
 #include "queue/queue.h"
+#include "spool/format.h"
 #include "spool/spool.h"
 
 static struct {
@@ -31,6 +32,8 @@ void __wrap_queue_unit_partly(
 	struct queue *queue, uint32_t unit, const enum verdict_kind *kinds, int64_t now);
 int __real_spool_store_add(struct spool_store *store, struct envelope *envelope, struct span body);
 int __wrap_spool_store_add(struct spool_store *store, struct envelope *envelope, struct span body);
+void __real_format_put_extent(char bytes[FORMAT_EXTENT_BYTES], const struct format_extent *extent);
+void __wrap_format_put_extent(char bytes[FORMAT_EXTENT_BYTES], const struct format_extent *extent);
 int __real_spool_store_state(struct spool_store *store, uint64_t id, struct span state);
 int __wrap_spool_store_state(struct spool_store *store, uint64_t id, struct span state);
 
@@ -90,4 +93,13 @@ int __wrap_spool_store_add(struct spool_store *store, struct envelope *envelope,
 	if (wrap.mutation == MUTATION_DROP_DSN && envelope->flags & ENVELOPE_DSN)
 		return 0;
 	return __real_spool_store_add(store, envelope, body);
+}
+
+/* How far the logs were durable is not on record. */
+void __wrap_format_put_extent(char bytes[FORMAT_EXTENT_BYTES], const struct format_extent *extent)
+{
+	static const struct format_extent nothing = {0};
+
+	__real_format_put_extent(
+		bytes, wrap.mutation == MUTATION_NO_EXTENT && !extent->final ? &nothing : extent);
 }

@@ -71,6 +71,8 @@ void sim_disk_process_died(struct sim_disk *disk);
 
 /* Flips one bit, in memory and on the medium. ERR_NOT_FOUND. */
 int sim_disk_flip(struct sim_disk *disk, const char *path, uint64_t bit);
+/* The sector cannot be read any more, until it is written again. ERR_NOT_FOUND. */
+int sim_disk_spoil(struct sim_disk *disk, const char *path, uint64_t offset);
 /* Overwrites bytes likewise (the file grows as needed and is made where it is missing). */
 int sim_disk_plant(struct sim_disk *disk, const char *path, uint64_t offset, struct span bytes);
 /* The contents as readers see them, until the next change. */

@@ -44,12 +44,31 @@ void sd_ensure(struct inode *inode, uint64_t length)
 	inode->room = room;
 }
 
+bool sd_is_bad(const struct inode *inode, uint64_t offset, uint64_t n)
+{
+	for (size_t i = 0; i < inode->bad_count; i++)
+		if (inode->bad[i] * SIM_SECTOR < offset + n &&
+			(inode->bad[i] + 1) * SIM_SECTOR > offset)
+			return true;
+	return false;
+}
+
+/* The device puts another in place of a bad sector that is written. */
+static void heal(struct inode *inode, uint64_t offset, uint64_t n)
+{
+	for (size_t i = inode->bad_count; i-- > 0;)
+		if (inode->bad[i] * SIM_SECTOR < offset + n &&
+			(inode->bad[i] + 1) * SIM_SECTOR > offset)
+			inode->bad[i] = inode->bad[--inode->bad_count];
+}
+
 void sd_put(struct inode *inode, uint64_t offset, const void *from, size_t n)
 {
 	if (!n)
 		return;
 	sd_ensure(inode, offset + n);
 	memcpy(inode->seen + offset, from, n);
+	heal(inode, offset, n);
 	memset(inode->dirty + offset / SIM_SECTOR, 1,
 		(offset + n - 1) / SIM_SECTOR - offset / SIM_SECTOR + 1);
 	if (offset + n > inode->seen_length) {

@@ -144,6 +144,8 @@ int64_t sd_read(struct io_file *base, void *to, size_t n, uint64_t offset)
 	if (offset >= inode->seen_length)
 		return 0;
 	n = MIN(n, inode->seen_length - offset);
+	if (sd_is_bad(inode, offset, n))
+		return ERR_IO;
 	if (n)
 		memcpy(to, inode->seen + offset, n);
 	return (int64_t)n;

@@ -29,6 +29,8 @@ struct inode {
 	uint64_t seen_length, kept_length, room;
 	uint64_t allocated; /* bytes */
 	uint8_t *dirty;	    /* one byte a sector */
+	uint64_t *bad;	    /* sectors that cannot be read until they are written again */
+	size_t bad_count;
 	bool length_dirty;
 };
 
@@ -110,6 +112,8 @@ struct inode *sd_new_inode(struct sim_disk *d, bool dir);
 uint64_t sd_used_bytes(const struct sim_disk *d);
 uint64_t sd_length_most(const struct sim_disk *d, const struct inode *inode);
 void sd_ensure(struct inode *inode, uint64_t length);
+/* Is any of these bytes in a sector that cannot be read? */
+bool sd_is_bad(const struct inode *inode, uint64_t offset, uint64_t n);
 void sd_put(struct inode *inode, uint64_t offset, const void *from, size_t n);
 void sd_keep_all(struct inode *inode);
 void sd_keep_some(struct sim_disk *d, struct inode *inode);

@@ -33,6 +33,7 @@ void sd_release(struct sim_disk *d, struct inode *inode)
 	free(inode->seen);
 	free(inode->kept);
 	free(inode->dirty);
+	free(inode->bad);
 	free(inode);
 }
 

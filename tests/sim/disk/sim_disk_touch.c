@@ -2,6 +2,8 @@
 
 #include "base/err.h"
 
+#include <stdlib.h>
+
 int sim_disk_flip(struct sim_disk *d, const char *path, uint64_t bit)
 {
 	const struct name *name = sd_find(&d->seen, path);
@@ -11,6 +13,19 @@ int sim_disk_flip(struct sim_disk *d, const char *path, uint64_t bit)
 	name->inode->seen[bit / 8] ^= (uint8_t)(1u << (bit % 8));
 	if (bit / 8 < name->inode->kept_length)
 		name->inode->kept[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+	return 0;
+}
+
+int sim_disk_spoil(struct sim_disk *d, const char *path, uint64_t offset)
+{
+	const struct name *name = sd_find(&d->seen, path);
+	struct inode *inode = name ? name->inode : NULL;
+
+	if (!inode || offset >= inode->seen_length)
+		return ERR_NOT_FOUND;
+	inode->bad = realloc(inode->bad, (inode->bad_count + 1) * sizeof(*inode->bad));
+	CHECK(inode->bad);
+	inode->bad[inode->bad_count++] = offset / SIM_SECTOR;
 	return 0;
 }
 
