@@ -1,12 +1,11 @@
 /*
- * Searches of the trace, on the file lane; and explain, which is quick.
+ * Searches of the trace, on the file lane.
  */
 #include "trace/search.h"
 
 #include "admin/core.h"
 #include "base/check.h"
 #include "base/err.h"
-#include "route/explain.h"
 
 #include <stdlib.h>
 
@@ -106,42 +105,4 @@ void cmd_trace(struct door *door)
 	else
 		door_refuse(door, err_text(err));
 	buf_done(&problem);
-}
-
-void cmd_explain(struct door *door)
-{
-	struct admin *admin = door->admin;
-	struct explain_query query = {
-		.client = request_text(door, "client"),
-		.listener = request_text(door, "listener"),
-		.user = request_text(door, "user"),
-		.sender = request_text(door, "from"),
-		.recipient = request_text(door, "to"),
-		.tls = request_flag(door, "tls"),
-	};
-	struct explain *explain = calloc(1, sizeof(*explain));
-	struct buf text;
-
-	if (!explain) {
-		door_refuse(door, err_text(ERR_NOMEM));
-		return;
-	}
-	if (explain_run(admin->snapshot, admin->config.route, &query, explain)) {
-		free(explain);
-		door_refuse(door, "client: an IP address is needed");
-		return;
-	}
-	buf_init(&text, 1u << 20);
-	explain_text(explain, &text);
-	json_open_object(&door->json, NULL);
-	json_put_string(&door->json, "text", buf_span(&text));
-	buf_clear(&text);
-	struct json_write own;
-	json_write_init(&own, &text);
-	explain_json(explain, &own);
-	json_put_raw(&door->json, "explain", buf_span(&text));
-	json_close_object(&door->json);
-	buf_done(&text);
-	free(explain);
-	door_reply(door);
 }

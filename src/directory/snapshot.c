@@ -147,6 +147,7 @@ static int read_transport(const struct snapshot *s, uint32_t at, struct transpor
 		.zone = text(s, r.zone, &bad),
 		.query = text(s, r.query, &bad),
 		.private_hosts = r.private_hosts != 0,
+		.retry_text = text(s, r.retry_text, &bad),
 		.retry_steps = r.retry_steps,
 		.retry_count = r.retry_count,
 		.give_up = (enum give_up)r.give_up,

@@ -44,6 +44,7 @@ struct transport {
 	struct span zone;   /* lookup-mx:zone=…; empty: none */
 	struct span query;  /* lookup-mx:query=…, the comma list as given; empty: the system's */
 	bool private_hosts; /* lookup-mx may lead to addresses that are not public */
+	struct span retry_text; /* as given: "1m, 5m*2, 1h" */
 	struct retry_step retry[RETRY_STEPS];
 	uint32_t retry_steps;
 	uint32_t retry_count;

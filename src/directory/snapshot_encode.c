@@ -80,6 +80,7 @@ static void add_transport(struct encoder *e, const struct object *object)
 		.source_v4 = add_text(e, t->source_v4),
 		.source_v6 = add_text(e, t->source_v6),
 		.helo = add_text(e, t->helo),
+		.retry_text = add_text(e, t->retry_delay.text),
 		.port = t->server.port,
 		.private_hosts = t->private_hosts,
 		.retry_count = t->retry_count,

@@ -61,7 +61,7 @@ struct snapshot_pause_record {
 };
 
 struct snapshot_transport_record {
-	struct snapshot_text name, host, zone, query, source_v4, source_v6, helo;
+	struct snapshot_text name, host, zone, query, source_v4, source_v6, helo, retry_text;
 	uint32_t port, retry_count, give_up, delay_warning_s;
 	uint32_t connections, messages_per_connection, rate_per_minute;
 	uint32_t pause; /* index plus 1 */

@@ -2,12 +2,9 @@
 
 #include "base/err.h"
 #include "codec/address.h"
-#include "directory/retry_text.h"
-#include "route/loop.h"
 #include "route/refuse.h"
 
-#define EXPLAIN_ARENA  8192 /* two addresses while they are parsed */
-#define EXPLAIN_PHRASE 1024 /* bytes of a part of a sentence */
+#define EXPLAIN_ARENA 8192 /* two addresses while they are parsed */
 
 /* ---- what is asked ---------------------------------------------------------------------- */
 
@@ -101,83 +98,35 @@ static void say_client(struct explain *explain, const struct explain_query *quer
 			"STARTTLS is not offered, and no rule asks for it.");
 }
 
-/* ---- what comes after the decision ------------------------------------------------------ */
-
-static void say_pause(struct explain *explain, const char *what, const struct pause *pause)
+static int find_listener(const struct config *start, struct span name, struct buf *why)
 {
-	if (pause->since_ms)
-		route_trail_add(&explain->trail, "pause", "waits", "%s is paused by %.*s: %.*s",
-			what, SHOWN(pause->by), SHOWN(pause->reason));
-}
-
-static void say_server(struct explain *explain, const struct route_config *config)
-{
-	const struct transport *t = &explain->decision.transport;
-	struct verdict verdict;
-	struct netaddr address;
-
-	if (!t->host.n) {
-		route_trail_add(&explain->trail, "server", "lookup-mx",
-			"Asks %s%.*s for the mail exchangers of %.*s%s%.*s, and connects to "
-			"port %u.",
-			t->query.n ? "the DNS servers " : "the system's DNS servers",
-			SHOWN(t->query), SHOWN(explain->decision.domain), t->zone.n ? "." : "",
-			SHOWN(t->zone), t->port);
-		return;
+	if (!name.n)
+		return 0;
+	for (uint32_t i = 0; i < start->listener_count; i++)
+		if (span_equal(start->listeners[i].name, name))
+			return 0;
+	buf_add_str(why, "there is no listener \"");
+	buf_add_escaped(why, name, REFUSE_SHOWN);
+	buf_add_str(why, "\"; the start file has: ");
+	for (uint32_t i = 0; i < start->listener_count; i++) {
+		buf_add_str(why, i ? ", " : "");
+		buf_add_span(why, start->listeners[i].name);
 	}
-	route_trail_add(&explain->trail, "server", "fixed", "Connects to %.*s, port %u.",
-		SHOWN(t->host), t->port);
-	if (netaddr_parse_ip(t->host, &address) < 0)
-		return;
-	address.port = t->port;
-	if (loop_fixed_server(config, t, &address, &verdict))
-		route_trail_add(&explain->trail, "loop", "bounces", "554 5.4.6 %.*s.",
-			SHOWN(verdict_text(&verdict)));
-}
-
-static void say_retry(struct explain *explain)
-{
-	const struct transport *t = &explain->decision.transport;
-	struct buf delays, total;
-
-	buf_init(&delays, EXPLAIN_PHRASE);
-	buf_init(&total, EXPLAIN_PHRASE);
-	retry_add(&delays, t->retry, t->retry_steps);
-	retry_add_total(&total, t->retry, t->retry_steps, t->retry_count);
-	route_trail_add(&explain->trail, "retry", t->give_up == GIVE_UP_DSN ? "dsn" : "discard",
-		"While it fails for now: %u retries, %.*s, together %.*s; then %s.", t->retry_count,
-		SHOWN(buf_span(&delays)), SHOWN(buf_span(&total)),
-		t->give_up == GIVE_UP_DSN ? "the sender is told" : "the message is discarded");
-	buf_done(&delays);
-	buf_done(&total);
-}
-
-static void say_way(
-	struct explain *explain, const struct snapshot *snapshot, const struct route_config *config)
-{
-	const struct route_decision *d = &explain->decision;
-	struct pause all = {0};
-
-	if (d->kind == ROUTE_REFUSED)
-		return;
-	route_trail_add(&explain->trail, "scans", "none", "No scan is set up.");
-	snapshot_pause(snapshot, &all);
-	say_pause(explain, "Everything", &all);
-	if (d->served)
-		say_pause(explain, "The domain", &d->served_domain.pause);
-	if (d->kind != ROUTE_TRANSPORT)
-		return;
-	say_pause(explain, "The transport", &d->transport.pause);
-	say_server(explain, config);
-	say_retry(explain);
+	return ERR_NOT_FOUND;
 }
 
 int explain_run(const struct snapshot *snapshot, const struct route_config *config,
-	const struct explain_query *query, struct explain *out)
+	const struct config *start, const struct explain_query *query, struct explain *out,
+	struct buf *why)
 {
 	struct netaddr client;
 	int err = netaddr_parse_ip(span_trim(query->client), &client);
 
+	if (err < 0) {
+		buf_add_str(why, "client: an IP address is needed");
+		return ERR_SYNTAX;
+	}
+	err = find_listener(start, query->listener, why);
 	if (err < 0)
 		return err;
 	memset(out, 0, sizeof(*out));
@@ -191,6 +140,6 @@ int explain_run(const struct snapshot *snapshot, const struct route_config *conf
 	if (!out->parsed)
 		return 0;
 	route_decide(snapshot, config, &out->query, &out->trail, &out->decision);
-	say_way(out, snapshot, config);
+	explain_way(out, snapshot, config);
 	return 0;
 }

@@ -3,15 +3,23 @@
  * message, rule by rule, as lines for people and as JSON. It decides with the very functions that
  * smtpd and delivery use.
  *
- * It asks no DNS: for lookup-mx it says which questions delivery would ask, and whom.
+ *   explain.c        the question, and the decision
+ *   explain_way.c    what comes after it: priority, pauses, retries, the server
+ *   explain_hosts.c  what the DNS says of the next hop, which delivery is asked for
+ *   explain_show.c   text and JSON
  */
 #ifndef ROUTE_EXPLAIN_H
 #define ROUTE_EXPLAIN_H
 
 #include "base/json_write.h"
+#include "directory/config.h"
+#include "route/mx.h"
+#include "route/priority.h"
 #include "route/route.h"
 
 #define EXPLAIN_ADDRESS 512 /* bytes of a canonical address */
+#define EXPLAIN_PAUSES	3   /* everything, the domain, the transport */
+#define EXPLAIN_HOSTS	8   /* that the lines show; JSON has all */
 
 /* As typed. */
 struct explain_query {
@@ -23,24 +31,55 @@ struct explain_query {
 	bool tls;
 };
 
+struct explain_pause {
+	const char *what; /* "everything", "domain", "transport" */
+	struct pause pause;
+};
+
 struct explain {
 	struct route_trail trail;
 	struct route_query query; /* as parsed; spans point into this structure */
 	struct route_decision decision;
 	bool parsed; /* the addresses are such; else decision is a refusal */
+	bool prioritised;
+	struct priority_rule priority; /* the rule that matches */
+	struct explain_pause pauses[EXPLAIN_PAUSES];
+	uint32_t pause_count;
+	struct verdict way; /* VERDICT_OK unless the next hop cannot be reached as things are */
+	struct span hosts;  /* JSON that explain_hosts() got; empty: none with hosts */
 	char sender[EXPLAIN_ADDRESS];
 	char recipient[EXPLAIN_ADDRESS];
 };
 
-/* Big (about 12 KiB): the caller's own memory. The snapshot must be held while it is used.
- * ERR_SYNTAX only where `client` is no IP address, and then nothing is filled in. */
+/*
+ * Big (about 12 KiB): the caller's own memory. The snapshot must be held, and the start file and
+ * the query live, while it is used. ERR_SYNTAX: `client` is no IP address; ERR_NOT_FOUND: there is
+ * no such listener. Then `why` has a sentence, and nothing else is filled in.
+ */
 int explain_run(const struct snapshot *snapshot, const struct route_config *config,
-	const struct explain_query *query, struct explain *out);
+	const struct config *start, const struct explain_query *query, struct explain *out,
+	struct buf *why);
+
+/* The rest depends on what DNS says of this transport's next hop for the decision's domain. */
+bool explain_wants_hosts(const struct explain *explain);
+
+/* How delivery answers that: {"hosts": [{"name", "preference", "addresses"}], "ttl"} or
+ * {"refused": {"temporary", "code", "enhanced", "text"}}, as members of the open object. */
+void explain_put_hosts(const struct mx_result *result, struct json_write *json);
+/* That object, or, where delivery has none, {"error": TEXT}. Stays the caller's, and in use. */
+void explain_hosts(struct explain *explain, struct span json);
 
 /* Lines with "\n"; the last one says the outcome. */
 void explain_text(const struct explain *explain, struct buf *out);
 
-/* One object: outcome, code, text, sender, recipient, domain, transport, retry, steps. */
+/* Members of the open object: outcome (transport, mailbox, refused), client, listener, sender,
+ * recipient, domain, served; refusal, or: next (delivered, paused, bounces, waits), mailbox or
+ * transport (with retry), priority, pauses, failure, dns, scans; and steps. */
 void explain_json(const struct explain *explain, struct json_write *out);
+
+/* For the files above. */
+void explain_way(struct explain *explain, const struct snapshot *snapshot,
+	const struct route_config *config);
+const char *explain_next(const struct explain *explain);
 
 #endif

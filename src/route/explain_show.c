@@ -1,32 +1,65 @@
+#include "base/text.h"
 #include "directory/retry_text.h"
 #include "route/explain.h"
+#include "route/refuse.h"
 
 #define RETRY_PHRASE 512 /* bytes of a schedule's text */
 
-static void add_codes(struct buf *out, const struct verdict *v)
+/* What becomes of it once it is accepted, as things are. */
+const char *explain_next(const struct explain *explain)
 {
-	buf_printf(out, "%u %u.%u.%u", v->code, v->enhanced.class, v->enhanced.subject,
-		v->enhanced.detail);
+	if (explain->pause_count)
+		return "paused";
+	if (explain->way.kind == VERDICT_PERMANENT)
+		return "bounces";
+	return explain->way.kind == VERDICT_TEMPORARY ? "waits" : "delivered";
 }
 
-static void add_outcome(struct buf *out, const struct route_decision *d)
+static void add_verdict(struct buf *out, const struct verdict *v)
 {
-	switch (d->kind) {
-	case ROUTE_TRANSPORT:
-		buf_add_str(out, "accepted, and sent by transport ");
-		buf_add_escaped(out, d->transport.name, d->transport.name.n);
-		break;
-	case ROUTE_MAILBOX:
-		buf_add_str(out, "accepted, and delivered into the mailbox ");
-		buf_add_escaped(out, d->account.address, d->account.address.n);
-		break;
-	case ROUTE_REFUSED:
+	buf_printf(out, "%u %u.%u.%u ", v->code, v->enhanced.class, v->enhanced.subject,
+		v->enhanced.detail);
+	buf_add_escaped(out, verdict_text(v), VERDICT_TEXT);
+}
+
+/* "kept in the queue while the domain is paused, then " */
+static void add_pauses(struct buf *out, const struct explain *explain)
+{
+	for (uint32_t i = 0; i < explain->pause_count; i++) {
+		const char *what = explain->pauses[i].what;
+
+		buf_add_str(out, i == 0				? "kept in the queue while "
+				 : i + 1 < explain->pause_count ? ", "
+								: " and ");
+		buf_printf(out, "%s%s", *what == 'e' ? "" : "the ", what);
+	}
+	if (explain->pause_count)
+		buf_printf(out, " %s paused, then ", explain->pause_count > 1 ? "are" : "is");
+}
+
+static void add_outcome(struct buf *out, const struct explain *explain)
+{
+	const struct route_decision *d = &explain->decision;
+
+	if (d->kind == ROUTE_REFUSED) {
 		buf_add_str(out,
 			d->verdict.kind == VERDICT_TEMPORARY ? "refused for now: " : "refused: ");
-		add_codes(out, &d->verdict);
-		buf_add_char(out, ' ');
-		buf_add_escaped(out, verdict_text(&d->verdict), VERDICT_TEXT);
-		break;
+		add_verdict(out, &d->verdict);
+		return;
+	}
+	buf_add_str(out, "accepted, and ");
+	add_pauses(out, explain);
+	if (d->kind == ROUTE_MAILBOX) {
+		buf_add_str(out, "delivered into the mailbox ");
+		buf_add_span(out, d->account.address);
+	} else if (explain->way.kind == VERDICT_OK) {
+		buf_add_str(out, "sent by transport ");
+		buf_add_span(out, d->transport.name);
+	} else {
+		buf_add_str(out, explain->way.kind == VERDICT_PERMANENT
+					 ? "given up at once: "
+					 : "kept in the queue for as long as this lasts: ");
+		add_verdict(out, &explain->way);
 	}
 }
 
@@ -44,20 +77,23 @@ void explain_text(const struct explain *explain, struct buf *out)
 	if (trail->cut)
 		buf_add_str(out, "(some of it was too long to be shown)\n");
 	buf_add_str(out, "outcome    ");
-	add_outcome(out, &explain->decision);
+	add_outcome(out, explain);
 	buf_add_char(out, '\n');
 }
 
-static void show_verdict(const struct verdict *v, struct json_write *out)
+static void show_verdict(const char *key, const struct verdict *v, struct json_write *out)
 {
 	char code[24];
 	struct buf text;
 
 	buf_init(&text, sizeof(code));
 	buf_printf(&text, "%u.%u.%u", v->enhanced.class, v->enhanced.subject, v->enhanced.detail);
+	json_open_object(out, key);
+	json_put_bool(out, "temporary", v->kind == VERDICT_TEMPORARY);
 	json_put_u64(out, "code", v->code);
 	json_put_string(out, "enhanced", buf_span(&text));
 	json_put_string(out, "text", verdict_text(v));
+	json_close_object(out);
 	buf_done(&text);
 }
 
@@ -67,11 +103,9 @@ static void show_retry(const struct transport *t, struct json_write *out)
 
 	buf_init(&text, RETRY_PHRASE);
 	json_open_object(out, "retry");
-	retry_add(&text, t->retry, t->retry_steps);
-	json_put_string(out, "delay", buf_span(&text));
+	json_put_string(out, "delay", t->retry_text);
 	json_put_u64(out, "count", t->retry_count);
 	json_put_u64(out, "total-seconds", retry_total_s(t->retry, t->retry_steps, t->retry_count));
-	buf_clear(&text);
 	retry_add_total(&text, t->retry, t->retry_steps, t->retry_count);
 	json_put_string(out, "total", buf_span(&text));
 	json_put_str(out, "give-up", t->give_up == GIVE_UP_DSN ? "dsn" : "discard");
@@ -92,6 +126,7 @@ static void show_transport(const struct transport *t, struct json_write *out)
 		json_put_string(out, "zone", t->zone);
 	if (t->query.n)
 		json_put_string(out, "query", t->query);
+	json_put_bool(out, "private-hosts", t->private_hosts);
 	show_retry(t, out);
 	json_close_object(out);
 }
@@ -109,6 +144,61 @@ static void show_steps(const struct route_trail *trail, struct json_write *out)
 	json_close_array(out);
 }
 
+static void show_pauses(const struct explain *explain, struct json_write *out)
+{
+	json_open_array(out, "pauses");
+	for (uint32_t i = 0; i < explain->pause_count; i++) {
+		const struct explain_pause *p = &explain->pauses[i];
+
+		json_open_object(out, NULL);
+		json_put_str(out, "what", p->what);
+		json_put_time(out, "since", p->pause.since_ms);
+		json_put_string(out, "by", p->pause.by);
+		json_put_string(out, "reason", p->pause.reason);
+		json_close_object(out);
+	}
+	json_close_array(out);
+}
+
+static void show_rule(const struct priority_rule *rule, struct json_write *out)
+{
+	json_open_object(out, "priority");
+	if (rule->sender.n)
+		json_put_string(out, "sender", rule->sender);
+	if (rule->recipient.n)
+		json_put_string(out, "recipient", rule->recipient);
+	if (rule->domain.n)
+		json_put_string(out, "domain", rule->domain);
+	if (rule->transport.n)
+		json_put_string(out, "transport", rule->transport);
+	if (rule->client.n)
+		json_put_string(out, "client", rule->client);
+	json_close_object(out);
+}
+
+/* All that belongs to a message that is taken in. */
+static void show_way(const struct explain *explain, struct json_write *out)
+{
+	const struct route_decision *d = &explain->decision;
+
+	json_put_str(out, "next", explain_next(explain));
+	if (d->kind == ROUTE_MAILBOX)
+		json_put_string(out, "mailbox", d->account.address);
+	else
+		show_transport(&d->transport, out);
+	if (explain->prioritised)
+		show_rule(&explain->priority, out);
+	else
+		json_put_null(out, "priority");
+	show_pauses(explain, out);
+	if (explain->way.kind != VERDICT_OK)
+		show_verdict("failure", &explain->way, out);
+	if (explain->hosts.n)
+		json_put_raw(out, "dns", explain->hosts);
+	json_open_array(out, "scans");
+	json_close_array(out);
+}
+
 void explain_json(const struct explain *explain, struct json_write *out)
 {
 	static const char *const outcomes[] = {"transport", "mailbox", "refused"};
@@ -117,9 +207,10 @@ void explain_json(const struct explain *explain, struct json_write *out)
 
 	buf_init(&client, 64);
 	netaddr_add_ip(&client, &explain->query.client);
-	json_open_object(out, NULL);
 	json_put_str(out, "outcome", outcomes[d->kind]);
 	json_put_string(out, "client", buf_span(&client));
+	if (explain->query.listener.n)
+		json_put_string(out, "listener", explain->query.listener);
 	if (explain->parsed) {
 		json_put_string(out, "sender", explain->query.sender);
 		json_put_string(out, "recipient", explain->query.recipient);
@@ -127,14 +218,9 @@ void explain_json(const struct explain *explain, struct json_write *out)
 		json_put_bool(out, "served", d->served);
 	}
 	if (d->kind == ROUTE_REFUSED)
-		show_verdict(&d->verdict, out);
-	if (d->kind == ROUTE_MAILBOX)
-		json_put_string(out, "mailbox", d->account.address);
-	if (d->kind == ROUTE_TRANSPORT)
-		show_transport(&d->transport, out);
-	json_open_array(out, "scans");
-	json_close_array(out);
+		show_verdict("refusal", &d->verdict, out);
+	else
+		show_way(explain, out);
 	show_steps(&explain->trail, out);
-	json_close_object(out);
 	buf_done(&client);
 }

@@ -1,3 +1,4 @@
+#include "directory/names.h"
 #include "route/route.h"
 
 #include <stdarg.h>
@@ -12,7 +13,16 @@ void route_trail_init(struct route_trail *trail)
 	trail->used = 0;
 }
 
-/* Bytes that are not printable ASCII become \xHH: the trail is shown on terminals. */
+/* The bytes of the character at p, 0 where it is not printable. */
+static uint32_t printable(const char *p, size_t n)
+{
+	unsigned char c = (unsigned char)*p;
+	size_t length = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+	return length <= n && name_is_text(span_of(p, length)) ? (uint32_t)length : 0;
+}
+
+/* What is not printable becomes \xHH: the trail is shown on terminals. */
 static uint32_t escape_into(char *to, uint32_t room, const char *from, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -20,12 +30,14 @@ static uint32_t escape_into(char *to, uint32_t room, const char *from, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)from[i];
-		bool plain = c >= 0x20 && c < 0x7f;
+		uint32_t length = printable(from + i, n - i);
 
-		if (used + (plain ? 1 : 4) > room)
+		if (used + (length ? length : 4) > room)
 			break;
-		if (plain) {
-			to[used++] = (char)c;
+		if (length) {
+			memcpy(to + used, from + i, length);
+			used += length;
+			i += length - 1;
 			continue;
 		}
 		to[used++] = '\\';

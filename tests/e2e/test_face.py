@@ -259,7 +259,8 @@ def test_explain_goes_rule_by_rule(gateway):
     assert "5.1.1" in explain("192.0.2.1", "nobody@c.example")
     assert "ann@c.example" in explain("192.0.2.1", "Ann@C.Example")
     whole = server.json("explain", "--client", "192.0.2.1", "--from", "<>", "--to", "joe@a.example")
-    assert whole["explain"]
+    assert whole["outcome"] == "transport" and whole["next"] == "delivered" and whole["transport"]["name"] == "site-a" and whole["steps"]
+    assert "no listener" in server.ctl("explain", "--client", "192.0.2.1", "--from", "<>", "--to", "joe@a.example", "--listener", "nope", code=1).stderr
 
 
 # ---- the start file

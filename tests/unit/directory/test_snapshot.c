@@ -67,6 +67,7 @@ static void check_sample(const struct snapshot *s)
 	assert_span(transport.host, "127.0.0.1");
 	assert_int_equal(transport.port, 2626);
 	assert_int_equal(transport.retry_steps, 3);
+	assert_span(transport.retry_text, "60,120,180");
 	assert_int_equal(transport.retry[0].delay_s, 3600);
 	assert_int_equal(transport.retry_count, 30);
 	assert_int_equal(transport.give_up, GIVE_UP_DSN);

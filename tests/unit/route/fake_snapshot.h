@@ -18,6 +18,8 @@ struct snapshot {
 	int default_transport; /* index; -1: none */
 	int broken;	       /* 0, or what every look-up returns */
 	bool never_filled;     /* nothing was applied yet */
+	const struct priority_rule *rules;
+	uint32_t rule_count;
 };
 
 uint64_t snapshot_generation(const struct snapshot *s)
@@ -78,6 +80,19 @@ int snapshot_default_transport(const struct snapshot *s, struct transport *out)
 	return s->default_transport < 0
 		       ? ERR_NOT_FOUND
 		       : snapshot_transport(s, (uint32_t)s->default_transport, out);
+}
+
+uint32_t snapshot_priority_count(const struct snapshot *s)
+{
+	return s->rule_count;
+}
+
+int snapshot_priority(const struct snapshot *s, uint32_t at, struct priority_rule *out)
+{
+	if (at >= s->rule_count)
+		return ERR_NOT_FOUND;
+	*out = s->rules[at];
+	return 0;
 }
 
 #endif

@@ -1,0 +1,147 @@
+/* What the DNS says of the next hop: written in delivery, read in admin. */
+#include "directory/node.h"
+#include "route/explain.h"
+#include "route/refuse.h"
+
+#include "base/text.h"
+
+#define HOSTS_ARENA   (1u << 20) /* one answer while it is read */
+#define HOSTS_PROBLEM 1024
+#define HOSTS_PHRASE  600 /* bytes of one host's addresses in a sentence */
+
+/* ---- delivery's side ------------------------------------------------------------------------ */
+
+static void put_host(const struct mx_result *result, uint32_t at, struct json_write *json)
+{
+	struct buf text;
+
+	json_open_object(json, NULL);
+	json_put_string(json, "name", result->hosts[at].name);
+	json_put_u64(json, "preference", result->hosts[at].preference);
+	json_open_array(json, "addresses");
+	for (uint32_t i = 0; i < result->address_count; i++) {
+		if (result->addresses[i].host != at)
+			continue;
+		buf_init(&text, 64);
+		netaddr_add_ip(&text, &result->addresses[i].address);
+		json_put_string(json, NULL, buf_span(&text));
+		buf_done(&text);
+	}
+	json_close_array(json);
+	json_close_object(json);
+}
+
+static void put_verdict(const struct verdict *v, struct json_write *json)
+{
+	char text[24];
+	struct buf enhanced = {.p = text, .room = sizeof(text), .bound = sizeof(text)};
+
+	buf_printf(
+		&enhanced, "%u.%u.%u", v->enhanced.class, v->enhanced.subject, v->enhanced.detail);
+	json_open_object(json, "refused");
+	json_put_bool(json, "temporary", v->kind == VERDICT_TEMPORARY);
+	json_put_u64(json, "code", v->code);
+	json_put_string(json, "enhanced", buf_span(&enhanced));
+	json_put_string(json, "text", verdict_text(v));
+	json_close_object(json);
+}
+
+void explain_put_hosts(const struct mx_result *result, struct json_write *json)
+{
+	if (result->verdict.kind != VERDICT_OK) {
+		put_verdict(&result->verdict, json);
+		return;
+	}
+	json_open_array(json, "hosts");
+	for (uint32_t i = 0; i < result->host_count; i++)
+		put_host(result, i, json);
+	json_close_array(json);
+	json_put_u64(json, "ttl", result->ttl_s);
+}
+
+/* ---- admin's side --------------------------------------------------------------------------- */
+
+static struct span text_of(const struct node *map, const char *key)
+{
+	const struct node *node = map ? node_get(map, key) : NULL;
+
+	return node ? node->text : SPAN_NONE;
+}
+
+static void say_host(struct explain *explain, const struct node *host, uint32_t at)
+{
+	const struct node *addresses = node_get(host, "addresses");
+	bool fixed = explain->decision.transport.host.n > 0;
+	struct buf list;
+
+	buf_init(&list, HOSTS_PHRASE);
+	for (const struct node *a = addresses ? addresses->first : NULL; a; a = a->next) {
+		if (list.n)
+			buf_add_str(&list, ", ");
+		buf_add_span(&list, a->text);
+	}
+	route_trail_add(&explain->trail, "host", at ? "next" : "first", "%.*s%s%.*s: %.*s.",
+		SHOWN(text_of(host, "name")), fixed ? "" : ", preference ",
+		SHOWN(fixed ? SPAN_NONE : text_of(host, "preference")), SHOWN(buf_span(&list)));
+	buf_done(&list);
+}
+
+static void say_hosts(struct explain *explain, const struct node *hosts)
+{
+	uint32_t at = 0;
+
+	for (const struct node *host = hosts->first; host && at < EXPLAIN_HOSTS; host = host->next)
+		say_host(explain, host, at++);
+	if (hosts->count > EXPLAIN_HOSTS)
+		route_trail_add(&explain->trail, "host", "next", "and %u more.",
+			hosts->count - EXPLAIN_HOSTS);
+}
+
+static void say_refused(struct explain *explain, const struct node *refused)
+{
+	struct span text = text_of(refused, "text");
+	bool temporary = span_equal(text_of(refused, "temporary"), SPAN("true"));
+	struct span enhanced = text_of(refused, "enhanced");
+	uint64_t code = 0, subject = 0, detail = 0;
+	size_t dot = span_find(enhanced, '.');
+	struct span rest = span_skip(enhanced, dot + 1);
+
+	dot = span_find(rest, '.');
+	if (text_parse_u64(text_of(refused, "code"), 599, &code) < 0 ||
+		text_parse_u64(span_of(rest.p, dot), 999, &subject) < 0 ||
+		text_parse_u64(span_skip(rest, dot + 1), 999, &detail) < 0)
+		return;
+	route_verdict(&explain->way, (uint16_t)code, (uint16_t)subject, (uint16_t)detail, "%.*s",
+		SHOWN(text));
+	route_trail_add(&explain->trail, "dns", temporary ? "waits" : "bounces", "%u %.*s %.*s.",
+		(unsigned)code, SHOWN(enhanced), SHOWN(text));
+}
+
+void explain_hosts(struct explain *explain, struct span json)
+{
+	struct buf said;
+	struct problems problems = {.out = &said};
+	struct arena arena;
+	struct node *root = NULL;
+
+	arena_init(&arena, HOSTS_ARENA);
+	buf_init(&said, HOSTS_PROBLEM);
+	int err = node_read_json(json, &arena, &problems, &root);
+	const struct node *hosts = err ? NULL : node_get(root, "hosts");
+	const struct node *refused = err ? NULL : node_get(root, "refused");
+
+	if (hosts && hosts->kind == NODE_LIST) {
+		explain->hosts = json;
+		say_hosts(explain, hosts);
+	} else if (refused && refused->kind == NODE_MAP) {
+		say_refused(explain, refused);
+	} else {
+		struct span why = err ? SPAN("its answer cannot be read") : text_of(root, "error");
+
+		route_trail_add(&explain->trail, "dns", "unknown",
+			"What the DNS says now is not known: %.*s.",
+			SHOWN(why.n ? why : SPAN("delivery does not answer")));
+	}
+	buf_done(&said);
+	arena_reset(&arena);
+}
