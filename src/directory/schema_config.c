@@ -64,6 +64,10 @@ static const struct schema_field limit_fields[] = {
 		"limit."),
 	LIMIT_U32("errors", errors, "20", 1, 10000, false,
 		"Bad commands in one connection before it is closed with 421."),
+	LIMIT_U32("refused-recipients", refused_recipients, "200", 10, 1000000, true,
+		"Recipients refused for good in one connection without a message, before it is "
+		"closed with 421; after more than half as many the client waits a second each "
+		"time; 0: no limit."),
 	LIMIT_U32("commands", commands, "2000", 10, 1000000, true,
 		"Commands in one connection without a message, before it is closed with 421; 0: no "
 		"limit."),

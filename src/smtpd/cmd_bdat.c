@@ -27,6 +27,10 @@ void cmd_bdat(struct session *s, const struct smtp_command *command)
 	s->chunk_last = command->chunk_last;
 	s->phase = PHASE_CHUNK;
 	session_wait(s, s->chunk_refusal ? timeouts->transaction : timeouts->data_block);
+	/* What brings a message on is no idle talk: message-size and the time of a transaction
+	 * bound it. */
+	if (!s->chunk_refusal && s->chunk_left && s->commands)
+		s->commands--;
 	if (!s->chunk_refusal && !s->transaction->chunked) {
 		s->transaction->chunked = true;
 		body_begin(s, true);

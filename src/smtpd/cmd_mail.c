@@ -1,7 +1,9 @@
 #include "smtpd/session.h"
 
+#include "route/public.h"
+
 /* What stands in the way of any message now. */
-static bool refused_now(struct session *s)
+static bool refused_now(struct session *s, struct span sender)
 {
 	struct smtpd *smtpd = s->smtpd;
 	enum spool_health health = spool_writer_health(smtpd->c.writer);
@@ -23,23 +25,38 @@ static bool refused_now(struct session *s)
 	} else {
 		return false;
 	}
-	reply_refuse(s, SMTPD_REFUSED_RESOURCES, code, enhanced, text, SPAN_NONE);
+	reply_refuse_sender(s, SMTPD_REFUSED_RESOURCES, code, enhanced, text, sender);
 	return true;
 }
 
-static uint32_t flags_of(const struct smtp_mail *mail)
+/*
+ * Mail to such a sender, a bounce above all, would be a connection of ours to the address that the
+ * client named. Public hosts expect such; services inside a network trust whoever can reach them,
+ * so a stranger must not have us reach them in his place. Who is on this host, or in the very
+ * network that he names, can connect there himself.
+ */
+static bool out_of_reach(const struct session *s, const struct address *sender)
 {
-	uint32_t flags = mail->smtputf8 ? ENVELOPE_SMTPUTF8 : 0;
+	static const struct span ipv6 = SPAN("[IPv6:");
+	struct span text = sender->domain;
+	struct netaddr a;
 
-	if (mail->body == SMTP_BODY_8BITMIME)
-		flags |= ENVELOPE_8BITMIME;
-	else if (mail->body == SMTP_BODY_BINARYMIME)
-		flags |= ENVELOPE_BINARYMIME;
-	return flags;
+	if (!sender->literal || netaddr_is_loopback(&s->client))
+		return false;
+	text = span_skip(text, span_starts_nocase(text, ipv6) ? ipv6.n : 1);
+	text.n -= text.n > 0;
+	if (netaddr_parse_ip(text, &a) != 0)
+		return true;
+	/* The smallest block that RFC 1918 gives to a site; the prefix of a site in RFC 4193. */
+	size_t same = a.family == NETADDR_V4 ? 2 : 6;
+	bool near = a.family == s->client.family && memcmp(a.ip, s->client.ip, same) == 0;
+	return !near && !route_is_public(&a);
 }
 
 void cmd_mail(struct session *s, const struct smtp_command *command)
 {
+	struct span sender = command->address.mailbox;
+
 	if (!s->greeted) {
 		reply_error(s, 503, "5.5.1", "Say EHLO or HELO first");
 		return;
@@ -52,23 +69,21 @@ void cmd_mail(struct session *s, const struct smtp_command *command)
 		reply_goodbye(s, "4.5.3", "Too many messages in one session");
 		return;
 	}
-	if (refused_now(s))
+	if (refused_now(s, sender))
 		return;
-	if (!transaction_begin(s)) {
-		reply_refuse(s, SMTPD_REFUSED_RESOURCES, 452, "4.3.1", "Out of memory; try later",
-			SPAN_NONE);
+	if (out_of_reach(s, &command->address)) {
+		reply_refuse_sender(s, SMTPD_REFUSED_SENDER, 553, "5.1.8",
+			"Sender's address literal is not public: no reply would reach it", sender);
 		return;
 	}
-	struct transaction *t = s->transaction;
-	t->sender = command->address.mailbox;
-	/* The parameter lies in the input, which is gone with the next command. */
-	t->envid = arena_copy(&s->arena, command->mail.envid);
-	t->ret = command->mail.ret;
-	t->flags = flags_of(&command->mail);
 	if (command->mail.has_size &&
 		command->mail.size > s->smtpd->c.config->limits.message_size) {
-		reply_refuse(s, SMTPD_REFUSED_SIZE, 552, "5.3.4", "Message too big", SPAN_NONE);
-		transaction_reset(s);
+		reply_refuse_sender(s, SMTPD_REFUSED_SIZE, 552, "5.3.4", "Message too big", sender);
+		return;
+	}
+	if (!transaction_begin(s, command)) {
+		reply_refuse_sender(s, SMTPD_REFUSED_RESOURCES, 452, "4.3.1",
+			"Out of memory; try later", sender);
 		return;
 	}
 	s->mails++;

@@ -20,6 +20,24 @@ static void set_priority(
 		t->flags |= ENVELOPE_PRIORITY;
 }
 
+/* A list with some old addresses in it is no harm; whoever guesses addresses is held up, and sent
+ * away in the end. */
+static void count_refused(struct session *s)
+{
+	static const char text[] = "Too many refused recipients";
+	uint32_t most = s->smtpd->c.config->limits.refused_recipients;
+
+	s->refused++;
+	if (!most)
+		return;
+	if (s->refused >= most) {
+		refuse_simple(s, SMTPD_REFUSED_ABUSE, 421, "4.7.0", text, SPAN_NONE);
+		reply_goodbye(s, "4.7.0", text);
+	} else if (s->refused > most / 2) {
+		session_slow(s);
+	}
+}
+
 /* Does mail for it pass? Tells the client where it does not. */
 static bool admitted(struct session *s, struct span recipient)
 {
@@ -36,6 +54,8 @@ static bool admitted(struct session *s, struct span recipient)
 	if (decision.kind == ROUTE_REFUSED) {
 		refuse(s, SMTPD_REFUSED_RECIPIENT, &decision.verdict, recipient);
 		reply_verdict(s, &decision.verdict);
+		if (decision.verdict.kind == VERDICT_PERMANENT)
+			count_refused(s);
 		return false;
 	}
 	set_priority(s, &decision, recipient);
@@ -60,6 +80,7 @@ void cmd_rcpt(struct session *s, const struct smtp_command *command)
 	if (command->utf8 && !(t->flags & ENVELOPE_SMTPUTF8)) {
 		reply_refuse(s, SMTPD_REFUSED_RECIPIENT, 553, "5.6.7",
 			"Address needs the SMTPUTF8 parameter of MAIL", address.mailbox);
+		count_refused(s);
 		return;
 	}
 	if (t->rcpt_count >= s->smtpd->c.config->limits.recipients) {
@@ -69,7 +90,7 @@ void cmd_rcpt(struct session *s, const struct smtp_command *command)
 	}
 	/* RFC 5321 section 4.5.1: "<Postmaster>" is the one at our own name. */
 	if (address.postmaster &&
-		address_add_domain(&address, s->smtpd->c.route->hostname, &s->arena) != 0) {
+		address_add_domain(&address, s->smtpd->c.route->hostname, &s->smtpd->parsed) != 0) {
 		reply_refuse(s, SMTPD_REFUSED_RESOURCES, 452, "4.3.1", "Out of memory; try later",
 			SPAN_NONE);
 		return;
@@ -78,7 +99,7 @@ void cmd_rcpt(struct session *s, const struct smtp_command *command)
 		return;
 	const struct envelope_rcpt rcpt = {
 		.address = address.mailbox,
-		.orcpt = arena_copy(&s->arena, command->rcpt.orcpt),
+		.orcpt = command->rcpt.orcpt,
 		.notify = command->rcpt.notify,
 	};
 	if (!transaction_add(s, &rcpt)) {

@@ -39,23 +39,26 @@ static bool too_many(struct session *s)
 }
 
 /* A sender or recipient that is no address is news for the trace, as any other refusal is. */
-static void report_syntax(
-	struct session *s, enum smtp_verb verb, const struct smtp_refusal *refusal)
+static void report_syntax(struct session *s, enum smtp_verb verb, struct span line,
+	const struct smtp_refusal *refusal)
 {
 	enum smtpd_refusal reason;
 	struct verdict verdict;
 
-	if (refusal->code < 500)
-		reason = SMTPD_REFUSED_RESOURCES;
-	else if (verb == SMTP_MAIL && s->greeted && !s->transaction)
+	if (verb == SMTP_MAIL && s->greeted && !s->transaction)
 		reason = SMTPD_REFUSED_SENDER;
 	else if (verb == SMTP_RCPT && s->transaction)
 		reason = SMTPD_REFUSED_RECIPIENT;
 	else
 		return;
+	if (refusal->code < 500)
+		reason = SMTPD_REFUSED_RESOURCES;
 	verdict_set(&verdict, refusal->code < 500 ? VERDICT_TEMPORARY : VERDICT_PERMANENT,
 		refusal->code, refusal->enhanced, false, span_str(refusal->text));
-	refuse(s, reason, &verdict, SPAN_NONE);
+	if (verb == SMTP_MAIL)
+		refuse_sender(s, reason, &verdict, path_given(line, &s->smtpd->parsed));
+	else
+		refuse(s, reason, &verdict, path_given(line, &s->smtpd->parsed));
 }
 
 static void refuse_syntax(struct session *s, struct span line, const struct smtp_refusal *refusal)
@@ -69,7 +72,7 @@ static void refuse_syntax(struct session *s, struct span line, const struct smtp
 		reply_goodbye(s, "4.7.0", "This is SMTP");
 		return;
 	}
-	report_syntax(s, verb, refusal);
+	report_syntax(s, verb, line, refusal);
 	reply_syntax(s, refusal);
 	/* How many octets follow is not known: they must not be taken for commands. */
 	if (verb == SMTP_BDAT)
@@ -96,10 +99,10 @@ void command_run(struct session *s, struct span line)
 
 	if (too_many(s))
 		return;
-	if (smtp_command_parse(line, flags_of(s), &s->arena, &command, &refusal) != 0)
+	/* Only what a transaction keeps is copied into it: what is refused leaves nothing. */
+	if (smtp_command_parse(line, flags_of(s), &s->smtpd->parsed, &command, &refusal) != 0)
 		refuse_syntax(s, line, &refusal);
 	else
 		dispatch(s, &command);
-	if (!s->transaction)
-		arena_reset(&s->arena);
+	arena_reset(&s->smtpd->parsed);
 }

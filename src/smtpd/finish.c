@@ -112,6 +112,7 @@ static void committed(void *owner, int err)
 		report_reception(s);
 		reply_queued(s);
 		s->commands = 0;
+		s->refused = 0;
 	} else if (err == ERR_CLOSED) {
 		/* Nobody knows whether the message is there: saying anything might lie (RFC
 		 * 1047). */

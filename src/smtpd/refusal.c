@@ -4,18 +4,26 @@
 
 #include <stdio.h>
 
-void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
-	struct span recipient)
+/* What a refusal is about. */
+struct about {
+	struct span sender;
+	bool sender_known;
+	const struct span *recipients;
+	uint32_t recipient_count;
+};
+
+static void report(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
+	const struct about *about)
 {
 	struct smtpd *smtpd = s->smtpd;
 	const struct transaction *t = s->transaction;
 	struct event event = {
 		.kind = EVENT_REJECTION,
 		.wall_ms = smtpd->io->wall_ms,
-		.sender = t ? t->sender : SPAN_NONE,
-		.sender_known = t != NULL,
-		.recipients = &recipient,
-		.recipient_count = recipient.n ? 1 : 0,
+		.sender = about->sender,
+		.sender_known = about->sender_known,
+		.recipients = about->recipients,
+		.recipient_count = about->recipient_count,
 		.client = s->client,
 		.helo = s->helo,
 		.listener = smtpd->c.config->listeners[s->listener].name,
@@ -36,20 +44,54 @@ void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *
 			LOG_STR("reason", smtpd_refusal_name(reason)),
 			LOG_U64("code", verdict->code), LOG_SPAN("text", verdict_text(verdict)),
 			LOG_SPAN("client", buf_span(&smtpd->work)), LOG_SPAN("helo", s->helo),
-			LOG_SPAN("sender", event.sender), LOG_SPAN("recipient", recipient));
+			LOG_SPAN("sender", event.sender),
+			LOG_SPAN("recipient",
+				about->recipient_count ? about->recipients[0] : SPAN_NONE));
 	}
+}
+
+void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
+	struct span recipient)
+{
+	const struct transaction *t = s->transaction;
+	struct about about = {.recipients = &recipient, .recipient_count = recipient.n != 0};
+
+	if (t) {
+		about.sender = t->sender;
+		about.sender_known = true;
+	}
+	if (t && !recipient.n) {
+		about.recipients = t->addresses;
+		about.recipient_count = MIN(t->rcpt_count, SESSION_NAMED);
+	}
+	report(s, reason, verdict, &about);
+}
+
+void refuse_sender(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
+	struct span sender)
+{
+	const struct about about = {.sender = sender, .sender_known = true};
+
+	report(s, reason, verdict, &about);
+}
+
+static void make_verdict(
+	struct verdict *verdict, unsigned code, const char *enhanced, const char *text)
+{
+	unsigned class = 0, subject = 0, detail = 0;
+
+	CHECK(sscanf(enhanced, "%1u.%3u.%3u", &class, &subject, &detail) == 3);
+	verdict_set(verdict, code < 500 ? VERDICT_TEMPORARY : VERDICT_PERMANENT, (uint16_t)code,
+		(struct enhanced_code){(uint8_t) class, (uint16_t)subject, (uint16_t)detail}, false,
+		span_str(text));
 }
 
 void refuse_simple(struct session *s, enum smtpd_refusal reason, unsigned code,
 	const char *enhanced, const char *text, struct span recipient)
 {
 	struct verdict verdict;
-	unsigned class = 0, subject = 0, detail = 0;
 
-	CHECK(sscanf(enhanced, "%1u.%3u.%3u", &class, &subject, &detail) == 3);
-	verdict_set(&verdict, code < 500 ? VERDICT_TEMPORARY : VERDICT_PERMANENT, (uint16_t)code,
-		(struct enhanced_code){(uint8_t) class, (uint16_t)subject, (uint16_t)detail}, false,
-		span_str(text));
+	make_verdict(&verdict, code, enhanced, text);
 	refuse(s, reason, &verdict, recipient);
 }
 
@@ -57,5 +99,15 @@ void reply_refuse(struct session *s, enum smtpd_refusal reason, unsigned code, c
 	const char *text, struct span recipient)
 {
 	refuse_simple(s, reason, code, enhanced, text, recipient);
+	reply(s, code, enhanced, text);
+}
+
+void reply_refuse_sender(struct session *s, enum smtpd_refusal reason, unsigned code,
+	const char *enhanced, const char *text, struct span sender)
+{
+	struct verdict verdict;
+
+	make_verdict(&verdict, code, enhanced, text);
+	refuse_sender(s, reason, &verdict, sender);
 	reply(s, code, enhanced, text);
 }

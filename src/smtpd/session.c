@@ -71,6 +71,8 @@ static uint64_t deadline_of(const struct session *s)
 	/* The client waits for us, not we for it. */
 	if (s->phase == PHASE_COMMIT)
 		return TIMERS_NEVER;
+	if (s->slowed)
+		at = MIN(at, s->slow_ns);
 	if (s->transaction)
 		at = MIN(at, s->transaction->begun_ns + timeouts->transaction * NS_PER_MS);
 	if (timeouts->session)
@@ -104,6 +106,12 @@ static void deadline_fired(struct timer *timer)
 
 	CHECK_MAGIC(s, SESSION_MAGIC);
 	if (deadline_of(s) <= s->smtpd->io->now_ns) {
+		if (s->slowed && s->slow_ns <= s->smtpd->io->now_ns) {
+			s->slowed = false;
+			session_wait(s, s->smtpd->c.config->timeouts.command);
+			session_resume(s);
+			return;
+		}
 		if (s->wants_room && s->wait_ns <= s->smtpd->io->now_ns) {
 			body_no_room(s);
 			session_resume(s);
@@ -211,6 +219,12 @@ const struct io_conn_handler session_handler = {
 	.closed = session_closed,
 };
 
+void session_slow(struct session *s)
+{
+	s->slowed = true;
+	s->slow_ns = s->smtpd->io->now_ns + SESSION_SLOW_MS * NS_PER_MS;
+}
+
 void session_stop(struct session *s, const char *enhanced, const char *text)
 {
 	reply_goodbye(s, enhanced, text);
@@ -224,8 +238,8 @@ static bool is_over(const struct session *s)
 		return false;
 	if (s->ending)
 		return true;
-	/* Input that waits for memory or for the client to read still counts. */
-	return s->eof && !s->choked && !s->wants_room && list_empty(&s->ready);
+	/* Input that waits still counts. */
+	return s->eof && !session_blocked(s) && list_empty(&s->ready);
 }
 
 void session_settle(struct session *s)

@@ -28,6 +28,9 @@
 #define SESSION_REPLY	 512u	      /* bytes of a reply line with CRLF (RFC 5321 4.5.3.1.5) */
 #define SESSION_REPLIES	 16384u	      /* bytes of replies gathered before they are sent */
 #define SESSION_ENVELOPE (8u << 20)   /* bytes of one transaction's envelope */
+#define SESSION_PARSED	 65536u	      /* bytes that parsing one command may take */
+#define SESSION_SLOW_MS	 1000u	      /* wait after a recipient that is one of many refused */
+#define SESSION_NAMED	 1000u	      /* recipients that the event of a refusal names */
 #define SMTPD_ENVELOPES	 (256u << 20) /* of all transactions of a worker */
 #define SESSION_ROOM_MS	 30000u	      /* a body waits this long for memory, then 452 */
 #define SESSION_MAILS	 100000u      /* transactions of one session: LIMITS MAILMAX (RFC 9422) */
@@ -97,6 +100,7 @@ struct session {
 	bool paused;
 	bool choked;	 /* replies wait for the client to read them */
 	bool wants_room; /* the body waits for memory */
+	bool slowed;	 /* many of its recipients were refused: what follows waits */
 	bool direct;	 /* the io reads straight into the draft */
 	bool ending;	 /* the last reply was given: close after it is sent */
 	bool quit;	 /* the client said that it sends no more */
@@ -107,11 +111,13 @@ struct session {
 	char *direct_at;			   /* where they lie */
 	uint32_t errors;
 	uint32_t commands; /* since the last message */
+	uint32_t refused;  /* recipients refused for good since the last message */
 	uint32_t mails;
 	struct span helo;   /* heap */
 	struct timer timer; /* armed for a deadline or earlier; moved only when it fires */
 	uint64_t started_ns;
 	uint64_t wait_ns; /* deadline of what the phase waits for */
+	uint64_t slow_ns; /* slowed until then */
 	uint64_t chunk_left;
 	size_t arena_counted; /* of arena.used, in smtpd->envelope_bytes */
 	struct buf held;      /* input that is not interpreted yet; freed when empty */
@@ -134,6 +140,7 @@ struct smtpd {
 	char *scratch;	       /* SESSION_SCRATCH bytes: input of whoever's turn it is */
 	struct buf out;	       /* likewise, replies; empty between callbacks */
 	struct buf work;       /* likewise, a header or a text that is put together */
+	struct arena parsed;   /* the command that is carried out; empty between commands */
 	size_t envelope_bytes; /* in the arenas of all sessions */
 	struct smtpd_figures figures;
 	struct timer drain_timer;
@@ -158,6 +165,8 @@ void session_free(struct session **s, bool linger);
 void session_take(struct session *s, struct span in);
 /* Goes on with input that waited. */
 void session_resume(struct session *s);
+/* Nothing more is looked at for SESSION_SLOW_MS. */
+void session_slow(struct session *s);
 /* 421 with this text, then the end; not while a commit runs. */
 void session_stop(struct session *s, const char *enhanced, const char *text);
 /* Every entry into a session ends with this: sends replies, sees to deadlines and pauses, and
@@ -178,7 +187,7 @@ static inline bool session_in_body(const struct session *s)
 /* Nothing can be interpreted now. */
 static inline bool session_blocked(const struct session *s)
 {
-	return s->phase == PHASE_COMMIT || s->ending || s->choked || s->wants_room;
+	return s->phase == PHASE_COMMIT || s->ending || s->choked || s->wants_room || s->slowed;
 }
 
 /* ---- input.c -------------------------------------------------------------------------------- */
@@ -213,9 +222,9 @@ bool finish_refused(struct session *s);
 
 /* ---- transaction.c -------------------------------------------------------------------------- */
 
-/* False: memory is used up. */
-bool transaction_begin(struct session *s);
-/* False: memory is used up. A recipient that is there already is not taken twice. */
+/* What MAIL said is copied. False: memory is used up, and no transaction begun. */
+bool transaction_begin(struct session *s, const struct smtp_command *mail);
+/* Copied, too. False: memory is used up. A recipient that is there already is not taken twice. */
 bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt);
 /* Forgets it, its draft, and all memory. No harm where there is none. */
 void transaction_reset(struct session *s);
@@ -249,13 +258,25 @@ void reply_goodbye(struct session *s, const char *enhanced, const char *text);
 
 /* ---- refusal.c ------------------------------------------------------------------------------ */
 
-/* Counts, logs and traces a refusal. `recipient` is empty where it speaks of none. */
+/* Counts, logs and traces a refusal. `recipient` is empty where it speaks of none: then those of
+ * the transaction are named. */
 void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
 	struct span recipient);
+/* Of a MAIL that began no transaction. */
+void refuse_sender(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
+	struct span sender);
 void refuse_simple(struct session *s, enum smtpd_refusal reason, unsigned code,
 	const char *enhanced, const char *text, struct span recipient);
 /* The same, and tells the client. */
 void reply_refuse(struct session *s, enum smtpd_refusal reason, unsigned code, const char *enhanced,
 	const char *text, struct span recipient);
+void reply_refuse_sender(struct session *s, enum smtpd_refusal reason, unsigned code,
+	const char *enhanced, const char *text, struct span sender);
+
+/* ---- path.c --------------------------------------------------------------------------------- */
+
+/* The address of a MAIL or RCPT that did not parse: in canonical form if it is one, else as it was
+ * given, at most ADDRESS_MAILBOX_BYTES of it. In the arena or the line. */
+struct span path_given(struct span line, struct arena *arena);
 
 #endif

@@ -26,6 +26,7 @@ int smtpd_new(const struct smtpd_config *config, struct smtpd **out)
 	smtpd->drain_timer.fire = drain_over;
 	buf_init(&smtpd->out, SESSION_REPLIES + SESSION_REPLIES);
 	buf_init(&smtpd->work, SESSION_SCRATCH);
+	arena_init(&smtpd->parsed, SESSION_PARSED);
 	smtpd->scratch = malloc(SESSION_SCRATCH);
 	if (!smtpd->scratch || clients_init(&smtpd->clients, config->config->limits.connections,
 				       io_random(config->io)) != 0) {

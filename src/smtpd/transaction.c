@@ -11,13 +11,32 @@ static void count_memory(struct session *s)
 	s->arena_counted = s->arena.used;
 }
 
-bool transaction_begin(struct session *s)
+static uint32_t flags_of(const struct smtp_mail *mail)
+{
+	uint32_t flags = mail->smtputf8 ? ENVELOPE_SMTPUTF8 : 0;
+
+	if (mail->body == SMTP_BODY_8BITMIME)
+		flags |= ENVELOPE_8BITMIME;
+	else if (mail->body == SMTP_BODY_BINARYMIME)
+		flags |= ENVELOPE_BINARYMIME;
+	return flags;
+}
+
+bool transaction_begin(struct session *s, const struct smtp_command *mail)
 {
 	CHECK(!s->transaction && s->smtpd->snapshot);
 	struct transaction *t = arena_alloc(&s->arena, sizeof(*t));
+	struct span sender = arena_copy(&s->arena, mail->address.mailbox);
+	struct span envid = arena_copy(&s->arena, mail->mail.envid);
 
-	if (!t || s->smtpd->envelope_bytes >= SMTPD_ENVELOPES)
+	if (s->arena.overflow || s->smtpd->envelope_bytes >= SMTPD_ENVELOPES) {
+		arena_reset(&s->arena);
 		return false;
+	}
+	t->sender = sender;
+	t->envid = envid;
+	t->ret = mail->mail.ret;
+	t->flags = flags_of(&mail->mail);
 	t->snapshot = snapshot_hold(s->smtpd->snapshot);
 	t->begun_ns = s->smtpd->io->now_ns;
 	s->transaction = t;
@@ -62,18 +81,24 @@ bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt)
 	struct transaction *t = s->transaction;
 	uint32_t hash = hash_of(rcpt->address);
 
-	count_memory(s);
 	for (uint32_t i = 0; i < t->rcpt_count; i++)
 		if (t->hashes[i] == hash && span_equal(t->addresses[i], rcpt->address))
 			return true;
 	if (s->arena.overflow || s->smtpd->envelope_bytes >= SMTPD_ENVELOPES)
 		return false;
-	if (t->rcpt_count == t->rcpt_room && !grow(s))
+	struct envelope_rcpt copy = {
+		.address = arena_copy(&s->arena, rcpt->address),
+		.orcpt = arena_copy(&s->arena, rcpt->orcpt),
+		.notify = rcpt->notify,
+	};
+	bool kept = !s->arena.overflow && (t->rcpt_count < t->rcpt_room || grow(s));
+
+	count_memory(s);
+	if (!kept)
 		return false;
 	t->hashes[t->rcpt_count] = hash;
-	t->addresses[t->rcpt_count] = rcpt->address;
-	t->rcpts[t->rcpt_count++] = *rcpt;
-	count_memory(s);
+	t->addresses[t->rcpt_count] = copy.address;
+	t->rcpts[t->rcpt_count++] = copy;
 	return true;
 }
 

@@ -159,15 +159,34 @@ const char *peer_replies(struct peer *peer, struct buf *out)
 
 /* ---- the world ------------------------------------------------------------------------------ */
 
+static void keep_text(char *to, struct span text)
+{
+	size_t n = MIN(text.n, WORLD_TEXT - 1);
+
+	if (n)
+		memcpy(to, text.p, n);
+	to[n] = '\0';
+}
+
 static void record_event(struct event_sink *sink, const struct event *event)
 {
 	struct world *world = CONTAINER_OF(sink, struct world, sink);
 
 	for (uint32_t i = 0; i < event->recipient_count; i++)
 		CHECK(event->recipients[i].n > 0);
-	if (world->event_count < WORLD_EVENTS)
-		world->events[world->event_count++] = (struct world_event){event->kind, event->id,
-			event->verdict ? event->verdict->code : 0, event->recipient_count};
+	if (world->event_count == WORLD_EVENTS)
+		return;
+	struct world_event *e = &world->events[world->event_count++];
+	*e = (struct world_event){
+		.kind = event->kind,
+		.id = event->id,
+		.code = event->verdict ? event->verdict->code : 0,
+		.recipients = event->recipient_count,
+		.sender_known = event->sender_known,
+	};
+	keep_text(e->sender, event->sender);
+	if (event->recipient_count)
+		keep_text(e->recipient, event->recipients[0]);
 }
 
 static void drop_log(struct log *log, enum log_level level, const char *message,

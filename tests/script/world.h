@@ -19,6 +19,7 @@
 #define WORLD_MESSAGES 64
 #define WORLD_PEERS    64
 #define WORLD_EVENTS   256
+#define WORLD_TEXT     1024
 
 /* A message that was committed (its outcome may not have been reported). */
 struct world_message {
@@ -33,6 +34,8 @@ struct world_event {
 	uint64_t id;
 	uint16_t code;
 	uint32_t recipients;
+	bool sender_known;
+	char sender[WORLD_TEXT], recipient[WORLD_TEXT]; /* cut; the first recipient */
 };
 
 struct peer {
