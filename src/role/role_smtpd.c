@@ -244,6 +244,7 @@ static void drained(void *arg)
 {
 	struct smtpd_role *s = arg;
 
+	spool_writer_close(s->writer);
 	role_end_when(s->role, written);
 }
 

@@ -102,18 +102,21 @@ static int make_dirs(struct work *w)
 	return err;
 }
 
+/* Always a file of its own: what an earlier attempt left under this name may be the message that
+ * lies in "new" already, since a power cut can keep both names of a rename. */
 static int open_tmp(struct work *w)
 {
-	unsigned flags = DISK_WRITE | DISK_CREATE;
-	int err = disk_open(w->delivery->disk, w->from.p, flags, &w->file);
+	struct disk *disk = w->delivery->disk;
+	unsigned flags = DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE;
+	int err = disk_open(disk, w->from.p, flags, &w->file);
 
-	if (err == ERR_NOT_FOUND) {
+	if (err == ERR_NOT_FOUND)
 		err = make_dirs(w);
-		if (!err)
-			err = disk_open(w->delivery->disk, w->from.p, flags, &w->file);
-	}
-	/* An earlier attempt may have left a longer one. */
-	return err ? err : disk_truncate(w->file, 0);
+	else if (err == ERR_EXISTS)
+		err = disk_unlink(disk, w->from.p);
+	else
+		return err;
+	return err ? err : disk_open(disk, w->from.p, flags, &w->file);
 }
 
 /* ---- content --------------------------------------------------------------------------------- */

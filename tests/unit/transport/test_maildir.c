@@ -20,6 +20,7 @@ struct entry {
 	char *bytes;
 	size_t n;
 	bool synced;
+	bool shared; /* a name in "new" stands for the same file: it must not be written to */
 };
 
 struct mem_disk {
@@ -96,6 +97,8 @@ static int mem_open(struct disk *disk, const char *path, unsigned flags, struct 
 		return err;
 	if (!entry && (!(flags & DISK_CREATE) || !has_parent(m, path)))
 		return ERR_NOT_FOUND;
+	if (entry && flags & DISK_EXCLUSIVE)
+		return ERR_EXISTS;
 	struct mem_file *file = calloc(1, sizeof(*file));
 	assert_non_null(file);
 	file->file.disk = disk;
@@ -115,6 +118,7 @@ static int64_t mem_write(
 	size_t n = parts[0].iov_len;
 
 	assert_true(count >= 1 && n > 0);
+	assert_false(e->shared);
 	if (err)
 		return err;
 	n = MIN(n, 1000); /* short writes are normal */
@@ -160,6 +164,7 @@ static int mem_truncate(struct io_file *f, uint64_t length)
 	struct mem_file *file = CONTAINER_OF(f, struct mem_file, file);
 
 	assert_int_equal(length, 0);
+	assert_false(file->entry->shared);
 	file->entry->n = 0;
 	return 0;
 }
@@ -518,6 +523,26 @@ static void what_an_earlier_attempt_left_in_tmp_is_overwritten(void **state)
 	end(s);
 }
 
+/* A power cut may keep a rename's new name and the old one too. */
+static void what_lies_in_new_already_is_not_emptied_through_its_name_in_tmp(void **state)
+{
+	(void)state;
+	struct scene *s = begin();
+
+	s->boxes.fail_at = "rename";
+	s->boxes.fail = ERR_IO;
+	deliver(s, VERDICT_TEMPORARY, 451);
+	struct entry *left =
+		add(&s->boxes, "c.example/ann/tmp/1763763648.P00000000004hmR0.gw.example", false);
+	left->bytes = strdup("the whole message");
+	left->n = strlen(left->bytes);
+	left->shared = true;
+	s->boxes.fail_at = NULL;
+	deliver(s, VERDICT_OK, 250);
+	assert_null(strstr(delivered(s), "the whole message"));
+	end(s);
+}
+
 static void failures_are_temporary_and_leave_nothing(void **state)
 {
 	(void)state;
@@ -660,6 +685,7 @@ int main(void)
 		cmocka_unit_test(line_ends_at_the_border_of_two_reads),
 		cmocka_unit_test(a_repetition_delivers_once),
 		cmocka_unit_test(what_an_earlier_attempt_left_in_tmp_is_overwritten),
+		cmocka_unit_test(what_lies_in_new_already_is_not_emptied_through_its_name_in_tmp),
 		cmocka_unit_test(failures_are_temporary_and_leave_nothing),
 		cmocka_unit_test(a_half_made_mailbox_is_completed),
 		cmocka_unit_test(no_address_leads_out_of_the_mailboxes),
