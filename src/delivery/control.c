@@ -5,6 +5,7 @@
  *   {"op":"list",    "filter":F, "after":ID, "limit":N}   messages with their units and why
  *   {"op":"show",    "id":ID}                              one message, all that is known
  *   {"op":"summary", "by":"destination"|"transport", "after":N}
+ *   {"op":"count",   "filter":F, "after":ID}               how many messages match
  *   {"op":"status"}
  *   {"op":"retry"|"hold"|"release"|"reroute"|"bounce"|"delete"|"prioritise"|"unprioritise",
  *    "id":ID or "filter":F, "after":ID, "by":TEXT, "reason":TEXT, "transport":NAME}
@@ -128,6 +129,10 @@ static void dispatch(struct control *c)
 	}
 	if (span_equal(op, SPAN("summary"))) {
 		control_summary(c);
+		return;
+	}
+	if (span_equal(op, SPAN("count"))) {
+		control_count(c);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {

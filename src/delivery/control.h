@@ -41,6 +41,7 @@ void control_put_after(struct control *c, uint64_t cursor);
 void control_list(struct control *c);
 void control_show(struct control *c);
 void control_summary(struct control *c);
+void control_count(struct control *c);
 void control_status(struct control *c);
 void control_change(struct control *c, struct span op);
 

@@ -1,6 +1,8 @@
 /* Requests that add up. */
 #include "delivery/control.h"
 
+#include <stdlib.h>
+
 #define CONTROL_GROUPS 500 /* in one summary */
 
 static void put_counts(struct json_write *json, const struct queue_counts *counts)
@@ -56,6 +58,34 @@ void control_summary(struct control *c)
 	if (more)
 		json_put_u64(&c->json, "after", at);
 	json_close_object(&c->json);
+}
+
+void control_count(struct control *c)
+{
+	struct delivery *d = c->d;
+	struct filter *filter = control_filter(c);
+	uint64_t cursor, messages = 0;
+
+	if (!filter)
+		return;
+	struct filter_hit *hits = calloc(CONTROL_HITS, sizeof(*hits));
+	if (!hits || !control_after(c, &cursor)) {
+		if (!hits)
+			control_refuse(c, "out of memory");
+		free(hits);
+		filter_free(&filter);
+		return;
+	}
+	size_t count = filter_select(filter, d->queue, delivery_now(d), &cursor,
+		DELIVERY_CONTROL_STEP, control_load_subject, c, hits, CONTROL_HITS);
+	for (size_t i = 0; i < count; i++)
+		messages += !i || hits[i].id != hits[i - 1].id;
+	json_open_object(&c->json, NULL);
+	json_put_u64(&c->json, "messages", messages);
+	control_put_after(c, cursor);
+	json_close_object(&c->json);
+	free(hits);
+	filter_free(&filter);
 }
 
 void control_status(struct control *c)

@@ -103,6 +103,9 @@ struct delivery {
 	struct damaged *damaged; /* by id; NULL: none yet */
 	size_t damaged_count;
 
+	struct list questions; /* of hosts.c */
+	uint32_t question_count;
+
 	struct list links;    /* all */
 	struct list idle;     /* sessions that wait for work, the longest idle first */
 	struct list attempts; /* all that are under way */
@@ -356,6 +359,11 @@ bool damaged_alone(const struct delivery *delivery, uint64_t id);
 int damaged_delete(struct delivery *delivery, uint64_t id);
 /* The message has come to its end. */
 void damaged_gone(struct delivery *delivery, uint64_t id);
+
+/* ---- hosts.c -------------------------------------------------------------------------------- */
+
+/* Nobody hears an answer any more. */
+void hosts_forget(struct delivery *delivery);
 
 /* ---- delivery.c
  * ------------------------------------------------------------------------------- */

@@ -31,6 +31,7 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	d->stop_timer.fire = stop_now;
 	d->started_ms = delivery_now(d);
 	list_init(&d->owed);
+	list_init(&d->questions);
 	list_init(&d->links);
 	list_init(&d->idle);
 	list_init(&d->attempts);
@@ -86,6 +87,7 @@ void delivery_free(struct delivery **delivery)
 	io_timer_stop(d->io, &d->load_timer);
 	io_timer_stop(d->io, &d->stop_timer);
 	forget_turn(d->io, &d->pump);
+	hosts_forget(d);
 	LIST_FOR_EACH(node, &d->attempts)
 	attempt_drop(CONTAINER_OF(node, struct attempt, node));
 	queue_free(&d->queue); /* and each destination's link with it */

@@ -20,6 +20,7 @@
  *   owed.c       DSNs that the journal does not have yet, and the events that name them
  *   damaged.c    messages that the spool has, but cannot read
  *   control.c    queue work for administrators
+ *   hosts.c      what the DNS says of a destination, for them
  *
  * Promise: what was taken over by a next hop is recorded (done, or its state) in the same atomic
  * journal record as the DSN that it caused; nothing is started while the journal cannot be written.
@@ -53,6 +54,8 @@ struct delivery_config {
 	void *context;
 	/* limits.queue-messages is reached, or no longer. May be NULL. */
 	void (*queue_full)(void *context, bool full);
+	/* Answers to delivery_hosts(). May be NULL where that is never asked. */
+	void (*answer)(void *context, uint32_t ticket, struct span json);
 	/* The journal's health changed. May be NULL. */
 	void (*health)(void *context, enum spool_health health);
 };
@@ -85,6 +88,11 @@ void delivery_stop(struct delivery *delivery, uint64_t ms, void (*stopped)(void 
  * DELIVERY_CONTROL_STEP messages; the reply says how to go on. */
 #define DELIVERY_CONTROL_STEP 1000
 void delivery_control(struct delivery *delivery, struct span request, struct buf *reply);
+
+/* Where mail for a domain would go by a transport at this moment, as the DNS says: {"op":"hosts",
+ * "transport":NAME, "domain":DOMAIN}. config.answer() is called once with the ticket, perhaps at
+ * once, and what route/explain.h says of hosts, or {"error":TEXT}. False: it is another request. */
+bool delivery_hosts(struct delivery *delivery, uint32_t ticket, struct span request);
 
 struct delivery_figures {
 	uint64_t attempts, delivered, deferred, failed, expired,

@@ -208,10 +208,29 @@ static void looked_up(void *owner, struct mx_result *result)
 	delivery_wake(d);
 }
 
+void link_query(struct delivery *d, const struct transport *transport, struct span next_hop,
+	struct mx_query *out)
+{
+	*out = (struct mx_query){
+		.domain = next_hop,
+		.host = transport->host,
+		.zone = transport->zone,
+		.port = transport->port,
+		.private_hosts = transport->private_hosts,
+		/* A transport bound to an address of one family has no use for hosts of the
+		 * other. */
+		.v4 = transport->source_v4.n || !transport->source_v6.n,
+		.v6 = transport->source_v6.n || !transport->source_v4.n,
+		.random = prng_u64(&d->prng),
+		.self = d->config.route,
+	};
+}
+
 static void look_up(struct link *link)
 {
 	struct delivery *d = link->delivery;
 	struct transport transport;
+	struct mx_query query;
 	struct mx_result *at_once = NULL;
 	struct verdict verdict;
 
@@ -220,22 +239,7 @@ static void look_up(struct link *link)
 		link_fail_waiting(link, &verdict);
 		return;
 	}
-	struct mx_query query = {
-		.domain = link->next_hop,
-		.host = transport.host,
-		.zone = transport.zone,
-		.port = transport.port,
-		.private_hosts = transport.private_hosts,
-		.v4 = true,
-		.v6 = true,
-		.random = prng_u64(&d->prng),
-		.self = d->config.route,
-	};
-	/* A transport bound to an address of one family has no use for hosts of the other. */
-	if (transport.source_v4.n && !transport.source_v6.n)
-		query.v6 = false;
-	if (transport.source_v6.n && !transport.source_v4.n)
-		query.v4 = false;
+	link_query(d, &transport, link->next_hop, &query);
 	if (mx_lookup_start(d->config.dns, transport.query, &query, looked_up, link, &link->lookup,
 		    &at_once)) {
 		set_hosts(link, NULL);

@@ -10,6 +10,9 @@ struct attempt *link_take_waiting(struct link *link);
 void link_fail_waiting(struct link *link, const struct verdict *verdict);
 /* All that wait go back, as `what` is missing here. */
 void link_short_waiting(struct link *link, const char *what);
+/* What DNS is asked of a destination's hosts. */
+void link_query(struct delivery *delivery, const struct transport *transport, struct span next_hop,
+	struct mx_query *out);
 /* A temporary verdict of our own. */
 void link_trouble(struct verdict *verdict, uint8_t subject, uint8_t detail, const char *text);
 

@@ -153,12 +153,21 @@ static int directory(void *core, struct snapshot *snapshot)
 	return 0;
 }
 
+/* What the DNS said comes later. */
+static void answer(void *context, uint32_t ticket, struct span json)
+{
+	struct delivery_role *d = context;
+
+	admin_link_answer(&d->admin, IPC_QUEUE_REPLY, ticket, json);
+}
+
 static void asked(void *core, const struct ipc_message *message)
 {
 	struct delivery_role *d = core;
 	struct buf reply;
 
-	if (message->type != IPC_QUEUE_REQUEST)
+	if (message->type != IPC_QUEUE_REQUEST ||
+		delivery_hosts(d->delivery, message->request, message->payload))
 		return;
 	buf_init(&reply, IPC_MESSAGE_BYTES);
 	delivery_control(d->delivery, message->payload, &reply);
@@ -268,6 +277,7 @@ static int make_core(struct delivery_role *d)
 		.log = role->log,
 		.context = d,
 		.queue_full = queue_full,
+		.answer = answer,
 	};
 
 	return delivery_new(&config, &d->delivery);

@@ -24,6 +24,10 @@ static void ask(struct world *w, struct span request)
 {
 	struct buf reply;
 
+	if (delivery_hosts(w->d, 1, request)) {
+		world_settle(w);
+		return;
+	}
 	buf_init(&reply, 64u << 20);
 	delivery_control(w->d, request, &reply);
 	CHECK(buf_ok(&reply));

@@ -87,6 +87,15 @@ static void queue_full(void *context, bool full)
 	((struct world *)context)->full = full;
 }
 
+static void answer(void *context, uint32_t ticket, struct span json)
+{
+	struct world *w = context;
+
+	free(w->answer);
+	w->answer = strndup(json.p, json.n);
+	w->answered = ticket;
+}
+
 static void make_core(struct world *w)
 {
 	struct delivery_config config = {
@@ -99,6 +108,7 @@ static void make_core(struct world *w)
 		.events = &w->sink,
 		.context = w,
 		.queue_full = queue_full,
+		.answer = answer,
 	};
 	CHECK(!delivery_new(&config, &w->d));
 }
@@ -182,6 +192,7 @@ void world_done(struct world *w)
 	sim_disk_free(&w->spool);
 	sim_disk_free(&w->boxes);
 	timers_done(&w->io.timers);
+	free(w->answer);
 	for (size_t i = 0; i < w->taken_count; i++)
 		free(w->taken[i].body);
 }

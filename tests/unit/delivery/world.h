@@ -114,6 +114,8 @@ struct world {
 	bool bad_envelopes;
 	bool stopped;
 	bool full;
+	char *answer; /* to delivery_hosts(), the last one */
+	uint32_t answered;
 };
 
 /* The objects of world_objects, a started core. */
