@@ -129,7 +129,9 @@ static const struct schema_field timeout_fields[] = {
 	TIMEOUT("data", data, "2m", SECOND, HOUR, false,
 		"Client: the reply to DATA (section 4.5.3.2.4)."),
 	TIMEOUT("body", body, "3m", SECOND, HOUR, false,
-		"Client: the peer takes some more of a body (section 4.5.3.2.5)."),
+		"Client: the peer takes some more of a body (section 4.5.3.2.5); all of it in ten "
+		"times "
+		"this and a second for each KiB."),
 	TIMEOUT("body-end", body_end, "10m", SECOND, 2 * HOUR, false,
 		"Client: the reply to the end of a body (section 4.5.3.2.6)."),
 	TIMEOUT("rset", rset, "30s", SECOND, HOUR, false, "Client: the reply to RSET."),

@@ -33,8 +33,12 @@ static uint64_t patience(const struct client *client, enum client_stage stage)
 
 void client_wait(struct client *client, enum client_stage stage)
 {
+	uint64_t at = client->io->now_ns + patience(client, stage) * NS_PER_MS;
+
+	if (stage == CLIENT_AT_BODY)
+		at = MIN(at, client->body_until_ns);
 	client->waiting = stage;
-	if (io_timer_after(client->io, &client->deadline, patience(client, stage)))
+	if (timers_arm(&client->io->timers, &client->deadline, at))
 		client->broken = ERR_NOMEM;
 	if (client->broken)
 		client_soon(client);
@@ -46,8 +50,10 @@ static void deadline_fire(struct timer *timer)
 	char what[64];
 
 	CHECK_MAGIC(client, CLIENT_MAGIC);
-	/* A body may take long as long as it moves (RFC 5321 section 4.5.3.2.5). */
-	if (client->waiting == CLIENT_AT_BODY &&
+	bool too_slow =
+		client->waiting == CLIENT_AT_BODY && client->io->now_ns >= client->body_until_ns;
+	/* A body may take long while it moves (RFC 5321 section 4.5.3.2.5), but not for ever. */
+	if (client->waiting == CLIENT_AT_BODY && !too_slow &&
 		io_conn_unsent(client->conn) < client->unsent_before) {
 		client->unsent_before = io_conn_unsent(client->conn);
 		client_wait(client, CLIENT_AT_BODY);
@@ -55,6 +61,8 @@ static void deadline_fire(struct timer *timer)
 	}
 	if (client->state == CLIENT_CONNECTING) {
 		client_fail(client, NO_ANSWER, "connecting timed out:");
+	} else if (too_slow) {
+		client_fail(client, BAD_CONNECTION, "too slow in taking the body:");
 	} else {
 		snprintf(what, sizeof(what), "timed out (%s), waiting for",
 			client_stage_name(client->waiting));

@@ -164,6 +164,9 @@ static void send_file(struct client *client)
 void client_body_send(struct client *client)
 {
 	client->asked_now = true;
+	client->body_until_ns = client->io->now_ns +
+				CLIENT_WAITS * client->timeouts->body * NS_PER_MS +
+				client->plan.size * (NS_PER_S / CLIENT_RATE);
 	client_wire_init(&client->wire);
 	client->body_at = 0;
 	switch (client->plan.form) {

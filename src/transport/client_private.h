@@ -36,6 +36,11 @@
 	(64u << 10)		 /* bytes of a stored body that are read, checked and sent at once \
 				  */
 #define CLIENT_TURN (256u << 10) /* of them in one turn: others want theirs */
+/* A body as a whole may take so many waits for a block (timeouts.body), and a second for each
+ * CLIENT_RATE bytes: what a line of 9,600 bit/s carries, it gets through up to 13 MB, and a hop
+ * that takes a byte now and then holds no session for days. */
+#define CLIENT_WAITS 10
+#define CLIENT_RATE  1024
 #define CLIENT_LONG                                                                     \
 	(256u << 10) /* a stored body with more bytes goes by BDAT where that may be: a \
 		      * length before it needs no look at it, so it goes by sendfile */
@@ -133,8 +138,9 @@ struct client {
 	uint32_t sent, answered; /* RCPTs: places in job->picks that were sent, answered */
 	uint32_t in_flight;	 /* RCPTs without a reply */
 	uint32_t accepted;
-	uint32_t mails;	      /* transactions begun in this session */
-	size_t unsent_before; /* at the last look of the deadline */
+	uint32_t mails;		/* transactions begun in this session */
+	size_t unsent_before;	/* at the last look of the deadline */
+	uint64_t body_until_ns; /* the kernel has all of it by then */
 	struct client_wire wire;
 	uint64_t body_at; /* FORM_DATA_COPY: bytes of the stored body sent so far … */
 	bool body_left;	  /* … and there are more */

@@ -304,6 +304,69 @@ static void a_body_may_take_long_while_it_moves(void **state)
 	end(s);
 }
 
+/* A hop that takes a byte now and then, so that it never stalls, holds a session no longer than a
+ * very slow line would: ten waits for a block, and a second for each KiB. */
+static void a_dripping_hop_has_its_end(void **state)
+{
+	(void)state;
+	enum { BYTES = 600000 };
+	char *text = malloc(BYTES + 1);
+	struct scene *s = greeted(EHLO_ALL);
+	uint64_t most = 10 * timeouts.body + (BYTES + 17) * 1000ull / 1024;
+
+	assert_non_null(text);
+	for (size_t i = 0; i < BYTES; i += 60)
+		memcpy(text + i, "0123456789012345678901234567890123456789012345678901234567\r\n",
+			60);
+	text[BYTES] = '\0';
+	for (int chunk = 0; chunk < 2; chunk++) { /* by BDAT, and in pieces */
+		message(s, text, 0);
+		client_send(s->client, &s->job);
+		s->f.stuck = true;
+		says(&s->f, "250 ok\r\n250 ok\r\n");
+		if (!chunk) {
+			assert_int_equal(s->f.files, 1);
+		} else {
+			says(&s->f, "354 go\r\n");
+		}
+		uint64_t left = most;
+		for (; left > timeouts.body / 2; left -= timeouts.body / 2) {
+			passes(&s->f, timeouts.body / 2);
+			assert_int_equal(s->failed, 0);
+			s->f.unsent--;
+		}
+		passes(&s->f, left - 1);
+		assert_int_equal(s->failed, 0);
+		passes(&s->f, 2);
+		assert_int_equal(s->failed, 1);
+		assert_int_equal(s->stage, CLIENT_AT_BODY);
+		verdict_is(s, 0, VERDICT_TEMPORARY, 421);
+		text_has(s->results[0].verdict, "too slow");
+		end(s);
+		s = greeted("250-mx\r\n250 PIPELINING\r\n");
+	}
+	/* An honest line of 9,600 bit/s gets it through. */
+	message(s, text, 0);
+	client_send(s->client, &s->job);
+	s->f.stuck = true;
+	says(&s->f, "250 ok\r\n250 ok\r\n354 go\r\n");
+	for (uint64_t went = 0; went < BYTES; went += 900 * 40) {
+		passes(&s->f, 40000);
+		if (s->f.unsent <= 900 * 40)
+			drains(&s->f);
+		else
+			s->f.unsent -= 900 * 40;
+		assert_int_equal(s->failed, 0);
+	}
+	drains(&s->f);
+	passes(&s->f, timeouts.body_end - 1);
+	says(&s->f, "250 ok\r\n");
+	assert_int_equal(s->done, 1);
+	verdict_is(s, 0, VERDICT_OK, 250);
+	end(s);
+	free(text);
+}
+
 static void a_reply_in_the_middle_of_the_body(void **state)
 {
 	(void)state;
@@ -630,6 +693,7 @@ int main(void)
 		cmocka_unit_test(a_lost_connection_is_temporary_at_each_stage),
 		cmocka_unit_test(each_command_has_its_deadline),
 		cmocka_unit_test(a_body_may_take_long_while_it_moves),
+		cmocka_unit_test(a_dripping_hop_has_its_end),
 		cmocka_unit_test(a_reply_in_the_middle_of_the_body),
 		cmocka_unit_test(codes_that_make_no_sense),
 		cmocka_unit_test(a_refusal_with_the_354_counts),
