@@ -7,7 +7,8 @@
  *   dispatch.c  which command a request is
  *   objects.c   apply, export, single objects, pause and resume, audit
  *   queue.c     requests that delivery answers; status, which all roles answer
- *   trace.c     searches of the trace, explain
+ *   trace.c     searches of the trace
+ *   explain.c   what would happen to a message
  *
  * A request is {"cmd":NAME, …}; a reply {"error":TEXT} or the command's own object. Requests of
  * one connection are answered in order, one at a time.
@@ -27,6 +28,8 @@
 
 #define ADMIN_DOORS	64
 #define ADMIN_REQUEST	(128u << 20)
+#define ADMIN_REQUESTS	(160u << 20) /* of all connections together */
+#define ADMIN_VALUES	10000	     /* in a request; what is long in it is text */
 #define ADMIN_REPLY	(256u << 20)
 #define ADMIN_ACTOR	64    /* bytes of a name of who does something */
 #define ADMIN_ANSWER_MS 10000 /* another role that does not answer in time is left out */

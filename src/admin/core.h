@@ -37,6 +37,7 @@ struct door {
 	bool eof;     /* the peer sends no more */
 	bool running; /* next_request() is at work on it … */
 	bool ended;   /* … and frees it at its end */
+	bool refused; /* the answer could not be made; what is sent says so */
 	bool gone;    /* the connection is lost; the door lives until its request is over */
 	/* the request */
 	json_t *request;

@@ -124,11 +124,16 @@ void door_reply(struct door *door)
 	door->request = NULL;
 	door->awaited = 0;
 	io_timer_stop(door->admin->config.io, &door->timer);
-	if (!buf_ok(&door->out)) {
+	if (!buf_ok(&door->out) && !door->refused) {
+		door->refused = true;
 		door_refuse(door, "the answer is too long; ask for less at a time");
 		return;
 	}
+	door->refused = false;
 	buf_add_char(&door->out, '\n');
+	/* Not even memory for that: it cannot be told. */
+	if (!buf_ok(&door->out))
+		io_conn_close(&door->conn, false);
 	if (door->gone || !door->conn || send_some(door))
 		request_over(door);
 	else
@@ -152,22 +157,55 @@ void door_refuse(struct door *door, const char *text)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
+/* Each value takes many times its bytes in memory: a request may be long, by the text in it, but
+ * never needs many of them. */
+static bool has_few_values(struct span line)
+{
+	size_t values = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < line.n && values <= ADMIN_VALUES; i++) {
+		switch (line.p[i]) {
+		case '"': quoted = !quoted; break;
+		case '\\': i += quoted; break;
+		case '[':
+		case '{':
+		case ',': values += !quoted; break;
+		}
+	}
+	return values <= ADMIN_VALUES;
+}
+
 static void begin(struct door *door, struct span line)
 {
+	bool few = has_few_values(line);
 	json_error_t error;
 
 	door->busy = true;
 	io_timer_stop(door->admin->config.io, &door->timer);
 	buf_clear(&door->out);
 	json_write_init(&door->json, &door->out);
-	door->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &error);
+	if (few)
+		door->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &error);
 	buf_drop(&door->in, line.n + 1);
 	door->searched = 0;
 	io_conn_pause(door->conn);
-	if (!json_is_object(door->request))
+	if (!few)
+		door_refuse(door, "the request has too many values");
+	else if (!json_is_object(door->request))
 		door_refuse(door, "the request is not a JSON object");
 	else
 		dispatch(door);
+}
+
+/* What all doors together hold of requests that are not whole yet. */
+static bool too_much_at_once(const struct admin *admin)
+{
+	size_t all = 0;
+
+	LIST_FOR_EACH(node, (struct list *)(uintptr_t)&admin->doors)
+	all += CONTAINER_OF(node, struct door, node)->in.n;
+	return all > ADMIN_REQUESTS;
 }
 
 /* Takes requests that are there already one after the other, not one inside the other. */
@@ -210,18 +248,22 @@ static void on_received(void *owner, size_t n)
 {
 	struct door *door = owner;
 
-	if (!buf_ok(&door->in)) {
+	bool fits = buf_ok(&door->in);
+
+	if (fits)
+		buf_wrote(&door->in, n);
+	if (!fits || too_much_at_once(door->admin)) {
 		door->eof = true;
-		buf_clear(&door->in);
+		buf_done(&door->in);
 		door->searched = 0;
 		if (door->busy)
 			return; /* it ends when its reply is out */
 		door->busy = true;
 		io_conn_pause(door->conn);
-		door_refuse(door, "the request is too long");
+		door_refuse(door, fits ? "too much is being asked at once; try again later"
+				       : "the request is too long");
 		return;
 	}
-	buf_wrote(&door->in, n);
 	next_request(door);
 }
 

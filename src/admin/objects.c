@@ -24,6 +24,9 @@ static struct plan_options options_of(const struct door *door)
 
 static void tell(struct door *door, struct span words)
 {
+	/* One line, whatever the number of changes. */
+	while (words.n && words.p[words.n - 1] == '\n')
+		words.n--;
 	struct event event = {
 		.kind = EVENT_ADMIN_ACTION,
 		.wall_ms = door->admin->config.io->wall_ms,
@@ -60,7 +63,12 @@ static void finish(struct door *door, int err, struct plan *plan, struct buf *pr
 	plan_add_words(plan, &words);
 	bool dry = request_flag(door, "dry_run");
 	bool any = plan_count(plan) > 0;
-	if (dry || !any) {
+	if (!buf_ok(&words)) {
+		plan_free(&plan);
+		buf_add_str(problems, "too many changes to be listed at once; nothing was changed: "
+				      "apply them in parts");
+		err = ERR_LIMIT;
+	} else if (dry || !any) {
 		plan_free(&plan);
 	} else {
 		err = directory_commit(admin->directory, &plan, span_str(door->actor),
@@ -114,6 +122,12 @@ void cmd_export(struct door *door)
 
 	buf_init(&text, ADMIN_REPLY / 2);
 	objects_export(directory_objects(door->admin->directory), &text);
+	/* Half a directory might be applied one day. */
+	if (!buf_ok(&text)) {
+		buf_done(&text);
+		door_refuse(door, err_text(ERR_NOMEM));
+		return;
+	}
 	json_open_object(&door->json, NULL);
 	json_put_string(&door->json, "text", buf_span(&text));
 	json_close_object(&door->json);
@@ -175,6 +189,11 @@ static void show_object(struct door *door, enum object_kind kind, struct span na
 	struct buf text;
 	buf_init(&text, 1u << 20);
 	object_export(object, &text);
+	if (!buf_ok(&text)) {
+		buf_done(&text);
+		door_refuse(door, err_text(ERR_NOMEM));
+		return;
+	}
 	json_open_object(&door->json, NULL);
 	object_json(objects, object, "object", &door->json);
 	json_put_string(&door->json, "text", buf_span(&text));
@@ -185,17 +204,23 @@ static void show_object(struct door *door, enum object_kind kind, struct span na
 	door_reply(door);
 }
 
-static size_t settings_of(const struct door *door, struct span *settings)
+/* What is not understood must not be left out silently. */
+static int settings_of(const struct door *door, struct span *settings, size_t *count)
 {
 	const json_t *list = json_object_get(door->request, "settings");
-	size_t count = MIN(json_array_size(list), (size_t)OBJECT_SETTINGS_MOST);
+	size_t n = json_array_size(list);
 
-	for (size_t i = 0; i < count; i++) {
+	if (n > OBJECT_SETTINGS_MOST || (list && !json_is_array(list)))
+		return ERR_LIMIT;
+	for (size_t i = 0; i < n; i++) {
 		const json_t *one = json_array_get(list, i);
 
+		if (!json_is_string(one))
+			return ERR_SYNTAX;
 		settings[i] = span_of(json_string_value(one), json_string_length(one));
 	}
-	return count;
+	*count = n;
+	return 0;
 }
 
 void cmd_object(struct door *door)
@@ -204,12 +229,16 @@ void cmd_object(struct door *door)
 	struct plan_options options = options_of(door);
 	struct span op = request_text(door, "op"), name = request_text(door, "name");
 	struct span settings[OBJECT_SETTINGS_MOST];
-	size_t count = settings_of(door, settings);
+	size_t count = 0;
 	enum object_kind kind;
 	struct plan *plan = NULL;
 	struct buf problems;
 	int err;
 
+	if (settings_of(door, settings, &count)) {
+		door_refuse(door, "settings: a list of at most 64 texts, each field=value");
+		return;
+	}
 	if (object_kind_parse(request_text(door, "kind"), &kind)) {
 		door_refuse(door, "kind: unknown");
 		return;

@@ -40,8 +40,8 @@ void cmd_queue(struct door *door)
 		return;
 	}
 	/* Who does it is not for the client to say. */
-	json_object_set_new(request, "by", json_string(door->actor));
-	char *text = json_dumps(request, JSON_COMPACT);
+	bool named = json_object_set_new(request, "by", json_string(door->actor)) == 0;
+	char *text = named ? json_dumps(request, JSON_COMPACT) : NULL;
 	door->ticket = ++admin->tickets;
 	door->status = false;
 	int err = text ? admin->config.ask_delivery(
@@ -49,9 +49,12 @@ void cmd_queue(struct door *door)
 		       : ERR_NOMEM;
 	free(text);
 	if (err)
-		door_refuse(door, err == ERR_CLOSED
-					  ? "delivery is just being started again; try again"
-					  : err_text(err));
+		door_refuse(door,
+			err == ERR_CLOSED  ? "delivery is just being started again; try again in a "
+					     "moment"
+			: err == ERR_LIMIT ? "the request is too long for delivery, or too much "
+					     "waits for it; try again in a moment"
+					   : err_text(err));
 	else
 		wait_for(door, 1);
 }

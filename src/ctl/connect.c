@@ -89,6 +89,8 @@ static json_t *exchange(int fd, const char *text)
 	errno = 0;
 	if (!write_all(fd, text, strlen(text)) || !write_all(fd, "\n", 1) ||
 		!read_line(fd, &line)) {
+		if (!buf_ok(&line))
+			ctl_no_memory();
 		if (errno == EAGAIN)
 			ctl_refuse("the server has not answered for %d seconds; see its log",
 				ANSWER_S);
@@ -102,7 +104,11 @@ static json_t *exchange(int fd, const char *text)
 			reply = NULL;
 			ctl_refuse("the server's answer cannot be read: it is no object");
 		} else if (!reply) {
-			ctl_refuse("the server's answer cannot be read: %s", error.text);
+			/* It tells the end of memory as a mistake in what it reads. */
+			ctl_refuse(
+				"the server's answer (%zu bytes) cannot be read: %s; if memory is "
+				"short, ask for less at a time (a narrower filter, --limit N)",
+				line.n, error.text);
 		}
 	}
 	buf_done(&line);

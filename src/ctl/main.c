@@ -56,6 +56,17 @@ int ctl_refuse(const char *format, ...)
 	return EXIT_REFUSED;
 }
 
+_Noreturn void ctl_no_memory(void)
+{
+	static const char text[] =
+		"posternctl: out of memory; ask for less at a time (a narrower filter, "
+		"--limit N)\n";
+
+	fflush(stdout);
+	fputs(text, stderr);
+	exit(EXIT_REFUSED);
+}
+
 /* ---- options -------------------------------------------------------------------------------- */
 
 static void take_args(struct ctl *ctl, int at, int n)
@@ -119,7 +130,8 @@ char *ctl_joined(const struct ctl *ctl, int from)
 		buf_add_str(&text, ctl->args[i]);
 	}
 	buf_add_char(&text, '\0');
-	CHECK(buf_ok(&text));
+	if (!buf_ok(&text))
+		ctl_no_memory();
 	return text.p;
 }
 
@@ -145,13 +157,18 @@ char *ctl_read_file(const char *path, size_t *length)
 	bool failed = ferror(file) != 0;
 	if (!input)
 		fclose(file);
+	if (!failed && !buf_ok(&text) && text.n + 65536 <= FILE_MOST)
+		ctl_no_memory();
 	if (failed || !buf_ok(&text)) {
-		ctl_refuse("%s: %s", path, failed ? "cannot be read" : "longer than 100 MiB");
+		ctl_refuse("%s: %s", path,
+			failed ? "cannot be read" : "longer than 100 MiB; apply it in parts");
 		buf_done(&text);
 		return NULL;
 	}
 	*length = text.n;
 	buf_add_char(&text, '\0');
+	if (!buf_ok(&text))
+		ctl_no_memory();
 	return text.p;
 }
 

@@ -38,6 +38,12 @@ static bool all_utf8(const char *a, const char *b, const char *c)
 	return true;
 }
 
+static void extend(json_t *all, json_t *more)
+{
+	if (json_is_array(more) && json_array_extend(all, more) != 0)
+		ctl_no_memory();
+}
+
 /* ---- list ----------------------------------------------------------------------------------- */
 
 static void first_recipient(const json_t *unit, char out[300])
@@ -122,7 +128,7 @@ static int queue_list(struct ctl *ctl)
 		if (table)
 			add_rows(table, messages);
 		else
-			json_array_extend(all, messages);
+			extend(all, messages);
 		snprintf(after, sizeof(after), "%s", member_text(reply, "after"));
 		more = after[0] != '\0';
 		json_decref(reply);
@@ -272,7 +278,7 @@ static int queue_summary(struct ctl *ctl)
 			return EXIT_REFUSED;
 		}
 		after = member_int(reply, "after");
-		json_array_extend(all, json_object_get(reply, "groups"));
+		extend(all, json_object_get(reply, "groups"));
 		json_decref(reply);
 	} while (after);
 	if (ctl->json) {

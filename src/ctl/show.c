@@ -43,16 +43,24 @@ void add_safe(struct buf *out, const char *text, bool lines)
 	}
 }
 
+/* Straight out, without a copy: a whole directory may be one text. */
 void show_text_on(FILE *file, const char *text, bool lines)
 {
-	struct buf safe;
+	const unsigned char *plain = (const unsigned char *)text, *p = plain;
 
-	buf_init(&safe, 12 * strlen(text) + 1);
-	add_safe(&safe, text, lines);
-	CHECK(buf_ok(&safe));
-	if (safe.n)
-		fwrite(safe.p, 1, safe.n, file);
-	buf_done(&safe);
+	while (*p) {
+		size_t n = harmful(p, lines);
+
+		if (!n) {
+			p++;
+			continue;
+		}
+		fwrite(plain, 1, (size_t)(p - plain), file);
+		for (; n; n--)
+			fprintf(file, "\\x%02x", *p++);
+		plain = p;
+	}
+	fwrite(plain, 1, (size_t)(p - plain), file);
 }
 
 void show_text(const char *text, bool lines)
@@ -60,18 +68,24 @@ void show_text(const char *text, bool lines)
 	show_text_on(stdout, text, lines);
 }
 
+static int put_piece(const char *piece, size_t n, void *unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < n; i++) {
+		if (piece[i] == 0x7f)
+			fputs("\\u007f", stdout);
+		else
+			putchar(piece[i]);
+	}
+	return 0;
+}
+
 /* Pure ASCII without control characters; jansson leaves DEL as it is. */
 static void put_json(const json_t *value, size_t flags)
 {
-	char *text = json_dumps(value, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-
-	for (const char *p = text ? text : "?"; *p; p++) {
-		if (*p == 0x7f)
-			fputs("\\u007f", stdout);
-		else
-			putchar(*p);
-	}
-	free(text);
+	if (json_dump_callback(
+		    value, put_piece, NULL, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) != 0)
+		ctl_no_memory();
 }
 
 void show_value(const json_t *value)
@@ -117,7 +131,9 @@ struct table *table_new(size_t columns, const char *const *titles)
 {
 	struct table *table = calloc(1, sizeof(*table));
 
-	CHECK(table && columns <= TABLE_COLUMNS);
+	CHECK(columns <= TABLE_COLUMNS);
+	if (!table)
+		ctl_no_memory();
 	table->columns = columns;
 	table_add(table, titles);
 	return table;
@@ -133,7 +149,8 @@ static char *safe_cell(const char *text, size_t most)
 	for (n = MIN(n, most); cut && n && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
 		;
 	part = strndup(text, n);
-	CHECK(part);
+	if (!part)
+		ctl_no_memory();
 	struct buf out;
 
 	buf_init(&out, 12 * n + 16);
@@ -142,7 +159,8 @@ static char *safe_cell(const char *text, size_t most)
 	if (cut)
 		buf_add_str(&out, "...");
 	buf_add_char(&out, '\0');
-	CHECK(buf_ok(&out));
+	if (!buf_ok(&out))
+		ctl_no_memory();
 	return out.p;
 }
 
@@ -161,7 +179,8 @@ void table_add(struct table *table, const char *const *cells)
 	if ((table->rows + 1) * table->columns > table->room) {
 		table->room = table->room ? table->room * 2 : 32 * table->columns;
 		table->cells = realloc(table->cells, table->room * sizeof(*table->cells));
-		CHECK(table->cells);
+		if (!table->cells)
+			ctl_no_memory();
 	}
 	for (size_t i = 0; i < table->columns; i++)
 		table->cells[table->rows * table->columns + i] = safe_cell(cells[i] ? cells[i] : "",

@@ -100,7 +100,7 @@ static void show_trace(struct ctl *ctl, const json_t *reply)
 
 	(void)ctl;
 	if (!shown)
-		return;
+		ctl_no_memory();
 	for (size_t i = 0; i < count; i++) {
 		const char *id = member_text(json_array_get(events, i), "id");
 

@@ -420,6 +420,57 @@ static void a_request_that_is_too_long_ends_the_connection(void **state)
 	assert_false(peer->open);
 }
 
+#define TRANSPORT "transports:\\n  site: { server: \\\"192.0.2.1\\\" }\\n"
+
+static void requests_have_bounds(void **state)
+{
+	struct world *w = *state;
+	static char text[300000];
+	size_t n;
+
+	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"" TRANSPORT "\"}"));
+	/* More settings than are looked at, and what is no setting. */
+	n = (size_t)sprintf(text, "{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\","
+				  "\"name\":\"site\",\"settings\":[");
+	for (int i = 0; i < 65; i++)
+		n += (size_t)sprintf(text + n, "%s\"retry-count=%d\"", i ? "," : "", i + 1);
+	strcpy(text + n, "]}");
+	assert_error(ask(w, text), "settings: a list of at most 64");
+	assert_error(ask(w, "{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\","
+			    "\"name\":\"site\",\"settings\":[7]}"),
+		"settings");
+	/* Values cost much more than their bytes. */
+	n = (size_t)sprintf(text, "{\"cmd\":\"export\",\"x\":[");
+	for (int i = 0; i < 20000; i++)
+		n += (size_t)sprintf(text + n, "[],");
+	strcpy(text + n, "[]]}");
+	assert_error(ask(w, text), "too many values");
+	/* Text is not counted, whatever is in it. */
+	n = (size_t)sprintf(text, "{\"cmd\":\"export\",\"x\":\"\\\"");
+	for (int i = 0; i < 20000; i++)
+		n += (size_t)sprintf(text + n, "[],\\\\");
+	strcpy(text + n, "\"}");
+	assert_done(ask(w, text));
+}
+
+/* Each may send a long one, but not all of them at the same time. */
+static void all_requests_together_have_a_bound(void **state)
+{
+	struct world *w = *state;
+	static char piece[1 << 20];
+	struct peer *first = enter(w), *second = enter(w);
+
+	memset(piece, ' ', sizeof(piece));
+	for (int i = 0; i < 100; i++)
+		write_slices(first, piece, sizeof(piece), SIZE_MAX);
+	for (int i = 0; i < 100 && !second->got.n; i++)
+		write_slices(second, piece, sizeof(piece), SIZE_MAX);
+	assert_error(reply(second), "too much is being asked at once");
+	assert_false(second->open);
+	write_line(first, "{\"cmd\":\"export\"}");
+	assert_done(reply(first));
+}
+
 static void a_client_that_does_not_read_holds_nobody_up(void **state)
 {
 	struct world *w = *state;
@@ -459,7 +510,6 @@ static void there_is_room_again_after_idle_clients(void **state)
 
 /* ---- commands --------------------------------------------------------------------------- */
 
-#define TRANSPORT "transports:\\n  site: { server: \\\"192.0.2.1\\\" }\\n"
 
 static void apply_changes_all_or_nothing(void **state)
 {
@@ -671,6 +721,8 @@ int main(int argc, char **argv)
 		TEST(a_half_closed_client_gets_its_reply),
 		TEST(a_client_that_vanishes_takes_its_request_along),
 		TEST(a_request_that_is_too_long_ends_the_connection),
+		TEST(requests_have_bounds),
+		TEST(all_requests_together_have_a_bound),
 		TEST(a_client_that_does_not_read_holds_nobody_up),
 		TEST(there_is_room_again_after_idle_clients),
 		TEST(apply_changes_all_or_nothing),

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -21,6 +22,7 @@
 #define WAIT 20000 /* milliseconds */
 
 static const char *program;
+static rlim_t memory; /* that it may have; 0: as much as there is */
 
 struct world {
 	char dir[64], config[100], socket[100], file[100];
@@ -94,8 +96,25 @@ static int read_all(int fd, char *to, size_t room)
 	while (n + 1 < room && (got = read(fd, to + n, room - 1 - n)) > 0)
 		n += (size_t)got;
 	to[n] = '\0';
+	/* More is not looked at, but must find somebody who reads. */
+	char more[4096];
+	while (read(fd, more, sizeof(more)) > 0)
+		;
 	close(fd);
 	return 0;
+}
+
+/* As far as it is read. */
+static void write_out(int fd, const char *text, size_t n)
+{
+	while (n) {
+		ssize_t wrote = send(fd, text, n, MSG_NOSIGNAL);
+
+		if (wrote <= 0)
+			return;
+		text += wrote;
+		n -= (size_t)wrote;
+	}
 }
 
 /* Takes one request and answers it: "" closes without a word. */
@@ -118,8 +137,8 @@ static void serve(struct world *w, const char *reply)
 	w->request[n] = '\0';
 	w->requests++;
 	if (*reply) {
-		assert_int_equal(write(fd, reply, strlen(reply)), strlen(reply));
-		assert_int_equal(write(fd, "\n", 1), 1);
+		write_out(fd, reply, strlen(reply));
+		write_out(fd, "\n", 1);
 	}
 	close(fd);
 }
@@ -142,6 +161,10 @@ static void run(struct world *w, const char *const *args, const char *const *rep
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		if (memory) {
+			const struct rlimit limit = {memory, memory};
+			setrlimit(RLIMIT_AS, &limit);
+		}
 		dup2(out[1], 1);
 		dup2(err[1], 2);
 		execv(program, (char *const *)list);
@@ -416,6 +439,51 @@ static void a_damaged_trace_is_told(void **state)
 	assert_harmless(w->err);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+#ifndef SANITIZED /* which want more address space than there may be */
+#define LISTED 60000
+
+/* A listing that does not fit is refused: it does not end in a crash, and never looks whole. */
+static void what_memory_does_not_hold_is_refused(void **state)
+{
+	static const char one[] = "{\"id\":\"0000000000001\",\"units\":[{\"why\":\"down\"}]},";
+	static const char *const commands[][3] = {
+		{"queue", "list"}, {"queue", "list", "--json"}, {"audit"}};
+	struct world *w = *state;
+	char *listing = malloc(LISTED * sizeof(one) + 100);
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		/* In parsing it, and in showing what could be parsed. */
+		for (rlim_t mib = 16; mib <= 256; mib *= 2) {
+			n = (size_t)sprintf(listing, "{\"%s\":[", i == 2 ? "entries" : "messages");
+			for (size_t k = 0; k < LISTED; k++, n += sizeof(one) - 1)
+				memcpy(listing + n, one, sizeof(one) - 1);
+			strcpy(listing + n - 1, "]}");
+			memory = mib << 20;
+			run(w,
+				(const char *const[]){commands[i][0], commands[i][1],
+					i == 2 ? NULL : commands[i][2], NULL},
+				REPLIES(listing));
+			memory = 0;
+			if (w->code == 0)
+				break;
+			assert_int_equal(w->code, 1);
+			assert_has(w->err, "ask for less at a time");
+			assert_int_equal(w->out[0], 0);
+		}
+	}
+	free(listing);
+}
+#endif
+
 /* ---- requests --------------------------------------------------------------------------- */
 
 static void apply_sends_the_file(void **state)
@@ -556,6 +624,9 @@ int main(int argc, char **argv)
 		TEST(a_listing_has_all_pages_and_no_more),
 		TEST(options_stand_anywhere),
 		TEST(a_damaged_trace_is_told),
+#ifdef LISTED
+		TEST(what_memory_does_not_hold_is_refused),
+#endif
 	};
 
 	if (argc < 2)
