@@ -57,8 +57,11 @@ void ledger_violation(struct ledger *l, const char *format, ...)
 
 void ledger_restart(struct ledger *l, bool death)
 {
+	bool unwell = l->unwell_count && !l->unwell[l->unwell_count - 1].to_ns;
+
 	l->restarts++;
-	if (!death)
+	/* Who ends while nothing can be recorded says so, and is no better than dead. */
+	if (!death && !unwell)
 		return;
 	l->deaths = ledger_grow(l->deaths, l->death_count, &l->death_room, sizeof(*l->deaths));
 	l->deaths[l->death_count++] = l->sim->now_ns;

@@ -68,6 +68,7 @@ struct ledger_rcpt {
 	uint64_t held_ns;			    /* 0: not, or it was released since */
 	uint64_t paused_ns, paused_seen_ns, pauses; /* in the period of ledger->pauses only */
 	uint64_t paused_attempts;
+	uint64_t ended_ns; /* it failed for good: a notification is owed from then on */
 	uint64_t stood_ns; /* its clock did not go on for at least so long */
 	bool expired;
 };
@@ -87,6 +88,7 @@ struct ledger_mail {
 	uint64_t end_at; /* in its connection's stream; 0: not given yet */
 	uint64_t id;	 /* the gateway's; 0: it never said one */
 	uint64_t received_ns;
+	uint64_t unclear_ns;  /* what is seen of it until then may be changing */
 	bool dsns_may_vanish; /* an administrator touched them */
 	struct ledger_rcpt rcpts[LEDGER_RCPTS];
 	size_t rcpt_count;
@@ -130,6 +132,7 @@ struct ledger {
 	size_t unwell_count, unwell_room;
 	struct ledger_pause paused[LEDGER_PAUSES];
 	size_t paused_count;
+	uint64_t unclear_ns;
 	uint64_t pauses; /* changes that may let something go on */
 	struct ledger_damage *damages;
 	size_t damage_count, damage_room;

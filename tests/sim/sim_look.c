@@ -15,6 +15,7 @@ static const struct {
 	{"limit-destination", "ready", false, false, false},
 	{"limit-rate", "ready", false, true, false},
 	{"limit-all", "ready", false, false, false},
+	{"shortage", "ready", true, false, false},
 	{"active", "active", true, false, false},
 	{"dns", "active", true, false, false},
 	{"deferred", "deferred", false, true, false},

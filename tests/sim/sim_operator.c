@@ -282,7 +282,7 @@ static void release_all(struct sim_operator *op)
 	for (size_t i = 0; i < op->ledger->mail_count; i++)
 		ledger_forget_seen(op->ledger, op->ledger->mails[i]);
 	(void)ask(op, take_released,
-		"{\"op\":\"release\",\"filter\":\"state=held\",\"by\":\"operator\"}");
+		"{\"op\":\"release\",\"filter\":\"age>=0s\",\"by\":\"operator\"}");
 	sim_arm(op->sim, &op->timer, OPERATOR_RELEASE);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define DURABLE_NS   (5 * NS_PER_S) /* a change of state is on stable storage so long after it */
+#define UNCLEAR_NS   (5 * NS_PER_S) /* until an order is with delivery */
 #define EXPIRY_SLACK (2 * SIM_MINUTE)
 
 bool ledger_harmed(const struct ledger *l)
@@ -113,6 +114,8 @@ void ledger_event(struct ledger *l, const struct event *event)
 		}
 		struct ledger_rcpt *known = rcpt_of(l, sender, address);
 
+		if (known && (event->kind == EVENT_EXPIRATION || event->kind == EVENT_BOUNCE))
+			known->ended_ns = l->sim->now_ns;
 		if (known && (event->kind == EVENT_EXPIRATION ||
 				     (event->kind == EVENT_DISCARD && !event->action.n &&
 					     !known->refused)))
@@ -145,7 +148,7 @@ void ledger_pause(struct ledger *l, const char *blocker, const char *name, bool 
 		snprintf(l->paused[i].name, sizeof(l->paused[i].name), "%s", name);
 	} else if (!paused && i < l->paused_count) {
 		l->paused[i] = l->paused[--l->paused_count];
-		l->pauses++;
+		ledger_forget_seen(l, NULL);
 	}
 }
 
@@ -198,9 +201,11 @@ static void seen_paused(
 void ledger_seen(
 	struct ledger *l, const char *sender, const char *address, const struct ledger_state *state)
 {
+	bool is_dsn;
 	struct ledger_rcpt *rcpt = rcpt_of(l, sender, address);
+	const struct ledger_mail *mail = ledger_identify(l, sender, address, &is_dsn);
 
-	if (!rcpt)
+	if (!rcpt || l->sim->now_ns < l->unclear_ns || l->sim->now_ns < mail->unclear_ns)
 		return;
 	seen_held(l, rcpt, state->held);
 	seen_paused(l, rcpt, is_paused(l, state), state->stands, state->attempts);
@@ -208,8 +213,14 @@ void ledger_seen(
 
 void ledger_forget_seen(struct ledger *l, struct ledger_mail *mail)
 {
+	uint64_t until = l->sim->now_ns + UNCLEAR_NS;
+
 	for (size_t i = 0; mail && i < mail->rcpt_count; i++)
 		mail->rcpts[i].held_ns = mail->rcpts[i].paused_ns = 0;
-	if (!mail)
+	if (mail) {
+		mail->unclear_ns = until;
+	} else {
+		l->unclear_ns = until;
 		l->pauses++;
+	}
 }
