@@ -193,6 +193,23 @@ void plan_add_words(const struct plan *plan, struct buf *out);
 /* The words of one change, without a line end. */
 void change_add_words(const struct change *change, struct buf *out);
 
+/*
+ * Mail in the queue that goes by something which the plan takes away (a domain, transport, account,
+ * or the default transport), or by a transport of a domain that gets mailboxes: it may bounce after
+ * the change. The directory does not know the queue; who does can count what the filter matches.
+ */
+#define PLAN_DEPENDS_MOST  20u	 /* things that are named; more are counted */
+#define PLAN_DEPENDS_BYTES 4096u /* of the filter, as the queue takes it */
+
+struct plan_depends {
+	struct buf filter; /* of the queue (queue/filter.h); empty: there is nothing of the kind */
+	struct buf names;  /* "domain a.example, account ann@c.example" */
+	uint32_t shown, more; /* in these; further ones */
+};
+
+void plan_depends(const struct plan *plan, struct plan_depends *out);
+void plan_depends_done(struct plan_depends *depends);
+
 /* The generation after the plan; the plan is freed, the old generation stays the caller's. */
 struct objects *plan_take(struct plan **plan);
 void plan_free(struct plan **plan);

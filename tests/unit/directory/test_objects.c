@@ -518,6 +518,84 @@ static void problems_are_bounded(void **state)
 	objects_free(&objects);
 }
 
+static void assert_depends(
+	const struct objects *objects, const char *text, const char *filter, const char *names)
+{
+	struct buf problems;
+	struct plan_depends depends;
+	struct plan *plan;
+
+	buf_init(&problems, 100000);
+	if (objects_plan_apply(objects, "f", span_str(text), &prune, &problems, &plan) < 0)
+		fail_msg("%s", text_of(&problems));
+	plan_depends(plan, &depends);
+	assert_text(&depends.filter, filter);
+	assert_text(&depends.names, names);
+	plan_depends_done(&depends);
+	plan_free(&plan);
+	buf_done(&problems);
+}
+
+/* What is only changed, or added, loses nobody's mail. */
+static void what_waiting_mail_goes_by(void **state)
+{
+	(void)state;
+	struct objects *objects = sample();
+
+	assert_depends(objects, SAMPLE_OBJECTS, "", "");
+	assert_depends(objects,
+		"transports: { site-a: { server: b.example }, mx-only: { server: x.example } }\n"
+		"domains: { a.example: { transport: mx-only }, b.example: { mailboxes: true } }\n",
+		"transport=\"outbound\" or domain=\"b.example\" or domain=\"c.example\" or "
+		"(domain=\"c.example\" recipient=\"ann@c.example\")",
+		"transport outbound, domain b.example, domain c.example, account ann@c.example");
+	objects_free(&objects);
+	objects = sample();
+	apply(&objects, "domains: { d.example: { transport: outbound } }\n", NULL);
+	struct buf problems;
+	struct plan_depends depends;
+	struct plan *plan;
+	static const struct span unset[] = {SPAN("default-transport=")};
+	buf_init(&problems, 100000);
+	assert_int_equal(objects_plan_set(objects, OBJECT_SETTINGS, SPAN_NONE, unset, 1, &options,
+				 &problems, &plan),
+		0);
+	plan_depends(plan, &depends);
+	assert_text(&depends.filter, "transport=\"outbound\"");
+	plan_depends_done(&depends);
+	plan_free(&plan);
+	buf_done(&problems);
+	objects_free(&objects);
+}
+
+static void what_waiting_mail_goes_by_is_bounded(void **state)
+{
+	(void)state;
+	struct objects *objects = sample();
+	struct plan_depends depends;
+	struct buf text, problems;
+	struct plan *plan;
+
+	buf_init(&text, 1 << 20);
+	buf_init(&problems, 100000);
+	buf_add_str(&text, "accounts:\n");
+	for (int i = 0; i < 30; i++)
+		buf_printf(&text, "  u%d@c.example: {}\n", i);
+	apply(&objects, text_of(&text), NULL);
+	assert_int_equal(
+		objects_plan_apply(objects, "f", SPAN(SAMPLE_OBJECTS), &prune, &problems, &plan),
+		0);
+	plan_depends(plan, &depends);
+	assert_int_equal(depends.shown, PLAN_DEPENDS_MOST);
+	assert_int_equal(depends.more, 30 - PLAN_DEPENDS_MOST);
+	assert_true(buf_ok(&depends.filter) && depends.filter.n < 4096);
+	plan_depends_done(&depends);
+	plan_free(&plan);
+	objects_free(&objects);
+	buf_done(&text);
+	buf_done(&problems);
+}
+
 static void looking_up_as_typed(void **state)
 {
 	(void)state;
@@ -572,6 +650,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(looking_up_as_typed),
+		cmocka_unit_test(what_waiting_mail_goes_by),
+		cmocka_unit_test(what_waiting_mail_goes_by_is_bounded),
 		cmocka_unit_test(the_sample_file),
 		cmocka_unit_test(export_is_the_same_form),
 		cmocka_unit_test(empty_export_applies),
