@@ -315,6 +315,15 @@ static bool is_id(const char *text)
 	return strlen(text) == TEXT_ID_LENGTH && !text_parse_id(span_str(text), &id);
 }
 
+/* A variable of a script that is empty must not mean everything. */
+static bool is_blank(const struct ctl *ctl, int from)
+{
+	for (int i = from; i < ctl->count; i++)
+		if (ctl->args[i][strspn(ctl->args[i], " \t\r\n")])
+			return false;
+	return true;
+}
+
 static int queue_change(struct ctl *ctl, const char *op)
 {
 	const char *reason = ctl_option(ctl, "--reason");
@@ -324,8 +333,8 @@ static int queue_change(struct ctl *ctl, const char *op)
 
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
-	if (ctl->count < 2)
-		return ctl_usage("queue %s needs an id or a filter", op);
+	if (ctl->count < 2 || is_blank(ctl, 1))
+		return ctl_usage("queue %s needs an id or a filter; everything is age>=0s", op);
 	if (strcmp(op, "reroute") == 0 && !transport)
 		return ctl_usage("queue reroute needs --transport NAME");
 	char *what = ctl_joined(ctl, 1);

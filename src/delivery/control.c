@@ -19,6 +19,9 @@
 #include "base/err.h"
 #include "base/text.h"
 
+#include <stdio.h>
+#include <string.h>
+
 void control_refuse(struct control *c, const char *text)
 {
 	buf_clear(c->reply);
@@ -33,7 +36,30 @@ struct span control_text(const struct control *c, const char *key)
 	const json_t *value = json_object_get(c->request, key);
 	size_t n = json_string_length(value);
 
-	return n && n <= FILTER_BYTES ? span_of(json_string_value(value), n) : SPAN_NONE;
+	return n ? span_of(json_string_value(value), n) : SPAN_NONE;
+}
+
+/* What is no text, or too long for one, must not pass for one that is missing: a filter that is
+ * missing means everything. A filter's own length is the parser's to judge. */
+static bool texts_fit(struct control *c)
+{
+	static const char *const keys[] = {"op", "filter", "id", "by", "reason", "transport"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const json_t *value = json_object_get(c->request, keys[i]);
+		char problem[64];
+
+		if (!value || json_is_null(value))
+			continue;
+		if (json_is_string(value) && (strcmp(keys[i], "filter") == 0 ||
+						     json_string_length(value) <= CONTROL_TEXT))
+			continue;
+		snprintf(problem, sizeof(problem), "%s: %s", keys[i],
+			json_is_string(value) ? "too long" : "a text belongs here");
+		control_refuse(c, problem);
+		return false;
+	}
+	return true;
 }
 
 int control_envelope(struct control *c, uint64_t id)
@@ -111,6 +137,8 @@ static void dispatch(struct control *c)
 		"delete", "prioritise", "unprioritise"};
 	struct span op = control_text(c, "op");
 
+	if (!texts_fit(c))
+		return;
 	if (span_equal(op, SPAN("status"))) {
 		control_status(c);
 		return;

@@ -10,6 +10,7 @@
 
 #define CONTROL_DAMAGED "damaged" /* the state of what no queue has */
 #define CONTROL_HITS	4096	  /* units that one call may find */
+#define CONTROL_TEXT	4096	  /* bytes of a text in a request, but for filters */
 
 struct control {
 	struct delivery *d;

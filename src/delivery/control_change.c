@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define CONTROL_TEXT 1000 /* bytes of a reason or a name of an administrator */
+#define CONTROL_REASON 1000 /* bytes of a reason or a name of an administrator */
 
 static int change_one(struct control *c, struct span op, uint64_t id, uint32_t unit)
 {
@@ -17,8 +17,8 @@ static int change_one(struct control *c, struct span op, uint64_t id, uint32_t u
 	int64_t now = delivery_now(d);
 	struct verdict verdict;
 
-	by.n = MIN(by.n, CONTROL_TEXT);
-	reason.n = MIN(reason.n, CONTROL_TEXT);
+	by.n = MIN(by.n, CONTROL_REASON);
+	reason.n = MIN(reason.n, CONTROL_REASON);
 	if (span_equal(op, SPAN("retry")))
 		return queue_retry(queue, id, unit, now);
 	if (span_equal(op, SPAN("hold")))
@@ -170,10 +170,6 @@ static void change_by_filter(struct control *c, struct span op)
 	struct filter *filter;
 	uint64_t cursor, messages = 0;
 
-	if (!control_text(c, "filter").n) {
-		control_refuse(c, "an id or a filter is needed; to mean everything, say age>=0s");
-		return;
-	}
 	if (owed_too_much(d)) {
 		control_refuse(c,
 			"too many notifications wait to be written to the spool; go on in a "
@@ -183,6 +179,11 @@ static void change_by_filter(struct control *c, struct span op)
 	filter = control_filter(c);
 	if (!filter)
 		return;
+	if (filter_is_empty(filter)) {
+		control_refuse(c, "an id or a filter is needed; to mean everything, say age>=0s");
+		filter_free(&filter);
+		return;
+	}
 	hits = calloc(CONTROL_HITS, sizeof(*hits));
 	if (!hits || !control_after(c, &cursor)) {
 		if (!hits)
@@ -214,7 +215,11 @@ void control_change(struct control *c, struct span op)
 			c, "transport: there is none of that name; see posternctl transport list");
 		return;
 	}
-	if (control_text(c, "id").n)
+	bool by_id = json_is_string(json_object_get(c->request, "id"));
+
+	if (by_id && json_is_string(json_object_get(c->request, "filter")))
+		control_refuse(c, "id, filter: one of them is needed, not both");
+	else if (by_id)
 		change_by_id(c, op);
 	else
 		change_by_filter(c, op);

@@ -51,6 +51,8 @@ struct filter;
 /* On failure one line is added to `problem`: "column 7: …", columns count bytes from 1. */
 int filter_parse(struct span text, struct filter **out, struct buf *problem);
 void filter_free(struct filter **filter);
+/* It has no term, and so matches everything: what was meant is another question. */
+bool filter_is_empty(const struct filter *filter);
 /* The canonical text; parsing it gives an equal filter. */
 void filter_format(const struct filter *filter, struct buf *out);
 /* Whether the envelope may be asked for (it has to be read from disk). */

@@ -168,6 +168,11 @@ bool filter_match(const struct filter *filter, struct filter_subject *s)
 	return match_tree(filter, s) == TRUE;
 }
 
+bool filter_is_empty(const struct filter *filter)
+{
+	return filter->root == FILTER_NONE;
+}
+
 bool filter_needs_envelope(const struct filter *filter)
 {
 	for (uint16_t i = 0; i < filter->count; i++) {

@@ -83,7 +83,7 @@ static void bad_requests_are_refused(void **state)
 		{"{\"op\":\"list\",\"op\":\"list\"}", "not a JSON object"},
 		{"{\"op\":\"list\",\"limit\":99999999999999999999}", "not a JSON object"},
 		{"{}", "op: unknown"},
-		{"{\"op\":7}", "op: unknown"},
+		{"{\"op\":7}", "op: a text belongs here"},
 		{"{\"op\":\"no such\"}", "op: unknown"},
 		{"{\"op\":\"show\"}", "id:"},
 		{"{\"op\":\"show\",\"id\":\"x\"}", "id:"},
@@ -91,6 +91,17 @@ static void bad_requests_are_refused(void **state)
 		{"{\"op\":\"hold\",\"id\":\"0000000000001\"}", "no such message"},
 		{"{\"op\":\"hold\"}", "an id or a filter"},
 		{"{\"op\":\"delete\",\"filter\":\"\"}", "an id or a filter"},
+		{"{\"op\":\"delete\",\"filter\":\" \"}", "an id or a filter"},
+		{"{\"op\":\"bounce\",\"filter\":\" \\t\\r\\n \"}", "an id or a filter"},
+		{"{\"op\":\"hold\",\"filter\":\"   \"}", "an id or a filter"},
+		{"{\"op\":\"reroute\",\"filter\":\" \",\"transport\":\"one\"}",
+			"an id or a filter"},
+		{"{\"op\":\"delete\",\"filter\":7}", "filter: a text belongs here"},
+		{"{\"op\":\"delete\",\"id\":7,\"filter\":\"age>=0s\"}", "id: a text belongs here"},
+		{"{\"op\":\"delete\",\"id\":\"\",\"filter\":\"age>=0s\"}", "id"},
+		{"{\"op\":\"delete\",\"id\":\"0000000000001\",\"filter\":\"age>=0s\"}", "one of"},
+		{"{\"op\":\"list\",\"filter\":[]}", "filter: a text belongs here"},
+		{"{\"op\":\"reroute\",\"filter\":\"age>0s\",\"transport\":7}", "transport: a text"},
 		{"{\"op\":\"delete\",\"filter\":\"no such=1\"}", "filter"},
 		{"{\"op\":\"list\",\"filter\":\"((\"}", "filter"},
 		{"{\"op\":\"list\",\"after\":\"x\"}", "after"},
@@ -103,6 +114,26 @@ static void bad_requests_are_refused(void **state)
 	assert_int_equal(world_queued(w), 1);
 	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 0);
 	world_sound(w);
+}
+
+/* A filter that is too long to be read must not pass for none, which means everything. */
+static void a_long_filter_is_not_an_empty_one(void **state)
+{
+	struct world *w = *state;
+	static const char *const ops[] = {"list", "delete", "count"};
+	char *request = malloc(20000);
+
+	world_send(w, "a@client.example", "b@site.example", BODY);
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		char *at = request + sprintf(request, "{\"op\":\"%s\",\"filter\":\"", ops[i]);
+
+		for (int k = 0; k < 300; k++)
+			at += sprintf(at, "sender=someone@%d.example ", k);
+		strcpy(at, "\"}");
+		assert_refused(w, request, "longer than 4096 bytes");
+	}
+	assert_int_equal(world_queued(w), 1);
+	free(request);
 }
 
 static void odd_numbers_do_no_harm(void **state)
@@ -297,6 +328,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(bad_requests_are_refused),
+		TEST(a_long_filter_is_not_an_empty_one),
 		TEST(odd_numbers_do_no_harm),
 		TEST(a_list_goes_on_after_its_limit),
 		TEST(a_listing_of_huge_messages_comes_in_pages),
