@@ -5,7 +5,8 @@
  *   admin.c     life, the directory's generations
  *   door.c      control connections: one JSON object a line in, one a line out
  *   dispatch.c  which command a request is
- *   objects.c   apply, export, single objects, pause and resume, audit
+ *   objects.c   apply, export, single objects, pause and resume
+ *   audit.c     audit, check
  *   queue.c     requests that delivery answers; status, which all roles answer
  *   trace.c     searches of the trace
  *   explain.c   what would happen to a message

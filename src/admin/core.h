@@ -45,7 +45,9 @@ struct door {
 	/* answers of other roles */
 	uint32_t ticket;
 	uint32_t awaited;
-	bool status; /* gathers all roles' answers; else passes delivery's on */
+	bool status; /* gathers all roles' answers; else passes delivery's on … */
+	/* … but where this is set, which takes it. */
+	void (*heard)(struct door *door, struct span json);
 	struct timer timer;
 	struct search_job *search;
 };
@@ -60,6 +62,8 @@ void door_reply(struct door *door);
 void door_refuse(struct door *door, const char *text);
 void door_refuse_span(struct door *door, struct span text);
 void door_free(struct door *door);
+/* objects.c: with the problems, or what the error means. */
+void refuse_lines(struct door *door, int err, struct buf *problems);
 
 /* ---- dispatch.c
  * ------------------------------------------------------------------------------- */
@@ -92,6 +96,11 @@ void trace_forget(struct door *door);
 
 /* admin.c: a change was committed; everybody gets the new generation. */
 int admin_publish(struct admin *admin);
+
+/* queue.c: delivery is asked; heard() gets one JSON object, nothing where none comes in time, at
+ * once where delivery does not run. The request goes on there. */
+void door_ask(
+	struct door *door, struct span request, void (*heard)(struct door *door, struct span json));
 
 /* queue.c: an answer came, or will not come. */
 void queue_answered(struct door *door, struct span who, struct span json);

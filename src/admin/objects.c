@@ -6,13 +6,10 @@
 
 #include "base/check.h"
 #include "base/err.h"
-#include "base/text.h"
-#include "directory/check.h"
 
 #include <stdlib.h>
 
 #define OBJECT_SETTINGS_MOST 64 /* of one add or set */
-#define AUDIT_MOST	     1000
 
 static struct plan_options options_of(const struct door *door)
 {
@@ -38,7 +35,7 @@ static void tell(struct door *door, struct span words)
 	event_emit(door->admin->config.events, &event);
 }
 
-static void refuse_lines(struct door *door, int err, struct buf *problems)
+void refuse_lines(struct door *door, int err, struct buf *problems)
 {
 	while (problems->n && problems->p[problems->n - 1] == '\n')
 		problems->n--;
@@ -177,13 +174,33 @@ static void put_retry(struct json_write *json, const struct object *object)
 	buf_done(&text);
 }
 
+static void refuse_unknown(struct door *door, enum object_kind kind, struct span name)
+{
+	const char *word = object_kind_name(kind);
+	struct buf text;
+
+	buf_init(&text, 2000);
+	buf_printf(&text, "there is no %s of that name: \"", word);
+	buf_add_escaped(&text, name, 300);
+	buf_printf(&text, "\"; \"posternctl %s list\" shows those that there are", word);
+	door_refuse_span(door, buf_span(&text));
+	buf_done(&text);
+}
+
 static void show_object(struct door *door, enum object_kind kind, struct span name)
 {
 	const struct objects *objects = directory_objects(door->admin->directory);
 	const struct object *object = objects_find(objects, kind, name);
 
+	if (!object && kind == OBJECT_SETTINGS) {
+		json_open_object(&door->json, NULL);
+		json_put_str(&door->json, "text", "");
+		json_close_object(&door->json);
+		door_reply(door);
+		return;
+	}
 	if (!object) {
-		door_refuse(door, "there is none of that name");
+		refuse_unknown(door, kind, name);
 		return;
 	}
 	struct buf text;
@@ -317,82 +334,4 @@ void cmd_resume(struct door *door)
 	int err = objects_plan_resume(directory_objects(door->admin->directory), scope,
 		request_text(door, "name"), &options, &problems, &plan);
 	finish(door, err, plan, &problems);
-}
-
-/* ---- audit and check ------------------------------------------------------------------------ */
-
-/* "ann (uid 1000)", "uid 1000", "root": the number for programs. */
-static void put_uid(struct json_write *json, struct span actor)
-{
-	static const char key[] = "uid ";
-	uint64_t uid = 0;
-
-	if (!span_equal(actor, SPAN("root"))) {
-		const char *at = memmem(actor.p, actor.n, key, sizeof(key) - 1);
-		if (!at)
-			return;
-		struct span number = span_skip(actor, (size_t)(at - actor.p) + sizeof(key) - 1);
-		if (number.n && number.p[number.n - 1] == ')')
-			number.n--;
-		if (text_parse_u64(number, UINT32_MAX, &uid))
-			return;
-	}
-	json_put_u64(json, "uid", uid);
-}
-
-static bool each_audit(void *context, const struct store_audit *entry)
-{
-	struct json_write *json = context;
-
-	json_open_object(json, NULL);
-	json_put_u64(json, "number", entry->number);
-	json_put_u64(json, "generation", entry->generation);
-	json_put_time(json, "time", entry->wall_ms);
-	json_put_string(json, "actor", entry->actor);
-	put_uid(json, entry->actor);
-	json_put_string(json, "change", entry->what);
-	json_close_object(json);
-	return true;
-}
-
-void cmd_audit(struct door *door)
-{
-	uint32_t limit = request_number(door, "limit", 100);
-	uint32_t before = request_number(door, "before", 0);
-	struct buf why;
-
-	buf_init(&why, 4096);
-	json_open_object(&door->json, NULL);
-	json_open_array(&door->json, "entries");
-	int err = store_audit(directory_store(door->admin->directory), before ? before : UINT64_MAX,
-		MIN(limit, AUDIT_MOST), each_audit, &door->json, &why);
-	json_close_array(&door->json);
-	json_close_object(&door->json);
-	if (err)
-		refuse_lines(door, err, &why);
-	else
-		door_reply(door);
-	buf_done(&why);
-}
-
-static void each_finding(void *context, const struct check_finding *finding)
-{
-	struct json_write *json = context;
-
-	json_open_object(json, NULL);
-	json_put_str(json, "severity", check_severity_name(finding->severity));
-	json_put_string(json, "about", finding->about);
-	json_put_string(json, "text", finding->text);
-	json_close_object(json);
-}
-
-void cmd_check(struct door *door)
-{
-	json_open_object(&door->json, NULL);
-	json_open_array(&door->json, "findings");
-	check_all(door->admin->config.config, directory_objects(door->admin->directory),
-		request_flag(door, "as_root"), each_finding, &door->json);
-	json_close_array(&door->json);
-	json_close_object(&door->json);
-	door_reply(door);
 }

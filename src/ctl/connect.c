@@ -1,14 +1,46 @@
 #include "ctl/ctl.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define REPLY_MOST (300u << 20) /* bytes */
 #define ANSWER_S   120		/* a server that says nothing for so long hangs */
+
+/* Who may, by the group of the socket, where that can be seen. */
+static void tell_denied(const char *path)
+{
+	struct stat info;
+	const struct group *group = stat(path, &info) == 0 ? getgrgid(info.st_gid) : NULL;
+
+	if (group && info.st_gid != 0)
+		ctl_refuse(
+			"%s: permission denied; run it as root (sudo), or become a member of the "
+			"group %s (usermod -aG %s USER, then log in again)",
+			path, group->gr_name, group->gr_name);
+	else
+		ctl_refuse("%s: permission denied; run it as root (sudo), or as the user that "
+			   "posternd was started by",
+			path);
+}
+
+static void tell_unreached(const struct ctl *ctl, const char *path, int why)
+{
+	if (why == EACCES || why == EPERM)
+		tell_denied(path);
+	else if (why == ENOENT || why == ECONNREFUSED)
+		ctl_refuse("%s: %s; is posternd running with this start file (%s)? Start it "
+			   "(systemctl start postern, or posternd -c %s), or name the right file "
+			   "with -c",
+			path, strerror(why), ctl->config_path, ctl->config_path);
+	else
+		ctl_refuse("%s: %s; see the log of posternd", path, strerror(why));
+}
 
 static int connect_control(struct ctl *ctl, bool quiet)
 {
@@ -35,13 +67,7 @@ static int connect_control(struct ctl *ctl, bool quiet)
 		close(fd);
 	if (quiet)
 		return -1;
-	if (why == EACCES || why == EPERM)
-		ctl_refuse(
-			"%s: %s; run it as root or as a member of the group of the control socket",
-			to.sun_path, strerror(why));
-	else
-		ctl_refuse("%s: %s; is posternd running with this start file (%s)?", to.sun_path,
-			strerror(why), ctl->config_path);
+	tell_unreached(ctl, to.sun_path, why);
 	return -1;
 }
 

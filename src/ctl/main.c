@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define FILE_MOST (100u << 20) /* bytes of an objects file */
 
@@ -155,13 +156,14 @@ char *ctl_read_file(const char *path, size_t *length)
 		buf_wrote(&text, n);
 	}
 	bool failed = ferror(file) != 0;
+	int why = errno;
 	if (!input)
 		fclose(file);
 	if (!failed && !buf_ok(&text) && text.n + 65536 <= FILE_MOST)
 		ctl_no_memory();
 	if (failed || !buf_ok(&text)) {
 		ctl_refuse("%s: %s", path,
-			failed ? "cannot be read" : "longer than 100 MiB; apply it in parts");
+			failed ? strerror(why) : "longer than 100 MiB; apply it in parts");
 		buf_done(&text);
 		return NULL;
 	}
@@ -185,6 +187,10 @@ int ctl_config(struct ctl *ctl)
 			problems.n ? problems.p : "");
 		if (!problems.n)
 			fprintf(stderr, "%s: %s\n", ctl->config_path, err_text(err));
+		if (access(ctl->config_path, R_OK) != 0)
+			fputs("name the start file of posternd with -c FILE, before the command; "
+			      "without it " DEFAULT_CONFIG " is read\n",
+				stderr);
 	}
 	buf_done(&problems);
 	return err ? EXIT_REFUSED : EXIT_DONE;

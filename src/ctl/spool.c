@@ -17,6 +17,16 @@ static void report(void *arg, const char *line)
 	putchar('\n');
 }
 
+static const char *advice(int err)
+{
+	if (err == ERR_DENIED)
+		return "; run it as root (sudo), or as the user that posternd was started by";
+	return err == ERR_NOT_FOUND
+		       ? "; posternd makes it when it is started with this start file, or "
+			 "name the right file with -c"
+		       : "";
+}
+
 int ctl_spool(struct ctl *ctl)
 {
 	struct spool_verify_result result = {0};
@@ -30,11 +40,11 @@ int ctl_spool(struct ctl *ctl)
 	snprintf(path, sizeof(path), "%.*s", (int)ctl->config->spool.n, ctl->config->spool.p);
 	int err = disk_posix_new(path, &disk);
 	if (err)
-		return ctl_refuse("%s: %s", path, err_text(err));
+		return ctl_refuse("%s: %s%s", path, err_text(err), advice(err));
 	err = spool_verify(disk, report, ctl, &result);
 	disk_posix_free(&disk);
 	if (err)
-		return ctl_refuse("%s: %s", path, err_text(err));
+		return ctl_refuse("%s: %s%s", path, err_text(err), advice(err));
 	printf(ctl->json ? "{\"files\": %llu, \"messages\": %llu, \"live\": %llu, \"done\": %llu, "
 			   "\"damaged\": %llu, \"torn_tails\": %llu}\n"
 			 : "%llu files, %llu messages: %llu live, %llu done, %llu damaged; %llu "

@@ -510,7 +510,6 @@ static void there_is_room_again_after_idle_clients(void **state)
 
 /* ---- commands --------------------------------------------------------------------------- */
 
-
 static void apply_changes_all_or_nothing(void **state)
 {
 	struct world *w = *state;
@@ -571,6 +570,17 @@ static void objects_pauses_and_the_audit(void **state)
 }
 
 /* For people by name; a number for programs, since names are handed on. */
+static void what_is_not_there_is_told_by_name(void **state)
+{
+	struct world *w = *state;
+
+	assert_error(ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"transport\","
+			    "\"name\":\"site\"}"),
+		"no transport of that name: \"site\"; \"posternctl transport list\"");
+	/* Settings are there always, if only by their defaults. */
+	assert_done(ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"settings\"}"));
+}
+
 static void the_audit_has_names_and_numbers(void **state)
 {
 	static const struct {
@@ -711,6 +721,55 @@ static void a_search_says_what_it_could_not_read(void **state)
 	json_decref(value);
 }
 
+/* explain asks delivery what the DNS says; without an answer it says so, and the rest all the
+ * same. */
+static void explain_asks_for_the_hosts(void **state)
+{
+	static const char request[] =
+		"{\"cmd\":\"explain\",\"client\":\"127.0.0.1\",\"from\":\"a@b.example\","
+		"\"to\":\"c@far.example\"}";
+	struct world *w = *state;
+
+	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"transports: { out: { server: lookup-mx } "
+			   "}\\ndefault-transport: out\\n\"}"));
+	struct peer *peer = enter(w);
+	write_line(peer, request);
+	assert_null(reply(peer));
+	assert_string_equal(w->asked,
+		"{\"op\":\"hosts\",\"transport\":\"out\",\"domain\":\"far.example\"}");
+	admin_answer(w->admin, w->ticket, SPAN("delivery"),
+		SPAN("{\"hosts\":[{\"name\":\"mx.far.example\",\"preference\":10,\"addresses\":["
+		     "\"8.8.8.8\"]}],\"ttl\":60}"));
+	json_t *value = reply(peer);
+	assert_non_null(strstr(json_string_value(json_object_get(value, "text")),
+		"mx.far.example, preference 10: 8.8.8.8."));
+	assert_string_equal(json_string_value(json_object_get(value, "outcome")), "transport");
+	assert_int_equal(
+		json_array_size(json_object_get(json_object_get(value, "dns"), "hosts")), 1);
+	json_decref(value);
+
+	write_line(peer, request);
+	pass(w, ADMIN_ANSWER_MS);
+	value = reply(peer);
+	assert_non_null(strstr(json_string_value(json_object_get(value, "text")),
+		"What the DNS says now is not known: delivery does not answer."));
+	json_decref(value);
+	write_line(peer, request);
+	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("nonsense"));
+	assert_done(reply(peer));
+	w->delivery_error = ERR_CLOSED;
+	write_line(peer, request);
+	assert_done(reply(peer));
+	w->delivery_error = 0;
+	/* The one who asked is gone when the answer comes. */
+	write_line(peer, request);
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{}"));
+	assert_error(ask(w, "{\"cmd\":\"explain\",\"client\":\"127.0.0.1\",\"from\":\"\","
+			    "\"to\":\"c@d.example\",\"listener\":\"nope\"}"),
+		"there is no listener \"nope\"; the start file has: mx");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -728,7 +787,9 @@ int main(int argc, char **argv)
 		TEST(apply_changes_all_or_nothing),
 		TEST(a_trial_run_changes_nothing),
 		TEST(objects_pauses_and_the_audit),
+		TEST(what_is_not_there_is_told_by_name),
 		TEST(the_audit_has_names_and_numbers),
+		TEST(explain_asks_for_the_hosts),
 		TEST(queue_work_names_who_does_it),
 		TEST(an_answer_that_is_no_json_is_not_passed_on),
 		TEST(a_role_that_does_not_answer_is_left_out),

@@ -77,7 +77,8 @@ static int tear_down(void **state)
 {
 	struct world *w = *state;
 
-	close(w->listener);
+	if (w->listener >= 0)
+		close(w->listener);
 	unlink(w->config);
 	unlink(w->socket);
 	unlink(w->file);
@@ -427,6 +428,44 @@ static void control_bytes_never_reach_the_terminal(void **state)
 }
 
 /* The good part on standard output as ever; that there is a bad one beside it. */
+/* Each says what to do next. */
+static void what_cannot_be_reached_is_told_with_advice(void **state)
+{
+	struct world *w = *state;
+
+	close(w->listener);
+	w->listener = -1;
+	run(w, ARGUMENTS("status"), NULL); /* a socket that nobody listens on any more */
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "Start it (systemctl start postern, or posternd -c ");
+	unlink(w->socket);
+	run(w, ARGUMENTS("queue", "list"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "is posternd running with this start file");
+	run(w, ARGUMENTS("spool", "verify"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "name the right file with -c");
+	run(w, ARGUMENTS("apply", "-f", w->dir), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "Is a directory");
+	unlink(w->config);
+	run(w, ARGUMENTS("status"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "with -c FILE, before the command");
+}
+
+static void nothing_is_said_as_well(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("settings", "show"), REPLIES("{\"text\":\"\"}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "nothing is set; posternctl settings --help");
+	run(w, ARGUMENTS("audit"), REPLIES("{\"entries\":[]}"));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->out, "nothing was changed yet\n");
+}
+
 static void a_damaged_trace_is_told(void **state)
 {
 	struct world *w = *state;
@@ -623,6 +662,8 @@ int main(int argc, char **argv)
 		TEST(an_id_is_told_from_a_filter),
 		TEST(a_listing_has_all_pages_and_no_more),
 		TEST(options_stand_anywhere),
+		TEST(what_cannot_be_reached_is_told_with_advice),
+		TEST(nothing_is_said_as_well),
 		TEST(a_damaged_trace_is_told),
 #ifdef LISTED
 		TEST(what_memory_does_not_hold_is_refused),

@@ -1,0 +1,84 @@
+/* Who changed what; and what an administrator should know about how things are. */
+#include "admin/core.h"
+
+#include "base/check.h"
+#include "base/text.h"
+#include "directory/check.h"
+
+#define AUDIT_MOST 1000
+
+/* "ann (uid 1000)", "uid 1000", "root": the number for programs. */
+static void put_uid(struct json_write *json, struct span actor)
+{
+	static const char key[] = "uid ";
+	uint64_t uid = 0;
+
+	if (!span_equal(actor, SPAN("root"))) {
+		const char *at = memmem(actor.p, actor.n, key, sizeof(key) - 1);
+		if (!at)
+			return;
+		struct span number = span_skip(actor, (size_t)(at - actor.p) + sizeof(key) - 1);
+		if (number.n && number.p[number.n - 1] == ')')
+			number.n--;
+		if (text_parse_u64(number, UINT32_MAX, &uid))
+			return;
+	}
+	json_put_u64(json, "uid", uid);
+}
+
+static bool each_audit(void *context, const struct store_audit *entry)
+{
+	struct json_write *json = context;
+
+	json_open_object(json, NULL);
+	json_put_u64(json, "number", entry->number);
+	json_put_u64(json, "generation", entry->generation);
+	json_put_time(json, "time", entry->wall_ms);
+	json_put_string(json, "actor", entry->actor);
+	put_uid(json, entry->actor);
+	json_put_string(json, "change", entry->what);
+	json_close_object(json);
+	return true;
+}
+
+void cmd_audit(struct door *door)
+{
+	uint32_t limit = request_number(door, "limit", 100);
+	uint32_t before = request_number(door, "before", 0);
+	struct buf why;
+
+	buf_init(&why, 4096);
+	json_open_object(&door->json, NULL);
+	json_open_array(&door->json, "entries");
+	int err = store_audit(directory_store(door->admin->directory), before ? before : UINT64_MAX,
+		MIN(limit, AUDIT_MOST), each_audit, &door->json, &why);
+	json_close_array(&door->json);
+	json_close_object(&door->json);
+	if (err)
+		refuse_lines(door, err, &why);
+	else
+		door_reply(door);
+	buf_done(&why);
+}
+
+static void each_finding(void *context, const struct check_finding *finding)
+{
+	struct json_write *json = context;
+
+	json_open_object(json, NULL);
+	json_put_str(json, "severity", check_severity_name(finding->severity));
+	json_put_string(json, "about", finding->about);
+	json_put_string(json, "text", finding->text);
+	json_close_object(json);
+}
+
+void cmd_check(struct door *door)
+{
+	json_open_object(&door->json, NULL);
+	json_open_array(&door->json, "findings");
+	check_all(door->admin->config.config, directory_objects(door->admin->directory),
+		request_flag(door, "as_root"), each_finding, &door->json);
+	json_close_array(&door->json);
+	json_close_object(&door->json);
+	door_reply(door);
+}
