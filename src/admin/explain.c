@@ -27,7 +27,34 @@ static void reply(struct door *door, const struct explain *explain)
 		door_refuse(door, err_text(ERR_NOMEM));
 }
 
-void cmd_explain(struct door *door)
+/* The decision again, as it is now, with what delivery said: a question to DNS may take a while. */
+static void go_on(struct door *door, struct span hosts, bool asked);
+
+static void hosts_heard(struct door *door, struct span json)
+{
+	go_on(door, json.n ? json : SPAN("{\"error\":\"delivery does not answer\"}"), true);
+}
+
+static void ask_for_hosts(struct door *door, const struct explain *explain)
+{
+	struct json_write json;
+	struct buf request;
+
+	buf_init(&request, EXPLAIN_TEXT);
+	json_write_init(&json, &request);
+	json_open_object(&json, NULL);
+	json_put_str(&json, "op", "hosts");
+	json_put_string(&json, "transport", explain->decision.transport.name);
+	json_put_string(&json, "domain", explain->decision.domain);
+	json_close_object(&json);
+	if (buf_ok(&request))
+		door_ask(door, buf_span(&request), hosts_heard);
+	else
+		door_refuse(door, err_text(ERR_NOMEM));
+	buf_done(&request);
+}
+
+static void go_on(struct door *door, struct span hosts, bool asked)
 {
 	struct admin *admin = door->admin;
 	struct explain_query query = {
@@ -47,10 +74,20 @@ void cmd_explain(struct door *door)
 	}
 	buf_init(&why, EXPLAIN_WHY);
 	if (explain_run(admin->snapshot, admin->config.route, admin->config.config, &query, explain,
-		    &why))
+		    &why)) {
 		door_refuse_span(door, buf_span(&why));
-	else
+	} else if (!asked && explain_wants_hosts(explain)) {
+		ask_for_hosts(door, explain);
+	} else {
+		if (explain_wants_hosts(explain))
+			explain_hosts(explain, hosts);
 		reply(door, explain);
+	}
 	buf_done(&why);
 	free(explain);
+}
+
+void cmd_explain(struct door *door)
+{
+	go_on(door, SPAN_NONE, false);
 }

@@ -8,6 +8,15 @@
 
 #include <stdlib.h>
 
+static void hear(struct door *door, struct span json)
+{
+	void (*heard)(struct door *, struct span) = door->heard;
+
+	door->heard = NULL;
+	door->awaited = 0;
+	heard(door, json);
+}
+
 static void late(struct timer *timer)
 {
 	struct door *door = (struct door *)(void *)((char *)timer - offsetof(struct door, timer));
@@ -19,15 +28,34 @@ static void late(struct timer *timer)
 		door_reply(door);
 		return;
 	}
-	door_refuse(door, "delivery does not answer; see the log, and posternctl status");
+	if (door->heard)
+		hear(door, SPAN_NONE);
+	else
+		door_refuse(door, "delivery does not answer; see the log, and posternctl status");
 }
 
 static void wait_for(struct door *door, uint32_t answers)
 {
 	door->awaited = answers;
 	door->timer.fire = late;
-	if (io_timer_after(door->admin->config.io, &door->timer, ADMIN_ANSWER_MS))
+	if (io_timer_after(door->admin->config.io, &door->timer, ADMIN_ANSWER_MS)) {
+		door->heard = NULL;
 		door_refuse(door, "out of memory");
+	}
+}
+
+void door_ask(
+	struct door *door, struct span request, void (*heard)(struct door *door, struct span json))
+{
+	struct admin *admin = door->admin;
+
+	door->ticket = ++admin->tickets;
+	door->status = false;
+	door->heard = heard;
+	if (admin->config.ask_delivery(admin->config.context, door->ticket, request))
+		hear(door, SPAN_NONE);
+	else
+		wait_for(door, 1);
 }
 
 void cmd_queue(struct door *door)
@@ -114,6 +142,10 @@ void queue_answered(struct door *door, struct span who, struct span json)
 {
 	bool fits = is_json_object(json);
 
+	if (door->heard) {
+		hear(door, fits ? json : SPAN_NONE);
+		return;
+	}
 	if (!door->status) {
 		if (!fits) {
 			door_refuse(
