@@ -735,57 +735,8 @@ static void explain_asks_for_the_hosts(void **state)
 	struct peer *peer = enter(w);
 	write_line(peer, request);
 	assert_null(reply(peer));
-	assert_string_equal(
-		w->asked, "{\"op\":\"hosts\",\"transport\":\"out\",\"domain\":\"far.example\"}");
-	admin_answer(w->admin, w->ticket, SPAN("delivery"),
-		SPAN("{\"hosts\":[{\"name\":\"mx.far.example\",\"preference\":10,\"addresses\":["
-		     "\"8.8.8.8\"]}],\"ttl\":60}"));
-	json_t *value = reply(peer);
-	assert_non_null(strstr(json_string_value(json_object_get(value, "text")),
-		"mx.far.example, preference 10: 8.8.8.8."));
-	assert_string_equal(json_string_value(json_object_get(value, "outcome")), "transport");
-	assert_int_equal(
-		json_array_size(json_object_get(json_object_get(value, "dns"), "hosts")), 1);
-	json_decref(value);
-
-	write_line(peer, request);
-	pass(w, ADMIN_ANSWER_MS);
-	value = reply(peer);
-	assert_non_null(strstr(json_string_value(json_object_get(value, "text")),
-		"What the DNS says now is not known: delivery does not answer."));
-	json_decref(value);
-	write_line(peer, request);
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("nonsense"));
-	assert_done(reply(peer));
-	w->delivery_error = ERR_CLOSED;
-	write_line(peer, request);
-	assert_done(reply(peer));
-	w->delivery_error = 0;
-	/* The one who asked is gone when the answer comes. */
-	write_line(peer, request);
-	peer->handler->closed(peer->owner, ERR_CLOSED);
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{}"));
-	assert_error(ask(w, "{\"cmd\":\"explain\",\"client\":\"127.0.0.1\",\"from\":\"\","
-			    "\"to\":\"c@d.example\",\"listener\":\"nope\"}"),
-		"there is no listener \"nope\"; the start file has: mx");
-}
-
-/* explain asks delivery what the DNS says; without an answer it says so, and the rest all the
- * same. */
-static void explain_asks_for_the_hosts(void **state)
-{
-	static const char request[] =
-		"{\"cmd\":\"explain\",\"client\":\"127.0.0.1\",\"from\":\"a@b.example\","
-		"\"to\":\"c@far.example\"}";
-	struct world *w = *state;
-
-	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"transports: { out: { server: lookup-mx } "
-			   "}\\ndefault-transport: out\\n\"}"));
-	struct peer *peer = enter(w);
-	write_line(peer, request);
-	assert_null(reply(peer));
-	assert_string_equal(
-		w->asked, "{\"op\":\"hosts\",\"transport\":\"out\",\"domain\":\"far.example\"}");
+	assert_string_equal(w->asked,
+		"{\"op\":\"hosts\",\"transport\":\"out\",\"domain\":\"far.example\"}");
 	admin_answer(w->admin, w->ticket, SPAN("delivery"),
 		SPAN("{\"hosts\":[{\"name\":\"mx.far.example\",\"preference\":10,\"addresses\":["
 		     "\"8.8.8.8\"]}],\"ttl\":60}"));
@@ -838,7 +789,6 @@ int main(int argc, char **argv)
 		TEST(objects_pauses_and_the_audit),
 		TEST(what_is_not_there_is_told_by_name),
 		TEST(the_audit_has_names_and_numbers),
-		TEST(explain_asks_for_the_hosts),
 		TEST(explain_asks_for_the_hosts),
 		TEST(queue_work_names_who_does_it),
 		TEST(an_answer_that_is_no_json_is_not_passed_on),
