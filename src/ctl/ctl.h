@@ -5,7 +5,8 @@
  *   help.c      --help, of all and of each command
  *   connect.c   one request, one reply
  *   show.c      tables and texts for people; everything that came from peers is made harmless
- *   objects.c   check, apply, export, transport, domain, account, priority, settings, audit
+ *   apply.c     check, apply, export
+ *   objects.c   transport, domain, account, priority, settings, audit
  *   queue.c     queue …
  *   status.c    status, trace, explain
  *   spool.c     spool verify: reads the spool by itself, needs no server
@@ -83,6 +84,8 @@ int ctl_ask_and_show(
 void show_text(const char *text, bool lines);
 void show_text_on(FILE *file, const char *text, bool lines);
 void add_safe(struct buf *out, const char *text, bool lines);
+/* What a change of the directory did. */
+void show_changes(struct ctl *ctl, const json_t *reply);
 /* As JSON: a whole reply, or a value within a line. */
 void show_json(const json_t *value);
 void show_value(const json_t *value);

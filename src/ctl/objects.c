@@ -1,178 +1,13 @@
 #include "ctl/ctl.h"
 
 #include "base/check.h"
-#include "base/err.h"
 #include "base/text.h"
-#include "directory/check.h"
-#include "directory/objects.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define AUDIT_SHOWN 100
 #define AUDIT_MOST  1000
-
-static void show_changes(struct ctl *ctl, const json_t *reply)
-{
-	const json_t *changes = json_object_get(reply, "changes");
-
-	(void)ctl;
-	for (size_t i = 0; i < json_array_size(changes); i++) {
-		const char *change = json_string_value(json_array_get(changes, i));
-
-		show_text(change ? change : "?", false);
-		putchar('\n');
-	}
-	if (!json_array_size(changes))
-		puts("nothing to change");
-	else if (json_is_true(json_object_get(reply, "dry_run")))
-		puts("(only a trial run: nothing was changed)");
-}
-
-/* ---- check ---------------------------------------------------------------------------------- */
-
-static void print_finding(void *context, const struct check_finding *finding)
-{
-	json_t *list = context;
-
-	json_array_append_new(list,
-		json_pack("{ss, ss%, ss%}", "severity", check_severity_name(finding->severity),
-			"about", finding->about.n ? finding->about.p : "", finding->about.n, "text",
-			finding->text.n ? finding->text.p : "", finding->text.n));
-}
-
-/* Objects of a file, as if applied to an empty directory. */
-static int read_objects(const char *path, struct objects **out)
-{
-	struct plan_options options = {0};
-	struct objects *none = NULL;
-	struct plan *plan = NULL;
-	struct buf problems;
-	size_t length;
-	char *text = ctl_read_file(path, &length);
-
-	if (!text)
-		return EXIT_REFUSED;
-	buf_init(&problems, 1u << 20);
-	int err = objects_new(&none);
-	if (!err)
-		err = objects_plan_apply(
-			none, path, span_of(text, length), &options, &problems, &plan);
-	if (err)
-		fprintf(stderr, "posternctl: the objects cannot be used:\n%.*s", (int)problems.n,
-			problems.n ? problems.p : "");
-	else
-		*out = plan_take(&plan);
-	objects_free(&none);
-	buf_done(&problems);
-	free(text);
-	return err ? EXIT_REFUSED : EXIT_DONE;
-}
-
-static void show_findings(struct ctl *ctl, const json_t *findings)
-{
-	if (ctl->json) {
-		show_json(findings);
-		return;
-	}
-	for (size_t i = 0; i < json_array_size(findings); i++) {
-		const json_t *one = json_array_get(findings, i);
-
-		show_text(member_text(one, "severity"), false);
-		fputs(": ", stdout);
-		show_text(member_text(one, "about"), false);
-		fputs(": ", stdout);
-		show_text(member_text(one, "text"), false);
-		putchar('\n');
-	}
-	if (!json_array_size(findings))
-		puts("no problems found");
-}
-
-/* Without a file the directory is the running server's, if there is one. */
-static int check_with_server(struct ctl *ctl)
-{
-	bool reached;
-	json_t *reply = ctl_ask_if_running(
-		ctl, json_pack("{ss, sb}", "cmd", "check", "as_root", geteuid() == 0), &reached);
-
-	if (reply)
-		show_findings(ctl, json_object_get(reply, "findings"));
-	json_decref(reply);
-	if (reached)
-		return reply ? EXIT_DONE : EXIT_REFUSED;
-	json_t *findings = json_array();
-
-	check_all(ctl->config, NULL, geteuid() == 0, print_finding, findings);
-	show_findings(ctl, findings);
-	json_decref(findings);
-	if (!ctl->json)
-		puts("(no server runs with this start file: only the file was checked)");
-	return EXIT_DONE;
-}
-
-int ctl_check(struct ctl *ctl)
-{
-	const char *file = ctl_option(ctl, "-f");
-	struct objects *objects = NULL;
-
-	if (!ctl_no_options_left(ctl))
-		return EXIT_USAGE;
-	if (ctl->count)
-		return ctl_usage("check takes only -f FILE");
-	int code = ctl_config(ctl);
-	if (code || !file)
-		return code ? code : check_with_server(ctl);
-	code = read_objects(file, &objects);
-	if (!code) {
-		json_t *findings = json_array();
-
-		check_all(ctl->config, objects, geteuid() == 0, print_finding, findings);
-		show_findings(ctl, findings);
-		json_decref(findings);
-	}
-	objects_free(&objects);
-	return code;
-}
-
-/* ---- apply and export ----------------------------------------------------------------------- */
-
-int ctl_apply(struct ctl *ctl)
-{
-	const char *file = ctl_option(ctl, "-f");
-	bool prune = ctl_flag(ctl, "--prune"), dry = ctl_flag(ctl, "--dry-run");
-	size_t length;
-
-	if (!file)
-		return ctl_usage("apply needs -f FILE (\"-\": standard input)");
-	if (!ctl_no_options_left(ctl))
-		return EXIT_USAGE;
-	if (ctl->count)
-		return ctl_usage("apply takes one file, after -f");
-	char *text = ctl_read_file(file, &length);
-	if (!text)
-		return EXIT_REFUSED;
-	json_t *request = json_pack("{ss, ss, ss%, sb, sb}", "cmd", "apply", "file", file, "text",
-		text, length, "prune", prune, "dry_run", dry);
-	free(text);
-	if (!request)
-		return ctl_refuse("%s: not valid UTF-8, or its name is not", file);
-	return ctl_ask_and_show(ctl, request, show_changes);
-}
-
-static void show_export(struct ctl *ctl, const json_t *reply)
-{
-	(void)ctl;
-	show_text(member_text(reply, "text"), true);
-}
-
-int ctl_export(struct ctl *ctl)
-{
-	if (ctl->count)
-		return ctl_usage("export takes no arguments");
-	return ctl_ask_and_show(ctl, json_pack("{ss}", "cmd", "export"), show_export);
-}
 
 /* ---- single objects ------------------------------------------------------------------------- */
 
@@ -268,6 +103,8 @@ static void show_object(struct ctl *ctl, const json_t *reply)
 	const json_t *pause = json_object_get(json_object_get(reply, "object"), "pause");
 
 	(void)ctl;
+	if (!*member_text(reply, "text"))
+		puts("nothing is set; posternctl settings --help says what can be");
 	show_text(member_text(reply, "text"), true);
 	if (retry)
 		show_retry(retry);
@@ -402,7 +239,11 @@ static void show_audit(struct ctl *ctl, const json_t *reply)
 
 		table_add(table, cells);
 	}
-	table_print(&table);
+	if (json_array_size(entries))
+		table_print(&table);
+	else
+		puts("nothing was changed yet");
+	table_free(&table);
 }
 
 int ctl_audit(struct ctl *ctl)
