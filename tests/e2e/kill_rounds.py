@@ -1,4 +1,4 @@
-"""Rounds of real kill -9 under load: each role in turn, and everything at once.
+"""Rounds of real kill -9 under load: each role in turn, everything at once, and the same with a full disk.
 
 usage: kill_rounds.py ROUNDS
 
@@ -19,7 +19,10 @@ import sys
 import threading
 import time
 
+import pytest
+
 from lib import postern
+from lib.disks import Ext4
 from lib.peers import SBIN, environment
 from lib.sink import Sink
 from lib.smtp import Closed, stuffed
@@ -31,6 +34,9 @@ SOURCE_MESSAGES = 150
 UNDER_WAY_S = 2.0
 TOKEN = re.compile(rb"X-Token: (\S+)\r\n")
 TARGETS = ("smtpd", "delivery", "admin", "everything", "delivery", "smtpd and delivery")
+# In every second run through these the disk is full before the blow falls, and until after it.
+SPOOL_DISK = 192 << 20
+FULL_S = 0.5
 
 
 class Ledger:
@@ -117,10 +123,32 @@ def strike(server, target):
     return [now] if "delivery" in victims else []
 
 
+def own_disk():
+    """None where nothing may be mounted."""
+    try:
+        return Ext4(SPOOL_DISK)
+    except pytest.skip.Exception as e:
+        print(f"no rounds with a full disk: {e}")
+        return None
+
+
+def fill(disk):
+    """To the last byte, again and again while mail that goes out makes room."""
+    end = time.monotonic() + FULL_S
+    while time.monotonic() < end:
+        disk.fill()
+        time.sleep(0.02)
+
+
+def is_well(server):
+    return all(role["spool"]["health"] in (0, "well") for name, role in server.status()["roles"].items() if name.startswith("smtpd"))
+
+
 def settle(server, counts):
-    """All roles run again, and the queue is empty."""
+    """All roles run again, the queue is empty, and mail is taken."""
     wait_until("all roles run", lambda: {k: len(v) for k, v in server.roles().items()} == counts, 30)
     wait_until("an empty queue", lambda: server._ready() and not server.queue(), 60, 0.1)
+    wait_until("a spool that is well", lambda: is_well(server), 30, 0.1)
 
 
 def check(ledger, deaths):
@@ -145,9 +173,11 @@ def main(rounds):
     hop.keep_commands = False
     ledger = Ledger()
     hop.on_keep = ledger.arrived
+    disk = own_disk()
+    spool = {"spool": str(disk.at / "spool")} if disk else {}
     server = postern.Postern({"transports": {"t": {"server": hop.server_name, "retry-delay": "1s"}},
                               "domains": {"a.example": {"transport": "t"}}},
-                             start={"storage": {"segment-size": "4M"}, "log": {"level": "warn"}})
+                             start={"storage": {"segment-size": "4M"}, "log": {"level": "warn"}, **spool}, apart=True)
     server.deaths_expected = True
     problems, deaths, sources = [], [], 0
     try:
@@ -155,14 +185,19 @@ def main(rounds):
         counts = {k: len(v) for k, v in server.roles().items()}
         for number in range(rounds):
             target = TARGETS[number % len(TARGETS)]
+            full = disk and number // len(TARGETS) % 2 == 1
             begin = time.monotonic()
             workers = [Worker(number * WORKERS + n, server, ledger) for n in range(WORKERS)]
             for worker in workers:
                 worker.start()
             source = smtp_source(server, number)
             time.sleep(random.uniform(0.2, 1.2))
+            if full:
+                fill(disk)
             deaths += strike(server, target)
             time.sleep(0.3)
+            if full:
+                disk.empty()
             for worker in workers:
                 worker.stopping = True
             for worker in workers:
@@ -172,7 +207,7 @@ def main(rounds):
                 wait_until("smtp-source's mail", lambda: ledger.source[f"source{number}@a.example"] >= SOURCE_MESSAGES, 30)
             settle(server, counts)
             problems, twice = check(ledger, deaths)
-            print(f"round {number + 1:3} {target:20} {len(ledger.acknowledged):6} acknowledged, {len(ledger.doubtful):3} in doubt, "
+            print(f"round {number + 1:3} {target + (', full' if full else ''):26} {len(ledger.acknowledged):6} acknowledged, {len(ledger.doubtful):3} in doubt, "
                   f"{len(ledger.refused):3} refused, {len(ledger.acknowledged - set(ledger.arrivals)):3} lost, "
                   f"{twice:3} twice, {time.monotonic() - begin:.1f} s", flush=True)
             if problems:
@@ -192,6 +227,8 @@ def main(rounds):
         log = server.log()
         postern.remove(server.home)
         postern.remove_programs()
+        if disk:
+            disk.close()
     if problems:
         print(log[-8000:])
         print("\n".join(problems))
