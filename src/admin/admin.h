@@ -10,6 +10,7 @@
  *   queue.c     requests that delivery answers; status, which all roles answer
  *   trace.c     searches of the trace
  *   explain.c   what would happen to a message
+ *   depends.c   how many messages go by what a change takes away
  *
  * A request is {"cmd":NAME, …}; a reply {"error":TEXT} or the command's own object. Requests of
  * one connection are answered in order, one at a time.

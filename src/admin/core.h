@@ -50,6 +50,7 @@ struct door {
 	void (*heard)(struct door *door, struct span json);
 	struct timer timer;
 	struct search_job *search;
+	struct depends *depends; /* what was counted for this request; or NULL */
 };
 
 /* ---- door.c
@@ -96,6 +97,13 @@ void trace_forget(struct door *door);
 
 /* admin.c: a change was committed; everybody gets the new generation. */
 int admin_publish(struct admin *admin);
+
+/* depends.c: true: the mail that goes by what the plan takes away is counted first; the request
+ * begins again when that is known, or was refused. */
+bool depends_first(struct door *door, const struct plan *plan);
+/* A sentence about that mail; false: there is none. */
+bool depends_add_words(const struct door *door, struct buf *out);
+void depends_forget(struct door *door);
 
 /* queue.c: delivery is asked; heard() gets one JSON object, nothing where none comes in time, at
  * once where delivery does not run. The request goes on there. */

@@ -50,6 +50,7 @@ void door_free(struct door *door)
 	struct admin *admin = door->admin;
 
 	trace_forget(door);
+	depends_forget(door);
 	list_remove(&door->node);
 	admin->door_count--;
 	io_timer_stop(admin->config.io, &door->timer);
@@ -122,6 +123,7 @@ void door_reply(struct door *door)
 {
 	json_decref(door->request);
 	door->request = NULL;
+	depends_forget(door);
 	door->awaited = 0;
 	io_timer_stop(door->admin->config.io, &door->timer);
 	if (!buf_ok(&door->out) && !door->refused) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define OBJECT_SETTINGS_MOST 64 /* of one add or set */
+#define WARNING_BYTES	     (16u << 10)
 
 static struct plan_options options_of(const struct door *door)
 {
@@ -45,55 +46,85 @@ void refuse_lines(struct door *door, int err, struct buf *problems)
 		door_refuse(door, err_text(err));
 }
 
-/* The plan was made, or not: commits it and replies. Frees `problems`. */
-static void finish(struct door *door, int err, struct plan *plan, struct buf *problems)
+/* One object is taken away by its name: that has to be meant. */
+static bool is_removal(const struct door *door)
+{
+	return span_equal(request_text(door, "cmd"), SPAN("object")) &&
+	       span_equal(request_text(door, "op"), SPAN("remove"));
+}
+
+/* Commits the plan, and frees it. A line in `problems` where that fails. */
+static int commit(struct door *door, struct plan *plan, struct span words, struct buf *problems)
 {
 	struct admin *admin = door->admin;
-	struct buf words;
 
-	if (err) {
-		refuse_lines(door, err, problems);
-		buf_done(problems);
-		return;
-	}
-	buf_init(&words, ADMIN_REPLY / 2);
-	plan_add_words(plan, &words);
+	int err = directory_commit(admin->directory, &plan, span_str(door->actor),
+		admin->config.io->wall_ms, problems);
+	if (err)
+		return err;
+	tell(door, span_of(words.p, MIN(words.n, (size_t)2000)));
+	err = admin_publish(admin);
+	if (err)
+		buf_printf(problems,
+			"the change is stored, but the other roles could not be told (%s); they "
+			"will be with the next change",
+			err_text(err));
+	return err;
+}
+
+static void reply_changes(struct door *door, struct span words, struct span warning)
+{
+	json_open_object(&door->json, NULL);
+	put_lines(&door->json, "changes", words);
+	put_lines(&door->json, "warnings", warning);
+	json_put_u64(&door->json, "generation", directory_generation(door->admin->directory));
+	json_put_bool(&door->json, "dry_run", request_flag(door, "dry_run"));
+	json_close_object(&door->json);
+	door_reply(door);
+}
+
+/* The plan was made: carries it out, if it may be, and replies. */
+static void carry_out(struct door *door, struct plan *plan, struct buf *problems)
+{
+	struct buf words, warning;
 	bool dry = request_flag(door, "dry_run");
-	bool any = plan_count(plan) > 0;
+	int err = 0;
+
+	buf_init(&words, ADMIN_REPLY / 2);
+	buf_init(&warning, WARNING_BYTES);
+	plan_add_words(plan, &words);
+	bool warned = depends_add_words(door, &warning);
 	if (!buf_ok(&words)) {
-		plan_free(&plan);
 		buf_add_str(problems, "too many changes to be listed at once; nothing was changed: "
 				      "apply them in parts");
 		err = ERR_LIMIT;
-	} else if (dry || !any) {
+	} else if (warned && is_removal(door) && !dry) {
+		buf_add_span(problems, buf_span(&warning));
+		buf_add_str(problems, "; --force removes it all the same");
+		err = ERR_BUSY;
+	}
+	if (err || dry || !plan_count(plan))
 		plan_free(&plan);
-	} else {
-		err = directory_commit(admin->directory, &plan, span_str(door->actor),
-			admin->config.io->wall_ms, problems);
-		if (!err) {
-			tell(door, span_of(words.p, MIN(words.n, (size_t)2000)));
-			err = admin_publish(admin);
-			if (err)
-				buf_printf(problems,
-					"the change is stored, but the other roles could not be "
-					"told (%s); "
-					"they will be with the next change",
-					err_text(err));
-		}
-	}
-	if (err) {
+	else
+		err = commit(door, plan, buf_span(&words), problems);
+	if (err)
 		refuse_lines(door, err, problems);
-	} else {
-		json_open_object(&door->json, NULL);
-		put_lines(&door->json, "changes", buf_span(&words));
-		json_put_u64(&door->json, "generation", directory_generation(admin->directory));
-		json_put_bool(&door->json, "dry_run", dry);
-		json_close_object(&door->json);
-	}
+	else
+		reply_changes(door, buf_span(&words), buf_span(&warning));
 	buf_done(&words);
+	buf_done(&warning);
+}
+
+/* The plan was made, or not. Frees it, and `problems`. */
+static void finish(struct door *door, int err, struct plan *plan, struct buf *problems)
+{
+	if (err)
+		refuse_lines(door, err, problems);
+	else if (!request_flag(door, "force") && depends_first(door, plan))
+		plan_free(&plan);
+	else
+		carry_out(door, plan, problems);
 	buf_done(problems);
-	if (!err)
-		door_reply(door);
 }
 
 void cmd_apply(struct door *door)
@@ -174,35 +205,27 @@ static void put_retry(struct json_write *json, const struct object *object)
 	buf_done(&text);
 }
 
-static void refuse_unknown(struct door *door, enum object_kind kind, struct span name)
-{
-	const char *word = object_kind_name(kind);
-	struct buf text;
-
-	buf_init(&text, 2000);
-	buf_printf(&text, "there is no %s of that name: \"", word);
-	buf_add_escaped(&text, name, 300);
-	buf_printf(&text, "\"; \"posternctl %s list\" shows those that there are", word);
-	door_refuse_span(door, buf_span(&text));
-	buf_done(&text);
-}
-
 static void show_object(struct door *door, enum object_kind kind, struct span name)
 {
 	const struct objects *objects = directory_objects(door->admin->directory);
-	const struct object *object = objects_find(objects, kind, name);
+	const struct object *object = NULL;
+	struct buf problems;
 
-	if (!object && kind == OBJECT_SETTINGS) {
+	/* Settings are there always, if only by their defaults. */
+	if (kind == OBJECT_SETTINGS && !objects_count(objects, kind)) {
 		json_open_object(&door->json, NULL);
 		json_put_str(&door->json, "text", "");
 		json_close_object(&door->json);
 		door_reply(door);
 		return;
 	}
-	if (!object) {
-		refuse_unknown(door, kind, name);
+	buf_init(&problems, WARNING_BYTES);
+	int err = objects_look_up(objects, kind, name, &problems, &object);
+	if (err)
+		refuse_lines(door, err, &problems);
+	buf_done(&problems);
+	if (err)
 		return;
-	}
 	struct buf text;
 	buf_init(&text, 1u << 20);
 	object_export(object, &text);

@@ -576,7 +576,8 @@ static void what_is_not_there_is_told_by_name(void **state)
 
 	assert_error(ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"transport\","
 			    "\"name\":\"site\"}"),
-		"no transport of that name: \"site\"; \"posternctl transport list\"");
+		"no transport of that name: \"site\"; there is none yet, \"posternctl transport "
+		"add\" makes one");
 	/* Settings are there always, if only by their defaults. */
 	assert_done(ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"settings\"}"));
 }
@@ -735,8 +736,8 @@ static void explain_asks_for_the_hosts(void **state)
 	struct peer *peer = enter(w);
 	write_line(peer, request);
 	assert_null(reply(peer));
-	assert_string_equal(w->asked,
-		"{\"op\":\"hosts\",\"transport\":\"out\",\"domain\":\"far.example\"}");
+	assert_string_equal(
+		w->asked, "{\"op\":\"hosts\",\"transport\":\"out\",\"domain\":\"far.example\"}");
 	admin_answer(w->admin, w->ticket, SPAN("delivery"),
 		SPAN("{\"hosts\":[{\"name\":\"mx.far.example\",\"preference\":10,\"addresses\":["
 		     "\"8.8.8.8\"]}],\"ttl\":60}"));
@@ -770,6 +771,111 @@ static void explain_asks_for_the_hosts(void **state)
 		"there is no listener \"nope\"; the start file has: mx");
 }
 
+/* ---- what waiting mail goes by ----------------------------------------------------------- */
+
+#define SITE                                                                        \
+	"{\"cmd\":\"apply\",\"text\":\"transports: { t: { server: a.example } }\\n" \
+	"domains: { a.example: { transport: t }, b.example: { transport: t } }\\n\"}"
+#define REMOVE "{\"cmd\":\"object\",\"op\":\"remove\",\"kind\":\"domain\",\"name\":\"a.example\""
+
+static void delivery_says(struct world *w, const char *json)
+{
+	admin_answer(w->admin, w->ticket, SPAN("delivery"), span_str(json));
+}
+
+static void nothing_is_removed_that_waiting_mail_goes_by(void **state)
+{
+	struct world *w = *state;
+
+	assert_done(ask(w, SITE));
+	struct peer *peer = enter(w);
+	write_line(peer, REMOVE "}");
+	assert_null(reply(peer));
+	assert_string_equal(w->asked, "{\"op\":\"count\",\"filter\":\"domain=\\\"a.example\\\"\"}");
+	delivery_says(w, "{\"messages\":2,\"after\":\"0000000000001\"}");
+	assert_null(reply(peer)); /* the rest of the queue is counted, too */
+	assert_non_null(strstr(w->asked, "\"after\":\"0000000000001\""));
+	delivery_says(w, "{\"messages\":1}");
+	assert_error(reply(peer), "3 messages in the queue go by domain a.example");
+	write_line(peer, REMOVE "}");
+	delivery_says(w, "{\"messages\":1}");
+	assert_error(reply(peer), "1 message in the queue goes by domain a.example; without it, it "
+				  "may bounce at once: "
+				  "see posternctl queue list 'domain=\"a.example\"'; --force "
+				  "removes it all the same");
+	/* Nobody who could count is there. */
+	write_line(peer, REMOVE "}");
+	pass(w, ADMIN_ANSWER_MS);
+	assert_error(reply(peer), "is not known: delivery does not answer; --force");
+	w->delivery_error = ERR_CLOSED;
+	write_line(peer, REMOVE "}");
+	assert_error(reply(peer), "is not known");
+	w->delivery_error = 0;
+	write_line(peer,
+		"{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"domain\",\"name\":\"a.example\"}");
+	assert_done(reply(peer)); /* it is still there */
+	write_line(peer, REMOVE ",\"force\":true}");
+	assert_done(reply(peer));
+	write_line(peer,
+		"{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"domain\",\"name\":\"a.example\"}");
+	assert_error(reply(peer), "no domain of that name");
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+}
+
+static void what_no_mail_goes_by_is_removed(void **state)
+{
+	struct world *w = *state;
+
+	assert_done(ask(w, SITE));
+	struct peer *peer = enter(w);
+	write_line(peer, REMOVE "}");
+	delivery_says(w, "{\"messages\":0}");
+	json_t *value = reply(peer);
+	assert_int_equal(json_array_size(json_object_get(value, "changes")), 1);
+	assert_int_equal(json_array_size(json_object_get(value, "warnings")), 0);
+	json_decref(value);
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+}
+
+static void apply_and_trials_warn(void **state)
+{
+	static const char prune[] = "{\"cmd\":\"apply\",\"prune\":true,\"text\":\"transports: { t: "
+				    "{ server: a.example } "
+				    "}\\ndomains: { b.example: { transport: t } }\\n\"}";
+	struct world *w = *state;
+
+	assert_done(ask(w, SITE));
+	struct peer *peer = enter(w);
+	write_line(peer, REMOVE ",\"dry_run\":true}");
+	delivery_says(w, "{\"messages\":4}");
+	json_t *value = reply(peer);
+	const json_t *warning = json_array_get(json_object_get(value, "warnings"), 0);
+	assert_non_null(strstr(json_string_value(warning), "4 messages"));
+	assert_true(json_is_true(json_object_get(value, "dry_run")));
+	json_decref(value);
+	/* The directory is another one when the answer comes: it is counted anew. */
+	write_line(peer, prune);
+	assert_done(ask(w, REMOVE ",\"force\":true}"));
+	assert_done(ask(w,
+		"{\"cmd\":\"object\",\"op\":\"add\",\"kind\":\"domain\",\"name\":\"c.example\","
+		"\"settings\":[\"transport=t\"]}"));
+	delivery_says(w, "{\"messages\":4}");
+	assert_null(reply(peer));
+	assert_non_null(strstr(w->asked, "c.example"));
+	delivery_says(w, "{\"messages\":5}");
+	value = reply(peer);
+	assert_string_equal(error_of(value), "");
+	warning = json_array_get(json_object_get(value, "warnings"), 0);
+	assert_non_null(
+		strstr(json_string_value(warning), "5 messages in the queue go by domain c"));
+	json_decref(value);
+	/* Gone before the answer. */
+	assert_done(ask(w, SITE));
+	write_line(peer, REMOVE "}");
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+	delivery_says(w, "{\"messages\":0}");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -790,6 +896,9 @@ int main(int argc, char **argv)
 		TEST(what_is_not_there_is_told_by_name),
 		TEST(the_audit_has_names_and_numbers),
 		TEST(explain_asks_for_the_hosts),
+		TEST(nothing_is_removed_that_waiting_mail_goes_by),
+		TEST(what_no_mail_goes_by_is_removed),
+		TEST(apply_and_trials_warn),
 		TEST(queue_work_names_who_does_it),
 		TEST(an_answer_that_is_no_json_is_not_passed_on),
 		TEST(a_role_that_does_not_answer_is_left_out),
