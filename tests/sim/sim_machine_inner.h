@@ -2,7 +2,8 @@
  * What the files of the simulated machine share.
  *
  *   sim_machine.c     power, beginning, what others ask of it
- *   sim_supervisor.c  starts, joins and stops the processes
+ *   sim_supervisor.c  starts the processes and joins them
+ *   sim_stop.c        orderly ends
  *   sim_worker.c      an smtpd and its spool log
  *   sim_delivery.c    the delivery
  *   sim_admin.c       the admin: snapshots, questions to the queue
@@ -136,6 +137,7 @@ void role_init(struct sim_role *role, struct sim_machine *machine, enum role_kin
 struct sim_role *role_at(struct sim_machine *machine, unsigned at);
 bool role_runs(const struct sim_role *role);
 void role_open_port(struct sim_role *role, struct sim_plug *plug, struct ipc_port *port);
+/* sim_stop.c */
 /* From within the process: it has done all that it was to do before its end. */
 void role_exit(struct sim_role *role);
 /* Tells it to end; it comes back later. */

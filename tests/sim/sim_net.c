@@ -1,55 +1,11 @@
-#include "sim_net.h"
+#include "sim_net_inner.h"
 
-#include "base/buf.h"
 #include "base/check.h"
 #include "base/err.h"
 
 #include <stdlib.h>
 
 #define CONNECT_RETRY (50 * NS_PER_MS) /* while nobody accepts */
-#define PIPE_BYTES    (64u << 20)
-
-/* One direction. Never freed: marks point to it, and a run is short. */
-struct sim_pipe {
-	struct sim *sim;
-	struct sim_end *from, *to; /* NULL: closed */
-	struct buf wire, in;	   /* on its way; arrived and not read */
-	size_t wire_most, in_most;
-	uint64_t written, read, written_ns;
-	bool fin, fin_in, reset_in;
-	bool blocked; /* the writer waits for room */
-	unsigned style;
-	uint64_t latency_ns;
-	uint64_t stall_at, reset_at, silent_at; /* places in the stream; UINT64_MAX: never */
-	uint64_t arrived;
-	struct sim_mark *marks;
-	struct timer timer, tell_to, tell_from;
-};
-
-struct sim_end {
-	struct sim_net *net;
-	struct sim_pipe *out, *in;
-	struct netaddr local, peer;
-	const struct sim_end_calls *calls;
-	void *owner;
-	bool connecting;
-	struct timer timer; /* connecting */
-};
-
-struct listener {
-	struct netaddr address;
-	sim_accept *accept;
-	void *owner;
-	bool lost;
-};
-
-struct sim_net {
-	struct sim *sim;
-	struct listener listeners[NET_LISTENERS];
-	size_t listener_count;
-	struct sim_net_weather weather;
-	uint16_t ports;
-};
 
 struct sim_net *sim_net_new(struct sim *sim)
 {
@@ -103,158 +59,6 @@ void sim_net_set_lost(struct sim_net *net, const struct netaddr *address, bool l
 	listener_get(net, address)->lost = lost;
 }
 
-/* ---- one direction -------------------------------------------------------------------------- */
-
-static void pipe_wake(struct sim_pipe *p, uint64_t after)
-{
-	if (!timer_armed(&p->timer))
-		sim_arm(p->sim, &p->timer, after);
-}
-
-static void tell_reader(struct sim_pipe *p)
-{
-	if (p->to && !timer_armed(&p->tell_to))
-		sim_arm(p->sim, &p->tell_to, sim_below(p->sim, 20 * SIM_US));
-}
-
-static void tell_to_fired(struct timer *timer)
-{
-	struct sim_pipe *p = CONTAINER_OF(timer, struct sim_pipe, tell_to);
-
-	if (p->to && p->to->calls && !p->to->connecting)
-		p->to->calls->readable(p->to->owner);
-}
-
-static void tell_from_fired(struct timer *timer)
-{
-	struct sim_pipe *p = CONTAINER_OF(timer, struct sim_pipe, tell_from);
-
-	if (p->from && p->from->calls && !p->from->connecting)
-		p->from->calls->writable(p->from->owner);
-}
-
-static size_t segment(struct sim_pipe *p, size_t most)
-{
-	size_t n = most;
-
-	switch (p->style) {
-	case 0: break;
-	case 1: n = 1 + sim_below(p->sim, 1460); break;
-	case 2: n = 1 + sim_skewed(p->sim, 4096); break;
-	default: n = 1 + (most < 2000 ? sim_below(p->sim, 3) : sim_below(p->sim, most));
-	}
-	return MIN(most, n);
-}
-
-static void break_off(struct sim_pipe *p);
-
-/* Both sides hear of a reset; what is on its way is lost. */
-static void reset_both(struct sim_end *end)
-{
-	break_off(end->out);
-	break_off(end->in);
-}
-
-static void break_off(struct sim_pipe *p)
-{
-	buf_clear(&p->wire);
-	p->reset_in = true;
-	timers_disarm(&p->sim->events, &p->timer);
-	tell_reader(p);
-}
-
-static bool weather_strikes(struct sim_pipe *p)
-{
-	if (p->arrived >= p->silent_at)
-		return true; /* nothing ever arrives again */
-	if (p->arrived >= p->stall_at) {
-		p->stall_at = UINT64_MAX;
-		sim_fault(p->sim, FAULT_STALL);
-		pipe_wake(p, sim_chance(p->sim, 300)
-				     ? sim_between(p->sim, SIM_MINUTE, 20 * SIM_MINUTE)
-				     : sim_skewed(p->sim, 90 * NS_PER_S));
-		return true;
-	}
-	if (p->arrived >= p->reset_at) {
-		p->reset_at = UINT64_MAX;
-		sim_fault(p->sim, FAULT_RESET);
-		if (p->to)
-			reset_both(p->to);
-		else if (p->from)
-			reset_both(p->from);
-		return true;
-	}
-	return false;
-}
-
-static void arrives(struct timer *timer)
-{
-	struct sim_pipe *p = CONTAINER_OF(timer, struct sim_pipe, timer);
-
-	if (p->reset_in || weather_strikes(p))
-		return;
-	if (p->wire.n) {
-		size_t room = p->in_most > p->in.n ? p->in_most - p->in.n : 0;
-		size_t n = MIN(segment(p, p->wire.n), p->to ? room : p->wire.n);
-
-		if (!n)
-			return; /* the reader's next read goes on */
-		if (p->to)
-			buf_add(&p->in, p->wire.p, n);
-		sim_note(p->sim, n);
-		buf_drop(&p->wire, n);
-		p->arrived += n;
-		if (p->to)
-			tell_reader(p);
-		else if (p->from)
-			reset_both(p->from); /* nobody is there: the other host says so */
-		if (p->blocked && p->from) {
-			p->blocked = false;
-			if (!timer_armed(&p->tell_from))
-				sim_arm(p->sim, &p->tell_from, sim_below(p->sim, 50 * SIM_US));
-		}
-	}
-	if (p->wire.n)
-		pipe_wake(p, p->style == 0 ? 1 : sim_below(p->sim, 1 + p->latency_ns / 4));
-	else if (p->fin && !p->fin_in) {
-		p->fin_in = true;
-		tell_reader(p);
-	}
-}
-
-static struct sim_pipe *pipe_new(
-	struct sim_net *net, const struct sim_net_weather *w, uint64_t latency, unsigned style)
-{
-	struct sim *sim = net->sim;
-	struct sim_pipe *p = calloc(1, sizeof(*p));
-
-	CHECK(p);
-	*p = (struct sim_pipe){
-		.sim = sim,
-		.wire_most = 512u << sim_below(sim, 9),
-		.in_most = 512u << sim_below(sim, 9),
-		.latency_ns = latency,
-		.style = style,
-		.stall_at = UINT64_MAX,
-		.reset_at = UINT64_MAX,
-		.silent_at = UINT64_MAX,
-		.timer.fire = arrives,
-		.tell_to.fire = tell_to_fired,
-		.tell_from.fire = tell_from_fired,
-	};
-	buf_init(&p->wire, PIPE_BYTES);
-	buf_init(&p->in, PIPE_BYTES);
-	if (sim->calm)
-		return p;
-	if (sim_chance(sim, w->stall))
-		p->stall_at = sim_skewed(sim, 65536);
-	if (sim_chance(sim, w->reset))
-		p->reset_at = sim_skewed(sim, 65536);
-	if (sim_chance(sim, w->silent))
-		p->silent_at = sim_skewed(sim, 65536);
-	return p;
-}
-
 /* ---- connections ---------------------------------------------------------------------------- */
 
 static struct sim_end *end_new(
@@ -290,8 +94,8 @@ static void try_accept(struct timer *timer)
 	uint64_t latency = sim_skewed(net->sim, 40 * NS_PER_MS);
 	unsigned style = (unsigned)sim_below(net->sim, 4);
 
-	other->out = pipe_new(net, &net->weather, latency, style);
-	other->in = pipe_new(net, &net->weather, latency, style);
+	other->out = sim_pipe_new(net, &net->weather, latency, style);
+	other->in = sim_pipe_new(net, &net->weather, latency, style);
 	struct sim_pipe *in = other->in, *out = other->out;
 
 	if (!l->accept(l->owner, other, &end->local)) {
@@ -373,7 +177,7 @@ int64_t sim_end_read(struct sim_end *end, void *to, size_t n)
 		if (!mark->seen_ns && p->read >= mark->at)
 			mark->seen_ns = p->sim->now_ns;
 	if (p->wire.n || (p->fin && !p->fin_in))
-		pipe_wake(p, p->latency_ns);
+		sim_pipe_wake(p, p->latency_ns);
 	return (int64_t)n;
 }
 
@@ -392,7 +196,7 @@ void sim_end_shutdown(struct sim_end *end)
 		return;
 	p->fin = true;
 	if (!p->wire.n)
-		pipe_wake(p, p->latency_ns);
+		sim_pipe_wake(p, p->latency_ns);
 }
 
 static void end_free(struct sim_end *end)
@@ -428,7 +232,7 @@ void sim_end_reset(struct sim_end **at)
 	if (!end)
 		return;
 	if (end->out)
-		reset_both(end);
+		sim_pipe_reset_both(end);
 	end_free(end);
 }
 
@@ -439,8 +243,8 @@ static void late_reset(void *arg)
 	if (p->to && !p->reset_in) {
 		struct sim_end *end = p->to;
 
-		break_off(end->out);
-		break_off(end->in);
+		sim_pipe_break_off(end->out);
+		sim_pipe_break_off(end->in);
 	}
 }
 
