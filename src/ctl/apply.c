@@ -11,6 +11,7 @@
 void show_changes(struct ctl *ctl, const json_t *reply)
 {
 	const json_t *changes = json_object_get(reply, "changes");
+	const json_t *warnings = json_object_get(reply, "warnings");
 
 	(void)ctl;
 	for (size_t i = 0; i < json_array_size(changes); i++) {
@@ -18,6 +19,13 @@ void show_changes(struct ctl *ctl, const json_t *reply)
 
 		show_text(change ? change : "?", false);
 		putchar('\n');
+	}
+	for (size_t i = 0; i < json_array_size(warnings); i++) {
+		const char *warning = json_string_value(json_array_get(warnings, i));
+
+		fputs("warning: ", stderr);
+		show_text_on(stderr, warning ? warning : "?", false);
+		fputc('\n', stderr);
 	}
 	if (!json_array_size(changes))
 		puts("nothing to change");

@@ -31,6 +31,11 @@ struct topic {
 	"  " kind " show NAME | list | remove NAME\n"                                   \
 	"  " kind " pause NAME [--reason TEXT] | resume NAME\n"
 
+#define REMOVING                                                                                  \
+	"\nWith --dry-run, add, set and remove only say what would change. remove refuses while " \
+	"messages in\n"                                                                           \
+	"the queue go by what is removed; with --force it does not look.\n"
+
 static const struct topic topics[] = {
 	{"check",
 		"  check [-f objects.yaml]          check the start file, and objects (those of "
@@ -50,12 +55,10 @@ static const struct topic topics[] = {
 		"\n--prune also removes what is not in the file; --dry-run only says what would "
 		"change.\n"},
 	{"export", "  export                           print the directory as such a file\n", ""},
-	{"transport", OBJECTS("transport"),
-		"\nWith --dry-run, add, set and remove only say what would change.\n"},
-	{"domain", OBJECTS("domain"),
-		"\nWith --dry-run, add, set and remove only say what would change.\n"},
+	{"transport", OBJECTS("transport"), REMOVING},
+	{"domain", OBJECTS("domain"), REMOVING},
 	{"account", "  account add ADDRESS | show ADDRESS | list | remove ADDRESS\n",
-		"\nThe address must be in a domain with mailboxes: true.\n"},
+		"\nThe address must be in a domain with mailboxes: true.\n" REMOVING},
 	{"priority", "  priority add FIELD=VALUE … | list | remove RULE\n",
 		"\nAll fields of a rule must match. RULE is what priority list shows first.\n"},
 	{"settings", "  settings set FIELD=VALUE … | show\n", ""},

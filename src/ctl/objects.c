@@ -163,6 +163,7 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 	const char *op = ctl->args[0];
 	if (strcmp(op, "pause") == 0 || strcmp(op, "resume") == 0)
 		return pause_or_resume(ctl, kind, strcmp(op, "pause") == 0);
+	bool force = strcmp(op, "remove") == 0 && ctl_flag(ctl, "--force");
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (strcmp(op, "list") == 0) {
@@ -181,8 +182,9 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 	json_t *settings = settings_from(ctl, takes_name ? 2 : 1);
 	if (!settings)
 		return ctl_usage("not valid UTF-8: one of the settings");
-	json_t *request = json_pack("{ss, ss, ss, ss, so, sb}", "cmd", "object", "op", op, "kind",
-		kind, "name", takes_name ? ctl->args[1] : "", "settings", settings, "dry_run", dry);
+	json_t *request = json_pack("{ss, ss, ss, ss, so, sb, sb}", "cmd", "object", "op", op,
+		"kind", kind, "name", takes_name ? ctl->args[1] : "", "settings", settings,
+		"dry_run", dry, "force", force);
 	return ctl_ask_and_show(ctl, request, strcmp(op, "show") == 0 ? show_object : show_changes);
 }
 

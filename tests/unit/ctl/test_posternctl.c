@@ -549,6 +549,28 @@ static void apply_sends_the_file(void **state)
 	assert_has(w->err, "UTF-8");
 }
 
+static void removing_may_be_forced_and_warns(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("domain", "remove", "a.example", "--force"),
+		REPLIES("{\"changes\":[\"domain a.example: removed\"],\"warnings\":[\"3 messages "
+			"in the "
+			"queue\"],\"dry_run\":false}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "domain a.example: removed");
+	assert_has(w->err, "warning: 3 messages in the queue\n");
+	json_t *asked = request(w);
+	assert_true(json_is_true(json_object_get(asked, "force")));
+	json_decref(asked);
+	run(w, ARGUMENTS("domain", "remove", "a.example"), REPLIES("{\"changes\":[]}"));
+	asked = request(w);
+	assert_true(json_is_false(json_object_get(asked, "force")));
+	json_decref(asked);
+	run(w, ARGUMENTS("domain", "add", "a.example", "--force"), NULL);
+	assert_int_equal(w->code, 2);
+}
+
 static void check_asks_the_server_or_reads_the_file(void **state)
 {
 	struct world *w = *state;
@@ -657,6 +679,7 @@ int main(int argc, char **argv)
 		TEST(json_is_what_the_server_said),
 		TEST(control_bytes_never_reach_the_terminal),
 		TEST(apply_sends_the_file),
+		TEST(removing_may_be_forced_and_warns),
 		TEST(check_asks_the_server_or_reads_the_file),
 		TEST(a_filter_goes_through_the_whole_queue),
 		TEST(an_id_is_told_from_a_filter),
