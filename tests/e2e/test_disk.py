@@ -276,7 +276,7 @@ def test_a_spool_that_may_not_be_written(disk, on):
     disk = disk(Disk, "64m")
     server, hop = on(disk)
     server.ctl("queue", "pause")
-    (server.spool / "w0").chmod(0o500)
+    (server.spool / "w0").chmod(0o550)
     no_new_file(server, hop, Load(server), 451)
     (server.spool / "w0").chmod(0o770)
     with server.client() as client:
