@@ -46,7 +46,7 @@ int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int ctl_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Says that there is not enough memory for it, and ends with EXIT_REFUSED: nothing is half shown as
  * if it were whole. */
-_Noreturn void ctl_no_memory(void);
+void ctl_no_memory(void) __attribute__((noreturn));
 /* Takes "--name VALUE" or "--name=VALUE" out of the arguments; NULL where it is not given. */
 const char *ctl_option(struct ctl *ctl, const char *name);
 /* Takes "--name" out of the arguments. */

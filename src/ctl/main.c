@@ -57,7 +57,7 @@ int ctl_refuse(const char *format, ...)
 	return EXIT_REFUSED;
 }
 
-_Noreturn void ctl_no_memory(void)
+void ctl_no_memory(void)
 {
 	static const char text[] =
 		"posternctl: out of memory; ask for less at a time (a narrower filter, "
