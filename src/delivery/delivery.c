@@ -235,7 +235,7 @@ int delivery_check(struct delivery *d, struct buf *problem)
 	for (const struct list *at = d->attempts.next; at != &d->attempts; at = at->next)
 		attempts++;
 	queue_totals(d->queue, &counts);
-	if (counts.units[QUEUE_ACTIVE] != attempts) {
+	if (counts.units[QUEUE_ACTIVE] - counts.joined != attempts) {
 		buf_printf(problem, "%llu units are active but %llu attempts are under way",
 			(unsigned long long)counts.units[QUEUE_ACTIVE],
 			(unsigned long long)attempts);

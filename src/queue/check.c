@@ -27,7 +27,7 @@ static void complain(struct checker *c, const char *condition, int line)
 
 /* What a destination's counters should be, by going over its units. */
 struct tally {
-	uint32_t units, active, held, paused, limbo, ready[2], waiting[2], deferred, warn;
+	uint32_t units, active, held, paused, limbo, joined, ready[2], waiting[2], deferred, warn;
 };
 
 static void tally_place(const struct unit *u, struct tally *t)
@@ -44,7 +44,24 @@ static void tally_place(const struct unit *u, struct tally *t)
 	case PLACE_HELD: t->held++; break;
 	case PLACE_PAUSED: t->paused++; break;
 	case PLACE_LIMBO: t->limbo++; break;
+	case PLACE_JOINED: t->joined++; break;
 	}
+}
+
+/* It ends with an attempt that knows of its recipients. */
+static void check_joined(struct checker *c, const struct unit *u)
+{
+	const struct queue *q = c->q;
+
+	MUST(c, u->slot && u->slot < q->units.top && !u->warn_place);
+	if (c->failed)
+		return;
+	const struct unit *leader = unit_at(q, u->slot);
+	MUST(c, leader->place == PLACE_ACTIVE && leader->message == u->message);
+	MUST(c, leader->destination == u->destination && leader->extra);
+	if (!c->failed)
+		MUST(c, extra_at(q, leader->extra)->attempt_count >=
+				leader->rcpt_count + u->rcpt_count);
 }
 
 static void check_place(struct checker *c, const struct unit *u, uint32_t unit)
@@ -69,14 +86,16 @@ static void check_place(struct checker *c, const struct unit *u, uint32_t unit)
 		MUST(c, u->flags & UNIT_HOLD && u->extra);
 	} else if (u->place == PLACE_PAUSED) {
 		MUST(c, unit_pausing(q, u));
+	} else if (u->place == PLACE_JOINED) {
+		check_joined(c, u);
 	}
 	if (u->warn_place)
 		MUST(c, heap_holds(&d->warn, u->warn_place, unit));
-	if (u->place != PLACE_HELD && u->place != PLACE_ACTIVE)
+	if (u->place != PLACE_HELD && !unit_is_tried(u))
 		MUST(c, !(u->flags & UNIT_HOLD));
-	if (u->place != PLACE_HELD && u->place != PLACE_ACTIVE && u->place != PLACE_PAUSED)
+	if (u->place != PLACE_HELD && !unit_is_tried(u) && u->place != PLACE_PAUSED)
 		MUST(c, !unit_pausing(q, u));
-	if (u->place != PLACE_ACTIVE)
+	if (!unit_is_tried(u))
 		MUST(c, !(u->flags & (UNIT_DNS | UNIT_BOUNCE | UNIT_DELETE)));
 }
 
@@ -167,7 +186,7 @@ static void check_destination(struct checker *c, const struct destination *d, co
 {
 	MUST(c, d->units == t->units);
 	MUST(c, d->active == t->active && d->held == t->held && d->paused == t->paused);
-	MUST(c, d->limbo == t->limbo);
+	MUST(c, d->limbo == t->limbo && d->joined == t->joined);
 	for (int class = 0; class < 2; class ++) {
 		MUST(c, d->ready[class].count == t->ready[class]);
 		MUST(c, d->waiting[class].count == t->waiting[class]);

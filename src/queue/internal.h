@@ -41,6 +41,7 @@ enum place {
 	PLACE_HELD,
 	PLACE_PAUSED, /* by its domain */
 	PLACE_LIMBO,  /* no memory to line it up */
+	PLACE_JOINED, /* split from an active unit, whose attempt it shares (split.c) */
 };
 
 enum unit_flags {
@@ -67,7 +68,7 @@ struct message {
 struct unit {
 	uint32_t message, next; /* next of the same message */
 	uint32_t destination;
-	uint32_t slot; /* ready: ticket; waiting, deferred: place; limbo: next */
+	uint32_t slot; /* ready: ticket; waiting, deferred: place; limbo: next; joined: leader */
 	uint32_t warn_place;
 	uint32_t reply; /* the last one */
 	uint32_t extra;
@@ -90,6 +91,8 @@ struct unit {
 struct extra {
 	uint32_t by, reason, reroute; /* names */
 	int64_t hold_since;	      /* wall */
+	uint32_t *attempt;	/* of one that others are joined to: all recipients that it … */
+	uint32_t attempt_count; /* … is being tried for */
 };
 
 struct pausing {
@@ -122,7 +125,7 @@ struct destination {
 	uint32_t next_hop;
 	uint32_t hash_next;
 	uint32_t units; /* all that are its own, wherever they are */
-	uint32_t active, held, paused, limbo;
+	uint32_t active, held, paused, limbo, joined;
 	struct ring ready[2]; /* ordinary, prioritised */
 	struct heap waiting[2], deferred, warn;
 	uint8_t down;		    /* enum down */
@@ -217,6 +220,12 @@ static inline int unit_class(const struct unit *u)
 	return (u->flags & UNIT_PRIORITY) != 0;
 }
 
+/* It is being tried. */
+static inline bool unit_is_tried(const struct unit *u)
+{
+	return u->place == PLACE_ACTIVE || u->place == PLACE_JOINED;
+}
+
 /* ---- clock.c -------------------------------------------------------------------------------- */
 
 void queue_clock_set(struct queue *q, int64_t now);
@@ -241,8 +250,13 @@ struct extra *unit_extra(struct queue *q, struct unit *u); /* made if need be; N
 void unit_drop_hold(struct queue *q, struct unit *u);
 /* Only says who holds it; moving it is the caller's. ERR_NOMEM: nothing is changed. */
 int unit_set_hold(struct queue *q, struct unit *u, const struct pause *hold);
-/* A unit like another one, not in any place, without recipients; linked in after `after`, of the
- * same message. 0: no memory. */
+/* Without what nobody needs any more. */
+void unit_tidy_extra(struct queue *q, struct unit *u);
+/* Who holds it, why, and where it was rerouted to, of another one instead of its own; that has none
+ * then. `to` has an extra. */
+void unit_take_names(struct queue *q, struct unit *to, struct unit *from);
+/* A unit like another one (wherever that is), not in any place, without recipients; linked in after
+ * `after`, of the same message. 0: no memory. */
 uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after);
 /* Out of any place already; frees it, unlinks it from its message. */
 void unit_free(struct queue *q, uint32_t unit);
@@ -273,6 +287,10 @@ void unit_lift(struct queue *q, uint32_t unit);
 /* To where it belongs, which its flags, its domain's pause, due and its destination say. `front`:
  * before others that are ready. Splits units of several domains of which some are paused. */
 void unit_place(struct queue *q, uint32_t unit, bool front);
+/* The same, without splitting it. */
+void unit_place_whole(struct queue *q, uint32_t unit, bool front);
+/* To an active unit of the same message and destination. */
+void unit_join(struct queue *q, uint32_t unit, uint32_t leader);
 /* From a place of its destination to active; its clocks stay as they are. */
 void unit_activate(struct queue *q, uint32_t unit);
 /* Due has come: to the line of its class. */
@@ -321,10 +339,37 @@ static inline bool queue_is_short(const struct queue *q)
 /* ---- outage.c ------------------------------------------------------------------------------- */
 
 void destination_success(struct queue *q, struct destination *d);
+/* A failure of the destination itself. */
+void destination_failure(struct queue *q, struct destination *d, enum down why, bool probe,
+	const struct verdict *verdict);
+void destination_come_up(struct queue *q, struct destination *d);
+/* Its probe said nothing. */
+void destination_probe_again(struct queue *q, struct destination *d);
 /* Counts an attempt of a unit that is in no place; false: it ended. */
 bool unit_attempted(struct queue *q, uint32_t unit);
 /* The same, for one in a place, since its destination is down. */
 void unit_virtual_attempt(struct queue *q, uint32_t unit);
+
+/* ---- split.c -------------------------------------------------------------------------------- */
+
+/* Recipients that an active unit is being tried for, with those of units that are joined to it. */
+uint32_t split_attempt_count(const struct queue *q, const struct unit *leader);
+/* One that is joined to it, or 0. */
+uint32_t split_joined(const struct queue *q, uint32_t leader);
+/* Drops those of the unit that are decided (kinds are those of the whole attempt); false: it has
+ * none that are left, and is as it was. */
+bool split_keep_left(
+	struct queue *q, uint32_t unit, uint32_t leader, const enum verdict_kind *kinds);
+/* Its attempt is over, and so is what is known of it. */
+void split_attempt_over(struct queue *q, uint32_t leader);
+/* Drops those that are decided from all units of an attempt that goes on. */
+void split_partly(struct queue *q, uint32_t leader, const enum verdict_kind *kinds);
+
+/* ---- admin.c -------------------------------------------------------------------------------- */
+
+/* The units that are meant: calls act() for each; the message may be gone after the last. */
+typedef int (*unit_act)(struct queue *q, uint32_t unit, const void *with);
+int unit_each(struct queue *q, uint64_t id, uint32_t unit, unit_act act, const void *with);
 
 /* ---- route.c -------------------------------------------------------------------------------- */
 

@@ -87,7 +87,8 @@ static void add_counts(
 {
 	uint64_t lined_up = destination_ready(d, 0) + (uint64_t)destination_ready(d, 1);
 	uint64_t *units = counts->units;
-	units[QUEUE_ACTIVE] += d->active;
+	units[QUEUE_ACTIVE] += d->active + (uint64_t)d->joined;
+	counts->joined += d->joined;
 	units[QUEUE_HELD] += d->held;
 	units[QUEUE_PAUSED] += d->paused;
 	if (transport_of(q, d)->blockers) {

@@ -168,7 +168,7 @@ static void replace_units(struct queue *q, uint32_t domain)
 	uint32_t top = q->units.top;
 	for (uint32_t at = 1; at < top; at++) {
 		const struct unit *u = unit_at(q, at);
-		if (!u->rcpt_count || !has_domain(u, domain) || u->place == PLACE_ACTIVE ||
+		if (!u->rcpt_count || !has_domain(u, domain) || unit_is_tried(u) ||
 			u->place == PLACE_HELD)
 			continue;
 		uint32_t destination = u->destination;

@@ -64,6 +64,7 @@ static void leave(struct queue *q, uint32_t unit)
 	case PLACE_HELD: d->held--; break;
 	case PLACE_PAUSED: d->paused--; break;
 	case PLACE_LIMBO: limbo_leave(q, unit); break;
+	case PLACE_JOINED: d->joined--; break;
 	}
 	u->place = PLACE_NONE;
 	u->slot = 0;
@@ -171,11 +172,9 @@ static bool line_up(struct queue *q, uint32_t unit, bool front)
 	return true;
 }
 
-void unit_place(struct queue *q, uint32_t unit, bool front)
+void unit_place_whole(struct queue *q, uint32_t unit, bool front)
 {
 	CHECK(unit_at(q, unit)->place == PLACE_NONE);
-	if (!(unit_at(q, unit)->flags & UNIT_HOLD))
-		split_paused(q, unit);
 	struct unit *u = unit_at(q, unit);
 	struct destination *d = destination_at(q, u->destination);
 	if (u->flags & UNIT_HOLD) {
@@ -198,6 +197,29 @@ void unit_place(struct queue *q, uint32_t unit, bool front)
 	u->due -= v;
 	u->born = v - u->born;
 	limbo_enter(q, unit);
+}
+
+void unit_place(struct queue *q, uint32_t unit, bool front)
+{
+	CHECK(unit_at(q, unit)->place == PLACE_NONE);
+	if (!(unit_at(q, unit)->flags & UNIT_HOLD))
+		split_paused(q, unit);
+	unit_place_whole(q, unit, front);
+}
+
+void unit_join(struct queue *q, uint32_t unit, uint32_t leader)
+{
+	struct unit *u = unit_at(q, unit);
+	struct destination *d = destination_at(q, u->destination);
+	int64_t v = vclock(q, transport_of(q, d));
+
+	CHECK(u->place == PLACE_NONE && unit_at(q, leader)->place == PLACE_ACTIVE);
+	u->due += v;
+	u->born = v - u->born;
+	d->joined++;
+	enter(q, u, PLACE_JOINED);
+	u->slot = leader;
+	u->since = unit_at(q, leader)->since;
 }
 
 void unit_activate(struct queue *q, uint32_t unit)

@@ -34,8 +34,10 @@ static void free_units(struct queue *q)
 {
 	for (uint32_t at = 1; at < q->units.top; at++) {
 		struct unit *u = unit_at(q, at);
-		if (u->rcpt_count)
-			unit_drop_rcpts(q, u);
+		if (!u->rcpt_count)
+			continue;
+		split_attempt_over(q, at);
+		unit_drop_rcpts(q, u);
 	}
 }
 

@@ -185,7 +185,7 @@ struct queue_start {
 	uint64_t id;
 	struct span transport, next_hop; /* live as long as the unit */
 	struct span reroute;		 /* as in route(): an administrator's choice; or empty */
-	const uint32_t *rcpts;		 /* indexes in the envelope, ascending; until any result */
+	const uint32_t *rcpts;		 /* indexes in the envelope, ascending; until the next call */
 	uint32_t rcpt_count;
 	uint32_t attempts; /* made before this one */
 	bool priority;
@@ -256,6 +256,14 @@ void *queue_destination_user(const struct queue *queue, uint32_t destination);
  * let finish; hold, bounce, delete and reroute then apply to the recipients that are left, also
  * when a restart comes between. */
 
+/* Some of a unit's recipients apart, to do something to them alone: *out is a unit with just these
+ * (the same one where they are all that it has). `rcpts`: indexes in the envelope, ascending. What
+ * is being tried stays one attempt, and its result comes for all. ERR_NOT_FOUND also where one is
+ * not the unit's. */
+int queue_split(struct queue *queue, uint64_t id, uint32_t unit, const uint32_t *rcpts,
+	uint32_t count, int64_t now, uint32_t *out);
+
+/* Who holds again without a reason leaves what was said before. */
 int queue_hold(struct queue *queue, uint64_t id, uint32_t unit, struct span by, struct span reason,
 	int64_t now);
 /* ERR_NOT_FOUND also where nothing of it is held. Its clocks go on as if no time had passed. */
@@ -363,6 +371,7 @@ int queue_unit_verdict(const struct queue *queue, uint32_t unit, struct verdict 
 
 struct queue_counts {
 	uint64_t units[QUEUE_STATES];
+	uint64_t joined;   /* of the active ones: split from another one that is being tried */
 	uint64_t messages; /* only of the whole queue */
 };
 void queue_totals(struct queue *queue, struct queue_counts *out);

@@ -115,8 +115,33 @@ static void drop_extra(struct queue *q, struct unit *u)
 	intern_give(&q->names, &q->mem, extra->by);
 	intern_give(&q->names, &q->mem, extra->reason);
 	intern_give(&q->names, &q->mem, extra->reroute);
+	mem_free(&q->mem, extra->attempt, extra->attempt_count * sizeof(*extra->attempt));
 	slab_give(&q->extras, u->extra);
 	u->extra = 0;
+}
+
+void unit_tidy_extra(struct queue *q, struct unit *u)
+{
+	const struct extra *extra = u->extra ? extra_at(q, u->extra) : NULL;
+
+	if (extra && !(u->flags & UNIT_HOLD) && !extra->reroute && !extra->attempt)
+		drop_extra(q, u);
+}
+
+void unit_take_names(struct queue *q, struct unit *to, struct unit *from)
+{
+	struct extra *names = from->extra ? extra_at(q, from->extra) : NULL;
+	struct extra *extra = extra_at(q, to->extra);
+
+	intern_give(&q->names, &q->mem, extra->by);
+	intern_give(&q->names, &q->mem, extra->reason);
+	intern_give(&q->names, &q->mem, extra->reroute);
+	extra->by = names ? names->by : 0;
+	extra->reason = names ? names->reason : 0;
+	extra->reroute = names ? names->reroute : 0;
+	extra->hold_since = names ? names->hold_since : 0;
+	if (names)
+		names->by = names->reason = names->reroute = 0;
 }
 
 void unit_drop_hold(struct queue *q, struct unit *u)
@@ -129,8 +154,7 @@ void unit_drop_hold(struct queue *q, struct unit *u)
 	intern_give(&q->names, &q->mem, extra->reason);
 	extra->by = extra->reason = 0;
 	extra->hold_since = 0;
-	if (!extra->reroute)
-		drop_extra(q, u);
+	unit_tidy_extra(q, u);
 }
 
 struct span unit_text(struct span text)
@@ -143,7 +167,12 @@ int unit_set_hold(struct queue *q, struct unit *u, const struct pause *hold)
 	struct extra *extra = unit_extra(q, u);
 	uint32_t by, reason;
 
-	if (!extra || !intern_take(&q->names, &q->mem, unit_text(hold->by), &by))
+	if (!extra)
+		return ERR_NOMEM;
+	/* Who only makes sure takes nothing away from what was said. */
+	if (u->flags & UNIT_HOLD && !hold->reason.n)
+		return 0;
+	if (!intern_take(&q->names, &q->mem, unit_text(hold->by), &by))
 		return ERR_NOMEM;
 	if (!intern_take(&q->names, &q->mem, unit_text(hold->reason), &reason)) {
 		intern_give(&q->names, &q->mem, by);
@@ -165,9 +194,12 @@ uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after)
 	if (!at)
 		return 0;
 	struct unit *u = unit_at(q, at), *from = unit_at(q, like);
-	CHECK(from->place == PLACE_NONE && !from->warn_place);
 	CHECK(unit_at(q, after)->message == from->message);
 	*u = *from;
+	u->due = unit_due_in(q, from);
+	u->born = unit_age(q, from);
+	u->place = PLACE_NONE;
+	u->slot = u->warn_place = 0;
 	u->rcpt_count = 0;
 	u->domain = 0;
 	u->rcpts.many = NULL;
@@ -179,6 +211,8 @@ uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after)
 			return 0;
 		}
 		*extra = *extra_at(q, from->extra);
+		extra->attempt = NULL;
+		extra->attempt_count = 0;
 		intern_hold(&q->names, extra->by);
 		intern_hold(&q->names, extra->reason);
 		intern_hold(&q->names, extra->reroute);

@@ -14,7 +14,8 @@ enum queue_state unit_state(const struct queue *q, const struct unit *u)
 {
 	const struct destination *d = destination_at(q, u->destination);
 	switch ((enum place)u->place) {
-	case PLACE_ACTIVE: return QUEUE_ACTIVE;
+	case PLACE_ACTIVE:
+	case PLACE_JOINED: return QUEUE_ACTIVE;
 	case PLACE_HELD: return QUEUE_HELD;
 	case PLACE_PAUSED: return QUEUE_PAUSED;
 	default: break;
@@ -129,6 +130,11 @@ static void why_held(const struct queue *q, const struct unit *u, struct queue_w
 	out->reason = intern_text(&q->names, extra->reason);
 }
 
+static bool waits_for_dns(const struct queue *q, const struct unit *u)
+{
+	return (u->place == PLACE_JOINED ? unit_at(q, u->slot) : u)->flags & UNIT_DNS;
+}
+
 int queue_why(struct queue *q, uint32_t unit, int64_t now, struct queue_why *out)
 {
 	queue_clock_set(q, now);
@@ -142,8 +148,8 @@ int queue_why(struct queue *q, uint32_t unit, int64_t now, struct queue_why *out
 
 	if (u->place == PLACE_HELD)
 		why_held(q, u, out);
-	else if (u->place == PLACE_ACTIVE)
-		out->kind = u->flags & UNIT_DNS ? QUEUE_WHY_DNS : QUEUE_WHY_ACTIVE;
+	else if (unit_is_tried(u))
+		out->kind = waits_for_dns(q, u) ? QUEUE_WHY_DNS : QUEUE_WHY_ACTIVE;
 	else if (paused(q, transport_of(q, d), u, out))
 		;
 	else if (u->place == PLACE_LIMBO)

@@ -88,8 +88,20 @@ static void meddle(struct shortage *s)
 	world_mail(&s->w, &mail, id, RCPTS);
 	bool there = queue_message_info(s->w.q, id, &info) == 0;
 	mail.envelope.rcpt_count = there ? info.rcpt_count : 1;
+	uint32_t part = there ? info.first_unit : 0;
+	if (there && info.waiting > 1 && prng_below(&s->prng, 2)) {
+		struct queue_unit_info unit;
+		assert_int_equal(queue_unit_info(s->w.q, part, s->w.now, &unit), 0);
+		uint32_t rcpt = unit.rcpts[unit.rcpt_count - 1];
+		one_in = 3;
+		int err = queue_split(s->w.q, id, part, &rcpt, 1, s->w.now, &part);
+		one_in = 0;
+		assert_true(err == 0 || err == ERR_NOMEM);
+		world_check(&s->w);
+	}
 	one_in = 3;
-	switch (prng_below(&s->prng, 5)) {
+	switch (prng_below(&s->prng, 6)) {
+	case 5: queue_hold(s->w.q, id, part, SPAN("bob"), SPAN("part"), s->w.now); break;
 	case 0: queue_hold(s->w.q, id, QUEUE_ALL_UNITS, SPAN("bob"), SPAN("?"), s->w.now); break;
 	case 1: queue_release(s->w.q, id, QUEUE_ALL_UNITS, s->w.now); break;
 	case 2:

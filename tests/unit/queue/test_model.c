@@ -329,6 +329,23 @@ static void restart(struct model *m)
 	digest(m, false);
 }
 
+/* Only some of its recipients are meant. */
+static uint32_t split_some(struct model *m, uint64_t id, uint32_t unit)
+{
+	uint32_t rcpts[WORLD_RCPTS], n = 0, part = unit;
+	struct queue_unit_info info;
+
+	assert_int_equal(queue_unit_info(m->w.q, unit, m->w.now, &info), 0);
+	for (uint32_t i = 0; i < info.rcpt_count; i++)
+		if (roll(m, 2))
+			rcpts[n++] = info.rcpts[i];
+	if (n)
+		assert_int_equal(queue_split(m->w.q, id, unit, rcpts, n, m->w.now, &part), 0);
+	assert_int_equal(queue_unit_info(m->w.q, part, m->w.now, &info), 0);
+	assert_int_equal(info.rcpt_count, n ? n : info.rcpt_count);
+	return part;
+}
+
 static void administrate(struct model *m)
 {
 	uint64_t id = 1 + roll(m, MAX(1, m->last));
@@ -338,6 +355,8 @@ static void administrate(struct model *m)
 	if (queue_message_info(m->w.q, id, &info) != 0)
 		return;
 	uint32_t unit = roll(m, 2) ? info.first_unit : QUEUE_ALL_UNITS;
+	if (unit && roll(m, 2))
+		unit = split_some(m, id, unit);
 	world_mail(&m->w, &mail, id, m->mails[id].rcpts);
 	switch (roll(m, 7)) {
 	case 0: queue_hold(m->w.q, id, unit, SPAN("ann"), SPAN(""), now); break;
