@@ -96,6 +96,25 @@ def test_a_mended_server_address_takes_effect_at_once(gateway, sink):
     hop.wait(1, 10)
 
 
+def test_a_domain_that_mail_waits_for_is_not_removed_unasked(gateway):
+    from lib.world import free_port
+    objects = {"transports": {"t": {"server": f"127.0.0.1:{free_port()}"}, "out": {"server": "lookup-mx"}},
+               "domains": {"a.example": {"transport": "t"}, "b.example": {"transport": "t"}}, "default-transport": "out"}
+    server = gateway(objects)
+    id = server.send("a@sender.example", "x@a.example")
+    server.wait_blocker(id, "down")
+    assert "1 message in the queue goes by domain a.example" in server.ctl("domain", "remove", "a.example", "--dry-run").stderr
+    refused = server.ctl("domain", "remove", "a.example", code=1).stderr
+    assert "1 message" in refused and "--force" in refused
+    server.ctl("domain", "remove", "b.example")  # nobody's mail waits for it
+    del objects["domains"]
+    assert "warning: 1 message" in server.apply(objects, "--prune", "--dry-run").stderr
+    assert "a.example" in server.ctl("domain", "list").stdout
+    server.ctl("queue", "pause")
+    server.ctl("domain", "remove", "a.example", "--force")
+    assert "a.example" not in server.ctl("domain", "list").stdout
+
+
 # ---- the trace
 
 @pytest.fixture

@@ -230,6 +230,22 @@ def test_private_exchangers_are_refused_unless_the_transport_says_so(world):
     first.wait(1)
 
 
+def test_explain_says_what_the_dns_says(world):
+    server, hop = world
+
+    def explain(to):
+        return server.json("explain", "--client", "127.0.0.1", "--from", "a@sender.example", "--to", to)
+
+    good = explain("x@two.mx.test")
+    assert [h["name"] for h in good["dns"]["hosts"]] == ["first.mx.test", "second.mx.test"] and good["next"] == "delivered"
+    assert good["dns"]["hosts"][0]["addresses"] == [FIRST]
+    loop = explain("x@loops.mx.test")
+    assert loop["next"] == "bounces" and loop["failure"]["enhanced"] == "5.4.6"
+    private = explain("x@strict.mx.test")
+    assert private["failure"]["enhanced"] == "5.4.4" and "private-hosts" in private["text"]
+    assert explain("x@broken.test")["next"] == "waits"
+
+
 def test_another_server_on_our_own_address(gateway, sink, names):
     """RFC 5321 section 5.1 drops us, not our neighbours on the same machine."""
     hop = sink()
