@@ -326,6 +326,7 @@ def test_a_file_system_that_fails(disk, on, breaks):
     with server.client() as client:
         for n in range(12):
             assert load.one(client, f"before{n}@a.example").code == 250
+    wait_until("delivery knows of all", lambda: len(server.queue("--limit", "1000")) == 12)
     getattr(disk, breaks)()
     reply = load.until_refused()
     assert reply is None or reply.code == 451, reply
