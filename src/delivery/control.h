@@ -9,8 +9,10 @@
 #include <jansson.h>
 
 #define CONTROL_DAMAGED "damaged" /* the state of what no queue has */
-#define CONTROL_HITS	4096	  /* units that one call may find */
-#define CONTROL_TEXT	4096	  /* bytes of a text in a request, but for filters */
+#define CONTROL_PICKS	65536 /* recipients that one call may find; a client gives no message more \
+			       */
+#define CONTROL_HITS CONTROL_PICKS /* units of them */
+#define CONTROL_TEXT 4096	   /* bytes of a text in a request, but for filters */
 
 struct control {
 	struct delivery *d;
@@ -49,7 +51,9 @@ void control_change(struct control *c, struct span op);
 /* ---- control_put.c: what a message looks like ----------------------------------------------- */
 
 void control_put_verdict(struct json_write *json, const char *key, const struct verdict *verdict);
-void control_put_unit(struct control *c, const struct queue_unit_info *unit, uint32_t rcpts_most);
+/* Some recipients of it; at most `most` are named. */
+void control_put_unit(struct control *c, const struct queue_unit_info *unit, const uint32_t *rcpts,
+	uint32_t count, uint32_t most);
 void control_put_message_head(struct control *c, const struct queue_message_info *info);
 /* All of one that is damaged and not queued. */
 void control_put_damaged(struct control *c, const struct damaged *damaged);

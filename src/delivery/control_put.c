@@ -1,6 +1,7 @@
 /* Messages as replies show them. */
 #include "delivery/control.h"
 
+#include "base/check.h"
 #include "delivery/why_text.h"
 
 void control_put_verdict(struct json_write *json, const char *key, const struct verdict *verdict)
@@ -13,14 +14,17 @@ void control_put_verdict(struct json_write *json, const char *key, const struct 
 	buf_done(&text);
 }
 
-static void put_recipients(struct control *c, const struct queue_unit_info *unit, uint32_t most)
+static void put_recipients(struct control *c, const struct queue_unit_info *unit,
+	const uint32_t *rcpts, uint32_t count, uint32_t most)
 {
 	json_open_array(&c->json, "recipients");
-	for (uint32_t i = 0; i < unit->rcpt_count && i < most; i++)
-		if (c->envelope_id == unit->id && unit->rcpts[i] < c->envelope.rcpt_count)
-			json_put_string(&c->json, NULL, c->envelope.rcpts[unit->rcpts[i]].address);
+	for (uint32_t i = 0; i < count && i < most; i++)
+		if (c->envelope_id == unit->id && rcpts[i] < c->envelope.rcpt_count)
+			json_put_string(&c->json, NULL, c->envelope.rcpts[rcpts[i]].address);
 	json_close_array(&c->json);
-	json_put_u64(&c->json, "recipient_count", unit->rcpt_count);
+	json_put_u64(&c->json, "recipient_count", count);
+	if (count < unit->rcpt_count)
+		json_put_u64(&c->json, "other_recipients", unit->rcpt_count - count);
 }
 
 static void put_why(struct control *c, const struct queue_unit_info *unit)
@@ -49,7 +53,8 @@ static void put_why(struct control *c, const struct queue_unit_info *unit)
 	buf_done(&text);
 }
 
-void control_put_unit(struct control *c, const struct queue_unit_info *unit, uint32_t rcpts_most)
+void control_put_unit(struct control *c, const struct queue_unit_info *unit, const uint32_t *rcpts,
+	uint32_t count, uint32_t most)
 {
 	json_open_object(&c->json, NULL);
 	json_put_str(&c->json, "state", queue_state_name(unit->state));
@@ -58,11 +63,13 @@ void control_put_unit(struct control *c, const struct queue_unit_info *unit, uin
 		json_put_string(&c->json, "next_hop", unit->next_hop);
 	if (unit->reroute.n)
 		json_put_string(&c->json, "rerouted_to", unit->reroute);
-	put_recipients(c, unit, rcpts_most);
+	put_recipients(c, unit, rcpts, count, most);
 	json_put_u64(&c->json, "attempts", unit->attempts);
 	json_put_bool(&c->json, "priority", unit->priority);
 	if (unit->next_try_ms)
 		json_put_time(&c->json, "next_try", unit->next_try_ms);
+	if (unit->give_up_ms)
+		json_put_time(&c->json, "gives_up", unit->give_up_ms);
 	put_why(c, unit);
 	json_close_object(&c->json);
 }
@@ -71,6 +78,8 @@ void control_put_message_head(struct control *c, const struct queue_message_info
 {
 	json_put_id(&c->json, "id", info->id);
 	json_put_time(&c->json, "arrived", info->arrived_ms);
+	json_put_u64(
+		&c->json, "age_s", (uint64_t)MAX(0, delivery_now(c->d) - info->arrived_ms) / 1000);
 	json_put_u64(&c->json, "size", info->size);
 	if (control_envelope(c, info->id)) {
 		json_put_str(&c->json, "problem", "its envelope cannot be read from the spool");

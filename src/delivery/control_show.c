@@ -4,8 +4,6 @@
 #include "base/check.h"
 #include "base/text.h"
 
-#include <stdlib.h>
-
 #define CONTROL_LIST_MOST 500	     /* messages in one listing */
 #define CONTROL_LIST	  100	     /* … unless asked for otherwise */
 #define CONTROL_LIST_STEP 20	     /* messages between two looks at how long the reply is */
@@ -28,70 +26,87 @@ static void list_damaged(struct control *c, uint64_t only)
 	}
 }
 
-void control_list(struct control *c)
+/* The hits are one message's. */
+static void list_message(
+	struct control *c, const struct filter_hit *hits, size_t count, const uint32_t *picks)
 {
 	struct delivery *d = c->d;
+	struct queue_message_info info;
+	struct queue_unit_info unit;
+
+	CHECK(!queue_message_info(d->queue, hits[0].id, &info));
+	json_open_object(&c->json, NULL);
+	control_put_message_head(c, &info);
+	json_open_array(&c->json, "units");
+	for (size_t i = 0; i < count; i++)
+		if (!queue_unit_info(d->queue, hits[i].unit, delivery_now(d), &unit))
+			control_put_unit(
+				c, &unit, picks + hits[i].first, hits[i].count, CONTROL_RCPTS);
+	json_close_array(&c->json);
+	json_close_object(&c->json);
+}
+
+static uint32_t list_found(struct control *c, const struct filter_hits *found)
+{
+	uint32_t shown = 0;
+
+	for (size_t i = 0, n; i < found->count; i += n, shown++) {
+		const struct filter_hit *hits = &found->hits[i];
+
+		for (n = 1; i + n < found->count && hits[n].id == hits[0].id;)
+			n++;
+		list_message(c, hits, n, found->picks);
+	}
+	return shown;
+}
+
+/* A small step each, so that the listing can end after `most` messages exactly. */
+static void list_filtered(struct control *c, const struct filter *filter, uint32_t most,
+	uint64_t *cursor, struct filter_hits *found)
+{
+	struct delivery *d = c->d;
+	uint64_t only = filter_single_id(filter);
+
+	if (only && *cursor < only)
+		*cursor = only - 1;
+	for (uint32_t looked = 0, shown = 0; looked < DELIVERY_CONTROL_STEP && shown < most &&
+					     c->reply->n < CONTROL_PAGE && *cursor != UINT64_MAX;) {
+		uint32_t step = MIN(most - shown, DELIVERY_CONTROL_STEP - looked);
+
+		/* Messages that may have thousands of recipients come a few at a time. */
+		step = MIN(step, CONTROL_LIST_STEP);
+		filter_select(filter, d->queue, delivery_now(d), cursor, step, control_load_subject,
+			c, found);
+		looked += step;
+		shown += list_found(c, found);
+		if (only && *cursor >= only)
+			*cursor = UINT64_MAX;
+	}
+}
+
+void control_list(struct control *c)
+{
 	json_int_t limit = json_integer_value(json_object_get(c->request, "limit"));
-	uint64_t cursor;
+	uint32_t most = limit > 0 && limit <= CONTROL_LIST_MOST ? (uint32_t)limit : CONTROL_LIST;
 	struct filter *filter = control_filter(c);
+	struct filter_hits found = {0};
+	uint64_t cursor;
 
 	if (!filter)
 		return;
-	struct filter_hit *hits = calloc(CONTROL_HITS, sizeof(*hits));
-	if (!hits || !control_after(c, &cursor)) {
-		if (!hits)
-			control_refuse(c, "out of memory");
-		free(hits);
-		filter_free(&filter);
-		return;
+	if (filter_hits_init(&found, CONTROL_HITS, CONTROL_PICKS)) {
+		control_refuse(c, "out of memory");
+	} else if (control_after(c, &cursor)) {
+		json_open_object(&c->json, NULL);
+		json_open_array(&c->json, "messages");
+		if (cursor == 0)
+			list_damaged(c, filter_single_id(filter));
+		list_filtered(c, filter, most, &cursor, &found);
+		json_close_array(&c->json);
+		control_put_after(c, cursor);
+		json_close_object(&c->json);
 	}
-	uint32_t most = limit > 0 && limit <= CONTROL_LIST_MOST ? (uint32_t)limit : CONTROL_LIST;
-	uint64_t only = filter_single_id(filter);
-	uint32_t shown = 0;
-	bool first = cursor == 0;
-
-	if (only && cursor < only)
-		cursor = only - 1;
-	json_open_object(&c->json, NULL);
-	json_open_array(&c->json, "messages");
-	if (first)
-		list_damaged(c, only);
-	/* A small step each, so that the listing can end after `most` messages exactly. */
-	for (uint32_t looked = 0; looked < DELIVERY_CONTROL_STEP && shown < most &&
-				  c->reply->n < CONTROL_PAGE && cursor != UINT64_MAX;) {
-		uint32_t step = MIN(most - shown, DELIVERY_CONTROL_STEP - looked);
-		/* Messages that may have thousands of recipients come a few at a time. */
-		step = MIN(step, CONTROL_LIST_STEP);
-		size_t count = filter_select(filter, d->queue, delivery_now(d), &cursor, step,
-			control_load_subject, c, hits, CONTROL_HITS);
-
-		looked += step;
-		for (size_t i = 0; i < count;) {
-			struct queue_message_info info;
-			uint64_t id = hits[i].id;
-
-			CHECK(!queue_message_info(d->queue, id, &info));
-			json_open_object(&c->json, NULL);
-			control_put_message_head(c, &info);
-			json_open_array(&c->json, "units");
-			for (; i < count && hits[i].id == id; i++) {
-				struct queue_unit_info unit;
-
-				if (!queue_unit_info(
-					    d->queue, hits[i].unit, delivery_now(d), &unit))
-					control_put_unit(c, &unit, CONTROL_RCPTS);
-			}
-			json_close_array(&c->json);
-			json_close_object(&c->json);
-			shown++;
-		}
-		if (only && cursor >= only)
-			cursor = UINT64_MAX;
-	}
-	json_close_array(&c->json);
-	control_put_after(c, cursor);
-	json_close_object(&c->json);
-	free(hits);
+	filter_hits_done(&found);
 	filter_free(&filter);
 }
 
@@ -144,7 +159,7 @@ void control_show(struct control *c)
 
 		if (queue_unit_info(d->queue, at, delivery_now(d), &unit))
 			break;
-		control_put_unit(c, &unit, UINT32_MAX);
+		control_put_unit(c, &unit, unit.rcpts, unit.rcpt_count, UINT32_MAX);
 		at = unit.next;
 	}
 	json_close_array(&c->json);

@@ -1,8 +1,6 @@
 /* Requests that add up. */
 #include "delivery/control.h"
 
-#include <stdlib.h>
-
 #define CONTROL_GROUPS 500 /* in one summary */
 
 static void put_counts(struct json_write *json, const struct queue_counts *counts)
@@ -68,23 +66,26 @@ void control_count(struct control *c)
 
 	if (!filter)
 		return;
-	struct filter_hit *hits = calloc(CONTROL_HITS, sizeof(*hits));
-	if (!hits || !control_after(c, &cursor)) {
-		if (!hits)
-			control_refuse(c, "out of memory");
-		free(hits);
+	struct filter_hits found;
+	if (filter_hits_init(&found, CONTROL_HITS, CONTROL_PICKS)) {
+		control_refuse(c, "out of memory");
 		filter_free(&filter);
 		return;
 	}
-	size_t count = filter_select(filter, d->queue, delivery_now(d), &cursor,
-		DELIVERY_CONTROL_STEP, control_load_subject, c, hits, CONTROL_HITS);
-	for (size_t i = 0; i < count; i++)
-		messages += !i || hits[i].id != hits[i - 1].id;
+	if (!control_after(c, &cursor)) {
+		filter_hits_done(&found);
+		filter_free(&filter);
+		return;
+	}
+	filter_select(filter, d->queue, delivery_now(d), &cursor, DELIVERY_CONTROL_STEP,
+		control_load_subject, c, &found);
+	for (size_t i = 0; i < found.count; i++)
+		messages += !i || found.hits[i].id != found.hits[i - 1].id;
 	json_open_object(&c->json, NULL);
 	json_put_u64(&c->json, "messages", messages);
 	control_put_after(c, cursor);
 	json_close_object(&c->json);
-	free(hits);
+	filter_hits_done(&found);
 	filter_free(&filter);
 }
 

@@ -173,6 +173,23 @@ bool filter_is_empty(const struct filter *filter)
 	return filter->root == FILTER_NONE;
 }
 
+bool filter_has_bare_address(const struct filter *filter)
+{
+	return filter->bare_address;
+}
+
+bool filter_tells_recipients(const struct filter *filter, bool one_domain)
+{
+	for (uint16_t i = 0; i < filter->count; i++) {
+		const struct filter_node *node = &filter->nodes[i];
+		if (node->kind == FILTER_TERM &&
+			(node->key == FILTER_RECIPIENT ||
+				(node->key == FILTER_DOMAIN && !one_domain)))
+			return true;
+	}
+	return false;
+}
+
 bool filter_needs_envelope(const struct filter *filter)
 {
 	for (uint16_t i = 0; i < filter->count; i++) {

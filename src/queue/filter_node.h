@@ -69,9 +69,14 @@ struct filter_node {
 
 #define FILTER_NONE UINT16_MAX
 
+struct filter;
+/* It may match some recipients of a unit and not others. */
+bool filter_tells_recipients(const struct filter *filter, bool one_domain);
+
 struct filter {
 	uint16_t root; /* FILTER_NONE: matches everything */
 	uint16_t count;
+	bool bare_address;
 	char *text; /* values, unquoted, in the order of their terms */
 	size_t text_bytes;
 	struct filter_node nodes[FILTER_NODES];

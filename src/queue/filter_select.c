@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "base/err.h"
 
+#include <stdlib.h>
+
 #define SELECT_PAGE  64
 #define REASON_CODES 24 /* bytes of "450 4.2.1 " */
 
@@ -23,6 +25,24 @@ static void reason_of(const struct queue *queue, uint32_t unit, struct buf *out)
 	buf_add_span(out, verdict_text(&verdict));
 }
 
+int filter_hits_init(struct filter_hits *hits, size_t room, size_t pick_room)
+{
+	*hits = (struct filter_hits){.room = room, .pick_room = pick_room};
+	hits->hits = malloc(room * sizeof(*hits->hits));
+	hits->picks = malloc(pick_room * sizeof(*hits->picks));
+	if (hits->hits && hits->picks)
+		return 0;
+	filter_hits_done(hits);
+	return ERR_NOMEM;
+}
+
+void filter_hits_done(struct filter_hits *hits)
+{
+	free(hits->hits);
+	free(hits->picks);
+	*hits = (struct filter_hits){0};
+}
+
 /* What one message's units share: its envelope is read once for all of them. */
 struct select {
 	const struct filter *filter;
@@ -30,11 +50,10 @@ struct select {
 	int64_t now;
 	struct filter_subject subject;
 	struct buf reason;
-	struct filter_hit *hits;
-	size_t room, found;
+	struct filter_hits *out;
 };
 
-static bool match_unit(struct select *select, const struct queue_unit_info *unit)
+static void set_unit(struct select *select, const struct queue_unit_info *unit)
 {
 	struct filter_subject *s = &select->subject;
 	s->state = unit->state;
@@ -43,19 +62,54 @@ static bool match_unit(struct select *select, const struct queue_unit_info *unit
 	s->attempts = unit->attempts;
 	s->priority = unit->priority;
 	s->domain = unit->domain;
-	s->rcpts = unit->rcpts;
-	s->rcpt_count = unit->rcpt_count;
 	reason_of(select->queue, unit->unit, &select->reason);
 	s->reason = buf_span(&select->reason);
-	return filter_match(select->filter, s);
 }
 
-/* All of a message's units that match, or, where there is not room for them, none: false. */
+static bool match_some(struct select *select, const uint32_t *rcpts, uint32_t count)
+{
+	select->subject.rcpts = rcpts;
+	select->subject.rcpt_count = count;
+	return filter_match(select->filter, &select->subject);
+}
+
+/* Adds those of its recipients that match; false: there is no room for one more. */
+static bool select_unit(struct select *select, const struct queue_unit_info *unit)
+{
+	struct filter_hits *out = select->out;
+	bool apart = filter_tells_recipients(select->filter, unit->domain.n != 0);
+	size_t first = out->pick_count;
+
+	set_unit(select, unit);
+	if (!apart && !match_some(select, unit->rcpts, unit->rcpt_count))
+		return true;
+	for (uint32_t i = 0; i < unit->rcpt_count; i++) {
+		if (apart && !match_some(select, &unit->rcpts[i], 1))
+			continue;
+		if (out->pick_count == out->pick_room)
+			return false;
+		out->picks[out->pick_count++] = unit->rcpts[i];
+	}
+	uint32_t count = (uint32_t)(out->pick_count - first);
+	if (!count)
+		return true;
+	if (out->count == out->room)
+		return false;
+	out->hits[out->count++] = (struct filter_hit){.id = select->subject.id,
+		.unit = unit->unit,
+		.first = (uint32_t)first,
+		.count = count,
+		.others = unit->rcpt_count - count};
+	return true;
+}
+
+/* All that matches of a message, or, where there is not room for it, nothing: false. */
 static bool select_message(struct select *select, uint64_t id)
 {
 	struct queue_message_info info;
 	struct queue_unit_info unit;
-	size_t before = select->found;
+	struct filter_hits *out = select->out;
+	size_t before = out->count, picks_before = out->pick_count;
 
 	if (queue_message_info(select->queue, id, &info) != 0)
 		return true;
@@ -66,27 +120,25 @@ static bool select_message(struct select *select, uint64_t id)
 	for (uint32_t at = info.first_unit; at; at = unit.next) {
 		if (queue_unit_info(select->queue, at, select->now, &unit) != 0)
 			break;
-		if (!match_unit(select, &unit))
+		if (select_unit(select, &unit))
 			continue;
-		if (select->found == select->room) {
-			/* more units than would ever fit: what fits, then */
-			if (!before)
-				return true;
-			select->found = before;
-			return false;
-		}
-		select->hits[select->found++] = (struct filter_hit){.id = id, .unit = at};
+		/* more than would ever fit: what fits, then */
+		if (!before)
+			return true;
+		out->count = before;
+		out->pick_count = picks_before;
+		return false;
 	}
 	return true;
 }
 
-size_t filter_select(const struct filter *filter, struct queue *queue, int64_t now,
-	uint64_t *cursor, uint32_t steps, int (*load)(struct filter_subject *subject),
-	void *context, struct filter_hit *hits, size_t room)
+void filter_select(const struct filter *filter, struct queue *queue, int64_t now, uint64_t *cursor,
+	uint32_t steps, int (*load)(struct filter_subject *subject), void *context,
+	struct filter_hits *hits)
 {
-	struct select select = {
-		.filter = filter, .queue = queue, .now = now, .hits = hits, .room = room};
+	struct select select = {.filter = filter, .queue = queue, .now = now, .out = hits};
 	uint64_t ids[SELECT_PAGE], single = filter_single_id(filter);
+	hits->count = hits->pick_count = 0;
 	select.subject.load = load;
 	select.subject.context = context;
 	buf_init(&select.reason, VERDICT_TEXT + REASON_CODES);
@@ -97,7 +149,7 @@ size_t filter_select(const struct filter *filter, struct queue *queue, int64_t n
 		*cursor = UINT64_MAX;
 		steps = 0;
 	}
-	bool full = room == 0;
+	bool full = false;
 	while (steps && !full) {
 		size_t n = queue_page(queue, *cursor, ids, MIN(steps, ARRAY_SIZE(ids)));
 		if (!n)
@@ -110,5 +162,4 @@ size_t filter_select(const struct filter *filter, struct queue *queue, int64_t n
 		steps = n ? steps - (uint32_t)n : 0;
 	}
 	buf_done(&select.reason);
-	return select.found;
 }

@@ -330,6 +330,9 @@ void linger_run(struct queue *q);
 
 /* ---- schedule.c ----------------------------------------------------------------------------- */
 
+/* From its next try to its last. */
+int64_t retries_left_ms(const struct transport_record *t, uint32_t attempts);
+
 /* No connection is to be opened now, for want of something here. */
 static inline bool queue_is_short(const struct queue *q)
 {

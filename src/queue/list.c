@@ -44,6 +44,15 @@ static int64_t next_try(const struct queue *q, const struct unit *u, enum queue_
 	return own && in > 0 ? q->wall + in : 0;
 }
 
+static int64_t give_up(const struct queue *q, const struct unit *u, enum queue_state state)
+{
+	const struct transport_record *t = transport_of(q, destination_at(q, u->destination));
+
+	if (state == QUEUE_HELD || state == QUEUE_PAUSED)
+		return 0;
+	return q->wall + MAX(0, unit_due_in(q, u)) + retries_left_ms(t, u->attempts);
+}
+
 int queue_unit_info(struct queue *q, uint32_t unit, int64_t now, struct queue_unit_info *out)
 {
 	queue_clock_set(q, now);
@@ -60,9 +69,11 @@ int queue_unit_info(struct queue *q, uint32_t unit, int64_t now, struct queue_un
 		.state = state,
 		.priority = (u->flags & UNIT_PRIORITY) != 0,
 		.warned = (u->flags & UNIT_WARNED) != 0,
+		.held = (u->flags & UNIT_HOLD) != 0,
 		.attempts = u->attempts,
 		.since_ms = queue_clock_wall(q, u->since),
 		.next_try_ms = next_try(q, u, state),
+		.give_up_ms = give_up(q, u, state),
 		.transport = intern_text(&q->names, transport_of(q, d)->name),
 		.next_hop = intern_text(&q->domains, d->next_hop),
 		.reroute = intern_text(&q->names, u->extra ? extra_at(q, u->extra)->reroute : 0),

@@ -185,7 +185,7 @@ struct queue_start {
 	uint64_t id;
 	struct span transport, next_hop; /* live as long as the unit */
 	struct span reroute;		 /* as in route(): an administrator's choice; or empty */
-	const uint32_t *rcpts;		 /* indexes in the envelope, ascending; until the next call */
+	const uint32_t *rcpts; /* indexes in the envelope, ascending; until the next call */
 	uint32_t rcpt_count;
 	uint32_t attempts; /* made before this one */
 	bool priority;
@@ -357,9 +357,11 @@ struct queue_unit_info {
 	uint64_t id;
 	enum queue_state state;
 	bool priority, warned;
+	bool held; /* also while it is being tried: then it is afterwards */
 	uint32_t attempts;
 	int64_t since_ms;    /* it is where it is */
 	int64_t next_try_ms; /* 0: now, or its clock stands still */
+	int64_t give_up_ms;  /* its last try, if nothing else happens; 0: its clock stands still */
 	struct span transport, next_hop, reroute;
 	struct span domain;    /* of its recipients; empty: several */
 	const uint32_t *rcpts; /* indexes in the envelope */

@@ -38,8 +38,7 @@ static uint32_t run_line(struct queue *q, uint32_t destination, int class, uint3
 	return budget;
 }
 
-/* From its next try to its last. */
-static int64_t retries_left_ms(const struct transport_record *t, uint32_t attempts)
+int64_t retries_left_ms(const struct transport_record *t, uint32_t attempts)
 {
 	uint64_t all_s = retry_total_s(t->retry, t->retry_steps, t->retry_count);
 	uint64_t past_s = retry_total_s(t->retry, t->retry_steps, MIN(attempts, t->retry_count));

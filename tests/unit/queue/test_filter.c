@@ -302,9 +302,10 @@ static int load_world(struct filter_subject *s)
 static void select_from_the_queue(void **state)
 {
 	struct world w;
-	struct filter_hit hits[10];
+	struct filter_hits found;
 	uint64_t cursor = 0;
 	(void)state;
+	assert_int_equal(filter_hits_init(&found, 10, 100), 0);
 	world_init(&w, 10);
 	for (uint64_t id = 1; id <= 100; id++)
 		world_add(&w, id, "x@a.example y@b.example");
@@ -312,8 +313,9 @@ static void select_from_the_queue(void **state)
 	world_result(&w, &start, VERDICT_TEMPORARY, 450);
 
 	struct filter *filter = parse("state=deferred reason~\"as you\" reason=450*");
-	size_t n = filter_select(filter, w.q, w.now, &cursor, 1000, load_world, NULL, hits, 10);
-	assert_int_equal(n, 1);
+	filter_select(filter, w.q, w.now, &cursor, 1000, load_world, NULL, &found);
+	struct filter_hit *hits = found.hits;
+	assert_int_equal(found.count, 1);
 	assert_int_equal(hits[0].id, 1);
 	assert_int_equal(hits[0].unit, start.unit);
 	assert_true(cursor == UINT64_MAX);
@@ -326,7 +328,9 @@ static void select_from_the_queue(void **state)
 	size_t total = 0;
 	uint64_t last = 0;
 	while (cursor != UINT64_MAX) {
-		n = filter_select(filter, w.q, w.now, &cursor, 7, load_world, NULL, hits, 5);
+		found.room = 5;
+		filter_select(filter, w.q, w.now, &cursor, 7, load_world, NULL, &found);
+		size_t n = found.count;
 		assert_true(n % 2 == 0);
 		for (size_t i = 0; i < n; i++) {
 			assert_true(hits[i].id % 2 == 0 && hits[i].id >= last);
@@ -341,8 +345,9 @@ static void select_from_the_queue(void **state)
 	filter = parse("domain=b.example state=ready");
 	cursor = 0;
 	loads = 0;
-	n = filter_select(filter, w.q, w.now, &cursor, 3, load_world, NULL, hits, 10);
-	assert_int_equal(n, 3);
+	found.room = 10;
+	filter_select(filter, w.q, w.now, &cursor, 3, load_world, NULL, &found);
+	assert_int_equal(found.count, 3);
 	assert_int_equal(loads, 0);
 	assert_int_equal(cursor, 3);
 	filter_free(&filter);
@@ -356,15 +361,131 @@ static void select_from_the_queue(void **state)
 	filter = parse(id.p);
 	assert_int_equal(filter_single_id(filter), 77);
 	cursor = 0;
-	n = filter_select(filter, w.q, w.now, &cursor, 1, load_world, NULL, hits, 10);
-	assert_int_equal(n, 2);
+	filter_select(filter, w.q, w.now, &cursor, 1, load_world, NULL, &found);
+	assert_int_equal(found.count, 2);
 	assert_true(cursor == UINT64_MAX);
 	filter_free(&filter);
 	filter = parse("id=000000000000a or state=ready");
 	assert_int_equal(filter_single_id(filter), 0);
 	filter_free(&filter);
 	buf_done(&id);
+	filter_hits_done(&found);
 	world_done(&w);
+}
+
+/* ---- recipients of one unit ----------------------------------------------------------------- */
+
+static int load_three(struct filter_subject *s)
+{
+	loads++;
+	s->sender = SPAN("ann@a.example");
+	s->all_rcpts = rcpts;
+	return 0;
+}
+
+/* Which of bob@b, carol@c and Dave@B match, as letters. */
+static void expect_of_three(struct world *w, const char *text, const char *want)
+{
+	struct filter *filter = parse(text);
+	struct filter_hits found;
+	uint64_t cursor = 0;
+	char got[10] = "";
+	size_t n = 0;
+
+	assert_int_equal(filter_hits_init(&found, 10, 100), 0);
+	filter_select(filter, w->q, w->now, &cursor, 10, load_three, NULL, &found);
+	for (size_t i = 0; i < found.count; i++) {
+		assert_int_equal(found.hits[i].count + found.hits[i].others, 3);
+		for (uint32_t k = 0; k < found.hits[i].count; k++)
+			got[n++] = "bcd"[found.picks[found.hits[i].first + k]];
+	}
+	got[n] = '\0';
+	if (strcmp(got, want) != 0)
+		fail_msg("%s: \"%s\" instead of \"%s\"", text, got, want);
+	filter_hits_done(&found);
+	filter_free(&filter);
+}
+
+static void recipients_are_told_apart(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w, 10);
+	world_route(&w, "b.example", "site");
+	world_route(&w, "c.example", "site");
+	world_route(&w, "B.example", "site");
+	world_add(&w, 1, "bob@b.example carol@c.example Dave@B.example");
+	expect_of_three(&w, "recipient=carol@c.example", "c");
+	expect_of_three(&w, "not recipient=carol@c.example", "bd");
+	expect_of_three(&w, "recipient!=carol@c.example", "bd");
+	expect_of_three(&w, "domain=b.example", "bd");
+	expect_of_three(&w, "domain=b.example not recipient=bob@*", "d");
+	expect_of_three(&w, "recipient=bob@b.example or recipient=carol@c.example", "bc");
+	expect_of_three(&w, "recipient=bob@b.example recipient=carol@c.example", "");
+	expect_of_three(&w, "sender=ann@a.example", "bcd");
+	expect_of_three(&w, "transport=site", "bcd");
+	expect_of_three(&w, "state=deferred recipient=bob@b.example", "");
+	expect_of_three(&w, "state=ready or recipient=bob@b.example", "bcd");
+	expect_of_three(&w, "bob@b.example", "b");
+	expect_of_three(&w, "ann@a.example", "bcd");
+	expect_of_three(&w, "@c.example", "c");
+	expect_of_three(&w, "@a.example", "bcd");
+	expect_of_three(&w, "not bob@b.example", "cd");
+	expect_of_three(&w, "0000000000001", "bcd");
+	expect_of_three(&w, "0000000000001 carol@c.example", "c");
+	world_done(&w);
+}
+
+static void what_does_not_fit_is_left_for_later(void **state)
+{
+	struct world w;
+	struct filter_hits found;
+	uint64_t cursor = 0;
+	(void)state;
+	world_init(&w, 10);
+	for (uint64_t id = 1; id <= 3; id++)
+		world_add(&w, id, "x@a.example y@a.example z@a.example");
+	struct filter *filter = parse("age>=0s");
+	assert_int_equal(filter_hits_init(&found, 10, 7), 0);
+	filter_select(filter, w.q, w.now, &cursor, 10, load_world, NULL, &found);
+	assert_int_equal(found.count, 2);
+	assert_int_equal(cursor, 2);
+	filter_select(filter, w.q, w.now, &cursor, 10, load_world, NULL, &found);
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.hits[0].id, 3);
+	assert_int_equal(found.hits[0].count, 3);
+	filter_hits_done(&found);
+	filter_free(&filter);
+	world_done(&w);
+}
+
+static void words_alone(void **state)
+{
+	(void)state;
+	expect_problem("nosuchid", ERR_SYNTAX, "column 1: \"nosuchid\" is neither an id");
+	expect_problem("state=ready deferred", ERR_SYNTAX, "column 13: \"deferred\" is neither");
+	expect_problem("0000000000001 0000000000002", ERR_SYNTAX, "joined by or");
+	struct filter *filter = parse("0000000000001 or 0000000000002");
+	assert_false(filter_has_bare_address(filter));
+	assert_int_equal(filter_single_id(filter), 0);
+	filter_free(&filter);
+	filter = parse("0000000000002");
+	assert_int_equal(filter_single_id(filter), 2);
+	filter_free(&filter);
+	filter = parse("not 0000000000001 not 0000000000002");
+	filter_free(&filter);
+	filter = parse("u7@a.example");
+	assert_true(filter_has_bare_address(filter));
+	struct buf out;
+	buf_init(&out, 1000);
+	filter_format(filter, &out);
+	assert_true(
+		span_equal(buf_span(&out), SPAN("sender=u7@a.example or recipient=u7@a.example")));
+	buf_done(&out);
+	filter_free(&filter);
+	filter = parse("sender=u7@a.example");
+	assert_false(filter_has_bare_address(filter));
+	filter_free(&filter);
 }
 
 int main(void)
@@ -377,6 +498,9 @@ int main(void)
 		cmocka_unit_test(the_envelope_is_read_only_if_it_decides),
 		cmocka_unit_test(format_is_canonical),
 		cmocka_unit_test(select_from_the_queue),
+		cmocka_unit_test(recipients_are_told_apart),
+		cmocka_unit_test(what_does_not_fit_is_left_for_later),
+		cmocka_unit_test(words_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,28 @@
+/*
+ * What the files of the filter's parser share.
+ */
+#ifndef QUEUE_FILTER_PARSER_H
+#define QUEUE_FILTER_PARSER_H
+
+#include "queue/filter_node.h"
+
+struct parser {
+	struct span in;
+	size_t at;
+	unsigned depth;
+	struct filter *filter;
+	struct buf *problem;
+	uint16_t bare_id; /* the node of the id that was the last item; FILTER_NONE: it was none */
+};
+
+/* Says what is wrong and where; ERR_SYNTAX. The first problem is the one that counts. */
+int filter_wrong(struct parser *p, size_t at, const char *text);
+
+/* ---- filter_value.c ------------------------------------------------------------------------- */
+
+/* What stands after the operator, without its quotes. */
+int filter_read_value(struct parser *p, struct span *out);
+/* It goes with its key; fills in the number, the network. */
+int filter_check_value(struct parser *p, size_t at, struct filter_node *term);
+
+#endif
