@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "smtpd/session.h"
 
 #include <stdlib.h>
 
@@ -35,6 +36,7 @@ static void configure(struct world *world, const uint8_t *header)
 	limits->line = header[0] & 16 ? 10 : 998;
 	limits->header_bytes = header[0] & 32 ? 20 : 65536;
 	limits->hops = 2;
+	limits->refused_recipients = header[0] & 64 ? 3 : 0;
 	if (header[1] & 1)
 		world->writer.outcome = ERR_IO;
 	if (header[1] & 2)
@@ -69,6 +71,14 @@ static void check_replies(struct span replies, size_t lines_sent)
 	CHECK(finals <= lines_sent + 3);
 }
 
+/* Many refused recipients: what follows them waits. */
+static bool is_slowed(const struct world *world)
+{
+	const struct list *sessions = &world->smtpd->sessions;
+
+	return !list_empty(sessions) && CONTAINER_OF(sessions->next, struct session, node)->slowed;
+}
+
 static void play(const uint8_t *header, struct span input, bool pieces, struct outcome *out)
 {
 	struct world *world = malloc(sizeof(*world));
@@ -101,6 +111,8 @@ static void play(const uint8_t *header, struct span input, bool pieces, struct o
 	}
 	world->writer.hold = false;
 	world_settle(world);
+	while (is_slowed(world))
+		world_pass_ms(world, SESSION_SLOW_MS);
 	peer_eof(peer, header[7] & 1 ? ERR_CLOSED : 0);
 	CHECK(peer->closed);
 	for (size_t i = 0; i < input.n; i++)

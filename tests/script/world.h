@@ -19,7 +19,7 @@
 #define WORLD_MESSAGES 64
 #define WORLD_PEERS    64
 #define WORLD_EVENTS   256
-#define WORLD_TEXT     1024
+#define WORLD_TEXT     300
 
 /* A message that was committed (its outcome may not have been reported). */
 struct world_message {
