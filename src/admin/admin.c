@@ -75,16 +75,3 @@ int admin_generation(struct admin *admin, uint64_t *number)
 	*number = directory_generation(admin->directory);
 	return admin->memfd;
 }
-
-void admin_answer(struct admin *admin, uint32_t ticket, struct span who, struct span json)
-{
-	LIST_FOR_EACH(node, &admin->doors)
-	{
-		struct door *door = CONTAINER_OF(node, struct door, node);
-
-		if (door->busy && door->awaited && door->ticket == ticket) {
-			queue_answered(door, who, json);
-			return;
-		}
-	}
-}

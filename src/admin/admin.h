@@ -7,7 +7,9 @@
  *   dispatch.c  which command a request is
  *   objects.c   apply, export, single objects, pause and resume
  *   audit.c     audit, check
- *   queue.c     requests that delivery answers; status, which all roles answer
+ *   ask.c       questions to the other roles
+ *   queue.c     requests that delivery answers
+ *   status.c    what all roles say of themselves
  *   trace.c     searches of the trace
  *   explain.c   what would happen to a message
  *   depends.c   how many messages go by what a change takes away
@@ -35,6 +37,20 @@
 #define ADMIN_REPLY	(256u << 20)
 #define ADMIN_ACTOR	64    /* bytes of a name of who does something */
 #define ADMIN_ANSWER_MS 10000 /* another role that does not answer in time is left out */
+#define ADMIN_FLUSH_MS	1000  /* a search does not wait longer for events that are not on disk yet \
+			       */
+#define ADMIN_DEPTH 32	      /* JSON values inside one another, in what comes in */
+
+/* Who can be asked: delivery, and each worker. */
+#define ADMIN_DELIVERY	   0u
+#define ADMIN_SMTPD(index) (1u + (index))
+#define ADMIN_PARTIES	   (1u + CONFIG_WORKERS)
+
+enum admin_question {
+	ADMIN_ASK_QUEUE,   /* delivery: JSON, as delivery/control.c describes */
+	ADMIN_ASK_FIGURES, /* a worker: its figures */
+	ADMIN_ASK_TRACE,   /* either: to write what waits of its trace, and to answer {} then */
+};
 
 struct admin;
 
@@ -46,15 +62,17 @@ struct admin_config {
 	struct disk *trace;	    /* root: all roles' trace directories */
 	struct event_sink *events;  /* may be NULL */
 	struct log *log;
+	const char *version;
 	void *context;
 	/* A new generation: the descriptor is to be sent to the other roles; it stays the
 	 * admin's. */
 	void (*generation)(void *context, int memfd, uint64_t number);
-	/* Asks delivery (JSON, as delivery/control.c describes); the answer comes by admin_answer()
-	 * with the same ticket, any time later. ERR_CLOSED: it is not running at the moment. */
-	int (*ask_delivery)(void *context, uint32_t ticket, struct span request);
-	/* Asks every smtpd for its figures; returns how many were asked. */
-	uint32_t (*ask_smtpds)(void *context, uint32_t ticket);
+	/* The answer comes by admin_answer() with the same ticket, any time later. ERR_CLOSED: it
+	 * is not running at the moment. */
+	int (*ask)(void *context, uint32_t party, enum admin_question question, uint32_t ticket,
+		struct span request);
+	/* Writes what waits of admin's own trace; may be NULL. */
+	void (*flush)(void *context);
 };
 
 /* Opens the directory; on failure `why` says in a sentence what to do. */
@@ -70,7 +88,7 @@ int admin_generation(struct admin *admin, uint64_t *number);
 int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
 	const struct io_conn_handler **handler, void **owner);
 
-/* An answer to a ticket; `who` names the role. Tickets that nobody waits for are ignored. */
-void admin_answer(struct admin *admin, uint32_t ticket, struct span who, struct span json);
+/* An answer to a ticket. What nobody waits for is ignored, and what another one was asked. */
+void admin_answer(struct admin *admin, uint32_t party, uint32_t ticket, struct span json);
 
 #endif

@@ -12,6 +12,8 @@
 
 #define DOOR_PIECE (256u << 10) /* bytes of a reply that are given to the connection at a time */
 
+struct door;
+
 struct admin {
 	struct admin_config config;
 	struct directory *directory;
@@ -19,7 +21,13 @@ struct admin {
 	int memfd;
 	struct list doors;
 	uint32_t door_count;
-	uint32_t tickets;
+};
+
+/* Who takes the answers to a question. What cannot be read is empty; door->awaited is 0 at the last
+ * one. */
+struct asking {
+	void (*answered)(struct door *door, uint32_t party, struct span json);
+	void (*late)(struct door *door);
 };
 
 /* One control connection and the request that it waits for. */
@@ -43,11 +51,11 @@ struct door {
 	json_t *request;
 	struct json_write json;
 	/* answers of other roles */
+	const struct asking *asking;
 	uint32_t ticket;
 	uint32_t awaited;
-	bool status; /* gathers all roles' answers; else passes delivery's on … */
-	/* … but where this is set, which takes it. */
-	void (*heard)(struct door *door, struct span json);
+	bool asked[ADMIN_PARTIES];			    /* has not answered */
+	void (*heard)(struct door *door, struct span json); /* of door_ask() */
 	struct timer timer;
 	struct search_job *search;
 	struct depends *depends; /* what was counted for this request; or NULL */
@@ -63,6 +71,8 @@ void door_reply(struct door *door);
 void door_refuse(struct door *door, const char *text);
 void door_refuse_span(struct door *door, struct span text);
 void door_free(struct door *door);
+/* Values inside one another are read, and written, one call inside the other. */
+bool json_depth_fits(struct span text);
 /* objects.c: with the problems, or what the error means. */
 void refuse_lines(struct door *door, int err, struct buf *problems);
 
@@ -105,12 +115,15 @@ bool depends_first(struct door *door, const struct plan *plan);
 bool depends_add_words(const struct door *door, struct buf *out);
 void depends_forget(struct door *door);
 
-/* queue.c: delivery is asked; heard() gets one JSON object, nothing where none comes in time, at
+/* ask.c: a new question, with answers to it only; each party is asked; then the answers are waited
+ * for, if there are any to be. */
+void ask_begin(struct door *door, const struct asking *asking);
+int ask_party(struct door *door, uint32_t party, enum admin_question question, struct span request);
+void ask_wait(struct door *door, uint64_t ms);
+
+/* ask.c: delivery is asked; heard() gets one JSON object, nothing where none comes in time, at
  * once where delivery does not run. The request goes on there. */
 void door_ask(
 	struct door *door, struct span request, void (*heard)(struct door *door, struct span json));
-
-/* queue.c: an answer came, or will not come. */
-void queue_answered(struct door *door, struct span who, struct span json);
 
 #endif

@@ -178,9 +178,27 @@ static bool has_few_values(struct span line)
 	return values <= ADMIN_VALUES;
 }
 
+bool json_depth_fits(struct span text)
+{
+	size_t depth = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < text.n && depth <= ADMIN_DEPTH; i++) {
+		switch (text.p[i]) {
+		case '"': quoted = !quoted; break;
+		case '\\': i += quoted; break;
+		case '[':
+		case '{': depth += !quoted; break;
+		case ']':
+		case '}': depth -= !quoted && depth; break;
+		}
+	}
+	return depth <= ADMIN_DEPTH;
+}
+
 static void begin(struct door *door, struct span line)
 {
-	bool few = has_few_values(line);
+	bool few = has_few_values(line) && json_depth_fits(line);
 	json_error_t error;
 
 	door->busy = true;
@@ -193,7 +211,8 @@ static void begin(struct door *door, struct span line)
 	door->searched = 0;
 	io_conn_pause(door->conn);
 	if (!few)
-		door_refuse(door, "the request has too many values");
+		door_refuse(door, "the request has too many values, or too many "
+				  "inside one another");
 	else if (!json_is_object(door->request))
 		door_refuse(door, "the request is not a JSON object");
 	else

@@ -19,6 +19,7 @@ struct search_job {
 	struct search search;
 	struct buf out, unread;
 	bool more;
+	bool running; /* on the lane; else waits for the roles' traces */
 	int err;
 };
 
@@ -63,9 +64,56 @@ static void search_done(struct io_job *job)
 
 void trace_forget(struct door *door)
 {
-	if (door->search)
-		door->search->door = NULL;
+	struct search_job *s = door->search;
+
 	door->search = NULL;
+	if (s && s->running)
+		s->door = NULL;
+	else
+		free(s);
+}
+
+static void search(struct door *door)
+{
+	struct search_job *s = door->search;
+
+	s->running = true;
+	int err = io_submit(door->admin->config.io, IO_LANE_FILE, &s->job);
+
+	if (!err)
+		return;
+	s->running = false;
+	trace_forget(door);
+	door_refuse(door, err_text(err));
+}
+
+/* ---- what the roles have not written yet ------------------------------------------------------
+ */
+
+static void flushed(struct door *door, uint32_t party, struct span json)
+{
+	(void)party;
+	(void)json;
+	if (!door->awaited)
+		search(door);
+}
+
+static const struct asking flush = {flushed, search};
+
+/* Events gather in memory for a moment; whoever has just sent a message wants to see it. */
+static void flush_and_search(struct door *door)
+{
+	const struct admin_config *config = &door->admin->config;
+
+	ask_begin(door, &flush);
+	if (config->flush)
+		config->flush(config->context);
+	for (uint32_t party = 0; party <= config->config->workers; party++)
+		(void)ask_party(door, party, ADMIN_ASK_TRACE, SPAN_NONE);
+	if (door->awaited)
+		ask_wait(door, ADMIN_FLUSH_MS);
+	else
+		search(door);
 }
 
 void cmd_trace(struct door *door)
@@ -88,14 +136,10 @@ void cmd_trace(struct door *door)
 		request_number(door, "limit", TRACE_MESSAGES), admin->config.io->wall_ms,
 		&s->search, &problem);
 	if (!err) {
-		/* Set first: the job may be done before the call returns. */
+		buf_done(&problem);
 		door->search = s;
-		err = io_submit(admin->config.io, IO_LANE_FILE, &s->job);
-		if (!err) {
-			buf_done(&problem);
-			return;
-		}
-		door->search = NULL;
+		flush_and_search(door);
+		return;
 	}
 	while (problem.n && problem.p[problem.n - 1] == '\n')
 		problem.n--;

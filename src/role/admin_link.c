@@ -20,6 +20,44 @@ static void take_directory(struct admin_link *link, int fd)
 			LOG_STR("reason", err_text(err)));
 }
 
+/* ---- the trace, before a search ---------------------------------------------------------------
+ */
+
+static void answer_flushes(struct admin_link *link)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < link->flush_count; i++) {
+		if (trace_writer_wrote(link->world->trace, link->flushes[i].mark))
+			admin_link_answer(
+				link, IPC_TRACE_REPLY, link->flushes[i].request, SPAN("{}"));
+		else
+			link->flushes[kept++] = link->flushes[i];
+	}
+	link->flush_count = kept;
+	if (kept)
+		(void)io_timer_after(link->role->io, &link->flush_timer, ADMIN_LINK_FLUSH_MS);
+}
+
+static void look_again(struct timer *timer)
+{
+	answer_flushes(CONTAINER_OF(timer, struct admin_link, flush_timer));
+}
+
+static void flush(struct admin_link *link, uint32_t request)
+{
+	if (!link->world->trace || link->flush_count == ADMIN_LINK_FLUSHES) {
+		admin_link_answer(link, IPC_TRACE_REPLY, request, SPAN("{}"));
+		return;
+	}
+	link->flushes[link->flush_count].request = request;
+	link->flushes[link->flush_count++].mark = trace_writer_flush(link->world->trace);
+	answer_flushes(link);
+}
+
+/* ---- what admin says --------------------------------------------------------------------------
+ */
+
 static void says(void *owner, struct ipc_port *port, const struct ipc_message *message)
 {
 	struct admin_link *link = owner;
@@ -29,6 +67,8 @@ static void says(void *owner, struct ipc_port *port, const struct ipc_message *m
 	if (message->type == IPC_SNAPSHOT && message->fd_count) {
 		taken = 1;
 		take_directory(link, message->fds[0]);
+	} else if (message->type == IPC_TRACE_REQUEST) {
+		flush(link, message->request);
 	} else {
 		link->asked(link->role->core, message);
 	}
@@ -38,23 +78,30 @@ static void says(void *owner, struct ipc_port *port, const struct ipc_message *m
 
 static void gone(void *owner, struct ipc_port *port)
 {
-	(void)owner;
+	struct admin_link *link = owner;
 	(void)port;
+
+	link->flush_count = 0;
 }
 
 static const struct ipc_port_calls calls = {says, gone};
 
-void admin_link_init(struct admin_link *link, struct role *role,
+void admin_link_init(struct admin_link *link, struct role *role, struct world *world,
 	int (*directory)(void *core, struct snapshot *snapshot),
 	void (*asked)(void *core, const struct ipc_message *message))
 {
-	*link = (struct admin_link){.role = role, .directory = directory, .asked = asked};
+	*link = (struct admin_link){.role = role,
+		.world = world,
+		.directory = directory,
+		.asked = asked,
+		.flush_timer.fire = look_again};
 	ipc_port_init(&link->port, ROLE_ADMIN, 0, &calls, link);
 }
 
 void admin_link_open(struct admin_link *link, int fd)
 {
 	ipc_port_close(&link->port);
+	link->flush_count = 0;
 	ipc_port_init(&link->port, ROLE_ADMIN, 0, &calls, link);
 	(void)role_open_port(link->role, fd, &link->port);
 }

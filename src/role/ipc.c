@@ -22,6 +22,8 @@ static const char *const type_names[IPC_TYPES] = {
 	[IPC_QUEUE_REPLY] = "queue-reply",
 	[IPC_FIGURES_REQUEST] = "figures-request",
 	[IPC_FIGURES_REPLY] = "figures-reply",
+	[IPC_TRACE_REQUEST] = "trace-request",
+	[IPC_TRACE_REPLY] = "trace-reply",
 };
 
 const char *ipc_type_name(uint16_t type)

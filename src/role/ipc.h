@@ -50,6 +50,9 @@ enum ipc_type {
 	/* admin → smtpd, and back likewise */
 	IPC_FIGURES_REQUEST,
 	IPC_FIGURES_REPLY, /* JSON */
+	/* admin → smtpd, delivery, and back when what waited of the trace is written */
+	IPC_TRACE_REQUEST,
+	IPC_TRACE_REPLY, /* {} */
 	IPC_TYPES
 };
 

@@ -51,44 +51,42 @@ static void generation(void *context, int memfd, uint64_t number)
 
 /* ---- questions and answers ------------------------------------------------------------------ */
 
-static int ask_delivery(void *context, uint32_t ticket, struct span request)
+static int ask(void *context, uint32_t party, enum admin_question question, uint32_t ticket,
+	struct span request)
 {
+	static const uint16_t types[] = {[ADMIN_ASK_QUEUE] = IPC_QUEUE_REQUEST,
+		[ADMIN_ASK_FIGURES] = IPC_FIGURES_REQUEST,
+		[ADMIN_ASK_TRACE] = IPC_TRACE_REQUEST};
 	struct admin_role *a = context;
+	struct ipc_port *port =
+		party == ADMIN_DELIVERY ? &a->delivery : &a->workers[party - ADMIN_SMTPD(0)];
 
-	return ipc_send(&a->delivery, IPC_QUEUE_REQUEST, ticket, request, NULL, 0);
+	return ipc_send(port, types[question], ticket, request, NULL, 0);
 }
 
-static uint32_t ask_smtpds(void *context, uint32_t ticket)
+static void flush(void *context)
 {
 	struct admin_role *a = context;
-	uint32_t asked = 0;
 
-	for (size_t i = 0; i < CONFIG_WORKERS; i++)
-		if (ipc_send(&a->workers[i], IPC_FIGURES_REQUEST, ticket, SPAN_NONE, NULL, 0) == 0)
-			asked++;
-	return asked;
+	(void)world_flushed(&a->world);
 }
 
 static void peer_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
 {
 	struct admin_role *a = owner;
-	char who[32];
+	bool delivery = port->peer == ROLE_DELIVERY;
 
 	for (size_t i = 0; i < message->fd_count; i++)
 		close(message->fds[i]);
-	bool fits = port->peer == ROLE_DELIVERY ? message->type == IPC_QUEUE_REPLY
-						: message->type == IPC_FIGURES_REPLY;
-	if (!fits) {
+	if (message->type != IPC_TRACE_REPLY &&
+		message->type != (delivery ? IPC_QUEUE_REPLY : IPC_FIGURES_REPLY)) {
 		log_write(a->role->log, LOG_ERROR, "a role said what it should not",
 			LOG_STR("role", role_kind_name(port->peer)),
 			LOG_STR("type", ipc_type_name(message->type)));
 		return;
 	}
-	if (port->peer == ROLE_DELIVERY)
-		snprintf(who, sizeof(who), "delivery");
-	else
-		snprintf(who, sizeof(who), "smtpd %u", port->peer_index);
-	admin_answer(a->admin, message->request, span_str(who), message->payload);
+	admin_answer(a->admin, delivery ? ADMIN_DELIVERY : ADMIN_SMTPD(port->peer_index),
+		message->request, message->payload);
 }
 
 static void peer_gone(void *owner, struct ipc_port *port)
@@ -216,8 +214,9 @@ static int make_core(struct admin_role *a)
 		.log = role->log,
 		.context = a,
 		.generation = generation,
-		.ask_delivery = ask_delivery,
-		.ask_smtpds = ask_smtpds,
+		.ask = ask,
+		.flush = flush,
+		.version = POSTERN_VERSION,
 	};
 	struct buf why;
 

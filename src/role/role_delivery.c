@@ -327,7 +327,7 @@ int role_delivery_main(void)
 	role.stop = stop;
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		ipc_port_init(&d.workers[i].port, ROLE_SMTPD, (uint8_t)i, &worker_calls, &d);
-	admin_link_init(&d.admin, &role, directory, asked);
+	admin_link_init(&d.admin, &role, &d.world, directory, asked);
 	int err = begin(&d);
 	if (err == 0)
 		loop_run(role.loop);

@@ -336,7 +336,7 @@ int role_smtpd_main(uint8_t index)
 	role.channel = channel;
 	role.stop = stop;
 	ipc_port_init(&s.delivery, ROLE_DELIVERY, 0, &delivery_calls, &s);
-	admin_link_init(&s.admin, &role, directory, asked);
+	admin_link_init(&s.admin, &role, &s.world, directory, asked);
 	notices_init(&s.notices, &role, &s.delivery);
 	int err = begin(&s);
 	if (err == 0)

@@ -21,6 +21,7 @@ struct trace_writer {
 	struct timer age_timer; /* old files go though nothing is written */
 	struct io_job job;
 	bool busy;
+	uint64_t begun, ended; /* jobs */
 	uint64_t dropped, dropped_told;
 	/* Of the job while it runs, else of the loop. */
 	struct trace_ring ring;
@@ -59,6 +60,7 @@ static void write_done(struct io_job *job)
 	struct trace_writer *w = CONTAINER_OF(job, struct trace_writer, job);
 
 	w->busy = false;
+	w->ended = w->begun;
 	if (w->err) {
 		w->dropped += lines_in(&w->writing);
 		log_write(w->config.log, LOG_ERROR, "the trace cannot be written",
@@ -83,10 +85,12 @@ static void submit(struct trace_writer *w)
 	w->writing = gather;
 	buf_clear(&w->gather);
 	w->busy = true;
+	w->begun++;
 	w->wall_ms = w->config.io->wall_ms;
 	io_timer_stop(w->config.io, &w->timer);
 	if (io_submit(w->config.io, IO_LANE_FILE, &w->job)) {
 		w->busy = false;
+		w->ended = w->begun;
 		w->dropped += lines_in(&w->writing);
 		buf_clear(&w->writing);
 	}
@@ -174,9 +178,16 @@ struct event_sink *trace_writer_sink(struct trace_writer *w)
 	return &w->sink;
 }
 
-void trace_writer_flush(struct trace_writer *w)
+uint64_t trace_writer_flush(struct trace_writer *w)
 {
 	start_job(w);
+	/* What is left now is the next job's. */
+	return w->begun + (w->gather.n != 0);
+}
+
+bool trace_writer_wrote(const struct trace_writer *w, uint64_t mark)
+{
+	return w->ended >= mark;
 }
 
 bool trace_writer_busy(const struct trace_writer *w)

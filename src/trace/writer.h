@@ -36,8 +36,10 @@ struct trace_writer_config {
 
 int trace_writer_new(const struct trace_writer_config *config, struct trace_writer **out);
 struct event_sink *trace_writer_sink(struct trace_writer *writer);
-/* Writes what waits; ask trace_writer_busy() until it is done. */
-void trace_writer_flush(struct trace_writer *writer);
+/* Writes what waits; ask trace_writer_busy() until it is done, or, where more events come all the
+ * time, trace_writer_wrote() with the mark that it returns. */
+uint64_t trace_writer_flush(struct trace_writer *writer);
+bool trace_writer_wrote(const struct trace_writer *writer, uint64_t mark);
 bool trace_writer_busy(const struct trace_writer *writer);
 /* Lines that were dropped, as the disk was slow or full. */
 uint64_t trace_writer_dropped(const struct trace_writer *writer);

@@ -33,6 +33,7 @@ struct world {
 	struct io_job *job;
 	struct admin *admin;
 	uint32_t ticket;
+	uint64_t random;
 };
 
 /* Once for the process: a database that every input begins with, and where its copy goes. */
@@ -90,12 +91,20 @@ static int do_submit(struct io *io, enum io_lane lane, struct io_job *job)
 	return 0;
 }
 
+static uint64_t do_random(struct io *io)
+{
+	struct world *w = (struct world *)(void *)io;
+
+	return ++w->random;
+}
+
 static const struct io_ops ops = {.send = do_send,
 	.unsent = do_unsent,
 	.pause = do_pause,
 	.resume = do_resume,
 	.close = do_close,
-	.submit = do_submit};
+	.submit = do_submit,
+	.random = do_random};
 
 static void run_job(struct world *w)
 {
@@ -117,22 +126,19 @@ static void on_generation(void *context, int memfd, uint64_t number)
 	CHECK(memfd >= 0);
 }
 
-static int on_ask_delivery(void *context, uint32_t ticket, struct span request)
+static int on_ask(void *context, uint32_t party, enum admin_question question, uint32_t ticket,
+	struct span request)
 {
+	((struct world *)context)->ticket = ticket;
+	if (party != ADMIN_DELIVERY || question != ADMIN_ASK_QUEUE)
+		return 0;
 	json_t *value = json_loadb(request.p, request.n, 0, NULL);
 
 	/* Who asks is not for the client to say; the status is asked for by nobody. */
 	const char *by = json_string_value(json_object_get(value, "by"));
 	CHECK(json_is_object(value) && (!by || strcmp(by, "root") == 0));
 	json_decref(value);
-	((struct world *)context)->ticket = ticket;
 	return 0;
-}
-
-static uint32_t on_ask_smtpds(void *context, uint32_t ticket)
-{
-	((struct world *)context)->ticket = ticket;
-	return 1;
 }
 
 /* ---- a client ------------------------------------------------------------------------------- */
@@ -206,7 +212,7 @@ static void play(struct world *w, struct span in, size_t slice)
 		size_t n = MIN(in.n, line + 1);
 
 		if (in.p[0] == ' ') {
-			admin_answer(w->admin, w->ticket, SPAN("delivery"), span_of(in.p, line));
+			admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, span_of(in.p, line));
 			run_job(w);
 		} else {
 			client_sends(w, span_of(in.p, n), slice);
@@ -284,8 +290,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.trace = sim_disk_base(disk),
 		.context = &w,
 		.generation = on_generation,
-		.ask_delivery = on_ask_delivery,
-		.ask_smtpds = on_ask_smtpds};
+		.ask = on_ask,
+		.version = "1.2.3"};
 	buf_init(&why, 4096);
 	CHECK(admin_new(&config, &w.admin, &why) == 0);
 	play(&w, span_skip(span_of(data, size), 1), 1 + (size_t)data[0]);

@@ -47,6 +47,8 @@ struct world {
 	char asked[4096];
 	int delivery_error;
 	uint32_t smtpds;
+	bool slow_trace; /* the roles have something to write before a search */
+	uint64_t random;
 };
 
 /* ---- struct io -------------------------------------------------------------------------- */
@@ -100,6 +102,13 @@ static int do_submit(struct io *io, enum io_lane lane, struct io_job *job)
 	return 0;
 }
 
+static uint64_t do_random(struct io *io)
+{
+	struct world *w = (struct world *)(void *)io;
+
+	return w->random += 7919;
+}
+
 static const struct io_ops ops = {
 	.send = do_send,
 	.unsent = do_unsent,
@@ -107,6 +116,7 @@ static const struct io_ops ops = {
 	.resume = do_resume,
 	.close = do_close,
 	.submit = do_submit,
+	.random = do_random,
 };
 
 static void pass(struct world *w, uint64_t ms)
@@ -229,10 +239,19 @@ static void on_generation(void *context, int memfd, uint64_t number)
 	((struct world *)context)->generations++;
 }
 
-static int on_ask_delivery(void *context, uint32_t ticket, struct span request)
+static int on_ask(void *context, uint32_t party, enum admin_question question, uint32_t ticket,
+	struct span request)
 {
 	struct world *w = context;
 
+	if (question == ADMIN_ASK_TRACE && !w->slow_trace)
+		return ERR_CLOSED;
+	if (party != ADMIN_DELIVERY) {
+		if (party >= ADMIN_SMTPD(w->smtpds))
+			return ERR_CLOSED;
+		w->ticket = ticket;
+		return 0;
+	}
 	if (w->delivery_error)
 		return w->delivery_error;
 	w->ticket = ticket;
@@ -240,18 +259,10 @@ static int on_ask_delivery(void *context, uint32_t ticket, struct span request)
 	return 0;
 }
 
-static uint32_t on_ask_smtpds(void *context, uint32_t ticket)
-{
-	struct world *w = context;
-
-	w->ticket = ticket;
-	return w->smtpds;
-}
-
 static int set_up(void **state)
 {
 	static const char start_file[] =
-		"hostname: gw.example.test\nspool: /s\ndirectory: /d\n"
+		"hostname: gw.example.test\nworkers: 2\nspool: /s\ndirectory: /d\n"
 		"control: /c\nlisteners:\n  mx: { address: \"127.0.0.1:25\" }\n";
 	struct world *w = calloc(1, sizeof(*w));
 	struct buf problems;
@@ -275,8 +286,8 @@ static int set_up(void **state)
 		.trace = sim_disk_base(w->disk),
 		.context = w,
 		.generation = on_generation,
-		.ask_delivery = on_ask_delivery,
-		.ask_smtpds = on_ask_smtpds,
+		.ask = on_ask,
+		.version = "1.2.3",
 	};
 	if (admin_new(&config, &w->admin, &problems))
 		fail_msg("%.*s", (int)problems.n, problems.p);
@@ -376,7 +387,7 @@ static void a_half_closed_client_gets_its_reply(void **state)
 	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
 	peer->handler->closed(peer->owner, 0);
 	assert_true(peer->open);
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"messages\":[]}"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":[]}"));
 	assert_done(reply(peer));
 	assert_false(peer->open);
 	/* And one that said nothing is gone at once. */
@@ -392,7 +403,7 @@ static void a_client_that_vanishes_takes_its_request_along(void **state)
 
 	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
 	peer->handler->closed(peer->owner, ERR_CLOSED);
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"messages\":[]}"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":[]}"));
 	assert_false(peer->open);
 	peer = enter(w);
 	write_line(peer, "{\"cmd\":\"trace\",\"query\":\"a@b.example\"}");
@@ -618,13 +629,71 @@ static void queue_work_names_who_does_it(void **state)
 	assert_null(strstr(w->asked, "somebody"));
 	assert_null(reply(peer));
 	/* An answer to another question is nobody's. */
-	admin_answer(w->admin, w->ticket + 1, SPAN("delivery"), SPAN("{\"no\":1}"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket + 1, SPAN("{\"no\":1}"));
 	assert_null(reply(peer));
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"messages\":1}"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":1}"));
 	assert_done(reply(peer));
 	/* Nor is a second answer. */
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"messages\":2}"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":2}"));
 	assert_null(reply(peer));
+}
+
+/* A worker that was taken over answers for itself at most, and once. */
+static void nobody_answers_for_another(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	w->smtpds = 2;
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"delete\"}}");
+	uint32_t first = w->ticket;
+	admin_answer(w->admin, ADMIN_SMTPD(0), w->ticket, SPAN("{\"messages\":0}"));
+	admin_answer(w->admin, UINT32_MAX, w->ticket, SPAN("{\"messages\":0}"));
+	assert_null(reply(peer));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":5}"));
+	assert_done(reply(peer));
+
+	write_line(peer, "{\"cmd\":\"status\"}");
+	assert_int_not_equal(w->ticket, first + 1); /* nor can it know what comes */
+	for (int i = 0; i < 5; i++)
+		admin_answer(w->admin, ADMIN_SMTPD(1), w->ticket, SPAN("{\"sessions\":7}"));
+	assert_null(reply(peer));
+	admin_answer(w->admin, ADMIN_SMTPD(0), w->ticket, SPAN("{\"sessions\":1}"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{}"));
+	json_t *value = reply(peer);
+	json_t *roles = json_object_get(value, "roles");
+	assert_int_equal(json_object_size(roles), 3);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(roles, "smtpd 0"), "sessions")),
+		1);
+	json_decref(value);
+}
+
+/* What is deep is read, and written, one call inside the other. */
+static void what_is_too_deep_is_not_read(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+	char deep[2000] = "{\"cmd\":\"queue\",\"request\":";
+	size_t n = strlen(deep);
+
+	memset(deep + n, '[', 500);
+	memset(deep + n + 500, ']', 500);
+	strcpy(deep + n + 1000, "}");
+	write_line(peer, deep);
+	assert_error(reply(peer), "inside one another");
+	w->smtpds = 1;
+	write_line(peer, "{\"cmd\":\"status\"}");
+	strcpy(deep, "{\"a\":");
+	memset(deep + 5, '[', 500);
+	memset(deep + 505, ']', 500);
+	strcpy(deep + 1005, "}");
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{}"));
+	admin_answer(w->admin, ADMIN_SMTPD(0), w->ticket, span_str(deep));
+	json_t *value = reply(peer);
+	assert_non_null(json_object_get(
+		json_object_get(json_object_get(value, "roles"), "smtpd 0"), "problem"));
+	json_decref(value);
 }
 
 static void an_answer_that_is_no_json_is_not_passed_on(void **state)
@@ -635,13 +704,13 @@ static void an_answer_that_is_no_json_is_not_passed_on(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
-		admin_answer(w->admin, w->ticket, SPAN("delivery"), span_str(bad[i]));
+		admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, span_str(bad[i]));
 		assert_error(reply(peer), "cannot be read");
 	}
 	w->smtpds = 1;
 	write_line(peer, "{\"cmd\":\"status\"}");
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{\"loaded\":true}"));
-	admin_answer(w->admin, w->ticket, SPAN("smtpd 0"), SPAN("},\"x\":{"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"loaded\":true}"));
+	admin_answer(w->admin, ADMIN_SMTPD(0), w->ticket, SPAN("},\"x\":{"));
 	json_t *value = reply(peer);
 	json_t *roles = json_object_get(value, "roles");
 	assert_int_equal(json_object_size(roles), 2);
@@ -658,7 +727,7 @@ static void a_role_that_does_not_answer_is_left_out(void **state)
 	assert_error(reply(peer), "does not answer");
 	w->smtpds = 2;
 	write_line(peer, "{\"cmd\":\"status\"}");
-	admin_answer(w->admin, w->ticket, SPAN("smtpd 1"), SPAN("{\"sessions\":7}"));
+	admin_answer(w->admin, ADMIN_SMTPD(1), w->ticket, SPAN("{\"sessions\":7}"));
 	pass(w, ADMIN_ANSWER_MS + 1);
 	json_t *value = reply(peer);
 	assert_non_null(value);
@@ -666,7 +735,7 @@ static void a_role_that_does_not_answer_is_left_out(void **state)
 	assert_non_null(json_object_get(value, "problem"));
 	json_decref(value);
 	/* Too late. */
-	admin_answer(w->admin, w->ticket, SPAN("smtpd 0"), SPAN("{\"sessions\":7}"));
+	admin_answer(w->admin, ADMIN_SMTPD(0), w->ticket, SPAN("{\"sessions\":7}"));
 	assert_null(reply(peer));
 	w->delivery_error = ERR_CLOSED;
 	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
@@ -698,6 +767,33 @@ static void a_search_answers_when_it_is_done(void **state)
 	json_t *value = reply(peer);
 	assert_true(json_is_array(json_object_get(value, "events")));
 	json_decref(value);
+}
+
+/* Who looks for the message that it has just sent finds it. */
+static void a_search_waits_until_the_roles_have_written(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	w->slow_trace = true;
+	w->smtpds = 2;
+	write_line(peer, "{\"cmd\":\"trace\",\"query\":\"a@b.example\"}");
+	assert_null(w->job);
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{}"));
+	admin_answer(w->admin, ADMIN_SMTPD(1), w->ticket, SPAN("{}"));
+	assert_null(w->job);
+	admin_answer(w->admin, ADMIN_SMTPD(0), w->ticket, SPAN("{}"));
+	run_job(w);
+	assert_done(reply(peer));
+	/* One that hangs is not waited for. */
+	write_line(peer, "{\"cmd\":\"trace\",\"query\":\"a@b.example\"}");
+	pass(w, ADMIN_FLUSH_MS);
+	run_job(w);
+	assert_done(reply(peer));
+	/* The admin ends meanwhile. */
+	write_line(peer, "{\"cmd\":\"trace\",\"query\":\"a@b.example\"}");
+	admin_free(&w->admin);
+	assert_null(w->job);
 }
 
 /* The rest of the answer counts, and what may be missing from it is said. */
@@ -738,7 +834,7 @@ static void explain_asks_for_the_hosts(void **state)
 	assert_null(reply(peer));
 	assert_string_equal(
 		w->asked, "{\"op\":\"hosts\",\"transport\":\"out\",\"domain\":\"far.example\"}");
-	admin_answer(w->admin, w->ticket, SPAN("delivery"),
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket,
 		SPAN("{\"hosts\":[{\"name\":\"mx.far.example\",\"preference\":10,\"addresses\":["
 		     "\"8.8.8.8\"]}],\"ttl\":60}"));
 	json_t *value = reply(peer);
@@ -756,7 +852,7 @@ static void explain_asks_for_the_hosts(void **state)
 		"What the DNS says now is not known: delivery does not answer."));
 	json_decref(value);
 	write_line(peer, request);
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("nonsense"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("nonsense"));
 	assert_done(reply(peer));
 	w->delivery_error = ERR_CLOSED;
 	write_line(peer, request);
@@ -765,7 +861,7 @@ static void explain_asks_for_the_hosts(void **state)
 	/* The one who asked is gone when the answer comes. */
 	write_line(peer, request);
 	peer->handler->closed(peer->owner, ERR_CLOSED);
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), SPAN("{}"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{}"));
 	assert_error(ask(w, "{\"cmd\":\"explain\",\"client\":\"127.0.0.1\",\"from\":\"\","
 			    "\"to\":\"c@d.example\",\"listener\":\"nope\"}"),
 		"there is no listener \"nope\"; the start file has: mx");
@@ -780,7 +876,7 @@ static void explain_asks_for_the_hosts(void **state)
 
 static void delivery_says(struct world *w, const char *json)
 {
-	admin_answer(w->admin, w->ticket, SPAN("delivery"), span_str(json));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, span_str(json));
 }
 
 static void nothing_is_removed_that_waiting_mail_goes_by(void **state)
@@ -900,6 +996,9 @@ int main(int argc, char **argv)
 		TEST(what_no_mail_goes_by_is_removed),
 		TEST(apply_and_trials_warn),
 		TEST(queue_work_names_who_does_it),
+		TEST(nobody_answers_for_another),
+		TEST(what_is_too_deep_is_not_read),
+		TEST(a_search_waits_until_the_roles_have_written),
 		TEST(an_answer_that_is_no_json_is_not_passed_on),
 		TEST(a_role_that_does_not_answer_is_left_out),
 		TEST(a_search_that_outlives_the_admin_is_not_heard),

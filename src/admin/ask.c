@@ -1,0 +1,125 @@
+/*
+ * Questions to the other roles. A question has a ticket that cannot be guessed, it is remembered
+ * who was asked, and each gives one answer: a worker that was taken over answers for itself at
+ * most.
+ */
+#include "admin/core.h"
+
+#include "base/err.h"
+
+static bool is_taken(struct admin *admin, uint32_t ticket)
+{
+	LIST_FOR_EACH(node, &admin->doors)
+	if (CONTAINER_OF(node, struct door, node)->ticket == ticket)
+		return true;
+	return false;
+}
+
+void ask_begin(struct door *door, const struct asking *asking)
+{
+	struct admin *admin = door->admin;
+	uint32_t ticket;
+
+	do
+		ticket = (uint32_t)io_random(admin->config.io);
+	while (!ticket || is_taken(admin, ticket));
+	door->ticket = ticket;
+	door->asking = asking;
+	door->awaited = 0;
+	memset(door->asked, 0, sizeof(door->asked));
+}
+
+int ask_party(struct door *door, uint32_t party, enum admin_question question, struct span request)
+{
+	const struct admin_config *config = &door->admin->config;
+	int err = config->ask(config->context, party, question, door->ticket, request);
+
+	if (err)
+		return err;
+	door->asked[party] = true;
+	door->awaited++;
+	return 0;
+}
+
+static void late(struct timer *timer)
+{
+	struct door *door = CONTAINER_OF(timer, struct door, timer);
+
+	door->awaited = 0;
+	door->asking->late(door);
+}
+
+void ask_wait(struct door *door, uint64_t ms)
+{
+	door->timer.fire = late;
+	if (!io_timer_after(door->admin->config.io, &door->timer, ms))
+		return;
+	door->awaited = 0;
+	door_refuse(door, "out of memory");
+}
+
+/* What a role says goes into the reply as it is: it must be one JSON value. A worker talks to
+ * strangers all day and is not believed. */
+static bool is_json_object(struct span text)
+{
+	json_error_t error;
+
+	if (!json_depth_fits(text))
+		return false;
+	json_t *value = json_loadb(text.n ? text.p : "", text.n, 0, &error);
+	bool is = json_is_object(value);
+
+	json_decref(value);
+	return is && span_find(text, '\n') == text.n;
+}
+
+void admin_answer(struct admin *admin, uint32_t party, uint32_t ticket, struct span json)
+{
+	LIST_FOR_EACH(node, &admin->doors)
+	{
+		struct door *door = CONTAINER_OF(node, struct door, node);
+
+		if (!door->busy || !door->awaited || door->ticket != ticket ||
+			party >= ADMIN_PARTIES || !door->asked[party])
+			continue;
+		door->asked[party] = false;
+		if (!--door->awaited)
+			io_timer_stop(admin->config.io, &door->timer);
+		door->asking->answered(door, party, is_json_object(json) ? json : SPAN_NONE);
+		return;
+	}
+}
+
+/* ---- one question to delivery, that a command asks by the way -------------------------------- */
+
+static void hear(struct door *door, struct span json)
+{
+	void (*heard)(struct door *, struct span) = door->heard;
+
+	door->heard = NULL;
+	heard(door, json);
+}
+
+static void delivery_answered(struct door *door, uint32_t party, struct span json)
+{
+	(void)party;
+	hear(door, json);
+}
+
+static void delivery_late(struct door *door)
+{
+	hear(door, SPAN_NONE);
+}
+
+static const struct asking by_the_way = {delivery_answered, delivery_late};
+
+void door_ask(
+	struct door *door, struct span request, void (*heard)(struct door *door, struct span json))
+{
+	ask_begin(door, &by_the_way);
+	door->heard = heard;
+	if (ask_party(door, ADMIN_DELIVERY, ADMIN_ASK_QUEUE, request))
+		hear(door, SPAN_NONE);
+	else
+		ask_wait(door, ADMIN_ANSWER_MS);
+}

@@ -1,0 +1,104 @@
+/* How things are: what admin knows, and each role's own figures. */
+#include "admin/core.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+
+static void put_directory(struct door *door)
+{
+	struct directory *directory = door->admin->directory;
+	const struct objects *objects = directory_objects(directory);
+
+	json_open_object(&door->json, "directory");
+	json_put_u64(&door->json, "generation", directory_generation(directory));
+	json_put_u64(&door->json, "transports", objects_count(objects, OBJECT_TRANSPORT));
+	json_put_u64(&door->json, "domains", objects_count(objects, OBJECT_DOMAIN));
+	json_put_u64(&door->json, "accounts", objects_count(objects, OBJECT_ACCOUNT));
+	json_close_object(&door->json);
+}
+
+static void put_listeners(struct door *door)
+{
+	const struct config *config = door->admin->config.config;
+	struct buf address;
+
+	buf_init(&address, 128);
+	json_open_array(&door->json, "listeners");
+	for (uint32_t i = 0; i < config->listener_count; i++) {
+		buf_clear(&address);
+		netaddr_add(&address, &config->listeners[i].address);
+		json_open_object(&door->json, NULL);
+		json_put_string(&door->json, "name", config->listeners[i].name);
+		json_put_string(&door->json, "address", buf_span(&address));
+		json_close_object(&door->json);
+	}
+	json_close_array(&door->json);
+	buf_done(&address);
+}
+
+static void put_pause(struct door *door)
+{
+	const struct object *pause =
+		objects_pause(directory_objects(door->admin->directory), PAUSE_ALL, SPAN_NONE);
+
+	if (!pause)
+		return;
+	json_open_object(&door->json, "paused");
+	json_put_time(&door->json, "since", object_pause(pause)->since_ms);
+	json_put_string(&door->json, "by", object_pause(pause)->by);
+	json_put_string(&door->json, "reason", object_pause(pause)->reason);
+	json_close_object(&door->json);
+}
+
+static void end(struct door *door, const char *problem)
+{
+	json_close_object(&door->json); /* roles */
+	if (problem)
+		json_put_str(&door->json, "problem", problem);
+	json_close_object(&door->json);
+	door_reply(door);
+}
+
+static void answered(struct door *door, uint32_t party, struct span json)
+{
+	char name[32];
+
+	if (party == ADMIN_DELIVERY)
+		snprintf(name, sizeof(name), "delivery");
+	else
+		snprintf(name, sizeof(name), "smtpd %u", party - ADMIN_SMTPD(0));
+	json_put_raw(&door->json, name,
+		json.n ? json : SPAN("{\"problem\":\"its answer cannot be read\"}"));
+	if (!door->awaited)
+		end(door, NULL);
+}
+
+static void late(struct door *door)
+{
+	end(door, "not every role answered in time");
+}
+
+static const struct asking figures = {answered, late};
+
+void cmd_status(struct door *door)
+{
+	const struct admin_config *config = &door->admin->config;
+
+	json_open_object(&door->json, NULL);
+	json_put_str(&door->json, "version", config->version);
+	json_put_string(&door->json, "hostname", config->config->hostname);
+	json_put_time(&door->json, "time", config->io->wall_ms);
+	put_listeners(door);
+	put_directory(door);
+	put_pause(door);
+	json_open_object(&door->json, "roles");
+	ask_begin(door, &figures);
+	(void)ask_party(door, ADMIN_DELIVERY, ADMIN_ASK_QUEUE, SPAN("{\"op\":\"status\"}"));
+	for (uint32_t i = 0; i < config->config->workers; i++)
+		(void)ask_party(door, ADMIN_SMTPD(i), ADMIN_ASK_FIGURES, SPAN_NONE);
+	if (door->awaited)
+		ask_wait(door, ADMIN_ANSWER_MS);
+	else
+		end(door, "no other role is running at the moment; see the log");
+}
