@@ -84,7 +84,8 @@ int ipc_get_notice(struct cursor *in, uint8_t owner, struct spool_notice *out)
 
 void ipc_put_boot(struct buf *buf, const struct ipc_boot *boot)
 {
-	buf_put_u32(buf, boot->least_serial);
+	buf_put_u32(buf, boot->serials.least);
+	buf_put_u32(buf, boot->serials.base);
 	buf_put_u32(buf, boot->start);
 	buf_put_u8(buf, boot->workers);
 }
@@ -92,8 +93,10 @@ void ipc_put_boot(struct buf *buf, const struct ipc_boot *boot)
 int ipc_get_boot(struct span payload, struct ipc_boot *out)
 {
 	struct cursor in = cursor_of(payload);
-	struct ipc_boot boot = {.least_serial = cursor_u32(&in)};
+	struct ipc_boot boot = {0};
 
+	boot.serials.least = cursor_u32(&in);
+	boot.serials.base = cursor_u32(&in);
 	boot.start = cursor_u32(&in);
 	boot.workers = cursor_u8(&in);
 	if (!cursor_ok(&in) || cursor_left(&in))

@@ -76,8 +76,8 @@ enum ipc_directory {
 
 /* What a role must know that the start file does not say. */
 struct ipc_boot {
-	uint32_t least_serial; /* smtpd: for its spool writer */
-	uint32_t start;	       /* how often this role was started before */
+	struct spool_serials serials; /* smtpd: for its spool writer */
+	uint32_t start;		      /* how often this role was started before */
 	uint8_t workers;
 };
 

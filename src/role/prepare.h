@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "directory/config.h"
 #include "role/ipc.h"
+#include "spool/spool.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -39,7 +40,7 @@ int prepare_lock(const struct config *config, struct log *log, int *out_fd, stru
 int prepare_open(const struct config *config, enum ipc_directory which, enum role_kind kind,
 	uint8_t index, char *path, size_t room, int *out_fd);
 
-/* Greater than the serial of every file in the spool. */
-int prepare_least_serial(const struct config *config, uint32_t *out);
+/* The numbers that a worker may give its spool files. */
+int prepare_serials(const struct config *config, uint8_t worker, struct spool_serials *out);
 
 #endif

@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "io/disk_posix.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,58 +47,18 @@ int prepare_lock(const struct config *config, struct log *log, int *out_fd, stru
 	return 0;
 }
 
-/* Eight hex digits at the beginning of a name. */
-static bool serial_of(const char *name, uint32_t *out)
-{
-	uint32_t serial = 0;
-
-	for (int i = 0; i < 8; i++) {
-		char c = name[i];
-		int digit = c >= '0' && c <= '9'   ? c - '0'
-			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-						   : -1;
-		if (digit < 0)
-			return false;
-		serial = serial << 4 | (uint32_t)digit;
-	}
-	*out = serial;
-	return true;
-}
-
-static void greatest_serial(int spool, const char *name, uint32_t *greatest)
-{
-	int fd = openat(spool, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
-	uint32_t serial;
-
-	if (!list) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	for (struct dirent *e; (e = readdir(list));)
-		if (serial_of(e->d_name, &serial))
-			*greatest = MAX(*greatest, serial);
-	closedir(list);
-}
-
-int prepare_least_serial(const struct config *config, uint32_t *out)
+int prepare_serials(const struct config *config, uint8_t worker, struct spool_serials *out)
 {
 	char path[PATH_ROOM];
-	uint32_t greatest = 0;
+	struct disk *disk;
+	struct timespec now;
 
 	snprintf(path, sizeof(path), "%.*s", (int)config->spool.n, config->spool.p);
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!list) {
-		if (fd >= 0)
-			close(fd);
-		return ERR_IO;
-	}
-	for (struct dirent *e; (e = readdir(list));)
-		if (e->d_name[0] == 'w' || e->d_name[0] == 'd')
-			greatest_serial(fd, e->d_name, &greatest);
-	closedir(list);
-	*out = greatest == UINT32_MAX ? greatest : greatest + 1;
-	return 0;
+	int err = disk_posix_new(path, &disk);
+	if (err)
+		return err;
+	clock_gettime(CLOCK_REALTIME, &now);
+	err = spool_serials(disk, worker, (int64_t)now.tv_sec * 1000, out);
+	disk_posix_free(&disk);
+	return err;
 }

@@ -126,11 +126,14 @@ static void health(void *context, enum spool_health health)
 {
 	static const char *const words[] = {"well",
 		"full: mail is refused with 452 until there is space",
-		"sick: mail is refused with 451 until the device can be written again"};
+		"sick: mail is refused with 451 until a file can be written again"};
 	struct smtpd_role *s = context;
 
+	const char *trouble = s->writer ? spool_writer_trouble(s->writer) : NULL;
+
 	log_write(s->role->log, health == SPOOL_WELL ? LOG_INFO : LOG_ERROR,
-		"the spool's health changed", LOG_STR("spool", words[health]));
+		"the spool's health changed", LOG_STR("spool", words[health]),
+		LOG_STR("why", trouble ? trouble : ""));
 }
 
 static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
@@ -265,7 +268,7 @@ static int make_core(struct smtpd_role *s)
 		.io = role->io,
 		.disk = s->world.disks[IPC_DIRECTORY_SPOOL],
 		.owner = role->index,
-		.least_serial = role->boot.least_serial,
+		.serials = role->boot.serials,
 		.segment_bytes = config->segment_bytes,
 		.inline_bytes = config->limits.inline_bytes,
 		.memory_bytes = config->limits.memory,
@@ -277,6 +280,8 @@ static int make_core(struct smtpd_role *s)
 	int err = spool_writer_new(&writer, &s->writer);
 	if (err)
 		return err;
+	if (spool_writer_health(s->writer) != SPOOL_WELL)
+		health(s, spool_writer_health(s->writer));
 	const struct smtpd_config smtpd = {
 		.io = role->io,
 		.config = config,

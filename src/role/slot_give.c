@@ -29,9 +29,11 @@ static int give_boot(struct slot *slot, struct buf *buf)
 	struct ipc_boot boot = {
 		.start = slot->starts, .workers = (uint8_t)slot->sv->config->workers};
 
-	int err = prepare_least_serial(slot->sv->config, &boot.least_serial);
-	if (err)
-		return err;
+	if (slot->kind == ROLE_SMTPD) {
+		int err = prepare_serials(slot->sv->config, slot->index, &boot.serials);
+		if (err)
+			return err;
+	}
 	buf_clear(buf);
 	ipc_put_boot(buf, &boot);
 	return give(slot, IPC_BOOT, buf, -1);

@@ -95,18 +95,28 @@ void clean_body_file(struct spool_store *store, uint8_t owner, uint32_t serial, 
 	remove_later(store, &removal);
 }
 
-/* The greatest serial of all shows which ones were given (spool_least_serial()), so its file stays:
- * were its name given again, marks about the old one would be taken for marks about the new. */
-static bool is_latest(const struct spool_store *store, uint32_t serial)
+/*
+ * The greatest serial of an owner, or the journal's, shows which ones were given (spool_serials()),
+ * so one of these files stays: were its name given again, marks about the old one would be taken
+ * for marks about the new.
+ */
+static bool is_latest(const struct spool_store *store, uint8_t owner, uint32_t serial)
 {
 	const struct spool_log *log = &store->journal.log;
 
 	if ((log->file.made.io && log->file.made.id.serial > serial) ||
 		(log->next.made.io && log->next.made.id.serial > serial))
 		return false;
-	for (size_t i = 0; i < store->index.count; i++) {
-		const struct segment *segment = store->index.segments[i];
-		if (segment->id.serial > serial && !segment->removing)
+	/* One that is too far ahead to be believed shows nothing. */
+	uint32_t most = serial_most(store->io->wall_ms, log->serial);
+	if (serial > most)
+		return false;
+	for (size_t i = index_last(&store->index, owner); i > index_first(&store->index, owner);
+		i--) {
+		const struct segment *segment = store->index.segments[i - 1];
+		if (segment->id.serial <= serial)
+			break;
+		if (segment->id.serial <= most && !segment->removing)
 			return false;
 	}
 	return true;
@@ -116,7 +126,7 @@ void clean_log_file(struct spool_store *store, uint8_t owner, uint32_t serial)
 {
 	struct removal removal = {.owner = owner};
 
-	if (is_latest(store, serial))
+	if (is_latest(store, owner, serial))
 		return;
 	format_log_path(removal.path, owner, serial);
 	remove_later(store, &removal);
@@ -124,15 +134,13 @@ void clean_log_file(struct spool_store *store, uint8_t owner, uint32_t serial)
 
 static bool is_free(struct spool_store *store, const struct segment *segment)
 {
-	uint8_t owner = segment->id.owner;
-
 	if (store->loader.phase != LOAD_DONE || !segment->closed || !segment->loaded ||
 		segment->damaged || segment->orphan || segment->removing || segment->live ||
 		segment->refs || segment->wanted > segment->end)
 		return false;
-	if (owner == SPOOL_OWNER_DELIVERY)
+	if (segment->id.owner == SPOOL_OWNER_DELIVERY)
 		return relocate_oldest_is_free(store, segment);
-	return !store->newest[owner] || segment->id.serial <= store->newest[owner];
+	return !store_is_ahead(store, segment->id.owner, segment->id.serial);
 }
 
 /*
@@ -143,10 +151,8 @@ static bool is_free(struct spool_store *store, const struct segment *segment)
 static bool is_seal_needed(struct spool_store *store, const struct segment *segment)
 {
 	struct spool_index *index = &store->index;
-	struct segment *before = NULL;
+	struct segment *before = index_before(index, segment);
 
-	for (size_t i = index_first(index, segment->id.owner); index->segments[i] != segment; i++)
-		before = index->segments[i];
 	if (!before || (before->cut_kept && !before->damaged))
 		return false;
 	if (before->damaged || before->marks_asked || !before->loaded)
@@ -171,7 +177,7 @@ void clean_segment(struct spool_store *store, struct segment *segment)
 {
 	struct removal removal = {.owner = segment->id.owner, .serial = segment->id.serial};
 
-	if (!is_free(store, segment) || is_latest(store, segment->id.serial) ||
+	if (!is_free(store, segment) || is_latest(store, segment->id.owner, segment->id.serial) ||
 		is_seal_needed(store, segment))
 		return;
 	format_log_path(removal.path, removal.owner, removal.serial);

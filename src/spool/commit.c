@@ -24,7 +24,7 @@ int commit_make_dir(struct disk *disk, uint8_t owner)
 
 static int open_new(struct disk *disk, struct commit_file *file, char path[FORMAT_PATH])
 {
-	for (int tries = 0; tries < CREATE_TRIES; tries++) {
+	for (int tries = 0; tries < CREATE_TRIES && file->id.serial; tries++) {
 		format_log_path(path, file->id.owner, file->id.serial);
 		int err = disk_open(disk, path,
 			DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file->io);

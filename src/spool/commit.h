@@ -46,7 +46,7 @@ struct commit {
 void commit_run(struct commit *commit);
 
 /* Makes a log file: header and name durable, `allocate` bytes set aside. A serial that is taken
- * already is counted up. Nothing is left behind after an error. */
+ * already is counted up; 0 is none: ERR_LIMIT. Nothing is left behind after an error. */
 int commit_create(struct disk *disk, uint64_t allocate, struct commit_file *file);
 
 /* Makes the directory of a log and its name durable. */

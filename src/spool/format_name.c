@@ -68,7 +68,8 @@ enum format_name format_parse_name(const char *name, uint32_t *out_serial, uint3
 	uint32_t serial, number = 0;
 	char canonical[FORMAT_PATH];
 
-	if (!parse_digits(&at, 16, 8, &serial))
+	/* 0 is no file's serial: it stands for "none" wherever one is named. */
+	if (!parse_digits(&at, 16, 8, &serial) || serial == 0)
 		return FORMAT_NAME_OTHER;
 	bool body = *at == '-';
 	if (body) {

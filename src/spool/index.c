@@ -51,6 +51,15 @@ size_t index_last(const struct spool_index *index, uint8_t owner)
 	return lower(index, key_of(owner, UINT32_MAX) + 1);
 }
 
+struct segment *index_before(const struct spool_index *index, const struct segment *segment)
+{
+	size_t at = lower(index, key_of(segment->id.owner, segment->id.serial));
+
+	return at && index->segments[at - 1]->id.owner == segment->id.owner
+		       ? index->segments[at - 1]
+		       : NULL;
+}
+
 int index_add_segment(struct spool_index *index, const struct format_file *id, struct segment **out)
 {
 	size_t at = lower(index, key_of(id->owner, id->serial));

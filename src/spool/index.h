@@ -116,6 +116,8 @@ void index_drop_segment(struct spool_index *index, struct segment *segment);
 size_t index_first(const struct spool_index *index, uint8_t owner);
 /* Behind its last one. */
 size_t index_last(const struct spool_index *index, uint8_t owner);
+/* The one of the same owner before it; NULL: it is the first. */
+struct segment *index_before(const struct spool_index *index, const struct segment *segment);
 /* Opens it where it is not. */
 int index_open(struct spool_index *index, struct segment *segment);
 /* A reader's hold on the open file. */

@@ -71,7 +71,8 @@ static int read_rest(struct spool_store *store, struct segment *segment)
 {
 	/* A file of which no notice ever came may be its successor's already: nothing is said of
 	 * its tail for good. */
-	bool own = segment->id.serial <= store->newest[segment->id.owner];
+	bool own = store->newest[segment->id.owner] &&
+		   !store_is_ahead(store, segment->id.owner, segment->id.serial);
 
 	segment->closed = segment->orphan = true;
 	int err = index_walk(&store->index, segment, 0);
@@ -161,6 +162,10 @@ int spool_store_notice(struct spool_store *store, const struct spool_notice *not
 		return err;
 	if (segment->removing)
 		return ERR_CORRUPT;
+	/* A dead writer may have spoken of a file with any serial. */
+	if (store->intake.anew[notice->owner])
+		store->newest[notice->owner] = 0;
+	store->intake.anew[notice->owner] = false;
 	if (notice->serial >= store->newest[notice->owner]) {
 		segment->closed = segment->orphan = segment->cut = segment->cut_kept = false;
 		segment->loaded = true;
@@ -234,6 +239,7 @@ int spool_store_writer_gone(struct spool_store *store, uint8_t owner)
 		return ERR_NOT_FOUND;
 	/* The one before it is over as well. */
 	store->intake.gone[owner] = false;
+	store->intake.anew[owner] = true;
 	return take_leave(store, owner);
 }
 

@@ -69,7 +69,9 @@ int journal_open(struct spool_store *store)
 	struct segment *last = index_find(index, SPOOL_OWNER_DELIVERY, least - 1);
 	if (last && is_empty(store, last) && adopt(store, last, &first) == 0)
 		index_drop_segment(index, last);
-	int err = log_open(&journal->log, least, &first);
+	/* Nobody else makes names in this folder: they are believed as they are. */
+	int err = log_open(
+		&journal->log, &(struct spool_serials){.least = least, .base = least}, &first);
 	if (err)
 		return err;
 	journal->open = true;

@@ -3,9 +3,6 @@
 #include "base/check.h"
 #include "base/err.h"
 
-/* A clock beyond this is not believed: serials must not run out. */
-#define LOG_SERIAL_CLOCK 0xf0000000u
-
 static void close_file(struct log_file *file)
 {
 	disk_close(&file->made.io);
@@ -17,10 +14,15 @@ static struct log_file fresh_file(const struct commit_file *made)
 	return (struct log_file){.made = *made, .end = FORMAT_PAGE};
 }
 
+/* Serial 0: all that would be believed are used up. */
 static struct commit_file new_id(struct spool_log *log)
 {
+	bool left = log->serial < serial_most(log->io->wall_ms, log->base_serial);
+
 	return (struct commit_file){
-		.id = {.serial = log->serial + 1, .owner = log->owner, .salt = io_random(log->io)},
+		.id = {.serial = left ? log->serial + 1 : 0,
+			.owner = log->owner,
+			.salt = io_random(log->io)},
 	};
 }
 
@@ -38,7 +40,20 @@ static void unwell(struct spool_log *log, int err)
 {
 	if (io_timer_after(log->io, &log->probe, LOG_PROBE_MS) != 0)
 		CHECK(!"a timer could be armed");
+	log->ails = err;
 	set_health(log, err == ERR_NO_SPACE ? SPOOL_FULL : SPOOL_SICK);
+}
+
+const char *log_trouble(const struct spool_log *log)
+{
+	if (log->health == SPOOL_WELL)
+		return NULL;
+	if (log->ails == ERR_NO_SPACE)
+		return "no space is left";
+	if (log->ails == ERR_LIMIT)
+		return "no number is left for another file: in the log's folder lies one whose "
+		       "name is far ahead of the clock, or the clock was set back";
+	return "a file cannot be made or written";
 }
 
 static void use_file(struct spool_log *log, const struct log_file *file)
@@ -271,13 +286,14 @@ void log_init(struct spool_log *log, struct io *io, struct disk *disk, uint8_t o
 	};
 }
 
-int log_open(struct spool_log *log, uint32_t least_serial, struct commit_file *adopt)
+int log_open(struct spool_log *log, const struct spool_serials *serials, struct commit_file *adopt)
 {
 	uint64_t seconds = log->io->wall_ms > 0 ? (uint64_t)log->io->wall_ms / 1000 : 0;
-	uint32_t first = MAX(least_serial, (uint32_t)MIN(seconds, (uint64_t)LOG_SERIAL_CLOCK));
+	uint32_t first = MAX(serials->least, (uint32_t)MIN(seconds, (uint64_t)LOG_SERIAL_CLOCK));
 	struct commit_file made = *adopt;
 
-	log->serial = made.io ? MAX(made.id.serial, least_serial) : MAX(first, 1u) - 1;
+	log->base_serial = serials->base;
+	log->serial = made.io ? MAX(made.id.serial, serials->least) : MAX(first, 1u) - 1;
 	int err = 0;
 	if (!made.io) {
 		made = new_id(log);
@@ -291,6 +307,7 @@ int log_open(struct spool_log *log, uint32_t least_serial, struct commit_file *a
 		return err;
 	if (err) {
 		log->health = err == ERR_NO_SPACE ? SPOOL_FULL : SPOOL_SICK;
+		log->ails = err;
 		return io_timer_after(log->io, &log->probe, LOG_PROBE_MS);
 	}
 	struct log_file file = fresh_file(&made);

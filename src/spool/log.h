@@ -12,6 +12,10 @@
 #include "spool/spool.h"
 
 #define LOG_PROBE_MS 3000 /* between two tries at making a file while the log is not well */
+/* A clock beyond this is not believed: serials must not run out. */
+#define LOG_SERIAL_CLOCK 0xf0000000u
+/* No file gets a greater one: from here on the log is sick, well before numbers begin anew. */
+#define LOG_SERIAL_LAST 0xffff0000u
 
 struct log_file {
 	struct commit_file made;
@@ -40,6 +44,7 @@ struct spool_log {
 	uint8_t owner;
 	uint64_t segment_bytes;
 	uint32_t serial;      /* the last one given to a file */
+	uint32_t base_serial; /* that the clock has reached once */
 	struct log_file file; /* made.io NULL: there is none, the log is not well */
 	struct log_file next; /* made.io NULL: none yet */
 	/* The valid part of the log ends here; serial 0: unknown */
@@ -47,6 +52,7 @@ struct spool_log {
 	uint64_t valid_end;
 	bool dir_made; /* the directory is there, and its name durable */
 	enum spool_health health;
+	int ails; /* the error that made it unwell */
 	enum { LOG_IDLE, LOG_BATCH, LOG_CREATE, LOG_PROBE } task;
 	struct io_job job;
 	struct commit commit;
@@ -60,8 +66,13 @@ void log_init(struct spool_log *log, struct io *io, struct disk *disk, uint8_t o
 /* Makes or takes over (`adopt`: an empty file of an earlier life, may hold no io) the first file,
  * at once, in the caller. A disk that fails leaves the log not well and probing; that is no error.
  * ERR_NOMEM, ERR_DENIED are. */
-int log_open(struct spool_log *log, uint32_t least_serial, struct commit_file *adopt);
+int log_open(struct spool_log *log, const struct spool_serials *serials, struct commit_file *adopt);
 void log_done(struct spool_log *log);
+/* What ails it; NULL: it is well. */
+const char *log_trouble(const struct spool_log *log);
+
+/* serial.c: the greatest serial that a file may have now. */
+uint32_t serial_most(int64_t wall_ms, uint32_t base);
 
 static inline bool log_busy(const struct spool_log *log)
 {

@@ -63,8 +63,8 @@ void store_orphans(struct spool_store *store)
 		err = note_references(store, store->index.segments[i], &known);
 	for (size_t i = 0; i < loader->orphan_count && !err; i++) {
 		const struct store_orphan *orphan = &loader->orphans[i];
-		uint32_t newest = store->newest[orphan->owner];
-		if (loader->live[orphan->owner] || (newest && orphan->serial > newest))
+		if (loader->live[orphan->owner] ||
+			store_is_ahead(store, orphan->owner, orphan->serial))
 			continue;
 		if (orphan->log) {
 			clean_log_file(store, orphan->owner, orphan->serial);

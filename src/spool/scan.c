@@ -122,7 +122,8 @@ static void take_live(struct spool_store *store, const struct spool_notice *live
 		for (size_t j = index_first(index, owner);
 			j < index->count && index->segments[j]->id.owner == owner; j++) {
 			struct segment *segment = index->segments[j];
-			if (segment->id.serial < live[i].serial)
+			if (segment->id.serial != live[i].serial &&
+				!store_is_ahead(store, owner, segment->id.serial))
 				continue;
 			bool current = segment->id.serial == live[i].serial;
 			segment->closed = false;
@@ -144,6 +145,7 @@ int store_scan(struct spool_store *store, const struct spool_notice *live, size_
 	memset(store->loader.live, 0, sizeof(store->loader.live));
 	memset(store->loader.damaged, 0, sizeof(store->loader.damaged));
 	memset(store->newest, 0, sizeof(store->newest));
+	memset(store->intake.anew, 0, sizeof(store->intake.anew));
 	int err = disk_list(store->config.disk, "", on_dir, store);
 	if (err)
 		return err;

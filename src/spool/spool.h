@@ -39,6 +39,25 @@ struct spool_notice {
 	uint32_t messages; /* in the batch */
 };
 
+/* ---- serials -------------------------------------------------------------------------------- */
+
+/*
+ * The files of a log are numbered, from the wall clock's seconds on, and no number ever returns: an
+ * id names its message for good. A worker that was taken over can make any name in its own folder,
+ * so a name counts only if it lies no further ahead of the clock, or of the journal where the clock
+ * was once wrong, than an honest writer gets (that many files more than seconds have passed). It
+ * can use numbers up until there, and then gets one a second; never all of them.
+ */
+#define SPOOL_SERIAL_AHEAD (1u << 24)
+
+struct spool_serials {
+	uint32_t least; /* greater than that of any file of this writer, and of the journal */
+	uint32_t base;	/* that the clock has reached, whatever it says now */
+};
+
+/* For a writer that is about to start: asked by who may list its folder and the journal's. */
+int spool_serials(struct disk *disk, uint8_t owner, int64_t wall_ms, struct spool_serials *out);
+
 /* ---- writing -------------------------------------------------------------------------------- */
 
 enum spool_health {
@@ -51,8 +70,7 @@ struct spool_writer_config {
 	struct io *io;
 	struct disk *disk; /* its root is the spool directory */
 	uint8_t owner;
-	uint32_t least_serial;	/* first file gets a serial of at least this, greater than any there
-				   is */
+	struct spool_serials serials;
 	uint64_t segment_bytes; /* a file is closed when it is longer */
 	uint64_t inline_bytes;	/* a longer body gets a file of its own, written while it arrives */
 	uint64_t memory_bytes;	/* bodies held in memory by all drafts of this writer */
@@ -61,9 +79,6 @@ struct spool_writer_config {
 	void (*notice)(void *context, const struct spool_notice *notice);
 	void (*health)(void *context, enum spool_health health); /* it changed */
 };
-
-/* A serial greater than any in the spool, for least_serial: asked by who may read all of it. */
-int spool_least_serial(struct disk *disk, uint32_t *out);
 
 /* Makes the first file, blocking. A disk that fails is no error: the writer begins not well
  * (spool_writer_health(); no call of health() tells it) and becomes well by itself. */
@@ -76,6 +91,8 @@ void spool_writer_close(struct spool_writer *writer);
 void spool_writer_free(struct spool_writer **writer);
 bool spool_writer_busy(const struct spool_writer *writer);
 enum spool_health spool_writer_health(const struct spool_writer *writer);
+/* What ails it, for the log: a part of a sentence; NULL: it is well. */
+const char *spool_writer_trouble(const struct spool_writer *writer);
 /* The current file and how far it is durable, for a store that starts anew. Where there is none
  * yet: the least serial that it can have, and 0 bytes. */
 void spool_writer_position(const struct spool_writer *writer, struct spool_notice *out);

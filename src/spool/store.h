@@ -119,6 +119,7 @@ struct loader {
 struct intake {
 	uint32_t record_bytes;	       /* of a message, lately; 0: none was seen */
 	bool gone[SPOOL_WORKERS_MOST]; /* … and what it left could not even be listed */
+	bool anew[SPOOL_WORKERS_MOST]; /* the next notice is a successor's, whatever its serial */
 	struct io_turn turn;	       /* ends what the index may take from memory */
 	bool passed;
 };
@@ -146,6 +147,14 @@ struct spool_store {
 	struct copy_job *copy; /* messages being moved; NULL: none */
 	uint32_t newest[SPOOL_OWNER_DELIVERY + 1]; /* serial of each writer's current file */
 };
+
+/* May a running writer be at this file? One that lies too far ahead is none of its own. */
+static inline bool store_is_ahead(const struct spool_store *store, uint8_t owner, uint32_t serial)
+{
+	uint32_t newest = store->newest[owner];
+
+	return newest && serial > newest && serial - newest <= SPOOL_SERIAL_AHEAD;
+}
 
 /* read.c */
 /* Tells the queue of a message. ERR_IO: it does not know yet, since the state cannot be read now.

@@ -213,7 +213,7 @@ int spool_writer_new(const struct spool_writer_config *config, struct spool_writ
 	chunk_pool_init(&writer->pool, config->memory_bytes);
 	log_init(&writer->log, config->io, config->disk, config->owner, config->segment_bytes,
 		&handler);
-	int err = log_open(&writer->log, config->least_serial, &(struct commit_file){0});
+	int err = log_open(&writer->log, &config->serials, &(struct commit_file){0});
 	if (err) {
 		chunk_pool_done(&writer->pool);
 		free(writer);
@@ -267,6 +267,11 @@ void spool_writer_close(struct spool_writer *writer)
 enum spool_health spool_writer_health(const struct spool_writer *writer)
 {
 	return writer->log.health;
+}
+
+const char *spool_writer_trouble(const struct spool_writer *writer)
+{
+	return log_trouble(&writer->log);
 }
 
 void spool_writer_position(const struct spool_writer *writer, struct spool_notice *out)

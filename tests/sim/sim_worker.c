@@ -132,15 +132,16 @@ static void make(struct sim_role *role)
 	struct sim_worker *w = worker_of(role);
 	struct sim_machine *m = role->machine;
 	const struct config *config = m->config;
-	uint32_t least = 0;
+	struct spool_serials serials = {0};
 
-	/* The supervisor asks for it; what it cannot read now it would ask for again. */
-	CHECK(spool_least_serial(sim_disk_base(m->spool), &least) == 0);
+	/* The supervisor asks for them; what it cannot read now it would ask for again. */
+	CHECK(spool_serials(sim_disk_base(m->spool), role->index, role->process->io.wall_ms,
+		      &serials) == 0);
 	const struct spool_writer_config writer = {
 		.io = &role->process->io,
 		.disk = role->spool,
 		.owner = role->index,
-		.least_serial = least,
+		.serials = serials,
 		.segment_bytes = config->segment_bytes,
 		.inline_bytes = config->limits.inline_bytes,
 		.memory_bytes = config->limits.memory,

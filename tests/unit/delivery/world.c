@@ -152,7 +152,7 @@ void world_init_with(struct world *w, const char *objects)
 		.io = &w->io,
 		.disk = sim_disk_base(w->spool),
 		.owner = 0,
-		.least_serial = 1,
+		.serials = {.least = 1},
 		.segment_bytes = 4u << 20,
 		.inline_bytes = 1u << 20,
 		.memory_bytes = 8u << 20,

@@ -206,7 +206,7 @@ static int start_writer(struct world *w, uint32_t at)
 		.health = on_health,
 	};
 
-	int err = spool_least_serial(config.disk, &config.least_serial);
+	int err = spool_serials(config.disk, config.owner, w->io.io.wall_ms, &config.serials);
 	return err ? err : spool_writer_new(&config, &w->writers[at]);
 }
 
@@ -275,7 +275,7 @@ bool world_up(struct world *w, uint32_t writers)
 {
 	w->lives++;
 	w->dead = false;
-	fake_io_init(&w->io, w->seed + w->lives, WORLD_WALL + w->lives * 100000);
+	fake_io_init(&w->io, w->seed + w->lives, WORLD_WALL + w->lives * 100000 + w->wall_shift);
 	int err = start_store(w);
 	for (uint32_t i = 0; i < writers && err == 0; i++)
 		err = start_writer(w, i);

@@ -65,6 +65,7 @@ struct world {
 	uint8_t deaf_to;
 	bool rough; /* the disk fails now and then: notices may not be readable at once */
 	uint64_t segment_bytes, memory_bytes, sync_ms;
+	int64_t wall_shift; /* of the next life's clock */
 	uint32_t lives;
 	bool quiet;	   /* faults are expected: not a word about them */
 	const char *fault; /* the first broken promise */
