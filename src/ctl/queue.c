@@ -1,4 +1,4 @@
-#include "ctl/ctl.h"
+#include "ctl/queue.h"
 
 #include "base/check.h"
 #include "base/text.h"
@@ -9,19 +9,28 @@
 #define LIST_PAGE 200 /* messages asked for at a time */
 #define LIST_MOST 100 /* messages listed unless asked for otherwise */
 
-static json_t *queue_request(const char *op)
+json_t *queue_request(const char *op)
 {
 	return json_pack("{ss, s{ss}}", "cmd", "queue", "request", "op", op);
 }
 
-static void put(json_t *request, const char *key, const char *value)
+void queue_put(json_t *request, const char *key, const char *value)
 {
 	if (value)
 		json_object_set_new(json_object_get(request, "request"), key, json_string(value));
 }
 
-/* What is no UTF-8 has no place in a request, and must not just be missing from it. */
-static bool all_utf8(const char *a, const char *b, const char *c)
+void queue_put_json(json_t *request, const char *key, json_t *value)
+{
+	json_object_set_new(json_object_get(request, "request"), key, value);
+}
+
+const char *plural(json_int_t n, const char *one, const char *many)
+{
+	return n == 1 ? one : many;
+}
+
+bool queue_all_utf8(const char *a, const char *b, const char *c)
 {
 	const char *const texts[] = {a, b, c};
 
@@ -103,7 +112,7 @@ static int queue_list(struct ctl *ctl)
 		return EXIT_USAGE;
 	}
 	char *filter = ctl_joined(ctl, 1);
-	if (!all_utf8(filter, NULL, NULL)) {
+	if (!queue_all_utf8(filter, NULL, NULL)) {
 		free(filter);
 		json_decref(all);
 		return EXIT_USAGE;
@@ -113,8 +122,8 @@ static int queue_list(struct ctl *ctl)
 	do {
 		json_t *request = queue_request("list");
 
-		put(request, "filter", filter);
-		put(request, "after", after);
+		queue_put(request, "filter", filter);
+		queue_put(request, "after", after);
 		json_object_set_new(json_object_get(request, "request"), "limit",
 			json_integer((json_int_t)MIN(limit - shown, (uint64_t)LIST_PAGE)));
 		json_t *reply = ctl_ask(ctl, request);
@@ -224,7 +233,8 @@ static void show_message(struct ctl *ctl, const json_t *reply)
 			fputs(" to ", stdout);
 			show_text(member_text(unit, "next_hop"), false);
 		}
-		printf(", %lld attempts%s\n", (long long)member_int(unit, "attempts"),
+		printf(", %lld %s%s\n", (long long)member_int(unit, "attempts"),
+			plural(member_int(unit, "attempts"), "attempt", "attempts"),
 			json_is_true(json_object_get(unit, "priority")) ? ", prioritised" : "");
 		show_unit_why(unit);
 	}
@@ -236,10 +246,10 @@ static int queue_show(struct ctl *ctl, bool why)
 		return EXIT_USAGE;
 	if (ctl->count != 2)
 		return ctl_usage("queue %s needs one id", ctl->args[0]);
-	if (!all_utf8(ctl->args[1], NULL, NULL))
+	if (!queue_all_utf8(ctl->args[1], NULL, NULL))
 		return EXIT_USAGE;
 	json_t *request = queue_request("show");
-	put(request, "id", ctl->args[1]);
+	queue_put(request, "id", ctl->args[1]);
 	return ctl_ask_and_show(ctl, request, why ? show_why : show_message);
 }
 
@@ -268,7 +278,7 @@ static int queue_summary(struct ctl *ctl)
 	do {
 		json_t *request = queue_request("summary");
 
-		put(request, "by", by);
+		queue_put(request, "by", by);
 		json_object_set_new(
 			json_object_get(request, "request"), "after", json_integer(after));
 		json_t *reply = ctl_ask(ctl, request);
@@ -306,72 +316,7 @@ static int queue_summary(struct ctl *ctl)
 	return code;
 }
 
-/* ---- changes -------------------------------------------------------------------------------- */
-
-static bool is_id(const char *text)
-{
-	uint64_t id;
-
-	return strlen(text) == TEXT_ID_LENGTH && !text_parse_id(span_str(text), &id);
-}
-
-/* A variable of a script that is empty must not mean everything. */
-static bool is_blank(const struct ctl *ctl, int from)
-{
-	for (int i = from; i < ctl->count; i++)
-		if (ctl->args[i][strspn(ctl->args[i], " \t\r\n")])
-			return false;
-	return true;
-}
-
-static int queue_change(struct ctl *ctl, const char *op)
-{
-	const char *reason = ctl_option(ctl, "--reason");
-	const char *transport = ctl_option(ctl, "--transport");
-	json_int_t messages = 0;
-	char after[32] = "";
-
-	if (!ctl_no_options_left(ctl))
-		return EXIT_USAGE;
-	if (ctl->count < 2 || is_blank(ctl, 1))
-		return ctl_usage("queue %s needs an id or a filter; everything is age>=0s", op);
-	if (strcmp(op, "reroute") == 0 && !transport)
-		return ctl_usage("queue reroute needs --transport NAME");
-	char *what = ctl_joined(ctl, 1);
-	bool one = is_id(what);
-	if (!all_utf8(what, reason, transport)) {
-		free(what);
-		return EXIT_USAGE;
-	}
-	do {
-		json_t *request = queue_request(op);
-
-		put(request, one ? "id" : "filter", what);
-		put(request, "after", after);
-		put(request, "reason", reason);
-		put(request, "transport", transport);
-		json_t *reply = ctl_ask(ctl, request);
-
-		if (!reply) {
-			free(what);
-			if (messages)
-				ctl_refuse("%s: %lld message%s before that; give the command again "
-					   "to go on",
-					op, (long long)messages, messages == 1 ? "" : "s");
-			return EXIT_REFUSED;
-		}
-		messages += member_int(reply, "messages");
-		snprintf(after, sizeof(after), "%s", member_text(reply, "after"));
-		json_decref(reply);
-	} while (after[0]);
-	free(what);
-	if (ctl->json)
-		printf("{\"messages\": %lld}\n", (long long)messages);
-	else
-		printf("%s: %lld message%s%s\n", op, (long long)messages, messages == 1 ? "" : "s",
-			messages ? "" : "; posternctl queue list shows what a filter finds");
-	return EXIT_DONE;
-}
+/* ---- pause, resume, and which of all --------------------------------------------------------- */
 
 static void show_pause(struct ctl *ctl, const json_t *reply)
 {

@@ -597,7 +597,7 @@ static void a_filter_goes_through_the_whole_queue(void **state)
 	run(w, ARGUMENTS("queue", "hold", "domain=a.example", "age>2h", "--reason", "look at it"),
 		REPLIES("{\"messages\":3,\"after\":\"0000000000007\"}", "{\"messages\":2}"));
 	assert_int_equal(w->code, 0);
-	assert_string_equal(w->out, "hold: 5 messages\n");
+	assert_string_equal(w->out, "hold: 5 messages held\n");
 	json_t *asked = request(w);
 	json_t *inner = json_object_get(asked, "request");
 	assert_member(asked, "cmd", "queue");
@@ -618,11 +618,69 @@ static void an_id_is_told_from_a_filter(void **state)
 	struct world *w = *state;
 
 	run(w, ARGUMENTS("queue", "delete", "6p0hg40000003"), REPLIES("{\"messages\":1}"));
-	assert_string_equal(w->out, "delete: 1 message\n");
+	assert_string_equal(w->out, "delete: 1 message deleted\n");
 	json_t *asked = request(w);
 	assert_member(json_object_get(asked, "request"), "id", "6p0hg40000003");
 	assert_null(json_object_get(json_object_get(asked, "request"), "filter"));
 	json_decref(asked);
+}
+
+/* An empty variable of a script is not the whole queue. */
+static void a_blank_filter_asks_nothing(void **state)
+{
+	struct world *w = *state;
+	static const char *const ops[] = {"delete", "bounce", "hold", "release", "retry"};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		run(w, ARGUMENTS("queue", ops[i], ""), NULL);
+		assert_int_equal(w->code, 2);
+		run(w, ARGUMENTS("queue", ops[i], " \t", "\n"), NULL);
+		assert_int_equal(w->code, 2);
+		assert_int_equal(w->requests, 0);
+		assert_has(w->err, "age>=0s");
+	}
+}
+
+static void the_answer_counts_recipients(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("queue", "delete", "recipient=e@a.example"),
+		REPLIES("{\"messages\":1,\"recipients\":1,\"other_recipients\":1,"
+			"\"messages_with_others\":1}"));
+	assert_string_equal(w->out, "delete: 1 recipient of 1 message deleted; the message stays "
+				    "for 1 other\n");
+	run(w, ARGUMENTS("queue", "hold", "domain=a.example", "--dry-run"),
+		REPLIES("{\"messages\":3,\"recipients\":4,\"other_recipients\":5,"
+			"\"messages_with_others\":2,\"dry_run\":true}"));
+	assert_string_equal(w->out, "hold: 4 recipients of 3 messages would be held; 2 of them "
+				    "would stay for 5 others\n");
+	json_t *asked = request(w);
+	assert_true(json_is_true(json_object_get(json_object_get(asked, "request"), "dry_run")));
+	json_decref(asked);
+	run(w, ARGUMENTS("queue", "retry", "domain=a.example"),
+		REPLIES("{\"messages\":1,\"recipients\":1,\"paused\":1}"));
+	assert_has(w->out, "1 recipient is paused, and waits until that ends");
+}
+
+static void several_ids_at_once(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("queue", "delete", "6p0hg40000003", "6p0hg40000004"),
+		REPLIES("{\"messages\":1,\"recipients\":1,\"done\":2,\"problems\":[{\"id\":"
+			"\"6p0hg40000004\",\"error\":\"no such message\"}]}"));
+	assert_int_equal(w->code, 1);
+	assert_has(w->out, "1 recipient of 1 message deleted");
+	assert_has(w->err, "6p0hg40000004: no such message");
+	json_t *asked = request(w);
+	json_t *ids = json_object_get(json_object_get(asked, "request"), "ids");
+	assert_int_equal(json_array_size(ids), 2);
+	json_decref(asked);
+	/* one that is mistyped is no id, and no filter */
+	run(w, ARGUMENTS("queue", "delete", "6p0hg40000003", "oops"),
+		REPLIES("{\"error\":\"column 15: \\\"oops\\\" is neither\"}"));
+	assert_int_equal(w->code, 1);
 }
 
 static void a_listing_has_all_pages_and_no_more(void **state)
@@ -683,6 +741,9 @@ int main(int argc, char **argv)
 		TEST(check_asks_the_server_or_reads_the_file),
 		TEST(a_filter_goes_through_the_whole_queue),
 		TEST(an_id_is_told_from_a_filter),
+		TEST(a_blank_filter_asks_nothing),
+		TEST(the_answer_counts_recipients),
+		TEST(several_ids_at_once),
 		TEST(a_listing_has_all_pages_and_no_more),
 		TEST(options_stand_anywhere),
 		TEST(what_cannot_be_reached_is_told_with_advice),

@@ -1,0 +1,28 @@
+/* What the files of posternctl queue share. */
+#ifndef CTL_QUEUE_H
+#define CTL_QUEUE_H
+
+#include "ctl/ctl.h"
+
+/* A request to delivery, to be filled in by queue_put() and to be sent by ctl_ask(). */
+json_t *queue_request(const char *op);
+/* Nothing where the value is NULL. */
+void queue_put(json_t *request, const char *key, const char *value);
+void queue_put_json(json_t *request, const char *key, json_t *value); /* taken over */
+/* What is no UTF-8 has no place in a request, and must not just be missing from it. NULLs fit. */
+bool queue_all_utf8(const char *a, const char *b, const char *c);
+/* "recipient", "recipients" */
+const char *plural(json_int_t n, const char *one, const char *many);
+
+/* ---- queue_ids.c ---------------------------------------------------------------------------- */
+
+bool is_id(const char *text);
+/* The ids that the arguments from `from` on are, or, where the only one is "-", that stand on
+ * standard input, as an array. NULL: they are no ids; *code: wrong usage, and said so. */
+json_t *queue_ids(const struct ctl *ctl, int from, int *code);
+
+/* ---- the commands --------------------------------------------------------------------------- */
+
+int queue_change(struct ctl *ctl, const char *op);
+
+#endif
