@@ -19,8 +19,8 @@ struct store;
 #define STORE_BUSY_MS	     5000 /* waits this long for another process's lock */
 
 /* Creates the file (mode 0600) where there is none, and brings an older form up to date.
- * ERR_CORRUPT; ERR_UNSUPPORTED: made by a newer version (store_load() too); ERR_BUSY; ERR_DENIED; ERR_NOT_FOUND: no
- * such folder; ERR_NO_SPACE; ERR_IO. `why` gets one sentence with what to do. */
+ * ERR_CORRUPT; ERR_UNSUPPORTED: made by a newer version (store_load() too); ERR_BUSY; ERR_DENIED;
+ * ERR_NOT_FOUND: no such folder; ERR_NO_SPACE; ERR_IO. `why` gets one sentence with what to do. */
 int store_open(const char *path, struct store **out, struct buf *why);
 /* For reading only: nothing is created or changed. */
 int store_open_read(const char *path, struct store **out, struct buf *why);
