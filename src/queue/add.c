@@ -75,6 +75,8 @@ static int add_units(struct queue *q, uint32_t message, const struct envelope *e
 		return ERR_NOMEM;
 	}
 	**tail = unit;
+	if (!envelope->sender.n)
+		unit_at(q, unit)->flags |= UNIT_NULL;
 	for (uint32_t i = 0; i < count && envelope->flags & ENVELOPE_PRIORITY; i++)
 		rcpts[i].priority = true;
 	err = saved ? unit_restore(q, unit_at(q, unit), saved) : 0;

@@ -8,6 +8,7 @@ struct checker {
 	const struct queue *q;
 	struct buf *problem;
 	uint64_t id;
+	uint32_t null_active; /* units that have part of the null sender's share */
 	bool failed;
 };
 
@@ -27,7 +28,8 @@ static void complain(struct checker *c, const char *condition, int line)
 
 /* What a destination's counters should be, by going over its units. */
 struct tally {
-	uint32_t units, active, held, paused, limbo, joined, ready[2], waiting[2], deferred, warn;
+	uint32_t units, active, held, paused, limbo, joined, ready[CLASSES], waiting[CLASSES],
+		deferred, warn;
 };
 
 static void tally_place(const struct unit *u, struct tally *t)
@@ -139,6 +141,7 @@ static void check_messages(struct checker *c, struct tally *tallies)
 				at = unit_at(q, at)->next) {
 				units++;
 				check_unit(c, numbers[i], at, rcpts);
+				c->null_active += (unit_at(q, at)->flags & UNIT_OF_NULL_SHARE) != 0;
 				tally_place(unit_at(q, at), &tallies[unit_at(q, at)->destination]);
 			}
 			free(rcpts);
@@ -162,13 +165,14 @@ static void check_progress(struct checker *c, const struct destination *d)
 		return;
 	if (d->deferred.count && !t->blockers)
 		MUST(c, wake <= MAX(q->clock, heap_first(&d->deferred)->key + t->shift));
-	for (int class = 0; class < 2; class ++)
+	for (int class = 0; class < CLASSES; class ++)
 		if (d->down && d->waiting[class].count && !t->blockers)
 			MUST(c, wake <= MAX(q->clock,
 						heap_first(&d->waiting[class])->key + t->shift));
 	switch (blocker) {
 	case BLOCKER_NONE: MUST(c, runnable || wake <= q->clock); break;
 	case BLOCKER_RATE: MUST(c, wake <= destination_rate_time(q, d)); break;
+	case BLOCKER_BUSY: MUST(c, wake <= d->busy_until); break;
 	case BLOCKER_PROBE_WAIT: MUST(c, wake <= d->next_probe); break;
 	case BLOCKER_PROBING:
 		MUST(c, unit_at(q, d->probe_unit)->place == PLACE_ACTIVE);
@@ -179,7 +183,7 @@ static void check_progress(struct checker *c, const struct destination *d)
 	case BLOCKER_EMPTY: break;
 	}
 	if (runnable)
-		MUST(c, blocker == BLOCKER_NONE);
+		MUST(c, blocker == BLOCKER_NONE && d->runnable_share == destination_share(d));
 }
 
 static void check_destination(struct checker *c, const struct destination *d, const struct tally *t)
@@ -187,7 +191,7 @@ static void check_destination(struct checker *c, const struct destination *d, co
 	MUST(c, d->units == t->units);
 	MUST(c, d->active == t->active && d->held == t->held && d->paused == t->paused);
 	MUST(c, d->limbo == t->limbo && d->joined == t->joined);
-	for (int class = 0; class < 2; class ++) {
+	for (int class = 0; class < CLASSES; class ++) {
 		MUST(c, d->ready[class].count == t->ready[class]);
 		MUST(c, d->waiting[class].count == t->waiting[class]);
 		MUST(c, heap_sound(&d->waiting[class]));
@@ -201,13 +205,15 @@ static void check_destination(struct checker *c, const struct destination *d, co
 static void check_destinations(struct checker *c, const struct tally *tallies)
 {
 	const struct queue *q = c->q;
-	uint32_t active = 0, lingering = 0, count = 0, limbo = 0;
+	uint32_t active = 0, lingering = 0, count = 0, limbo = 0, runnable = 0, looked_up = 0;
 	for (uint32_t at = 1; at < q->destinations.top && !c->failed; at++) {
 		const struct destination *d = destination_at(q, at);
 		if (!d->of_transport.next)
 			continue;
 		count++;
 		active += d->active;
+		looked_up += destination_looked_up(d) ? d->active : 0;
+		runnable += !list_empty(&d->runnable);
 		limbo += d->limbo;
 		lingering += !list_empty(&d->linger);
 		MUST(c, d->self == at);
@@ -220,6 +226,9 @@ static void check_destinations(struct checker *c, const struct tally *tallies)
 		in_limbo++;
 	MUST(c, count == q->destinations.used);
 	MUST(c, active == q->active);
+	MUST(c, looked_up == q->active_looked_up);
+	MUST(c, c->null_active == q->active_null);
+	MUST(c, runnable == q->runnable_count);
 	MUST(c, lingering == q->linger_count);
 	MUST(c, limbo == in_limbo);
 	MUST(c, heap_sound(&q->wakes));

@@ -55,7 +55,17 @@ enum unit_flags {
 	UNIT_BOUNCE = 1 << 6,
 	UNIT_DELETE = 1 << 7,
 	UNIT_REROUTE = 1 << 8, /* queue_reroute_again() is owed */
+	UNIT_NULL = 1 << 9,    /* from the null sender */
+	/* while active: shares that it has part of */
+	UNIT_LOOKED_UP = 1 << 10,
+	UNIT_OF_NULL_SHARE = 1 << 11,
 };
+
+/* Lines of a destination. What is prioritised goes first, the others take turns. */
+enum class { CLASS_ORDINARY, CLASS_PRIORITY, CLASS_NULL, CLASSES };
+
+/* Parts of all connections, each within the one before (turn.c). */
+enum share { SHARE_ALL, SHARE_LOOKED_UP, SHARE_NULL, SHARES };
 
 struct message {
 	uint64_t id; /* never 0 */
@@ -126,10 +136,12 @@ struct destination {
 	uint32_t hash_next;
 	uint32_t units; /* all that are its own, wherever they are */
 	uint32_t active, held, paused, limbo, joined;
-	struct ring ready[2]; /* ordinary, prioritised */
-	struct heap waiting[2], deferred, warn;
+	struct ring ready[CLASSES];
+	struct heap waiting[CLASSES], deferred, warn;
 	uint8_t down;		    /* enum down */
 	uint8_t turn;		    /* starts since an ordinary one had its turn */
+	bool null_turn;		    /* of the others, the null sender's is next */
+	uint8_t runnable_share;	    /* the list that it is in */
 	uint8_t reused;		    /* starts by queue_next_for() in a row */
 	uint32_t probe_unit;	    /* that finds out right now; 0: none */
 	uint32_t failures;	    /* real ones, ever */
@@ -143,6 +155,9 @@ struct destination {
 	int64_t probe_step;
 	int64_t rate_at_us; /* clock in microseconds: the next start is due by rate */
 	int64_t empty_since;
+	int64_t busy_until; /* clock: its hosts take no further session */
+	uint32_t busy_limit;
+	uint64_t runnable_serial;
 	struct list runnable; /* something can start now, or empty */
 	struct list linger;
 	struct list of_transport; /* next is NULL in a free item */
@@ -155,7 +170,7 @@ struct queue {
 	struct prng prng;
 	struct mem mem;
 	int64_t wall, clock;
-	uint32_t connections, active;
+	uint32_t connections, active, active_looked_up, active_null;
 	uint64_t serial; /* of operations that make units */
 	struct slab messages, units, extras, destinations;
 	struct idtree ids;
@@ -171,7 +186,9 @@ struct queue {
 	uint32_t domain_pause_room;
 	uint32_t domain_pause_count;
 	struct heap wakes; /* destinations by clock */
-	struct list runnable, linger;
+	struct list runnable[SHARES], linger;
+	uint32_t runnable_count;
+	uint64_t runnable_serial;
 	uint32_t linger_count;
 	int64_t short_since, short_until; /* clock: something is short here */
 	uint32_t short_reply;		  /* what */
@@ -217,7 +234,15 @@ static inline uint32_t unit_domain(const struct unit *u, uint32_t rcpt)
 
 static inline int unit_class(const struct unit *u)
 {
-	return (u->flags & UNIT_PRIORITY) != 0;
+	if (u->flags & UNIT_PRIORITY)
+		return CLASS_PRIORITY;
+	return u->flags & UNIT_NULL ? CLASS_NULL : CLASS_ORDINARY;
+}
+
+/* By lookup-mx: whoever wrote the address chose where it goes. */
+static inline bool destination_looked_up(const struct destination *d)
+{
+	return d->next_hop != 0;
 }
 
 /* It is being tried. */
@@ -311,6 +336,7 @@ enum blocker {
 	BLOCKER_PROBE_WAIT,
 	BLOCKER_LIMIT,
 	BLOCKER_RATE,
+	BLOCKER_BUSY,
 };
 
 struct transport_record *transport_find(const struct queue *q, struct span name);
@@ -323,6 +349,10 @@ void destination_update(struct queue *q, uint32_t destination);
 enum blocker destination_blocker(const struct queue *q, const struct destination *d);
 uint32_t destination_limit(const struct queue *q, const struct destination *d);
 uint32_t destination_ready(const struct destination *d, int class); /* while it is up */
+uint32_t destination_lined_up(const struct destination *d);	    /* of all classes */
+/* The share that its next one needs room in. */
+enum share destination_share(const struct destination *d);
+void runnable_remove(struct queue *q, struct destination *d);
 /* When the rate lets the next one start; the past: now. */
 int64_t destination_rate_time(const struct queue *q, const struct destination *d);
 void destination_count_rate(struct queue *q, struct destination *d);
@@ -338,6 +368,14 @@ static inline bool queue_is_short(const struct queue *q)
 {
 	return q->clock < q->short_until;
 }
+
+/* ---- turn.c --------------------------------------------------------------------------------- */
+
+uint32_t share_most(const struct queue *q, enum share share);
+/* The widest share on the way to this one that has no room. */
+enum share share_full(const struct queue *q, enum share share, bool *full);
+/* The destination that may start something now, or NULL. */
+struct destination *turn_next(const struct queue *q);
 
 /* ---- outage.c ------------------------------------------------------------------------------- */
 

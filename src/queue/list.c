@@ -96,7 +96,7 @@ int queue_unit_verdict(const struct queue *q, uint32_t unit, struct verdict *out
 static void add_counts(
 	const struct queue *q, const struct destination *d, struct queue_counts *counts)
 {
-	uint64_t lined_up = destination_ready(d, 0) + (uint64_t)destination_ready(d, 1);
+	uint64_t lined_up = destination_lined_up(d);
 	uint64_t *units = counts->units;
 	units[QUEUE_ACTIVE] += d->active + (uint64_t)d->joined;
 	counts->joined += d->joined;

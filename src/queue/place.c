@@ -60,6 +60,9 @@ static void leave(struct queue *q, uint32_t unit)
 		CHECK(d->active && q->active);
 		d->active--;
 		q->active--;
+		q->active_looked_up -= (u->flags & UNIT_LOOKED_UP) != 0;
+		q->active_null -= (u->flags & UNIT_OF_NULL_SHARE) != 0;
+		u->flags &= (uint16_t) ~(UNIT_LOOKED_UP | UNIT_OF_NULL_SHARE);
 		break;
 	case PLACE_HELD: d->held--; break;
 	case PLACE_PAUSED: d->paused--; break;

@@ -24,7 +24,8 @@ int queue_new(const struct queue_ops *ops, void *context, uint64_t seed, uint32_
 	q->names.seed = prng_u64(&q->prng);
 	q->domains.seed = prng_u64(&q->prng);
 	q->replies.seed = prng_u64(&q->prng);
-	list_init(&q->runnable);
+	for (int share = 0; share < SHARES; share++)
+		list_init(&q->runnable[share]);
 	list_init(&q->linger);
 	*out = q;
 	return 0;

@@ -56,9 +56,12 @@
 #define QUEUE_REUSE_FULL     10 /* starts on one connection while others lack one */
 #define QUEUE_LINGER_MS	     (10ll * 60 * 1000) /* an empty destination is remembered so long … */
 #define QUEUE_LINGER_MOST    10000		/* … and at most so many of them */
-#define QUEUE_SHORTAGE_MS                                                      \
-	1000 /* after a shortage of our own, until connections are tried again \
-	      */
+#define QUEUE_SHORTAGE_MS                                                                        \
+	1000		       /* after a shortage of our own, until connections are tried again \
+				*/
+#define QUEUE_SHARE_KEPT  4    /* 1/4 of all connections is kept from mail by lookup-mx … */
+#define QUEUE_SHARE_NULL  4    /* … which may have 1/4 of all, not more, for the null sender's */
+#define QUEUE_BUSY_MS	  2000 /* after a host had too many sessions, until it is tried again */
 #define QUEUE_BEHIND_MOST 1000
 #define QUEUE_NEVER	  INT64_MAX
 #define QUEUE_SELF	  "postern" /* who holds what we hold by ourselves */
@@ -246,6 +249,11 @@ void queue_unit_put_back(struct queue *queue, uint32_t unit, int64_t now);
 void queue_unit_short(
 	struct queue *queue, uint32_t unit, const struct verdict *verdict, int64_t now);
 
+/* No further session may be opened to its hosts, which have `limit`: back to the front, nothing
+ * counted, nothing said of the destination. For QUEUE_BUSY_MS it gets no turn; sessions that are
+ * open go on with queue_next_for(). */
+void queue_unit_busy(struct queue *queue, uint32_t unit, uint32_t limit, int64_t now);
+
 /* A place for the core's own record of a destination (its connections). */
 void queue_destination_set_user(struct queue *queue, uint32_t destination, void *user);
 void *queue_destination_user(const struct queue *queue, uint32_t destination);
@@ -299,7 +307,12 @@ enum queue_why_kind {
 	QUEUE_WHY_READY,	     /* starts as soon as `behind` others have started */
 	QUEUE_WHY_LIMIT_DESTINATION, /* `limit` units of its destination are active; behind */
 	QUEUE_WHY_LIMIT_RATE,	     /* `limit` a minute; the next start is at `until`; behind */
-	QUEUE_WHY_LIMIT_ALL, /* `limit` units are active, all destinations together; behind */
+	QUEUE_WHY_LIMIT_HOST,	   /* its hosts have the `limit` sessions that one may have, of all
+				    * destinations; tried again at `until`; behind */
+	QUEUE_WHY_LIMIT_LOOKED_UP, /* the `limit` connections of mail by lookup-mx are in use;
+				      behind */
+	QUEUE_WHY_LIMIT_NULL,	   /* likewise of the null sender's mail by lookup-mx */
+	QUEUE_WHY_LIMIT_ALL,	   /* `limit` units are active, all destinations together; behind */
 	QUEUE_WHY_SHORTAGE, /* since `since` something is short here, says `verdict`; tried again at
 			     * `until`; behind */
 	QUEUE_WHY_ACTIVE,   /* being tried since `since` */

@@ -221,6 +221,18 @@ void queue_unit_short(struct queue *q, uint32_t unit, const struct verdict *verd
 	last_reply_set(q, &q->short_reply, last_reply_take(q, verdict));
 }
 
+void queue_unit_busy(struct queue *q, uint32_t unit, uint32_t limit, int64_t now)
+{
+	struct destination *d = destination_at(q, active_unit(q, unit)->destination);
+
+	queue_clock_set(q, now);
+	d->busy_until = q->clock + QUEUE_BUSY_MS;
+	d->busy_limit = limit;
+	if (d->down)
+		d->next_probe = MAX(d->next_probe, d->busy_until);
+	queue_unit_put_back(q, unit, now);
+}
+
 void queue_unit_set_dns(struct queue *q, uint32_t unit, bool waits, int64_t now)
 {
 	queue_clock_set(q, now);

@@ -37,8 +37,12 @@ static void finish_group(struct queue *q, const struct group *group, uint32_t de
 	struct unit *u = unit_at(q, group->unit);
 	unit_move(q, group->unit, destination);
 	if (!(u->flags & UNIT_PRIORITY_SET)) {
+		/* A stranger chooses where notifications go: no rule puts them before mail. */
+		bool strange = u->flags & UNIT_NULL &&
+			       destination_looked_up(destination_at(q, destination));
+
 		u->flags &= (uint16_t)~UNIT_PRIORITY;
-		if (group->priority)
+		if (group->priority && !strange)
 			u->flags |= UNIT_PRIORITY;
 	}
 }

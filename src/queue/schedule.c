@@ -1,5 +1,5 @@
 /*
- * Time and turns: what becomes due, and which unit starts next.
+ * Time: what becomes due, and when to look again.
  */
 #include "queue/internal.h"
 
@@ -83,7 +83,7 @@ static uint32_t run_destination(struct queue *q, uint32_t destination, uint32_t 
 	struct destination *d = destination_at(q, destination);
 	if (!transport_of(q, d)->blockers) {
 		budget = run_heap(q, destination, &d->deferred, budget);
-		for (int class = 1; d->down && class >= 0; class --) {
+		for (int class = CLASSES - 1; d->down && class >= 0; class --) {
 			budget = run_line(q, destination, class, budget);
 			budget = run_heap(q, destination, &d->waiting[class], budget);
 		}
@@ -122,7 +122,7 @@ int64_t queue_next_time(struct queue *q, int64_t now)
 {
 	queue_clock_set(q, now);
 	int64_t next = INT64_MAX;
-	if (!list_empty(&q->runnable) && q->active < q->connections) {
+	if (turn_next(q)) {
 		if (!queue_is_short(q))
 			return now;
 		next = q->short_until;
@@ -136,93 +136,4 @@ int64_t queue_next_time(struct queue *q, int64_t now)
 	if (q->units.used || next != INT64_MAX)
 		next = MIN(next, q->clock + QUEUE_TICK_MS);
 	return next == INT64_MAX ? QUEUE_NEVER : now + MAX(0, next - q->clock);
-}
-
-/* ---- turns ---------------------------------------------------------------------------------- */
-
-static int pick_class(struct destination *d)
-{
-	if (!destination_ready(d, 1) || !destination_ready(d, 0)) {
-		d->turn = 0;
-		return destination_ready(d, 1) ? 1 : 0;
-	}
-	if (++d->turn < QUEUE_ORDINARY_TURN)
-		return 1;
-	d->turn = 0;
-	return 0;
-}
-
-/* What waited for the destination is older than what came since, and goes first; for a probe, one
- * whose own time has come is best, since a failure then is its attempt. */
-static uint32_t pick(struct destination *d)
-{
-	int class = pick_class(d);
-	uint32_t line = ring_first(&d->ready[class]);
-	if (line && (d->down || !d->waiting[class].count))
-		return line;
-	return heap_first(&d->waiting[class])->item;
-}
-
-static void start(struct queue *q, uint32_t destination, struct queue_start *out)
-{
-	struct destination *d = destination_at(q, destination);
-	uint32_t unit = pick(d);
-	struct unit *u = unit_at(q, unit);
-	int64_t ready = u->place == PLACE_WAITING ? MAX(u->since, d->up_since) : u->since;
-
-	unit_activate(q, unit);
-	if (d->down)
-		d->probe_unit = unit;
-	destination_count_rate(q, d);
-	const struct message *m = message_at(q, u->message);
-	*out = (struct queue_start){
-		.unit = unit,
-		.destination = destination,
-		.id = m->id,
-		.transport = intern_text(&q->names, transport_of(q, d)->name),
-		.next_hop = intern_text(&q->domains, d->next_hop),
-		.reroute = intern_text(&q->names, u->extra ? extra_at(q, u->extra)->reroute : 0),
-		.rcpts = unit_rcpts(u),
-		.rcpt_count = u->rcpt_count,
-		.attempts = u->attempts,
-		.priority = (u->flags & UNIT_PRIORITY) != 0,
-		.probe = d->down != DOWN_NOT,
-		.arrived_ms = m->arrived,
-		.ready_ms = queue_clock_wall(q, ready),
-		.size = m->size,
-	};
-}
-
-int queue_next(struct queue *q, int64_t now, struct queue_start *out)
-{
-	queue_clock_set(q, now);
-	if (q->active >= q->connections || queue_is_short(q))
-		return ERR_AGAIN;
-	struct destination *d = LIST_FIRST(&q->runnable, struct destination, runnable);
-	if (!d)
-		return ERR_AGAIN;
-	uint32_t destination = d->self;
-	list_remove(&d->runnable); /* to the end, if it can go on */
-	d->reused = 0;
-	start(q, destination, out);
-	destination_update(q, destination);
-	return 0;
-}
-
-int queue_next_for(struct queue *q, uint32_t destination, int64_t now, struct queue_start *out)
-{
-	queue_clock_set(q, now);
-	struct destination *d = destination_at(q, destination);
-	CHECK(d->of_transport.next);
-	if (q->active >= q->connections || destination_blocker(q, d) != BLOCKER_NONE)
-		return ERR_AGAIN;
-	/* At the limit of all connections this one is taken from others that are runnable. */
-	bool others = q->runnable.next != &d->runnable || q->runnable.prev != &d->runnable;
-	if (q->active + 1 >= q->connections && others && d->reused >= QUEUE_REUSE_FULL)
-		return ERR_AGAIN;
-	if (d->reused < UINT8_MAX)
-		d->reused++;
-	start(q, destination, out);
-	destination_update(q, destination);
-	return 0;
 }

@@ -110,7 +110,8 @@ static void take_over(struct queue *q, uint32_t leader, uint32_t joined)
 	to->rcpts = from->rcpts;
 	to->rcpt_count = from->rcpt_count;
 	to->domain = from->domain;
-	to->flags = (uint16_t)((from->flags & ~UNIT_DNS) | (to->flags & UNIT_DNS));
+	uint16_t own = UNIT_DNS | UNIT_LOOKED_UP | UNIT_OF_NULL_SHARE;
+	to->flags = (uint16_t)((from->flags & ~own) | (to->flags & own));
 	last_reply_set(q, &to->reply, from->reply);
 	from->reply = 0;
 	from->rcpt_count = 0;

@@ -196,6 +196,7 @@ uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after)
 	struct unit *u = unit_at(q, at), *from = unit_at(q, like);
 	CHECK(unit_at(q, after)->message == from->message);
 	*u = *from;
+	u->flags &= (uint16_t) ~(UNIT_LOOKED_UP | UNIT_OF_NULL_SHARE);
 	u->due = unit_due_in(q, from);
 	u->born = unit_age(q, from);
 	u->place = PLACE_NONE;

@@ -29,18 +29,53 @@ enum queue_state unit_state(const struct queue *q, const struct unit *u)
 	return d->down ? QUEUE_DOWN : QUEUE_READY;
 }
 
-/* Starts of the other class before its own, when `ahead` of its own class go first: after
- * QUEUE_ORDINARY_TURN - 1 prioritised ones comes an ordinary one, as long as both wait. */
-static uint32_t others_first(const struct destination *d, int class, uint32_t ahead)
+/* Of those that are not prioritised, mail and the null sender's take turns: how many of the other
+ * kind go before one that has `ahead` of its own before it. */
+static uint32_t turns_before(
+	const struct destination *d, int class, uint32_t others, uint32_t ahead)
 {
-	uint32_t others = destination_ready(d, !class);
+	int next = d->null_turn ? CLASS_NULL : CLASS_ORDINARY;
+
+	return (uint32_t)MIN((uint64_t)others, ahead + (uint64_t)(next != class));
+}
+
+/* After QUEUE_ORDINARY_TURN - 1 prioritised ones comes another one, as long as both wait. */
+static uint32_t priority_first(const struct destination *d, uint32_t ahead)
+{
 	uint32_t run = QUEUE_ORDINARY_TURN - 1, first = run - MIN(d->turn, run);
-	if (class == 0)
-		return (uint32_t)MIN((uint64_t)others, first + (uint64_t)run * ahead);
+
+	return (uint32_t)MIN(
+		(uint64_t)destination_ready(d, CLASS_PRIORITY), first + (uint64_t)run * ahead);
+}
+
+static uint32_t others_between(const struct destination *d, uint32_t others, uint32_t ahead)
+{
+	uint32_t run = QUEUE_ORDINARY_TURN - 1, first = run - MIN(d->turn, run);
+
 	return ahead < first ? 0 : MIN(others, 1 + (ahead - first) / run);
 }
 
-static uint32_t behind(const struct destination *d, const struct unit *u, bool *more)
+/* Starts of other classes before its own, when `ahead` of its own class go first. */
+static uint32_t others_first(
+	const struct queue *q, const struct destination *d, int class, uint32_t ahead)
+{
+	uint32_t ordinary = destination_ready(d, CLASS_ORDINARY);
+	uint32_t null = destination_ready(d, CLASS_NULL);
+	bool full = false;
+
+	if (destination_looked_up(d) && class != CLASS_NULL)
+		share_full(q, SHARE_NULL, &full);
+	if (full)
+		null = 0; /* they do not go, as things are */
+	if (class == CLASS_PRIORITY)
+		return others_between(d, ordinary + null, ahead);
+	uint32_t turns = turns_before(d, class, class == CLASS_NULL ? ordinary : null, ahead);
+
+	return turns + priority_first(d, ahead + turns);
+}
+
+static uint32_t behind(
+	const struct queue *q, const struct destination *d, const struct unit *u, bool *more)
 {
 	int class = unit_class(u);
 	uint32_t ahead;
@@ -51,7 +86,27 @@ static uint32_t behind(const struct destination *d, const struct unit *u, bool *
 		ahead = ring_ahead(&d->ready[class], u->slot, QUEUE_BEHIND_MOST, more);
 		ahead += d->waiting[class].count;
 	}
-	return ahead + others_first(d, class, ahead);
+	return ahead + others_first(q, d, class, ahead);
+}
+
+/* All connections, or the share of them that it may have, are in use. */
+static bool why_share(const struct queue *q, const struct destination *d, const struct unit *u,
+	struct queue_why *out)
+{
+	static const enum queue_why_kind kinds[SHARES] = {[SHARE_ALL] = QUEUE_WHY_LIMIT_ALL,
+		[SHARE_LOOKED_UP] = QUEUE_WHY_LIMIT_LOOKED_UP,
+		[SHARE_NULL] = QUEUE_WHY_LIMIT_NULL};
+	enum share share = SHARE_ALL;
+	bool full;
+
+	if (destination_looked_up(d))
+		share = unit_class(u) == CLASS_NULL ? SHARE_NULL : SHARE_LOOKED_UP;
+	share = share_full(q, share, &full);
+	if (!full)
+		return false;
+	out->kind = kinds[share];
+	out->limit = share_most(q, share);
+	return true;
 }
 
 static void why_ready(const struct queue *q, const struct destination *d, const struct unit *u,
@@ -59,7 +114,7 @@ static void why_ready(const struct queue *q, const struct destination *d, const 
 {
 	int64_t since = u->place == PLACE_WAITING ? MAX(u->since, d->up_since) : u->since;
 	out->since_ms = queue_clock_wall(q, since);
-	out->behind = behind(d, u, &out->behind_more);
+	out->behind = behind(q, d, u, &out->behind_more);
 	switch (destination_blocker(q, d)) {
 	case BLOCKER_LIMIT:
 		out->kind = QUEUE_WHY_LIMIT_DESTINATION;
@@ -70,13 +125,15 @@ static void why_ready(const struct queue *q, const struct destination *d, const 
 		out->limit = transport_of(q, d)->rate_per_minute;
 		out->until_ms = queue_clock_wall(q, destination_rate_time(q, d));
 		return;
+	case BLOCKER_BUSY:
+		out->kind = QUEUE_WHY_LIMIT_HOST;
+		out->limit = d->busy_limit;
+		out->until_ms = queue_clock_wall(q, d->busy_until);
+		return;
 	default: break;
 	}
 	out->kind = QUEUE_WHY_READY;
-	if (q->active >= q->connections) {
-		out->kind = QUEUE_WHY_LIMIT_ALL;
-		out->limit = q->connections;
-	} else if (queue_is_short(q)) {
+	if (!why_share(q, d, u, out) && queue_is_short(q)) {
 		out->kind = QUEUE_WHY_SHORTAGE;
 		out->since_ms = queue_clock_wall(q, q->short_since);
 		out->until_ms = queue_clock_wall(q, q->short_until);

@@ -163,6 +163,7 @@ static void add_mail(struct model *m)
 	struct mail *mail = &m->mails[id];
 	mail->count = (uint32_t)(roll(m, 3) ? 1 : 1 + roll(m, 6));
 	mail->arrived = m->w.now;
+	m->w.null_sender = id % 4 == 0;
 	for (uint32_t i = 0; i < mail->count; i++) {
 		size_t n = strlen(mail->rcpts);
 		snprintf(mail->rcpts + n, sizeof(mail->rcpts) - n, "%s%s%u@d%u", i ? " " : "",
@@ -320,6 +321,7 @@ static void restart(struct model *m)
 	world_open(&m->w, ACTIVE);
 	set_up(m);
 	for (size_t i = 0; i < n; i++) {
+		m->w.null_sender = ids[i] % 4 == 0;
 		world_mail(&m->w, &mail, ids[i], m->mails[ids[i]].rcpts);
 		mail.envelope.arrived_ms = m->mails[ids[i]].arrived;
 		assert_int_equal(

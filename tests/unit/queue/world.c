@@ -162,7 +162,10 @@ void world_set_transport(struct world *w, const struct transport *transport)
 void world_mail(const struct world *w, struct world_mail *mail, uint64_t id, const char *rcpts)
 {
 	*mail = (struct world_mail){
-		.envelope = {.id = id, .arrived_ms = w->now, .body_bytes = 1000}};
+		.envelope = {.id = id,
+			.arrived_ms = w->now,
+			.sender = w->null_sender ? SPAN_NONE : SPAN("a@client.example"),
+			.body_bytes = 1000}};
 	struct span left = span_str(rcpts);
 	while (left.n) {
 		size_t n = span_find(left, ' ');

@@ -46,7 +46,8 @@ struct world {
 	size_t end_count, warning_count;
 	uint64_t *finished, *changed, *reroutes;
 	size_t finished_count, changed_count, reroute_count;
-	uint64_t gone; /* destinations forgotten */
+	uint64_t gone;	  /* destinations forgotten */
+	bool null_sender; /* of the messages that come in from now on */
 };
 
 void world_init(struct world *w, uint32_t connections);
