@@ -146,8 +146,8 @@ static int load(struct store *store, struct objects **out, int64_t *generation, 
 	/* What else is wrong without the rows that could not be read says nothing. */
 	struct buf unsaid;
 	buf_init(&unsaid, BUILD_PROBLEMS_BYTES);
-	int finished = objects_builder_finish(
-		&builder, err ? &(struct problems){.out = &unsaid} : &problems, &objects);
+	struct problems unheard = {.out = &unsaid};
+	int finished = objects_builder_finish(&builder, err ? &unheard : &problems, &objects);
 	buf_done(&unsaid);
 	if (err == 0 && finished == 0) {
 		*out = objects;
