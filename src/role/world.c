@@ -70,6 +70,7 @@ static int open_trace(struct world *world)
 		.io = role->io,
 		.disk = world->disks[IPC_DIRECTORY_TRACE],
 		.bytes = share,
+		.refusals = role->kind == ROLE_SMTPD,
 		.age_ms = role->config->trace_age_ms,
 		.log = role->log,
 		.line = event_line,

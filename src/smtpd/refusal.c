@@ -28,6 +28,7 @@ static void report(struct session *s, enum smtpd_refusal reason, const struct ve
 		.helo = s->helo,
 		.listener = smtpd->c.config->listeners[s->listener].name,
 		.verdict = verdict,
+		.reason = span_str(smtpd_refusal_name(reason)),
 		.session_us = (smtpd->io->now_ns - s->started_ns) / 1000,
 	};
 
@@ -37,17 +38,6 @@ static void report(struct session *s, enum smtpd_refusal reason, const struct ve
 		event.receive_us = (smtpd->io->now_ns - t->begun_ns) / 1000;
 	}
 	event_emit(smtpd->c.events, &event);
-	if (smtpd->c.log && LOG_INFO >= smtpd->c.log->least) {
-		buf_clear(&smtpd->work);
-		netaddr_add(&smtpd->work, &s->client);
-		log_write(smtpd->c.log, LOG_INFO, "refused",
-			LOG_STR("reason", smtpd_refusal_name(reason)),
-			LOG_U64("code", verdict->code), LOG_SPAN("text", verdict_text(verdict)),
-			LOG_SPAN("client", buf_span(&smtpd->work)), LOG_SPAN("helo", s->helo),
-			LOG_SPAN("sender", event.sender),
-			LOG_SPAN("recipient",
-				about->recipient_count ? about->recipients[0] : SPAN_NONE));
-	}
 }
 
 void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,

@@ -53,6 +53,7 @@ struct event {
 	struct span destination; /* host name, or the mailbox's path */
 	struct netaddr peer;
 	uint32_t attempt; /* 1: the first */
+	uint64_t more; /* Rejection: so many others of this client, which are not told one by one */
 	int64_t next_try_ms;
 	const struct verdict *verdict;
 	/* how long it took, in microseconds */

@@ -1,5 +1,6 @@
 #include "trace/event_format.h"
 
+#include "base/check.h"
 #include "base/json_write.h"
 #include "base/text.h"
 
@@ -87,6 +88,7 @@ void event_json(const struct event *e, struct buf *out)
 	put_span(&json, "destination", e->destination);
 	put_address(&json, "peer", &e->peer, true);
 	put_count(&json, "attempt", e->attempt);
+	put_count(&json, "more", e->more);
 	if (e->verdict)
 		put_verdict(&json, e->verdict);
 	if (e->next_try_ms)
@@ -106,14 +108,21 @@ void event_json(const struct event *e, struct buf *out)
 
 /* ---- for people ----------------------------------------------------------------------------- */
 
+/* Nobody's bytes may look like another field: in quotes, which are escaped within, if need be. */
 static void add_field(struct buf *out, const char *name, struct span value)
 {
+	bool plain = true;
+
 	if (!value.n)
 		return;
+	for (size_t i = 0; i < value.n && plain; i++)
+		plain = !strchr(" =<>,", value.p[i]);
 	buf_add_char(out, ' ');
 	buf_add_str(out, name);
-	buf_add_char(out, '=');
+	buf_add_str(out, plain ? "=" : "=\"");
 	buf_add_escaped(out, value, SHOWN_BYTES);
+	if (!plain)
+		buf_add_char(out, '"');
 }
 
 static void add_mailbox(struct buf *out, const char *name, struct span value)
@@ -121,8 +130,14 @@ static void add_mailbox(struct buf *out, const char *name, struct span value)
 	buf_add_char(out, ' ');
 	buf_add_str(out, name);
 	buf_add(out, "=<", 2);
-	buf_add_escaped(out, value, SHOWN_BYTES);
-	buf_add_char(out, '>');
+	/* A quoted local part may hold blanks and brackets (RFC 5321 section 4.1.2). */
+	for (size_t i = 0; i < MIN(value.n, SHOWN_BYTES); i++) {
+		if (strchr(" <>", value.p[i]) && value.p[i])
+			buf_printf(out, "\\x%02x", (unsigned)value.p[i]);
+		else
+			buf_add_escaped(out, span_of(value.p + i, 1), 1);
+	}
+	buf_add_str(out, value.n > SHOWN_BYTES ? "...>" : ">");
 }
 
 static void add_address(struct buf *out, const char *name, const struct netaddr *a, bool port)
@@ -170,6 +185,7 @@ void event_text(const struct event *e, struct buf *out)
 	add_field(out, "destination", e->destination);
 	add_address(out, "peer", &e->peer, true);
 	add_number(out, "attempt", e->attempt, "");
+	add_number(out, "more", e->more, " like this");
 	add_number(out, "took", e->attempt_us, "us");
 	add_number(out, "queued", e->queued_us, "us");
 	add_number(out, "commit", e->commit_us, "us");

@@ -4,22 +4,22 @@
 
 #include <stdlib.h>
 
-#define NAME_BYTES 23 /* 16 digits, ".jsonl", NUL */
+#define NAME_BYTES 32 /* 16 digits, the suffix, NUL */
 
-static void file_name(int64_t begin, char name[NAME_BYTES])
+static void file_name(const struct trace_ring *r, int64_t begin, char name[NAME_BYTES])
 {
 	static const char hex[] = "0123456789abcdef";
 
 	for (int i = 0; i < 16; i++)
 		name[i] = hex[((uint64_t)begin >> (60 - 4 * i)) & 15];
-	memcpy(name + 16, ".jsonl", 7);
+	memcpy(name + 16, r->suffix, strlen(r->suffix) + 1);
 }
 
 static void remove_file(struct trace_ring *r, size_t at)
 {
 	char name[NAME_BYTES];
 
-	file_name(r->begins[at], name);
+	file_name(r, r->begins[at], name);
 	if (at == r->files - 1)
 		disk_close(&r->file);
 	disk_unlink(r->disk, name);
@@ -67,7 +67,7 @@ static int next_file(struct trace_ring *r, int64_t wall_ms)
 	/* A clock that was set back must not lead into an older file, nor change their order. */
 	if (r->files && begin <= r->begins[r->files - 1])
 		begin = r->begins[r->files - 1] + 1;
-	file_name(begin, name);
+	file_name(r, begin, name);
 	int err = disk_open(r->disk, name, DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &r->file);
 
 	if (err)
@@ -111,7 +111,7 @@ static int each_name(void *arg, const char *name)
 	struct trace_ring *r = arg;
 	int64_t begin = 0;
 
-	if (strlen(name) != NAME_BYTES - 1 || memcmp(name + 16, ".jsonl", 6) != 0)
+	if (strlen(name) < 16 || strcmp(name + 16, r->suffix) != 0)
 		return 0;
 	for (int i = 0; i < 16; i++) {
 		char c = name[i];
@@ -136,13 +136,13 @@ static int by_begin(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static uint64_t size_of(struct disk *disk, int64_t begin)
+static uint64_t size_of(const struct trace_ring *r, int64_t begin)
 {
 	struct io_file *file;
 	char name[NAME_BYTES];
 
-	file_name(begin, name);
-	if (disk_open(disk, name, DISK_READ, &file))
+	file_name(r, begin, name);
+	if (disk_open(r->disk, name, DISK_READ, &file))
 		return 0;
 	int64_t size = disk_size(file);
 
@@ -150,9 +150,10 @@ static uint64_t size_of(struct disk *disk, int64_t begin)
 	return size > 0 ? (uint64_t)size : 0;
 }
 
-int trace_ring_init(struct trace_ring *r, struct disk *disk, uint64_t bytes, uint64_t age_ms)
+int trace_ring_init(struct trace_ring *r, struct disk *disk, const char *suffix, uint64_t bytes,
+	uint64_t age_ms)
 {
-	*r = (struct trace_ring){.disk = disk, .bytes = bytes, .age_ms = age_ms};
+	*r = (struct trace_ring){.disk = disk, .suffix = suffix, .bytes = bytes, .age_ms = age_ms};
 	/* One more than is ever kept, for the file that is just begun. */
 	r->begins = calloc(RING_FILES_MOST + 1, sizeof(*r->begins));
 	r->sizes = calloc(RING_FILES_MOST + 1, sizeof(*r->sizes));
@@ -164,7 +165,7 @@ int trace_ring_init(struct trace_ring *r, struct disk *disk, uint64_t bytes, uin
 	if (r->files)
 		qsort(r->begins, r->files, sizeof(*r->begins), by_begin);
 	for (size_t i = 0; i < r->files; i++)
-		r->sizes[i] = size_of(disk, r->begins[i]);
+		r->sizes[i] = size_of(r, r->begins[i]);
 	return 0;
 }
 

@@ -195,9 +195,21 @@ static int check_event(struct span value, struct buf *problem)
 	return ERR_SYNTAX;
 }
 
+/* An address, or one and how many bits of it count. */
+static bool is_network(struct span value)
+{
+	size_t slash = span_find(value, '/');
+	struct netaddr ip;
+	uint64_t bits;
+
+	if (netaddr_parse_ip(span_of(value.p, slash), &ip))
+		return false;
+	return slash == value.n || text_parse_u64(span_skip(value, slash + 1),
+					   ip.family == NETADDR_V4 ? 32 : 128, &bits) == 0;
+}
+
 static int check_value(const struct search_word *word, struct buf *problem)
 {
-	struct netaddr ip;
 	uint64_t id;
 
 	switch (word->kind) {
@@ -207,9 +219,10 @@ static int check_value(const struct search_word *word, struct buf *problem)
 		buf_add_str(problem, "id: not a message's id (13 letters and digits)\n");
 		return ERR_SYNTAX;
 	case WORD_CLIENT:
-		if (!netaddr_parse_ip(word->value, &ip))
+		if (is_network(word->value))
 			return 0;
-		buf_add_str(problem, "client: an IP address is needed\n");
+		buf_add_str(problem,
+			"client: an IP address, or a network such as 192.0.2.0/24, is needed\n");
 		return ERR_SYNTAX;
 	case WORD_EVENT: return check_event(word->value, problem);
 	default: return 0;
@@ -219,13 +232,12 @@ static int check_value(const struct search_word *word, struct buf *problem)
 /* A word without a key. */
 static int kind_of(const struct word *word)
 {
-	struct netaddr ip;
 	uint64_t id;
 	struct span value = word->value;
 
 	if (value.n == TEXT_ID_LENGTH && !text_parse_id(value, &id))
 		return WORD_ID;
-	if (!netaddr_parse_ip(value, &ip))
+	if (is_network(value))
 		return WORD_IP;
 	/* A sentence that speaks of an address is none; but see RFC 5321, Quoted-string. */
 	bool sentence = word->quoted && value.p[0] != '"' && span_find(value, ' ') < value.n;

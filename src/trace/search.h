@@ -4,7 +4,7 @@
  * A query is words joined by AND:
  *   an id                       that message
  *   sender=A recipient=A        an address, "@domain", or "<>" for the null sender
- *   client=IP                   who handed it in
+ *   client=IP                   who handed it in: an address, or a network such as 192.0.2.0/24
  *   event=Bounce                by kind
  *   transport=NAME destination=HOST
  *   since=2026-11-21T08:00Z until=…   also a date alone, or a duration back from now: since=2h
@@ -17,6 +17,9 @@
  * Two passes: the newest messages of which an event matches, then all events of those messages, in
  * the order of time, and all of the notifications that were made about them. Events without a
  * message (refused clients) stand for themselves.
+ *
+ * The files of a role are believed as far as what it can know: lines of other kinds are left out,
+ * and told. Of each role the newest files are searched, however many there are.
  */
 #ifndef TRACE_SEARCH_H
 #define TRACE_SEARCH_H
@@ -29,7 +32,7 @@
 
 #define SEARCH_WORDS	16
 #define SEARCH_BYTES	1024	    /* of a query */
-#define SEARCH_MESSAGES 1000	    /* found at most */
+#define SEARCH_MESSAGES 1000	    /* found at most, refused clients counted with them */
 #define SEARCH_RESULT	(16u << 20) /* bytes of events at most */
 #define SEARCH_UNREAD	20	    /* files that could not be read are named at most */
 

@@ -1,6 +1,7 @@
 /* Does an event match a query? */
 #include "base/netaddr.h"
 #include "base/text.h"
+#include "route/priority.h"
 #include "trace/search_impl.h"
 
 static bool contains_nocase(struct span in, struct span what)
@@ -63,10 +64,9 @@ static bool sender_matches(const json_t *object, struct span wanted)
 
 static bool ip_matches(struct span text, struct span wanted)
 {
-	struct netaddr a, b;
+	struct netaddr a;
 
-	return text.n && !netaddr_parse(text, 0, &a) && !netaddr_parse_ip(wanted, &b) &&
-	       netaddr_same_ip(&a, &b);
+	return text.n && !netaddr_parse(text, 0, &a) && priority_network_matches(wanted, &a);
 }
 
 /* A quote or a backslash is written otherwise in JSON. */

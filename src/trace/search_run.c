@@ -10,84 +10,38 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#define SEARCH_READ  (1u << 20) /* bytes read at a time */
-#define SEARCH_LINE  (4u << 20) /* a longer line is passed over */
-#define SEARCH_FILES 100000	/* trace files, all roles together */
-#define PATH_BYTES   300
+#define SEARCH_READ (1u << 20) /* bytes read at a time */
+#define SEARCH_LINE (4u << 20) /* a longer line is passed over */
 
-struct file_name {
-	char path[PATH_BYTES];
-	char begin[17];
+/* The first event of a message that matches; or an event without a message, which is kept whole. */
+struct found {
+	uint64_t id; /* 0: `line` */
+	char *line;
+	size_t n;
 };
 
 struct pass {
 	const struct search *search;
 	struct disk *disk;
-	struct file_name *files; /* oldest first */
-	size_t file_count, file_room;
-	char dir[PATH_BYTES];
-	uint64_t *ids;		     /* sorted once the first pass is over */
-	size_t id_count, ids_before; /* before: those of newer files */
-	size_t id_room;		     /* more than are searched for: notifications about them */
+	struct search_files files;
+	const struct search_file *file; /* the present one */
+	struct found *found;
+	size_t found_count, found_before; /* before: those of newer files */
+	size_t found_bytes;		  /* of lines */
+	uint64_t *ids;			  /* of the second pass, sorted */
+	size_t id_count;
+	size_t id_room; /* more than are searched for: notifications about them */
 	struct buf *out, *unread;
 	uint32_t unread_files;
 	struct {
-		bool *files;	/* those that were told to be unread */
-		uint64_t lines; /* of the present file, that are damaged */
+		bool *files;	 /* those that were told to be unread */
+		uint64_t lines;	 /* of the present file, that are damaged … */
+		uint64_t forged; /* … or not for its role to write */
 	} bad;
 	bool more;
 	bool second;
 	int err;
 };
-
-/* ---- files ---------------------------------------------------------------------------------- */
-
-static int each_file(void *arg, const char *name)
-{
-	struct pass *p = arg;
-	size_t n = strlen(name), d = strlen(p->dir);
-
-	if (n != 22 || memcmp(name + 16, ".jsonl", 6) != 0 || d + 1 + n >= PATH_BYTES)
-		return 0;
-	if (p->file_count == SEARCH_FILES)
-		return ERR_LIMIT;
-	if (p->file_count == p->file_room) {
-		size_t room = p->file_room ? p->file_room * 2 : 64;
-		struct file_name *files = realloc(p->files, room * sizeof(*files));
-
-		if (!files)
-			return ERR_NOMEM;
-		p->files = files;
-		p->file_room = room;
-	}
-	struct file_name *file = &p->files[p->file_count++];
-
-	memcpy(file->path, p->dir, d);
-	file->path[d] = '/';
-	memcpy(file->path + d + 1, name, n + 1);
-	memcpy(file->begin, name, 16);
-	file->begin[16] = '\0';
-	return 0;
-}
-
-static int each_dir(void *arg, const char *name)
-{
-	struct pass *p = arg;
-	size_t n = strlen(name);
-
-	if (n >= PATH_BYTES / 2)
-		return 0;
-	memcpy(p->dir, name, n + 1);
-	int err = disk_list(p->disk, p->dir, each_file, p);
-
-	/* What is no directory, or went away meanwhile, is no trace. */
-	return err == ERR_NOMEM || err == ERR_LIMIT ? err : 0;
-}
-
-static int by_begin(const void *a, const void *b)
-{
-	return strcmp(((const struct file_name *)a)->begin, ((const struct file_name *)b)->begin);
-}
 
 /* ---- lines -------------------------------------------------------------------------------- */
 
@@ -96,11 +50,13 @@ static json_t *parse_line(struct pass *p, struct span line)
 {
 	json_error_t error;
 	json_t *object = json_loadb(line.p, line.n, 0, &error);
+	bool event = search_is_event(object);
 
-	if (search_is_event(object))
+	if (event && search_role_may_tell(&p->file->role, object))
 		return object;
 	json_decref(object);
-	p->bad.lines++;
+	p->bad.forged += event;
+	p->bad.lines += !event;
 	return NULL;
 }
 
@@ -124,20 +80,48 @@ static bool line_matches(struct pass *p, struct span line, uint64_t *id)
 
 /* Files are read from the newest to the oldest, but lines within one from the oldest on: where
  * there are too many, those found first in this file make room. */
+static bool make_room(struct pass *p)
+{
+	if (p->found_count < p->search->most)
+		return true;
+	p->more = true;
+	if (p->found_count == p->found_before)
+		return false;
+	struct found *oldest = &p->found[p->found_before];
+
+	p->found_bytes -= oldest->n;
+	free(oldest->line);
+	p->found_count--;
+	memmove(oldest, oldest + 1, (p->found_count - p->found_before) * sizeof(*oldest));
+	return true;
+}
+
 static void add_id(struct pass *p, uint64_t id)
 {
-	for (size_t i = 0; i < p->id_count; i++)
-		if (p->ids[i] == id)
+	for (size_t i = 0; i < p->found_count; i++)
+		if (p->found[i].id == id)
 			return;
-	if (p->id_count == p->search->most) {
+	if (make_room(p))
+		p->found[p->found_count++] = (struct found){.id = id};
+}
+
+static void add_line(struct pass *p, struct span line)
+{
+	if (p->found_bytes + line.n + 1 > SEARCH_RESULT) {
 		p->more = true;
-		if (p->id_count == p->ids_before)
-			return;
-		p->id_count--;
-		memmove(&p->ids[p->ids_before], &p->ids[p->ids_before + 1],
-			(p->id_count - p->ids_before) * sizeof(*p->ids));
+		return;
 	}
-	p->ids[p->id_count++] = id;
+	if (!make_room(p))
+		return;
+	char *copy = malloc(line.n);
+
+	if (!copy) {
+		p->err = ERR_NOMEM;
+		return;
+	}
+	memcpy(copy, line.p, line.n);
+	p->found_bytes += line.n + 1;
+	p->found[p->found_count++] = (struct found){.line = copy, .n = line.n + 1};
 }
 
 static int by_id(const void *a, const void *b)
@@ -167,7 +151,7 @@ static bool is_about_known(struct pass *p, struct span line, uint64_t id)
 	static const char key[] = ",\"about\":\"";
 	uint64_t about;
 
-	if (!span_starts_nocase(line, SPAN("{\"event\":\"Reception\"")))
+	if (p->file->role.owner >= 0 || !span_starts_nocase(line, SPAN("{\"event\":\"Reception\"")))
 		return false;
 	const char *at = memmem(line.p, line.n, key, sizeof(key) - 1);
 	if (!at || line.n - (size_t)(at - line.p) < sizeof(key) - 1 + TEXT_ID_LENGTH)
@@ -186,13 +170,8 @@ static bool is_about_known(struct pass *p, struct span line, uint64_t id)
 	return true;
 }
 
-static void keep_line(struct pass *p, struct span line)
+static void put_line(struct pass *p, struct span line)
 {
-	json_t *object = parse_line(p, line);
-
-	if (!object)
-		return;
-	json_decref(object);
 	if (p->out->n + line.n + 1 > SEARCH_RESULT) {
 		p->more = true;
 		return;
@@ -201,6 +180,15 @@ static void keep_line(struct pass *p, struct span line)
 	buf_add_char(p->out, '\n');
 	if (!buf_ok(p->out))
 		p->err = ERR_NOMEM;
+}
+
+static void keep_line(struct pass *p, struct span line)
+{
+	json_t *object = parse_line(p, line);
+
+	if (object)
+		put_line(p, line);
+	json_decref(object);
 }
 
 static void take_line(struct pass *p, struct span line)
@@ -215,7 +203,7 @@ static void take_line(struct pass *p, struct span line)
 		if (id)
 			add_id(p, id);
 		else
-			keep_line(p, line);
+			add_line(p, line);
 	}
 }
 
@@ -260,26 +248,31 @@ static int read_lines(struct pass *p, struct io_file *file, char *memory)
 /* Once for each file, though there are two passes. */
 static void tell_unread(struct pass *p, size_t at, int err)
 {
-	const char *path = p->files[at].path;
+	const char *path = p->files.list[at].path;
 
-	if ((!err && !p->bad.lines) || p->bad.files[at])
+	if ((!err && !p->bad.lines && !p->bad.forged) || p->bad.files[at])
 		return;
 	p->bad.files[at] = true;
 	if (p->unread_files++ >= SEARCH_UNREAD)
 		return;
 	if (err)
 		buf_printf(p->unread, "%s: %s\n", path, err_text(err));
-	else
+	else if (p->bad.lines)
 		buf_printf(p->unread, "%s: %llu damaged line%s\n", path,
 			(unsigned long long)p->bad.lines, p->bad.lines == 1 ? "" : "s");
+	else
+		buf_printf(p->unread,
+			"%s: %llu line%s of what this role cannot know: was it broken into?\n",
+			path, (unsigned long long)p->bad.forged, p->bad.forged == 1 ? "" : "s");
 }
 
 static void scan_file(struct pass *p, size_t at, char *memory)
 {
 	struct io_file *file;
-	int err = disk_open(p->disk, p->files[at].path, DISK_READ, &file);
+	int err = disk_open(p->disk, p->files.list[at].path, DISK_READ, &file);
 
-	p->bad.lines = 0;
+	p->file = &p->files.list[at];
+	p->bad.lines = p->bad.forged = 0;
 	if (!err) {
 		err = read_lines(p, file, memory);
 		disk_close(&file);
@@ -303,31 +296,53 @@ static int prepare(struct pass *p)
 {
 	p->id_room = p->search->most + SEARCH_MESSAGES;
 	p->ids = calloc(p->id_room, sizeof(*p->ids));
-	if (!p->ids)
+	p->found = calloc(p->search->most, sizeof(*p->found));
+	if (!p->ids || !p->found)
 		return ERR_NOMEM;
-	int err = disk_list(p->disk, "", each_dir, p);
+	int err = search_files_find(&p->files, p->disk);
 
 	if (err)
 		return err;
-	if (p->file_count)
-		qsort(p->files, p->file_count, sizeof(*p->files), by_begin);
-	p->bad.files = calloc(p->file_count + 1, sizeof(*p->bad.files));
+	p->bad.files = calloc(p->files.count + 1, sizeof(*p->bad.files));
 	return p->bad.files ? 0 : ERR_NOMEM;
+}
+
+/* What was found for itself is done; messages' stories are the second pass'. */
+static void sort_found(struct pass *p)
+{
+	for (size_t i = 0; i < p->found_count && !p->err; i++) {
+		if (p->found[i].id)
+			p->ids[p->id_count++] = p->found[i].id;
+		else
+			put_line(p, span_of(p->found[i].line, p->found[i].n - 1));
+	}
 }
 
 static void both_passes(struct pass *p, char *memory)
 {
-	if (!only_id(p))
-		for (size_t i = p->file_count; !p->err && i-- && !p->more;) {
-			p->ids_before = p->id_count;
+	if (!only_id(p)) {
+		for (size_t i = p->files.count; !p->err && i-- && !p->more;) {
+			p->found_before = p->found_count;
 			scan_file(p, i, memory);
 		}
+		sort_found(p);
+	}
 	if (p->err || !p->id_count)
 		return;
 	p->second = true;
 	qsort(p->ids, p->id_count, sizeof(*p->ids), by_id);
-	for (size_t i = 0; !p->err && i < p->file_count; i++)
+	for (size_t i = 0; !p->err && i < p->files.count; i++)
 		scan_file(p, i, memory);
+}
+
+static void pass_done(struct pass *p)
+{
+	for (size_t i = 0; i < p->found_count; i++)
+		free(p->found[i].line);
+	free(p->found);
+	free(p->files.list);
+	free(p->bad.files);
+	free(p->ids);
 }
 
 int search_run(const struct search *search, struct disk *root, struct buf *out, struct buf *unread,
@@ -341,10 +356,11 @@ int search_run(const struct search *search, struct disk *root, struct buf *out, 
 		both_passes(&p, memory);
 	if (p.unread_files > SEARCH_UNREAD)
 		buf_printf(unread, "and %u more files\n", p.unread_files - SEARCH_UNREAD);
+	if (p.files.cut)
+		buf_add_str(
+			unread, "a role has more files than it may: the oldest were left out\n");
 	free(memory);
-	free(p.files);
-	free(p.bad.files);
-	free(p.ids);
+	pass_done(&p);
 	if (!p.err)
 		p.err = search_sort(out);
 	*more = p.more;

@@ -5,6 +5,8 @@
  * is the last moment's lines.
  *
  * The files and their bounds are trace/ring.h's; old ones go whether or not there are events.
+ * Refusals have files of their own, a quarter of the bytes, and are summed up (trace/flood.h): who
+ * is refused a million times pushes no mail's story out.
  *
  * Is an event sink: give &writer->sink to who makes events.
  */
@@ -26,6 +28,7 @@ struct trace_writer_config {
 	struct io *io;
 	struct disk *disk; /* its root is the role's trace directory */
 	uint64_t bytes;	   /* of all its files */
+	bool refusals;	   /* this role refuses clients: a part of the bytes is for that */
 	uint64_t age_ms;
 	struct log *log; /* may be NULL */
 	/* A copy of each event for the log; may be NULL. */

@@ -115,6 +115,7 @@ static void start(struct world *w, uint64_t bytes, uint64_t age_ms)
 		.disk = &role_disk.disk,
 		.bytes = bytes,
 		.age_ms = age_ms,
+		.refusals = true,
 		.line = count_line,
 		.context = w,
 		.text = true,
@@ -516,6 +517,225 @@ static void test_peers_cannot_forge_lines(void **state)
 	expect(w, "event=Rejection", 10, false, "Rejection:0");
 }
 
+/* RFC 5321 allows blanks and brackets in a quoted local part. */
+static void test_peers_cannot_forge_fields(void **state)
+{
+	struct span rcpt = SPAN("\"x> client=9.9.9.9 to=<y\"@a.example");
+	const struct event event = {.kind = EVENT_REJECTION,
+		.sender = SPAN("bounce+a=b.example@x.example"),
+		.sender_known = true,
+		.recipients = &rcpt,
+		.recipient_count = 1,
+		.helo = SPAN("h client=9.9.9.9"),
+		.transport = SPAN("plain")};
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 10000);
+	event_text(&event, &text);
+	buf_add_char(&text, '\0');
+	assert_string_equal(text.p,
+		"Rejection from=<bounce+a=b.example@x.example> "
+		"to=<\\x22x\\x3e\\x20client=9.9.9.9\\x20to=\\x3cy\\x22@a.example> "
+		"helo=\"h client=9.9.9.9\" transport=plain");
+	buf_done(&text);
+}
+
+static void plant(struct world *w, const char *path, const char *lines)
+{
+	(void)disk_unlink(w->disk, path);
+	assert_int_equal(sim_disk_plant(w->sim, path, 0, span_str(lines)), 0);
+}
+
+/* A worker that was taken over writes what it likes into its own trace. */
+static void test_a_role_is_believed_no_more_than_it_can_know(void **state)
+{
+	struct world *w = *state;
+	static const char own[] = "{\"event\":\"Reception\",\"time\":\"2026-11-21T12:00:00.000Z\","
+				  "\"id\":\"0000000000001\",\"sender\":\"ann@x.example\"}\n";
+	static const char *const forged[] = {
+		"{\"event\":\"Bounce\",\"time\":\"2026-11-21T12:00:01.000Z\","
+		"\"id\":\"0000000000001\",\"sender\":\"ann@x.example\"}\n",
+		"{\"event\":\"AdminAction\",\"time\":\"2026-11-21T12:00:01.000Z\","
+		"\"id\":\"0000000000001\",\"actor\":\"root\",\"why\":\"ann@x.example\"}\n",
+		/* of another worker's log, or about another's message */
+		"{\"event\":\"Reception\",\"time\":\"2026-11-21T12:00:01.000Z\","
+		"\"id\":\"0000001000001\",\"sender\":\"ann@x.example\"}\n",
+		"{\"event\":\"Reception\",\"time\":\"2026-11-21T12:00:01.000Z\","
+		"\"id\":\"0000000000002\",\"sender\":\"ann@x.example\","
+		"\"about\":\"0000000000001\"}\n",
+		"{\"event\":\"Nonsense\",\"time\":\"2026-11-21T12:00:01.000Z\","
+		"\"id\":\"0000000000001\",\"sender\":\"ann@x.example\"}\n",
+	};
+
+	assert_int_equal(disk_make_dir(w->disk, "smtpd-0"), 0);
+	plant(w, "smtpd-0/0000000000000001.jsonl", own);
+	expect(w, "ann@x.example", 10, false, "Reception:1");
+	for (size_t i = 0; i < ARRAY_SIZE(forged); i++) {
+		plant(w, "smtpd-0/0000000000000002.jsonl", forged[i]);
+		expect_despite(w, "ann@x.example", 10, false, "Reception:1",
+			"smtpd-0/0000000000000002.jsonl: 1 line of what this role cannot know");
+	}
+	expect(w, "0000000000002", 10, false, "");
+	plant(w, "smtpd-0/0000000000000002.jsonl", "");
+	/* A folder of nobody's is no trace. */
+	assert_int_equal(disk_make_dir(w->disk, "smtpd-64"), 0);
+	plant(w, "smtpd-64/0000000000000002.jsonl", forged[0]);
+	expect(w, "ann@x.example", 10, false, "Reception:1");
+}
+
+/* A disk with very many files in one folder; most of them are gone when they are opened. */
+static int flooded_open(struct disk *disk, const char *path, unsigned flags, struct io_file **out)
+{
+	return disk_open(CONTAINER_OF(disk, struct below, disk)->under, path, flags, out);
+}
+
+static int flooded_list(
+	struct disk *disk, const char *path, int (*each)(void *, const char *), void *arg)
+{
+	struct below *b = CONTAINER_OF(disk, struct below, disk);
+	char name[64];
+	int err = 0;
+
+	if (strcmp(path, b->dir) != 0)
+		return disk_list(b->under, path, each, arg);
+	for (int i = 0; i < 200000 && !err; i++) {
+		snprintf(name, sizeof(name), "%016x.jsonl", i);
+		err = each(arg, name);
+	}
+	return err;
+}
+
+static const struct disk_ops flooded_ops = {.open = flooded_open, .list = flooded_list};
+
+/* Whoever fills its folder with files keeps nobody from searching the others. */
+static void test_a_flood_of_files_leaves_the_newest(void **state)
+{
+	static const char line[] = "{\"event\":\"Reception\",\"time\":\"2026-11-21T11:00:00.000Z\","
+				   "\"id\":\"0000000000004\",\"sender\":\"zoe@x.example\"}\n";
+	struct world *w = *state;
+	struct below flooded = {{&flooded_ops}, w->disk, "smtpd-0"};
+	struct disk *plain = w->disk;
+	char name[64];
+
+	three_messages(w);
+	trace_writer_flush(w->writer);
+	run_jobs(w);
+	assert_int_equal(disk_make_dir(w->disk, "smtpd-0"), 0);
+	plant(w, "smtpd-0/0000000000000000.jsonl", line);
+	snprintf(name, sizeof(name), "smtpd-0/%016x.jsonl", 199999);
+	plant(w, name, line);
+	w->disk = &flooded.disk;
+	expect_despite(w, "sender=@x.example", 10, false, "Reception:4 Reception:1 Delivery:1",
+		"more files than it may");
+	w->disk = plain;
+}
+
+static void refuse_one(struct world *w, const char *client)
+{
+	struct event event = {.kind = EVENT_REJECTION,
+		.wall_ms = w->io.wall_ms,
+		.sender = SPAN("spam@evil.example"),
+		.sender_known = true};
+
+	assert_int_equal(netaddr_parse_ip(span_str(client), &event.client), 0);
+	event_emit(trace_writer_sink(w->writer), &event);
+}
+
+static uint64_t found_lines(struct world *w, const char *query, uint32_t most, const char *with)
+{
+	struct search search;
+	struct buf out, unread;
+	uint64_t lines = 0;
+	bool more;
+
+	trace_writer_flush(w->writer);
+	run_jobs(w);
+	buf_init(&out, SEARCH_RESULT);
+	buf_init(&unread, 1000);
+	assert_int_equal(search_parse(span_str(query), most, w->io.wall_ms, &search, &out), 0);
+	assert_int_equal(search_run(&search, w->disk, &out, &unread, &more), 0);
+	for (struct span rest = buf_span(&out); rest.n;) {
+		size_t end = span_find(rest, '\n');
+
+		lines += memmem(rest.p, end, with, strlen(with)) != NULL;
+		rest = span_skip(rest, end + 1);
+	}
+	buf_done(&out);
+	buf_done(&unread);
+	return lines;
+}
+
+/* Refused as fast as it can: a number is told, then how many more, to the log as well. */
+static void test_a_flood_of_refusals_is_summed_up(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 5000; i++)
+		refuse_one(w, i % 2 ? "2001:db8::1" : "2001:db8::2:1"); /* one network */
+	refuse_one(w, "192.0.2.1");
+	assert_int_equal(found_lines(w, "client=2001:db8::/32", 1000, "spam@evil.example"), 100);
+	assert_int_equal(found_lines(w, "client=2001:db8::/32", 1000, "\"more\":4900"), 1);
+	assert_int_equal(found_lines(w, "client=192.0.2.1", 1000, "spam@evil.example"), 1);
+	assert_int_equal(w->lines, 102);
+	/* What came since is told at the end of the minute; then there is a new one. */
+	for (int i = 0; i < 10; i++)
+		refuse_one(w, "2001:db8::1");
+	pass(w, 61000);
+	assert_int_equal(found_lines(w, "client=2001:db8::/32", 1000, "\"more\":10"), 1);
+	refuse_one(w, "2001:db8::1");
+	assert_int_equal(found_lines(w, "client=2001:db8::/32", 1000, "spam@evil.example"), 101);
+	/* From more clients than can be told apart. */
+	uint64_t before = w->lines;
+	for (int i = 0; i < 30000; i++) {
+		char client[32];
+
+		snprintf(client, sizeof(client), "10.%d.%d.1", i / 250 % 250, i % 250);
+		refuse_one(w, client);
+	}
+	pass(w, 61000);
+	assert_true(w->lines - before < 3 * 256 + 102);
+}
+
+static void test_refusals_push_no_story_out(void **state)
+{
+	struct world *w = *state;
+
+	three_messages(w);
+	for (int minute = 0; minute < 300; minute++) {
+		for (int i = 0; i < 100; i++)
+			refuse_one(w, "192.0.2.1");
+		pass(w, 61000);
+	}
+	expect(w, "ann@x.example", 10, false, "Reception:1 Delivery:1");
+}
+
+/* Refused clients count, too. */
+static void test_the_limit_holds_for_refused_clients(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 10; i++) {
+		tell(w, EVENT_REJECTION, 0, i < 9 ? "spam@evil.example" : "last@evil.example",
+			"joe@a.example");
+	}
+	expect(w, "event=Rejection", 3, true, "Rejection:0 Rejection:0 Rejection:0");
+	expect(w, "sender=last@evil.example", 3, false, "Rejection:0");
+	assert_int_equal(found_lines(w, "event=Rejection", 2, "last@evil.example"), 1);
+	assert_int_equal(found_lines(w, "event=Rejection", 2, "evil.example"), 2);
+}
+
+static void test_a_client_is_found_by_its_network(void **state)
+{
+	struct world *w = *state;
+
+	three_messages(w);
+	expect(w, "client=2001:db8::/32 event=Rejection", 10, false, "Rejection:0");
+	expect(w, "2001:db8::/64 event=Rejection", 10, false, "Rejection:0");
+	expect(w, "client=2001:db9::/32", 10, false, "");
+	expect(w, "client=127.0.0.0/8", 10, false, "");
+}
+
 static int count_file(void *arg, const char *name)
 {
 	(void)name;
@@ -686,7 +906,19 @@ int main(void)
 			test_a_story_has_the_notifications_about_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_reception_stands_first_within_a_millisecond, setup, teardown),
+		cmocka_unit_test(test_peers_cannot_forge_fields),
 		cmocka_unit_test_setup_teardown(test_damaged_lines_are_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_role_is_believed_no_more_than_it_can_know, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_flood_of_files_leaves_the_newest, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_flood_of_refusals_is_summed_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals_push_no_story_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_limit_holds_for_refused_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_client_is_found_by_its_network, setup, teardown),
 		cmocka_unit_test(test_bad_queries_say_why),
 		cmocka_unit_test_setup_teardown(
 			test_a_line_that_is_no_event_of_ours_is_left_out, setup, teardown),
