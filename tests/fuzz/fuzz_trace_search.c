@@ -78,8 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&problem, 4096);
 	CHECK(sim_disk_new(1, &disk) == 0);
 	CHECK(disk_make_dir(sim_disk_base(disk), "delivery") == 0);
-	CHECK(disk_make_dir(sim_disk_base(disk), "smtpd0") == 0);
-	CHECK(sim_disk_plant(disk, "smtpd0/0000000000000001.jsonl", 0, SPAN(honest)) == 0);
+	CHECK(disk_make_dir(sim_disk_base(disk), "smtpd-0") == 0);
+	CHECK(sim_disk_plant(disk, "smtpd-0/0000000000000001.jsonl", 0, SPAN(honest)) == 0);
 	CHECK(sim_disk_plant(disk, "delivery/0000000000000001.jsonl", 0,
 		      span_skip(in, MIN(in.n, line + 1))) == 0);
 	if (search_parse(span_of(in.p, line), MESSAGES, NOW, &search, &problem) == 0)
