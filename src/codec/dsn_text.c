@@ -70,6 +70,9 @@ static const char *advice(const struct dsn_rcpt *rcpt)
 		       "again as "
 		       "plain text, without special characters in addresses and subject.";
 	case 7:
+		if (!rcpt->verdict->remote)
+			return "That was decided here. Please ask the administrators of this mail "
+			       "gateway.";
 		return "The recipient's server refuses the message by its own rules. Please ask "
 		       "the "
 		       "recipient, or the administrators of that server, what to change.";

@@ -153,6 +153,21 @@ void attempt_short(struct attempt *attempt, const struct verdict *verdict)
 	attempt_end(attempt);
 }
 
+void attempt_busy(struct attempt *attempt, uint32_t limit)
+{
+	struct delivery *d = attempt->delivery;
+	struct verdict verdict;
+
+	if (partly_done(attempt)) {
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 4, 5,
+			"the destination's hosts have as many sessions as one host may have");
+		attempt_finish_all(attempt, &verdict);
+		return;
+	}
+	queue_unit_busy(d->queue, attempt->unit, limit, delivery_now(d));
+	attempt_end(attempt);
+}
+
 /* ---- through a session ---------------------------------------------------------------------- */
 
 void attempt_send(struct attempt *attempt)

@@ -4,31 +4,74 @@
  */
 #include "delivery/link.h"
 
+#include "base/check.h"
 #include "base/err.h"
 
 #include <stdlib.h>
 
-/* The next address to try: in order, but those that failed lately come last. */
-static bool pick_address(struct session *session)
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+enum pick { PICK_ONE, PICK_NONE, PICK_BUSY };
+
+/* Of all destinations together, one host has no more than this; an administrator who names a server
+ * also says how many it takes. */
+static uint32_t host_limit(const struct link *link)
+{
+	uint32_t all = link->delivery->config.config->limits.outbound_connections;
+
+	return link->next_hop.n ? MAX(DELIVERY_HOST_SESSIONS, all / DELIVERY_HOST_SHARE)
+				: UINT32_MAX;
+}
+
+static bool is_full(const struct link *link, uint32_t address)
+{
+	return peers_sessions(&link->delivery->peers, &link->hosts->addresses[address].address) >=
+	       host_limit(link);
+}
+
+/* From this one on, in order, but those that failed lately come last. */
+static bool find_address(const struct link *link, uint32_t from, bool bad_too, uint32_t *out)
+{
+	uint32_t count = link->hosts->address_count;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = (from + i) % count;
+
+		if (is_full(link, at) ||
+			(!bad_too && link->bad_until_ns[at] > link->delivery->io->now_ns))
+			continue;
+		*out = at;
+		return true;
+	}
+	return false;
+}
+
+static enum pick pick_address(struct session *session)
 {
 	struct link *link = session->link;
-	uint64_t now = link->delivery->io->now_ns;
 	uint32_t count = link->hosts ? link->hosts->address_count : 0;
 
 	if (session->tried >= MIN(count, DELIVERY_ADDRESSES_TRIED)) {
 		/* The next session goes on with those that had no turn. */
 		link->first_address = session->tried < count ? session->address + 1 : 0;
-		return false;
+		return PICK_NONE;
 	}
-	uint32_t from = session->tried ? session->address + 1 : link->first_address, i = 0;
+	uint32_t from = session->tried ? session->address + 1 : link->first_address;
 
-	from %= count;
-
-	while (i < count && link->bad_until_ns[(from + i) % count] > now)
-		i++;
-	session->address = (from + i) % count; /* all are bad: the next in order */
-	return true;
+	return find_address(link, from, false, &session->address) ||
+			       find_address(link, from, true, &session->address)
+		       ? PICK_ONE
+		       : PICK_BUSY;
 }
+
+void session_leave_host(struct session *session)
+{
+	if (session->counted)
+		peers_remove(&session->link->delivery->peers, &session->peer);
+	session->counted = false;
+}
+
+/* ---- connecting ----------------------------------------------------------------------------- */
 
 static int session_connect(struct session *session)
 {
@@ -57,6 +100,10 @@ static int session_connect(struct session *session)
 			config.helo = transport.helo;
 		session->jobs_most = transport.messages_per_connection;
 	}
+	session_leave_host(session);
+	if (link->next_hop.n && peers_add(&d->peers, &address->address))
+		return ERR_NOMEM;
+	session->counted = link->next_hop.n != 0;
 	size_t n = MIN(host->name.n, sizeof(session->host) - 1);
 
 	memcpy(session->host, host->name.p, n);
@@ -90,12 +137,32 @@ static void session_short(struct session *session)
 		link_short_waiting(link, "no memory or descriptor for an outbound connection");
 }
 
+/* What is left over of those that wait, when the sessions that are being opened have theirs, need
+ * not hold its place among all deliveries. */
+static void session_busy(struct session *session)
+{
+	struct link *link = session->link;
+	uint32_t limit = host_limit(link);
+
+	session_end(session, false);
+	while (link->waiting_count > link->connecting) {
+		struct attempt *last = CONTAINER_OF(link->waiting.prev, struct attempt, waiting);
+
+		link_forget(link, last);
+		attempt_busy(last, limit);
+	}
+}
+
 bool session_try(struct session *session, const struct verdict *last)
 {
 	struct verdict verdict;
+	enum pick pick = pick_address(session);
 
-	if (!pick_address(session)) {
-		session_failed(session, last);
+	if (pick != PICK_ONE) {
+		if (pick == PICK_BUSY)
+			session_busy(session);
+		else
+			session_failed(session, last);
 		return false;
 	}
 	int err = session_connect(session);
@@ -112,22 +179,91 @@ bool session_try(struct session *session, const struct verdict *last)
 	return true;
 }
 
-static void idle_too_long(struct timer *timer)
+/* ---- opening -------------------------------------------------------------------------------- */
+
+/* Until now no host has greeted it, and no time is left for another one. */
+static void ready_too_late(struct timer *timer)
 {
-	session_end(CONTAINER_OF(timer, struct session, timer), true);
+	struct session *session = CONTAINER_OF(timer, struct session, timer);
+	struct link *link = session->link;
+	struct delivery *d = link->delivery;
+	struct verdict verdict;
+
+	link_trouble(&verdict, 4, 1, "no host of the destination was ready for mail in time");
+	if (link->hosts && session->address < link->hosts->address_count)
+		link->bad_until_ns[session->address] =
+			d->io->now_ns + DELIVERY_ADDRESS_BAD_MS * NS_PER_MS;
+	session_failed(session, &verdict);
+	intake_settle(d);
+	delivery_wake(d);
 }
 
-/* All connections that may be open are: one that idles elsewhere makes room. */
+/* No less than the first host may take by itself. */
+static uint64_t ready_ms(const struct delivery *d)
+{
+	const struct config_timeouts *timeouts = &d->config.config->timeouts;
+
+	return MAX(DELIVERY_READY_MS, timeouts->connect + timeouts->greeting);
+}
+
+/* One that is being opened, for attempts that have found another session meanwhile. */
+static struct session *find_surplus(struct delivery *d)
+{
+	if (d->no_surplus_ns == d->io->now_ns)
+		return NULL;
+	LIST_FOR_EACH(at, &d->links)
+	{
+		struct link *link = CONTAINER_OF(at, struct link, node);
+
+		if (link->connecting <= link->waiting_count)
+			continue;
+		LIST_FOR_EACH(node, &link->sessions)
+		{
+			struct session *session = CONTAINER_OF(node, struct session, node);
+
+			if (!session->ready)
+				return session;
+		}
+	}
+	d->no_surplus_ns = d->io->now_ns;
+	return NULL;
+}
+
+/* All connections that may be open are: one that idles elsewhere makes room, or one that nobody
+ * waits for. */
 static bool room_for_session(struct delivery *d)
 {
 	if (d->sessions < d->config.config->limits.outbound_connections)
 		return true;
-	struct session *oldest = LIST_FIRST(&d->idle, struct session, lru_node);
+	struct session *unused = LIST_FIRST(&d->idle, struct session, lru_node);
 
-	if (!oldest)
+	if (!unused)
+		unused = find_surplus(d);
+	if (!unused)
 		return false;
-	session_end(oldest, true);
+	session_end(unused, true);
 	return true;
+}
+
+static struct session *session_new(struct link *link)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return NULL;
+	session->link = link;
+	session->timer.fire = ready_too_late;
+	list_init(&session->idle_node);
+	list_init(&session->lru_node);
+	if (io_timer_after(link->delivery->io, &session->timer, ready_ms(link->delivery))) {
+		free(session);
+		return NULL;
+	}
+	list_push_back(&link->sessions, &session->node);
+	link->session_count++;
+	link->connecting++;
+	link->delivery->sessions++;
+	return session;
 }
 
 void session_open_for(struct link *link)
@@ -142,21 +278,13 @@ void session_open_for(struct link *link)
 			d->starved = true;
 			return;
 		}
-		struct session *session = calloc(1, sizeof(*session));
+		struct session *session = session_new(link);
 
 		if (!session) {
 			if (!link->session_count)
 				link_short_waiting(link, "no memory for an outbound connection");
 			return;
 		}
-		session->link = link;
-		session->timer.fire = idle_too_long;
-		list_init(&session->idle_node);
-		list_init(&session->lru_node);
-		list_push_back(&link->sessions, &session->node);
-		link->session_count++;
-		link->connecting++;
-		d->sessions++;
 		if (!session_try(session, &none))
 			return;
 	}

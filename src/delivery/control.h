@@ -9,8 +9,9 @@
 #include <jansson.h>
 
 #define CONTROL_DAMAGED "damaged" /* the state of what no queue has */
-#define CONTROL_PICKS	65536 /* recipients that one call may find; a client gives no message more \
-			       */
+#define CONTROL_PICKS                                                              \
+	65536 /* recipients that one call may find; a client gives no message more \
+	       */
 #define CONTROL_HITS CONTROL_PICKS /* units of them */
 #define CONTROL_TEXT 4096	   /* bytes of a text in a request, but for filters */
 

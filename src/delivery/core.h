@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "delivery/delivery.h"
+#include "delivery/peers.h"
 #include "route/lookup.h"
 #include "route/route.h"
 #include "transport/client.h"
@@ -33,7 +34,14 @@
 #define DELIVERY_ADDRESSES_TRIED                                                         \
 	10 /* by one session: RFC 5321 section 5.1 wants two at least. Those that failed \
 	    * come last in the next one */
-#define DELIVERY_SHORT_SAID_MS	60000 /* between two log lines about a shortage */
+#define DELIVERY_SHORT_SAID_MS 60000 /* between two log lines about a shortage */
+/* RFC 5321 section 4.5.3.2.1 wants five minutes for a greeting. A session that is not ready for
+ * mail by then, whatever addresses it tried and however slowly they speak, gives its place to
+ * others. */
+#define DELIVERY_READY_MS (6ull * 60 * 1000)
+/* Sessions to one host, of all destinations by lookup-mx: this part of outbound-connections. */
+#define DELIVERY_HOST_SHARE	8
+#define DELIVERY_HOST_SESSIONS	4     /* … but so many at least */
 #define DELIVERY_ADDRESS_BAD_MS 60000 /* an address that failed is tried last for so long */
 #define DELIVERY_ATTEMPT_BYTES_KEPT                                                              \
 	(64u << 10)			       /* of an envelope, in a finished attempt's memory \
@@ -111,8 +119,10 @@ struct delivery {
 	struct list attempts; /* all that are under way */
 	struct list spare;    /* attempts whose memory can be used again */
 	uint32_t spare_count;
-	uint32_t sessions; /* open or connecting, all links together */
-	bool starved;	   /* an attempt waits for a connection that may not be opened yet */
+	uint32_t sessions;	/* open or connecting, all links together */
+	struct peers peers;	/* of these, by host: those by lookup-mx */
+	uint64_t no_surplus_ns; /* all that were being opened at this time had somebody who waits */
+	bool starved;		/* an attempt waits for a connection that may not be opened yet */
 
 	uint64_t short_said_ns; /* when a shortage was logged last; 0: never */
 
@@ -168,12 +178,13 @@ struct session {
 	struct link *link;
 	struct client *client;
 	struct attempt *attempt; /* under way; NULL: connecting or idle */
-	struct timer timer;	 /* idle for too long */
+	struct timer timer;	 /* not ready, later idle, for too long */
 	uint32_t address;	 /* of the hosts, as they were when it began */
 	uint32_t tried;		 /* addresses that failed before */
 	uint32_t jobs;		 /* transactions done */
 	uint32_t jobs_most;	 /* 0: no limit */
 	bool ready;
+	bool counted;  /* in delivery->peers */
 	bool outdated; /* it goes where the directory said before: no further work */
 	struct netaddr peer;
 	char host[256]; /* name of the host, for events and DSNs */
@@ -254,7 +265,9 @@ void attempt_job_undone(struct attempt *attempt);
 void attempt_destination_failed(struct attempt *attempt, const struct verdict *verdict);
 /* Something of our own is short: not its fault, nor the destination's. */
 void attempt_short(struct attempt *attempt, const struct verdict *verdict);
-/* The same, where there is no attempt yet. */
+/* Its destination's hosts take no further session; `limit`: they have so many. */
+void attempt_busy(struct attempt *attempt, uint32_t limit);
+/* As attempt_short(), where there is no attempt yet. */
 void attempt_queue_short(struct delivery *delivery, uint32_t unit, const struct verdict *verdict);
 /* One verdict for all recipients that have none yet, then the outcome. */
 void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict);

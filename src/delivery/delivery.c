@@ -92,6 +92,7 @@ void delivery_free(struct delivery **delivery)
 	attempt_drop(CONTAINER_OF(node, struct attempt, node));
 	queue_free(&d->queue); /* and each destination's link with it */
 	CHECK(list_empty(&d->links));
+	peers_done(&d->peers);
 	for (size_t i = 0; i < d->note_count; i++)
 		note_done(&d->notes[i]);
 	owed_forget(d);

@@ -24,6 +24,8 @@ void session_run(struct session *session, struct attempt *attempt);
 
 /* Connects to the next address; false: it failed, with `last` where none is left, and is gone. */
 bool session_try(struct session *session, const struct verdict *last);
+/* It is no longer one of its host's. */
+void session_leave_host(struct session *session);
 /* One for each attempt that waits, where there may be so many. The hosts are known. */
 void session_open_for(struct link *link);
 

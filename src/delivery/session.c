@@ -28,6 +28,7 @@ void session_end(struct session *session, bool polite)
 	list_remove(&session->idle_node);
 	list_remove(&session->lru_node);
 	io_timer_stop(d->io, &session->timer);
+	session_leave_host(session);
 	client_close(&session->client, polite);
 	free(session);
 	if (d->starved)
@@ -94,6 +95,11 @@ void session_free_for_work(struct session *session)
 		session_end(session, true);
 }
 
+static void idle_too_long(struct timer *timer)
+{
+	session_end(CONTAINER_OF(timer, struct session, timer), true);
+}
+
 /* ---- what clients say ----------------------------------------------------------------------- */
 
 static void on_ready(void *owner, const struct client_caps *caps)
@@ -103,6 +109,8 @@ static void on_ready(void *owner, const struct client_caps *caps)
 
 	(void)caps;
 	session->ready = true;
+	io_timer_stop(d->io, &session->timer);
+	session->timer.fire = idle_too_long;
 	session->link->first_address = 0;
 	session->link->connecting--;
 	session_free_for_work(session);

@@ -10,6 +10,9 @@ const char *why_kind_name(enum queue_why_kind kind)
 	case QUEUE_WHY_READY: return "ready";
 	case QUEUE_WHY_LIMIT_DESTINATION: return "limit-destination";
 	case QUEUE_WHY_LIMIT_RATE: return "limit-rate";
+	case QUEUE_WHY_LIMIT_HOST: return "limit-host";
+	case QUEUE_WHY_LIMIT_LOOKED_UP: return "limit-lookup-mx";
+	case QUEUE_WHY_LIMIT_NULL: return "limit-null-sender";
 	case QUEUE_WHY_LIMIT_ALL: return "limit-all";
 	case QUEUE_WHY_SHORTAGE: return "shortage";
 	case QUEUE_WHY_ACTIVE: return "active";
@@ -67,8 +70,8 @@ static void add_since(struct buf *out, const char *before, int64_t wall_ms)
 static void add_behind(struct buf *out, const struct queue_why *why)
 {
 	if (why->behind)
-		buf_printf(out, ", behind %s%u others", why->behind_more ? "at least " : "",
-			why->behind);
+		buf_printf(out, ", behind %s%u %s", why->behind_more ? "at least " : "",
+			why->behind, why->behind == 1 ? "other" : "others");
 }
 
 static void add_who(struct buf *out, const struct queue_why *why)
@@ -121,6 +124,32 @@ void why_text(
 	case QUEUE_WHY_LIMIT_ALL:
 		buf_printf(out,
 			"waits for one of all %u outbound connections (limits: "
+			"outbound-connections)",
+			why->limit);
+		add_behind(out, why);
+		break;
+	case QUEUE_WHY_LIMIT_HOST:
+		buf_add_str(out, "waits for a session to a host of ");
+		add_destination(out, transport, next_hop);
+		buf_printf(out,
+			", which has the %u that one host may have (an eighth of limits: "
+			"outbound-connections)",
+			why->limit);
+		add_since(out, "; tried again at ", why->until_ms);
+		add_behind(out, why);
+		break;
+	case QUEUE_WHY_LIMIT_LOOKED_UP:
+		buf_printf(out,
+			"waits for one of the %u outbound connections that mail by lookup-mx may "
+			"have (the rest of limits: outbound-connections is kept for fixed servers "
+			"and mailboxes)",
+			why->limit);
+		add_behind(out, why);
+		break;
+	case QUEUE_WHY_LIMIT_NULL:
+		buf_printf(out,
+			"waits for one of the %u outbound connections that notifications and other "
+			"mail of the null sender may have by lookup-mx (a quarter of limits: "
 			"outbound-connections)",
 			why->limit);
 		add_behind(out, why);

@@ -109,6 +109,26 @@ static void a_recipient_is_returned_alone(void **state)
 	assert_null(strstr(dsn, "e@site.example"));
 }
 
+/* It was decided here: nobody is sent to ask the recipient's server. */
+static void a_return_says_who_decided_it(void **state)
+{
+	static const char *const reasons[] = {"", ",\"reason\":\"the site has closed\""};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		world_send(w, "a@one.example", "d@site.example", BODY);
+		json_decref(
+			ask(w, "{\"op\":\"bounce\",\"filter\":\"recipient=d@*\"%s}", reasons[i]));
+		world_pass(w, SECOND);
+		assert_int_equal(w->taken_count, i + 1);
+		const char *dsn = w->taken[i].body;
+		assert_null(strstr(dsn, "recipient's server"));
+		assert_non_null(strstr(dsn, "decided here"));
+		assert_non_null(strstr(dsn, "Status: 5.7.0"));
+	}
+	assert_non_null(strstr(w->taken[1].body, "the site has closed"));
+}
+
 /* The choice is on disk, as everything that an administrator says. */
 static void a_hold_of_one_outlives_a_crash(void **state)
 {
@@ -304,6 +324,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(a_recipient_is_deleted_alone),
 		TEST(a_recipient_is_returned_alone),
+		TEST(a_return_says_who_decided_it),
 		TEST(a_hold_of_one_outlives_a_crash),
 		TEST(one_of_an_attempt_under_way),
 		TEST(a_listing_shows_what_a_change_would_touch),
