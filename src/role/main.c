@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/span.h"
 #include "base/text.h"
+#include "role/prepare.h"
 #include "role/role.h"
 
 #include <getopt.h>
@@ -80,6 +81,9 @@ static int check(const char *path)
 	int err = config_load(path, &config, &problems);
 	if (problems.n)
 		fprintf(stderr, "%.*s", (int)problems.n, problems.p);
+	struct users users;
+	if (err == 0 && (err = prepare_users(config, NULL, &users, &problems)) != 0)
+		fprintf(stderr, "%.*s\n", (int)problems.n, problems.p);
 	if (err == 0)
 		printf("%s: good\n", path);
 	buf_done(&problems);

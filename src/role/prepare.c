@@ -19,7 +19,8 @@
 #define SPOOL_MODE  0750 /* passed through by the roles */
 #define SHARED_MODE 0770 /* a worker appends, delivery removes */
 #define OWN_MODE    0700
-#define READ_MODE   0750 /* a trace: read by admin */
+#define READ_MODE   0750  /* a trace: read by admin */
+#define MAIL_MODE   02750 /* and by the administrators, with what is made in it */
 
 static int say(struct buf *problem, const char *path, const char *what)
 {
@@ -71,8 +72,24 @@ static int make_parents(char *path)
 	return 0;
 }
 
-static int make_folder(
-	const char *path, const struct users *users, uid_t uid, mode_t mode, struct buf *problem)
+/* Started by an ordinary user; what root started before lies there as the roles'. */
+static int say_whose(
+	struct buf *problem, const char *path, const struct users *users, const char *what)
+{
+	int err = say(problem, path, what);
+
+	if (err == ERR_DENIED && !users->root)
+		buf_printf(problem,
+			"; if posternd was started as root with this start file before, it belongs "
+			"to the roles' users now: start it as root again, or give it back (as "
+			"root: "
+			"chown -R %u:%u %s)",
+			(unsigned)geteuid(), (unsigned)getegid(), path);
+	return err;
+}
+
+static int make_folder(const char *path, const struct users *users, uid_t uid, gid_t gid,
+	mode_t mode, struct buf *problem)
 {
 	char copy[PATH_ROOM];
 	struct stat info;
@@ -82,19 +99,19 @@ static int make_folder(
 		mode &= 0700;
 	snprintf(copy, sizeof(copy), "%s", path);
 	if (make_parents(copy) < 0 || (mkdir(path, mode) < 0 && errno != EEXIST))
-		return say(problem, path, "cannot be made");
+		return say_whose(problem, path, users, "cannot be made");
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &info) < 0) {
-		int err = say(problem, path, "cannot be opened");
+		int err = say_whose(problem, path, users, "cannot be opened");
 		if (fd >= 0)
 			close(fd);
 		return err;
 	}
 	int bad = 0;
-	if (users->root && (info.st_uid != uid || info.st_gid != users->gid)) {
-		bad = fchown(fd, uid, users->gid);
+	if (users->root && (info.st_uid != uid || info.st_gid != gid)) {
+		bad = fchown(fd, uid, gid);
 		if (uid != 0)
-			chown_below(AT_FDCWD, path, uid, users->gid, CHOWN_DEPTH);
+			chown_below(AT_FDCWD, path, uid, gid, CHOWN_DEPTH);
 	}
 	if ((info.st_mode & 07777) != mode && (users->root || info.st_uid == geteuid()))
 		bad |= fchmod(fd, mode);
@@ -111,7 +128,8 @@ static int make_below(struct span base, const char *name, const struct users *us
 	char path[PATH_ROOM];
 
 	snprintf(path, sizeof(path), "%.*s%s%s", (int)base.n, base.p, *name ? "/" : "", name);
-	return make_folder(path, users, users->uid[owner], mode, problem);
+	gid_t gid = mode == MAIL_MODE ? users->admins : users->gid;
+	return make_folder(path, users, users->uid[owner], gid, mode, problem);
 }
 
 static void role_folder(char out[32], enum role_kind kind, uint8_t index)
@@ -185,7 +203,7 @@ int prepare_folders(const struct config *config, const struct users *users, stru
 	} folders[] = {
 		{config->spool, "", ROLE_SUPERVISOR, SPOOL_MODE},
 		{config->spool, "d", ROLE_DELIVERY, OWN_MODE},
-		{config->mailboxes, "", ROLE_DELIVERY, READ_MODE},
+		{config->mailboxes, "", ROLE_DELIVERY, MAIL_MODE},
 		{config->trace, "", ROLE_SUPERVISOR, READ_MODE},
 		{config->trace, "delivery", ROLE_DELIVERY, READ_MODE},
 		{config->trace, "admin", ROLE_ADMIN, READ_MODE},

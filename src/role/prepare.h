@@ -18,7 +18,8 @@
 struct users {
 	bool root; /* started as root: each role gets its own user */
 	uid_t uid[ROLE_KINDS];
-	gid_t gid;
+	gid_t gid;    /* of the roles: what they share on disk */
+	gid_t admins; /* who may use the control socket and read mailboxes; no role is in it */
 };
 
 /* Where the start file names no users and the usual ones do not exist, numbers without an account

@@ -19,7 +19,8 @@ static const char *const usual_names[ROLE_KINDS] = {
 	[ROLE_DELIVERY] = "postern-delivery",
 	[ROLE_ADMIN] = "postern-admin",
 };
-static const char usual_group[] = "postern";
+static const char usual_group[] = "postern"; /* of the administrators */
+static const char roles_group[] = "postern-roles";
 
 static bool number(const char *name, uint64_t *out)
 {
@@ -34,31 +35,52 @@ static void advise(struct buf *out, const char *group)
 		group, group);
 }
 
-static int missing(struct buf *problem, const char *what, const char *name)
+static int missing(struct buf *problem, const char *what, const char *command, const char *name)
 {
 	buf_printf(problem,
-		"%s \"%s\" does not exist; make it, or change \"users\" in the start file: ", what,
-		name);
-	advise(problem, usual_group);
+		"the %s \"%s\" does not exist; make it (%s %s), or change \"users\" in the start "
+		"file",
+		what, name, command, name);
 	return ERR_NOT_FOUND;
 }
 
-static int find_group(const char *name, struct users *users, bool *spare, struct buf *problem)
+static int find_admins(const char *name, struct users *users, bool *spare, struct buf *problem)
 {
 	const struct group *found = getgrnam(name);
 	uint64_t id;
 
 	if (found) {
-		users->gid = found->gr_gid;
+		users->admins = found->gr_gid;
 	} else if (number(name, &id)) {
-		users->gid = (gid_t)id;
+		users->admins = (gid_t)id;
 	} else if (strcmp(name, usual_group) == 0 && !getgrgid(SPARE_ID)) {
-		users->gid = SPARE_ID;
+		users->admins = SPARE_ID;
 		*spare = true;
 	} else {
-		return missing(problem, "the group", name);
+		return missing(problem, "group", "groupadd --system", name);
 	}
 	return 0;
+}
+
+/* Nobody but the roles is in it, and none of them in the administrators' one: a worker that was
+ * taken over must not be able to give commands, whatever else fails. It needs no name. */
+static int find_roles_group(struct users *users, struct buf *problem)
+{
+	const struct group *found = getgrnam(roles_group);
+
+	if (found)
+		users->gid = found->gr_gid;
+	else if (!getgrgid(SPARE_ID + ROLE_KINDS))
+		users->gid = SPARE_ID + ROLE_KINDS;
+	else
+		return missing(problem, "group", "groupadd --system", roles_group);
+	if (users->gid != users->admins)
+		return 0;
+	buf_printf(problem,
+		"\"users\": the group of those who may use posternctl cannot be %s, which is the "
+		"roles' own",
+		roles_group);
+	return ERR_DENIED;
 }
 
 static int find_user(const char *name, enum role_kind kind, struct users *users, bool *spare,
@@ -75,7 +97,8 @@ static int find_user(const char *name, enum role_kind kind, struct users *users,
 		users->uid[kind] = SPARE_ID + kind;
 		*spare = true;
 	} else {
-		return missing(problem, "the user", name);
+		return missing(problem, "user",
+			"useradd --system --no-create-home --shell /usr/sbin/nologin", name);
 	}
 	if (users->uid[kind] == 0) {
 		buf_printf(problem, "\"users\": a role cannot run as root (%s)", name);
@@ -92,7 +115,7 @@ int prepare_users(
 		[ROLE_DELIVERY] = config->user_delivery,
 		[ROLE_ADMIN] = config->user_admin,
 	};
-	struct users users = {.root = geteuid() == 0, .gid = getegid()};
+	struct users users = {.root = geteuid() == 0, .gid = getegid(), .admins = getegid()};
 	char name[NAME_BYTES];
 	bool spare = false;
 
@@ -100,7 +123,9 @@ int prepare_users(
 		users.uid[i] = geteuid();
 	if (users.root) {
 		snprintf(name, sizeof(name), "%.*s", (int)config->group.n, config->group.p);
-		int err = find_group(name, &users, &spare, problem);
+		int err = find_admins(name, &users, &spare, problem);
+		if (err == 0)
+			err = find_roles_group(&users, problem);
 		for (enum role_kind kind = ROLE_SMTPD; kind < ROLE_KINDS && err == 0; kind++) {
 			snprintf(name, sizeof(name), "%.*s", (int)names[kind].n, names[kind].p);
 			err = find_user(name, kind, &users, &spare, problem);

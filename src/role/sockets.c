@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONTROL_MODE 0660 /* root, admin, and the group */
+#define CONTROL_MODE 0660 /* root, admin, and the administrators' group */
 #define CONTROL_PATH 4096
 
 static int failed(struct buf *problem, const char *name, const char *address, int err)
@@ -48,6 +48,31 @@ static int open_listener(struct supervisor *sv, uint32_t place, struct buf *prob
 	return err ? failed(problem, name, text, err) : 0;
 }
 
+/* Who may write there could put a socket of their own in the place of ours, and hear the
+ * administrators' commands. In a sticky one such as /tmp nobody can take ours away. */
+static int refuse_open_folder(const char *path, const struct users *users, struct buf *problem)
+{
+	char folder[CONTROL_PATH];
+	struct stat info;
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	char *slash = strrchr(folder, '/');
+	if (!slash)
+		snprintf(folder, sizeof(folder), ".");
+	else
+		slash[slash == folder] = 0;
+	if (stat(folder, &info) < 0)
+		return 0; /* which bind() tells */
+	mode_t others = users->root ? S_IWGRP | S_IWOTH : S_IWOTH;
+	if (!(info.st_mode & others) || info.st_mode & S_ISVTX)
+		return 0;
+	buf_printf(problem,
+		"%s: others may write to this folder, and could put a socket of their own in the "
+		"place of the control socket: chmod %s %s, or name another place at \"control\"",
+		folder, users->root ? "go-w" : "o-w", folder);
+	return ERR_DENIED;
+}
+
 static int open_control(struct supervisor *sv, struct buf *problem)
 {
 	char path[CONTROL_PATH];
@@ -59,13 +84,17 @@ static int open_control(struct supervisor *sv, struct buf *problem)
 		(void)mkdir(path, 0755);
 		*at = '/';
 	}
-	int err = listener_bind_unix(path, CONTROL_MODE, &sv->control);
+	int err = refuse_open_folder(path, &sv->users, problem);
+	if (err)
+		return err;
+	err = listener_bind_unix(path, CONTROL_MODE, &sv->control);
 	if (err == ERR_BUSY) {
 		buf_printf(problem, "%s: another posternd answers on this control socket", path);
 	} else if (err) {
 		buf_printf(
 			problem, "%s: the control socket cannot be made: %s", path, err_text(err));
-	} else if (sv->users.root && chown(path, sv->users.uid[ROLE_ADMIN], sv->users.gid) < 0) {
+	} else if (sv->users.root &&
+		   lchown(path, sv->users.uid[ROLE_ADMIN], sv->users.admins) < 0) {
 		err = err_from_errno(errno);
 		buf_printf(problem, "%s: the control socket cannot be given to its user: %s", path,
 			err_text(err));

@@ -424,11 +424,73 @@ static void a_hangup_reads_the_log_level_again(void **state)
 	g->pid = 0;
 }
 
+static int run(const char *a, const char *b, const char *c)
+{
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execl(program, program, a, b, c, NULL);
+		_exit(127);
+	}
+	return wait_exit(pid);
+}
+
+static bool in_group(pid_t pid, gid_t gid)
+{
+	char path[64], line[256], number[16];
+	bool in = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	snprintf(number, sizeof(number), "%u", gid);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "Gid:", 4) != 0 && strncmp(line, "Groups:", 7) != 0)
+			continue;
+		for (char *word = strtok(line, " \t\n"); word; word = strtok(NULL, " \t\n"))
+			in = in || strcmp(word, number) == 0;
+	}
+	fclose(f);
+	return in;
+}
+
+/* The group that may give commands, and read mail, has no role in it: one that is taken over may be
+ * without its sandbox. */
+static void no_role_is_an_administrator(void **state)
+{
+	struct gateway *g = *state;
+	struct stat control, mail;
+	char path[128];
+	pid_t pids[16];
+
+	if (geteuid() != 0)
+		skip();
+	g->pid = start(g);
+	wait_log(g, "posternd: ready mx=127.0.0.1:", 1);
+	snprintf(path, sizeof(path), "%s/control.sock", g->folder);
+	assert_int_equal(stat(path, &control), 0);
+	assert_int_equal(control.st_mode & 0777, 0660);
+	snprintf(path, sizeof(path), "%s/spool/mail", g->folder);
+	if (stat(path, &mail) < 0) {
+		snprintf(path, sizeof(path), "%s/mail", g->folder);
+		assert_int_equal(stat(path, &mail), 0);
+	}
+	assert_int_equal(mail.st_gid, control.st_gid);
+	assert_int_equal(mail.st_mode & 07777, 02750);
+	assert_int_equal(children(g->pid, pids), ROLES);
+	for (int i = 0; i < ROLES; i++)
+		assert_false(in_group(pids[i], control.st_gid));
+}
+
 static void refusals_say_what_to_do(void **state)
 {
 	struct gateway *g = *state;
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(a);
+	char config[128];
 
 	/* The port is somebody else's. */
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -455,11 +517,19 @@ static void refusals_say_what_to_do(void **state)
 		assert_non_null(strstr(read_log(g), "a folder of the system"));
 		assert_non_null(strstr(g->log, folders[i][1]));
 	}
+	/* Others could put a socket of their own there. */
+	write_config(g, "");
+	assert_int_equal(chmod(g->folder, 0777), 0);
+	assert_int_equal(wait_exit(start(g)), 1);
+	assert_non_null(strstr(read_log(g), "others may write to this folder"));
+	assert_int_equal(chmod(g->folder, 0755), 0);
 	if (geteuid() != 0)
 		return;
 	write_config(g, "users: { smtpd: nobody-of-that-name }\n");
 	assert_int_equal(wait_exit(start(g)), 1);
-	assert_non_null(strstr(read_log(g), "useradd"));
+	assert_non_null(strstr(read_log(g), "/usr/sbin/nologin nobody-of-that-name"));
+	snprintf(config, sizeof(config), "%s/postern.yaml", g->folder);
+	assert_int_equal(run("-c", config, "--check"), 1);
 	write_config(g, "users: { smtpd: root }\n");
 	assert_int_equal(wait_exit(start(g)), 1);
 	assert_non_null(strstr(read_log(g), "cannot run as root"));
@@ -467,20 +537,6 @@ static void refusals_say_what_to_do(void **state)
 	assert_int_equal(chmod(g->folder, 0700), 0);
 	assert_int_equal(wait_exit(start(g)), 1);
 	assert_non_null(strstr(read_log(g), "chmod o+x"));
-}
-
-static int run(const char *a, const char *b, const char *c)
-{
-	fflush(NULL);
-	pid_t pid = fork();
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		execl(program, program, a, b, c, NULL);
-		_exit(127);
-	}
-	return wait_exit(pid);
 }
 
 static void the_command_line(void **state)
@@ -513,6 +569,7 @@ int main(int argc, char **argv)
 		TEST(two_never_share_a_spool),
 		TEST(the_service_manager_is_told),
 		TEST(a_hangup_reads_the_log_level_again),
+		TEST(no_role_is_an_administrator),
 		TEST(refusals_say_what_to_do),
 		TEST(the_command_line),
 	};
