@@ -7,10 +7,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REPLY_MOST (300u << 20) /* bytes */
 #define ANSWER_S   120		/* a server that says nothing for so long hangs */
+#define TRY_MS	   50		/* with --wait: between two tries to reach it */
 
 /* Who may, by the group of the socket, where that can be seen. */
 static void tell_denied(const char *path)
@@ -42,6 +44,45 @@ static void tell_unreached(const struct ctl *ctl, const char *path, int why)
 		ctl_refuse("%s: %s; see the log of posternd", path, strerror(why));
 }
 
+static int try_to_connect(const struct sockaddr_un *to)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0)
+		return fd;
+	int why = errno;
+	close(fd);
+	errno = why;
+	return -1;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* One that is just being started has no socket yet, or an old one that nobody listens on. */
+static int connect_in_time(const struct sockaddr_un *to, int64_t wait_s)
+{
+	const struct timespec step = {.tv_nsec = TRY_MS * 1000000l};
+	int64_t end = now_ms() + wait_s * 1000;
+	int fd;
+
+	while ((fd = try_to_connect(to)) < 0 && (errno == ENOENT || errno == ECONNREFUSED)) {
+		int why = errno;
+
+		if (now_ms() >= end) {
+			errno = why;
+			break;
+		}
+		nanosleep(&step, NULL);
+	}
+	return fd;
+}
+
 static int connect_control(struct ctl *ctl, bool quiet)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -56,15 +97,13 @@ static int connect_control(struct ctl *ctl, bool quiet)
 		return -1;
 	}
 	memcpy(to.sun_path, path.p, path.n);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
+	int fd = connect_in_time(&to, ctl->wait_s);
+	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 		return fd;
 	}
 	int why = errno;
-	if (fd >= 0)
-		close(fd);
 	if (quiet)
 		return -1;
 	tell_unreached(ctl, to.sun_path, why);

@@ -30,8 +30,9 @@ enum exit_code { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 struct ctl {
 	const char *config_path;
 	struct config *config;
-	bool json;   /* --json: replies as they come */
-	char **args; /* after the command's name */
+	bool json;	/* --json: replies as they come */
+	int64_t wait_s; /* --wait: so long for a server that does not answer yet */
+	char **args;	/* after the command's name */
 	int count;
 };
 

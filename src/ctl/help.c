@@ -79,7 +79,11 @@ static const struct topic topics[] = {
 		"key=value words\n",
 		"\nWords that must all fit: an id, an address, @domain, an IP address, or sender= "
 		"recipient= client=\n"
-		"event= transport= destination= since= until= with a value. Times are dates, "
+		"event= transport= destination= since= until= with a value. A client is an address "
+		"or a network\n"
+		"(192.0.2.0/24). Events: Reception, Rejection, Delivery, TransientFailure, Bounce, "
+		"Expiration,\n"
+		"Discard, Delay, Relayed, AdminAction, Damage. Times are dates, "
 		"2026-11-21T08:00:00Z,\n"
 		"or how long ago: since=2h. A value or text with blanks is put in double quotes, "
 		"where "
@@ -97,12 +101,14 @@ static const struct topic topics[] = {
 		""},
 };
 
-static const char head[] = "usage: posternctl [-c postern.yaml] [--json] COMMAND …\n\n";
+static const char head[] =
+	"usage: posternctl [-c postern.yaml] [--json] [--wait SECONDS] COMMAND …\n\n";
 
 static const char tail[] =
 	"\n"
 	"  -c FILE     the start file (default " DEFAULT_CONFIG ")\n"
 	"  --json      print replies as JSON\n"
+	"  --wait N    wait so many seconds for a server that is just being started\n"
 	"  --help, --version\n"
 	"\n"
 	"posternctl COMMAND --help says more: fields, filters, queries.\n"

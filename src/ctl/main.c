@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #define FILE_MOST (100u << 20) /* bytes of an objects file */
+#define WAIT_MOST 3600	       /* seconds */
 
 static const struct {
 	const char *name;
@@ -209,12 +211,27 @@ static int run(struct ctl *ctl, const char *name)
 	return ctl_usage("unknown command: %s", name);
 }
 
+static bool take_wait(struct ctl *ctl)
+{
+	const char *wait = ctl_option(ctl, "--wait");
+	uint64_t seconds = 0;
+
+	if (wait && text_parse_u64(span_str(wait), WAIT_MOST, &seconds)) {
+		ctl_usage("--wait takes a number of seconds, at most %d", WAIT_MOST);
+		return false;
+	}
+	ctl->wait_s = (int64_t)seconds;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {.config_path = DEFAULT_CONFIG, .args = argv + 1, .count = argc - 1};
 
-	/* Options before the command; --json may stand anywhere. */
+	/* Options before the command; --json and --wait may stand anywhere. */
 	ctl.json = ctl_flag(&ctl, "--json");
+	if (!take_wait(&ctl))
+		return EXIT_USAGE;
 	while (ctl.count && ctl.args[0][0] == '-') {
 		if (strcmp(ctl.args[0], "--help") == 0 || strcmp(ctl.args[0], "-h") == 0) {
 			help_all(stdout);

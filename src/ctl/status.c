@@ -48,6 +48,28 @@ int ctl_status(struct ctl *ctl)
 
 /* ---- trace ---------------------------------------------------------------------------------- */
 
+/* In quotes where it could be taken for more than one word, or another field. */
+static void show_word(const char *text)
+{
+	if (*text && !strpbrk(text, " \"\\,<>=")) {
+		show_text(text, false);
+		return;
+	}
+	putchar('"');
+	for (const char *p; (p = strpbrk(text, "\"\\")); text = p + 1) {
+		char *part = strndup(text, (size_t)(p - text));
+
+		if (!part)
+			ctl_no_memory();
+		show_text(part, false);
+		free(part);
+		putchar('\\');
+		putchar(*p);
+	}
+	show_text(text, false);
+	putchar('"');
+}
+
 static void show_event_text(const json_t *event)
 {
 	static const char *const first[] = {"time", "event", "id"};
@@ -68,20 +90,14 @@ static void show_event_text(const json_t *event)
 		show_text(key, false);
 		putchar('=');
 		if (json_is_string(value)) {
-			bool quote = strchr(json_string_value(value), ' ') != NULL;
-
-			if (quote)
-				putchar('"');
-			show_text(json_string_value(value), false);
-			if (quote)
-				putchar('"');
+			show_word(json_string_value(value));
 		} else if (json_is_array(value)) {
 			for (size_t i = 0; i < json_array_size(value); i++) {
 				if (i)
 					putchar(',');
 				const char *one = json_string_value(json_array_get(value, i));
 
-				show_text(one ? one : "?", false);
+				show_word(one ? one : "?");
 			}
 		} else {
 			show_value(value);

@@ -243,7 +243,7 @@ static const struct schema_field user_fields[] = {
 		.offset = AT(group),
 		.value = "postern",
 		.since = SINCE,
-		.doc = "The group of all three."},
+		.doc = "Its members may use posternctl and read mailboxes; no role is in it."},
 };
 
 static const struct schema users_schema = {

@@ -466,6 +466,47 @@ static void nothing_is_said_as_well(void **state)
 	assert_string_equal(w->out, "nothing was changed yet\n");
 }
 
+/* A local part in quotes may hold all that separates fields. */
+static void fields_of_an_event_cannot_be_mistaken(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("trace", "x"),
+		REPLIES("{\"events\":[{\"time\":\"T\",\"event\":\"Rejection\",\"sender\":\"\","
+			"\"recipients\":[\"\\\"a,b> client=9.9.9.9\\\"@x\",\"c@x\"],"
+			"\"client\":\"127.0.0.1\"}]}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, " sender=\"\" recipients=\"\\\"a,b> client=9.9.9.9\\\"@x\",c@x "
+			   "client=127.0.0.1\n");
+}
+
+/* As in a script that has just started the server. */
+static void a_server_that_is_just_starting_is_waited_for(void **state)
+{
+	struct world *w = *state;
+
+	close(w->listener);
+	unlink(w->socket);
+	pid_t pid = fork();
+	if (!pid) {
+		usleep(300000);
+		listen_on(w);
+		serve(w, "{\"text\":\"hello\"}");
+		_exit(0);
+	}
+	run(w, ARGUMENTS("--wait", "20", "settings", "show"), NULL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "hello");
+	unlink(w->socket);
+	run(w, ARGUMENTS("settings", "show", "--wait=1"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "is posternd running");
+	run(w, ARGUMENTS("--wait", "long", "settings", "show"), NULL);
+	assert_int_equal(w->code, 2);
+	listen_on(w);
+}
+
 static void a_damaged_trace_is_told(void **state)
 {
 	struct world *w = *state;
@@ -749,6 +790,8 @@ int main(int argc, char **argv)
 		TEST(what_cannot_be_reached_is_told_with_advice),
 		TEST(nothing_is_said_as_well),
 		TEST(a_damaged_trace_is_told),
+		TEST(fields_of_an_event_cannot_be_mistaken),
+		TEST(a_server_that_is_just_starting_is_waited_for),
 #ifdef LISTED
 		TEST(what_memory_does_not_hold_is_refused),
 #endif
