@@ -108,6 +108,7 @@ void control_status(struct control *c)
 	put_counts(&c->json, &counts);
 	json_put_u64(&c->json, "damaged", d->damaged_count);
 	json_put_u64(&c->json, "memory_bytes", figures.queue_bytes);
+	json_put_u64(&c->json, "mended", figures.mended);
 	json_close_object(&c->json);
 	json_open_object(&c->json, "delivery");
 	json_put_u64(&c->json, "attempts", figures.attempts);

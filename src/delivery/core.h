@@ -142,6 +142,9 @@ struct delivery {
 	uint64_t reroute_after; /* cursor of the sweep after a directory change */
 	bool rerouting;
 
+	struct timer guard_timer;
+	bool guarding; /* it is armed */
+
 	struct timer stop_timer;
 	bool cut; /* the time for stopping is over: nothing goes on */
 	void (*stopped)(void *arg);
@@ -372,6 +375,12 @@ bool damaged_alone(const struct delivery *delivery, uint64_t id);
 int damaged_delete(struct delivery *delivery, uint64_t id);
 /* The message has come to its end. */
 void damaged_gone(struct delivery *delivery, uint64_t id);
+
+/* ---- guard.c -------------------------------------------------------------------------------- */
+
+void guard_step(struct timer *timer);
+/* Something is queued: it is looked at in a while. */
+void guard_wake(struct delivery *delivery);
 
 /* ---- hosts.c -------------------------------------------------------------------------------- */
 

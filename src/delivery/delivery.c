@@ -29,6 +29,7 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	d->timer.fire = timer_fired;
 	d->load_timer.fire = load_step;
 	d->stop_timer.fire = stop_now;
+	d->guard_timer.fire = guard_step;
 	d->started_ms = delivery_now(d);
 	list_init(&d->owed);
 	list_init(&d->questions);
@@ -86,6 +87,7 @@ void delivery_free(struct delivery **delivery)
 	io_timer_stop(d->io, &d->timer);
 	io_timer_stop(d->io, &d->load_timer);
 	io_timer_stop(d->io, &d->stop_timer);
+	io_timer_stop(d->io, &d->guard_timer);
 	forget_turn(d->io, &d->pump);
 	hosts_forget(d);
 	LIST_FOR_EACH(node, &d->attempts)
@@ -179,6 +181,7 @@ static void pump(struct io_turn *turn)
 	}
 	intake_settle(d);
 	tell_queue_full(d);
+	guard_wake(d);
 
 	int64_t next = d->rerouting ? now : queue_next_time(d->queue, now);
 	if (next == QUEUE_NEVER)

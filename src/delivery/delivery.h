@@ -19,6 +19,7 @@
  *   notify.c     builds and stores a DSN
  *   owed.c       DSNs that the journal does not have yet, and the events that name them
  *   damaged.c    messages that the spool has, but cannot read
+ *   guard.c      the queue's check at run time
  *   control.c    queue work for administrators
  *   hosts.c      what the DNS says of a destination, for them
  *
@@ -101,6 +102,7 @@ struct delivery_figures {
 	uint64_t connections, sessions_now, attempts_now;
 	uint64_t queued;
 	uint64_t queue_bytes; /* of memory */
+	uint64_t mended;      /* how often the queue's check at run time found something wrong */
 };
 void delivery_figures(const struct delivery *delivery, struct delivery_figures *out);
 

@@ -52,6 +52,7 @@ void stop_finish(struct delivery *d)
 void delivery_stop(struct delivery *d, uint64_t ms, void (*stopped)(void *arg), void *arg)
 {
 	d->stopping = true;
+	io_timer_stop(d->io, &d->guard_timer);
 	d->stopped = stopped;
 	d->stopped_arg = arg;
 	io_timer_stop(d->io, &d->load_timer);

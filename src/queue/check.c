@@ -120,6 +120,26 @@ static void check_unit(struct checker *c, uint32_t message, uint32_t unit, uint8
 	check_place(c, u, unit);
 }
 
+/* Its units, but for what only sums can tell; true: sound. */
+bool check_message(const struct queue *q, uint32_t message, struct buf *problem)
+{
+	const struct message *m = message_at(q, message);
+	struct checker c = {.q = q, .problem = problem, .id = m->id};
+	uint8_t *rcpts = calloc(1, m->rcpt_count / 8 + 1);
+	uint32_t units = 0;
+
+	if (!rcpts)
+		return true; /* looked at next time */
+	MUST(&c, m->first_unit);
+	for (uint32_t at = m->first_unit; at && !c.failed; at = unit_at(q, at)->next) {
+		MUST(&c, at < q->units.top && ++units <= m->rcpt_count);
+		if (!c.failed)
+			check_unit(&c, message, at, rcpts);
+	}
+	free(rcpts);
+	return !c.failed;
+}
+
 static void check_messages(struct checker *c, struct tally *tallies)
 {
 	const struct queue *q = c->q;
@@ -184,6 +204,18 @@ static void check_progress(struct checker *c, const struct destination *d)
 	}
 	if (runnable)
 		MUST(c, blocker == BLOCKER_NONE && d->runnable_share == destination_share(d));
+}
+
+bool check_destination_goes_on(const struct queue *q, uint32_t destination, struct buf *problem)
+{
+	const struct destination *d = destination_at(q, destination);
+	struct checker c = {.q = q, .problem = problem};
+
+	if (d->wake_place)
+		MUST(&c, heap_holds(&q->wakes, d->wake_place, destination));
+	if (!c.failed)
+		check_progress(&c, d);
+	return !c.failed;
 }
 
 static void check_destination(struct checker *c, const struct destination *d, const struct tally *t)

@@ -192,6 +192,8 @@ struct queue {
 	uint32_t linger_count;
 	int64_t short_since, short_until; /* clock: something is short here */
 	uint32_t short_reply;		  /* what */
+	uint64_t guard_after;		  /* guard.c: messages up to this one are looked at … */
+	uint32_t guard_destination;	  /* … and destinations up to this one */
 	uint32_t limbo;			  /* first unit in limbo */
 	bool wakes_lost;		  /* there was no memory for an entry of wakes */
 };
@@ -360,6 +362,8 @@ void linger_run(struct queue *q);
 
 /* ---- schedule.c ----------------------------------------------------------------------------- */
 
+/* There was no memory for a wake-up: every destination is looked at, until there is. */
+void find_lost_wakes(struct queue *q);
 /* From its next try to its last. */
 int64_t retries_left_ms(const struct transport_record *t, uint32_t attempts);
 
@@ -460,6 +464,12 @@ int saved_next(struct saved *saved, struct saved_unit *out, struct unit_rcpt *rc
 void saved_close(struct saved *saved);
 
 #define SAVED_TEXT 255 /* bytes that are kept of a name or a reason */
+
+/* ---- check.c -------------------------------------------------------------------------------- */
+
+/* Of queue_check(), what can be seen of one message, of one destination; true: it is sound. */
+bool check_message(const struct queue *q, uint32_t message, struct buf *problem);
+bool check_destination_goes_on(const struct queue *q, uint32_t destination, struct buf *problem);
 
 /* ---- why.c ---------------------------------------------------------------------------------- */
 

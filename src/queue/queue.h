@@ -417,6 +417,16 @@ struct queue_transport_info {
 /* By position, 0 first; ERR_NOT_FOUND: no more. Adds up its destinations. */
 int queue_transport_info(struct queue *queue, uint32_t at, struct queue_transport_info *out);
 
+/*
+ * The same in production, some at a time: looks at about `steps` recipients and destinations, going
+ * on where the last call ended. 0: all were looked at, ERR_AGAIN: there is more. ERR_CORRUPT: what
+ * is said in `problem` was not true of the message *id (0: of a destination). Then everything was
+ * put into its place anew, what the problem was with is ready to be tried, and queue_check() says
+ * that all is well; where it does not, this ends the process (CHECK), as the spool knows better.
+ */
+int queue_guard(
+	struct queue *queue, uint32_t steps, int64_t now, uint64_t *id, struct buf *problem);
+
 /* Every invariant: each unit in exactly one place that answers for it, counters, orders, timers.
  * ERR_CORRUPT, and what is wrong in `problem`. Goes over everything. */
 int queue_check(const struct queue *queue, struct buf *problem);

@@ -93,8 +93,7 @@ static uint32_t run_destination(struct queue *q, uint32_t destination, uint32_t 
 	return budget;
 }
 
-/* There was no memory for a wake-up: every destination is looked at, until there is. */
-static void find_lost_wakes(struct queue *q)
+void find_lost_wakes(struct queue *q)
 {
 	q->wakes_lost = false;
 	for (uint32_t at = 1; at < q->destinations.top; at++)
