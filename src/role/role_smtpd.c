@@ -30,9 +30,11 @@ struct smtpd_role {
 	struct ipc_port delivery;
 	struct admin_link admin;
 	struct notices notices;
-	bool knows; /* a directory came */
-	bool known; /* delivery knows of this worker, or there is none */
-	bool open;  /* clients are let in */
+	bool full;    /* the queue, says delivery */
+	bool pressed; /* delivery does not look at what came in */
+	bool knows;   /* a directory came */
+	bool known;   /* delivery knows of this worker, or there is none */
+	bool open;    /* clients are let in */
 	struct timer known_timer;
 	struct door doors[CONFIG_LISTENERS];
 	size_t door_count;
@@ -122,6 +124,22 @@ static void notice(void *context, const struct spool_notice *notice)
 	notices_tell(&s->notices, notice);
 }
 
+static void pressed(void *context, bool on)
+{
+	struct smtpd_role *s = context;
+
+	s->pressed = on;
+	smtpd_set_queue_full(s->smtpd, s->full || s->pressed);
+	if (on)
+		log_write(s->role->log, LOG_ERROR,
+			"delivery does not look at the mail that came in: no more is taken in "
+			"until "
+			"it does",
+			LOG_U64("log_files", NOTICES_FILES));
+	else
+		log_write(s->role->log, LOG_INFO, "delivery looks at the mail again");
+}
+
 static void health(void *context, enum spool_health health)
 {
 	static const char *const words[] = {"well",
@@ -144,8 +162,10 @@ static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_m
 
 	for (size_t i = 0; i < message->fd_count; i++)
 		close(message->fds[i]);
-	if (message->type == IPC_QUEUE_FULL)
-		smtpd_set_queue_full(s->smtpd, cursor_u8(&in) != 0);
+	if (message->type == IPC_QUEUE_FULL) {
+		s->full = cursor_u8(&in) != 0;
+		smtpd_set_queue_full(s->smtpd, s->full || s->pressed);
+	}
 	let_in(s);
 }
 
@@ -342,7 +362,7 @@ int role_smtpd_main(uint8_t index)
 	role.stop = stop;
 	ipc_port_init(&s.delivery, ROLE_DELIVERY, 0, &delivery_calls, &s);
 	admin_link_init(&s.admin, &role, &s.world, directory, asked);
-	notices_init(&s.notices, &role, &s.delivery);
+	notices_init(&s.notices, role.io, &s.delivery, pressed, &s);
 	int err = begin(&s);
 	if (err == 0)
 		loop_run(role.loop);
