@@ -37,9 +37,10 @@
 #define ADMIN_REPLY	(256u << 20)
 #define ADMIN_ACTOR	64    /* bytes of a name of who does something */
 #define ADMIN_ANSWER_MS 10000 /* another role that does not answer in time is left out */
-#define ADMIN_FLUSH_MS	1000  /* a search does not wait longer for events that are not on disk yet \
-			       */
-#define ADMIN_DEPTH 32	      /* JSON values inside one another, in what comes in */
+#define ADMIN_FLUSH_MS                                                                      \
+	1000	       /* a search does not wait longer for events that are not on disk yet \
+			*/
+#define ADMIN_DEPTH 32 /* JSON values inside one another, in what comes in */
 
 /* Who can be asked: delivery, and each worker. */
 #define ADMIN_DELIVERY	   0u
@@ -63,6 +64,7 @@ struct admin_config {
 	struct event_sink *events;  /* may be NULL */
 	struct log *log;
 	const char *version;
+	int64_t began_ms; /* when the server was started */
 	void *context;
 	/* A new generation: the descriptor is to be sent to the other roles; it stays the
 	 * admin's. */

@@ -37,18 +37,45 @@ static void put_listeners(struct door *door)
 	buf_done(&address);
 }
 
-static void put_pause(struct door *door)
+static void put_pause(struct json_write *json, const struct object *pause)
 {
-	const struct object *pause =
+	json_put_time(json, "since", object_pause(pause)->since_ms);
+	json_put_string(json, "by", object_pause(pause)->by);
+	json_put_string(json, "reason", object_pause(pause)->reason);
+	json_close_object(json);
+}
+
+static void put_paused(struct door *door, enum pause_scope scope, enum object_kind kind)
+{
+	const struct objects *objects = directory_objects(door->admin->directory);
+
+	for (size_t i = 0; i < objects_count(objects, kind); i++) {
+		struct span name = objects_at(objects, kind, i)->name;
+		const struct object *pause = objects_pause(objects, scope, name);
+
+		if (!pause)
+			continue;
+		json_open_object(&door->json, NULL);
+		json_put_str(
+			&door->json, "scope", scope == PAUSE_TRANSPORT ? "transport" : "domain");
+		json_put_string(&door->json, "name", name);
+		put_pause(&door->json, pause);
+	}
+}
+
+static void put_pauses(struct door *door)
+{
+	const struct object *all =
 		objects_pause(directory_objects(door->admin->directory), PAUSE_ALL, SPAN_NONE);
 
-	if (!pause)
-		return;
-	json_open_object(&door->json, "paused");
-	json_put_time(&door->json, "since", object_pause(pause)->since_ms);
-	json_put_string(&door->json, "by", object_pause(pause)->by);
-	json_put_string(&door->json, "reason", object_pause(pause)->reason);
-	json_close_object(&door->json);
+	if (all) {
+		json_open_object(&door->json, "paused");
+		put_pause(&door->json, all);
+	}
+	json_open_array(&door->json, "pauses");
+	put_paused(door, PAUSE_TRANSPORT, OBJECT_TRANSPORT);
+	put_paused(door, PAUSE_DOMAIN, OBJECT_DOMAIN);
+	json_close_array(&door->json);
 }
 
 static void end(struct door *door, const char *problem)
@@ -88,10 +115,12 @@ void cmd_status(struct door *door)
 	json_open_object(&door->json, NULL);
 	json_put_str(&door->json, "version", config->version);
 	json_put_string(&door->json, "hostname", config->config->hostname);
-	json_put_time(&door->json, "time", config->io->wall_ms);
+	json_put_time(&door->json, "started", config->began_ms);
+	json_put_u64(&door->json, "uptime_s",
+		(uint64_t)MAX(INT64_C(0), config->io->wall_ms - config->began_ms) / 1000);
 	put_listeners(door);
 	put_directory(door);
-	put_pause(door);
+	put_pauses(door);
 	json_open_object(&door->json, "roles");
 	ask_begin(door, &figures);
 	(void)ask_party(door, ADMIN_DELIVERY, ADMIN_ASK_QUEUE, SPAN("{\"op\":\"status\"}"));

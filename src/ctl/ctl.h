@@ -9,6 +9,7 @@
  *   objects.c   transport, domain, account, priority, settings, audit
  *   queue.c     queue …
  *   status.c    status, trace, explain
+ *   status_text.c  how status reads
  *   spool.c     spool verify: reads the spool by itself, needs no server
  *
  * Exit codes: 0 done, 1 refused (the reason is on stderr), 2 wrong usage.
@@ -85,6 +86,8 @@ int ctl_ask_and_show(
 void show_text(const char *text, bool lines);
 void show_text_on(FILE *file, const char *text, bool lines);
 void add_safe(struct buf *out, const char *text, bool lines);
+/* status_text.c */
+void show_status(struct ctl *ctl, const json_t *status);
 /* What a change of the directory did. */
 void show_changes(struct ctl *ctl, const json_t *reply);
 /* As JSON: a whole reply, or a value within a line. */

@@ -8,37 +8,6 @@
 
 /* ---- status --------------------------------------------------------------------------------- */
 
-/* Members as "name value" lines, one level deeper each. */
-static void show_members(const json_t *object, int depth)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach((json_t *)object, key, value)
-	{
-		printf("%*s", depth * 2, "");
-		show_text(key, false);
-		if (json_is_object(value)) {
-			putchar('\n');
-			show_members(value, depth + 1);
-			continue;
-		}
-		fputs(": ", stdout);
-		if (json_is_string(value)) {
-			show_text(json_string_value(value), false);
-		} else {
-			show_value(value);
-		}
-		putchar('\n');
-	}
-}
-
-static void show_status(struct ctl *ctl, const json_t *reply)
-{
-	(void)ctl;
-	show_members(reply, 0);
-}
-
 int ctl_status(struct ctl *ctl)
 {
 	if (ctl->count)

@@ -88,6 +88,7 @@ void ipc_put_boot(struct buf *buf, const struct ipc_boot *boot)
 	buf_put_u32(buf, boot->serials.base);
 	buf_put_u32(buf, boot->start);
 	buf_put_u8(buf, boot->workers);
+	buf_put_u64(buf, (uint64_t)boot->began_ms);
 }
 
 int ipc_get_boot(struct span payload, struct ipc_boot *out)
@@ -99,6 +100,7 @@ int ipc_get_boot(struct span payload, struct ipc_boot *out)
 	boot.serials.base = cursor_u32(&in);
 	boot.start = cursor_u32(&in);
 	boot.workers = cursor_u8(&in);
+	boot.began_ms = (int64_t)cursor_u64(&in);
 	if (!cursor_ok(&in) || cursor_left(&in))
 		return ERR_CORRUPT;
 	*out = boot;

@@ -79,6 +79,7 @@ struct ipc_boot {
 	struct spool_serials serials; /* smtpd: for its spool writer */
 	uint32_t start;		      /* how often this role was started before */
 	uint8_t workers;
+	int64_t began_ms; /* the server, by the wall clock */
 };
 
 struct ipc_message {

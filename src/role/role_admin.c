@@ -217,6 +217,7 @@ static int make_core(struct admin_role *a)
 		.ask = ask,
 		.flush = flush,
 		.version = POSTERN_VERSION,
+		.began_ms = role->boot.began_ms,
 	};
 	struct buf why;
 

@@ -26,8 +26,9 @@ static int give_config(struct slot *slot, struct buf *buf)
 
 static int give_boot(struct slot *slot, struct buf *buf)
 {
-	struct ipc_boot boot = {
-		.start = slot->starts, .workers = (uint8_t)slot->sv->config->workers};
+	struct ipc_boot boot = {.start = slot->starts,
+		.workers = (uint8_t)slot->sv->config->workers,
+		.began_ms = slot->sv->began_ms};
 
 	if (slot->kind == ROLE_SMTPD) {
 		int err = prepare_serials(slot->sv->config, slot->index, &boot.serials);

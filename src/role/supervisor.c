@@ -178,6 +178,7 @@ static int make_loop(struct supervisor *sv)
 	if (err)
 		return err;
 	sv->io = loop_io(sv->loop);
+	sv->began_ms = sv->io->wall_ms;
 	for (size_t i = 0; i < ARRAY_SIZE(numbers) && err == 0; i++)
 		err = loop_signal(sv->loop, numbers[i], on_signal, sv, &sv->signals[i]);
 	return err;

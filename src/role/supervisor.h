@@ -45,6 +45,7 @@ struct slot {
 enum stage { STAGE_RUN, STAGE_SMTPD, STAGE_DELIVERY, STAGE_ADMIN, STAGE_DONE };
 
 struct supervisor {
+	int64_t began_ms;
 	struct loop *loop;
 	struct io *io;
 	struct logsink *sink;

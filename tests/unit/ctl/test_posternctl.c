@@ -396,7 +396,11 @@ static void control_bytes_never_reach_the_terminal(void **state)
 		const char *args[4];
 		const char *reply;
 	} runs[] = {
-		{{"status"}, "{\"" EVIL "\":\"" EVIL "\",\"b\":{\"c\":[\"" EVIL "\"]}}"},
+		{{"status"},
+			"{\"" EVIL "\":\"" EVIL "\",\"hostname\":\"" EVIL
+			"\",\"listeners\":[{\"name\":\"" EVIL "\"},7],\"paused\":{\"by\":\"" EVIL
+			"\"},\"roles\":{\"smtpd 0\":{\"problem\":\"" EVIL "\"}},\"problem\":\"" EVIL
+			"\"}"},
 		{{"status"}, "{\"error\":\"" EVIL "\"}"},
 		{{"queue", "list"}, listing},
 		{{"queue", "show", "0000000000001"}, message},
@@ -478,6 +482,38 @@ static void fields_of_an_event_cannot_be_mistaken(void **state)
 	assert_int_equal(w->code, 0);
 	assert_has(w->out, " sender=\"\" recipients=\"\\\"a,b> client=9.9.9.9\\\"@x\",c@x "
 			   "client=127.0.0.1\n");
+}
+
+static void status_reads_well(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("status"),
+		REPLIES("{\"version\":\"0.1.0\",\"hostname\":\"gw.example.test\",\"uptime_s\":7200,"
+			"\"listeners\":[{\"name\":\"mx\",\"address\":\"127.0.0.1:25\"}],"
+			"\"directory\":{\"generation\":3,\"transports\":2,\"domains\":1,"
+			"\"accounts\":0},"
+			"\"pauses\":[{\"scope\":\"transport\",\"name\":\"site-a\",\"since\":\"T\","
+			"\"by\":\"ann\",\"reason\":\"moving\"}],\"roles\":{\"smtpd "
+			"1\":{\"sessions\":1,"
+			"\"messages\":5,\"bytes\":2048,\"refused\":{\"size\":2,\"loop\":1},"
+			"\"spool\":{\"health\":1}},\"smtpd 0\":{\"spool\":{\"health\":0}},"
+			"\"delivery\":{\"loaded\":true,\"journal\":\"well\",\"queue\":{"
+			"\"messages\":4,"
+			"\"deferred\":3,\"held\":1},\"delivery\":{\"attempts\":1,\"delivered\":1},"
+			"\"spool\":{\"files\":4,\"file_bytes\":16384}}}}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "server      gw.example.test, version 0.1.0, up 2h\n");
+	assert_has(w->out, "listeners   mx 127.0.0.1:25\n");
+	assert_has(w->out, "directory   1 domain, 2 transports, 0 accounts (generation 3)\n"
+			   "paused      transport site-a since T by ann: moving\n"
+			   "queue       4 messages, 3 deferred, 1 held\n"
+			   "delivery    1 attempt: 1 recipient delivered\n");
+	assert_has(w->out, "spool       16.0 KiB in 4 files");
+	assert_has(w->out,
+		"smtpd 0     0 sessions open, 0 messages (0 B) taken in; spool well\n"
+		"smtpd 1     1 session open, 5 messages (2.0 KiB) taken in, 3 refused; spool "
+		"full: mail is refused with 452\n");
 }
 
 /* As in a script that has just started the server. */
@@ -791,6 +827,7 @@ int main(int argc, char **argv)
 		TEST(nothing_is_said_as_well),
 		TEST(a_damaged_trace_is_told),
 		TEST(fields_of_an_event_cannot_be_mistaken),
+		TEST(status_reads_well),
 		TEST(a_server_that_is_just_starting_is_waited_for),
 #ifdef LISTED
 		TEST(what_memory_does_not_hold_is_refused),

@@ -264,13 +264,18 @@ static void notices_are_of_their_own_writer_only(void **state)
 		c = cursor_of(span_of(buf.p, n));
 		assert_int_equal(ipc_get_notice(&c, 3, &out), ERR_CORRUPT);
 	}
-	struct ipc_boot boot = {.serials = {9, 7}, .start = 2, .workers = 4}, back;
+	struct ipc_boot boot = {.serials = {9, 7},
+				.start = 2,
+				.workers = 4,
+				.began_ms = 1800000000000},
+			back;
 	buf_clear(&buf);
 	ipc_put_boot(&buf, &boot);
 	assert_int_equal(ipc_get_boot(buf_span(&buf), &back), 0);
 	assert_int_equal(back.serials.least, 9);
 	assert_int_equal(back.serials.base, 7);
 	assert_int_equal(back.workers, 4);
+	assert_int_equal(back.began_ms, 1800000000000);
 	assert_int_equal(ipc_get_boot(span_of(buf.p, buf.n - 1), &back), ERR_CORRUPT);
 	buf_add_char(&buf, 'x');
 	assert_int_equal(ipc_get_boot(buf_span(&buf), &back), ERR_CORRUPT);

@@ -1,0 +1,234 @@
+/* status, for people: one line a thing, always in the same order, figures with their units. What a
+ * server of another version says more is not shown; --json has all of it. */
+#include "ctl/ctl.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define NAME_COLUMN 12
+
+static void line(const char *name)
+{
+	printf("%-*s", NAME_COLUMN, name);
+}
+
+static void text(const char *words)
+{
+	show_text(words, false);
+}
+
+static void word(const char *words, const char *unless)
+{
+	text(*words ? words : unless);
+}
+
+/* "3 messages", "1 message" */
+static void count(json_int_t n, const char *one, const char *many)
+{
+	printf("%lld %s", (long long)n, n == 1 ? one : many);
+}
+
+/* ", 3 held", where there are any. */
+static void part(const json_t *object, const char *key, const char *words)
+{
+	json_int_t n = member_int(object, key);
+
+	if (n)
+		printf(", %lld %s", (long long)n, words);
+}
+
+static void show_server(const json_t *status)
+{
+	const json_t *listeners = json_object_get(status, "listeners");
+	struct buf up;
+
+	buf_init(&up, 100);
+	text_add_duration(&up, (uint64_t)member_int(status, "uptime_s") * 1000);
+	line("server");
+	text(member_text(status, "hostname"));
+	fputs(", version ", stdout);
+	word(member_text(status, "version"), "unknown");
+	printf(", up %.*s\n", (int)up.n, up.n ? up.p : "");
+	buf_done(&up);
+	line("listeners");
+	for (size_t i = 0; i < json_array_size(listeners); i++) {
+		const json_t *one = json_array_get(listeners, i);
+
+		fputs(i ? ", " : "", stdout);
+		text(member_text(one, "name"));
+		putchar(' ');
+		text(member_text(one, "address"));
+	}
+	putchar('\n');
+}
+
+static void show_directory(const json_t *status)
+{
+	const json_t *directory = json_object_get(status, "directory");
+
+	line("directory");
+	count(member_int(directory, "domains"), "domain", "domains");
+	fputs(", ", stdout);
+	count(member_int(directory, "transports"), "transport", "transports");
+	fputs(", ", stdout);
+	count(member_int(directory, "accounts"), "account", "accounts");
+	printf(" (generation %lld)\n", (long long)member_int(directory, "generation"));
+}
+
+static void show_pause(const json_t *pause, const char *scope, const char *name)
+{
+	line("paused");
+	text(scope);
+	if (*name) {
+		putchar(' ');
+		text(name);
+	}
+	fputs(" since ", stdout);
+	text(member_text(pause, "since"));
+	fputs(" by ", stdout);
+	text(member_text(pause, "by"));
+	if (*member_text(pause, "reason")) {
+		fputs(": ", stdout);
+		text(member_text(pause, "reason"));
+	}
+	putchar('\n');
+}
+
+static void show_pauses(const json_t *status)
+{
+	const json_t *all = json_object_get(status, "paused");
+	const json_t *pauses = json_object_get(status, "pauses");
+
+	if (all)
+		show_pause(all, "all deliveries", "");
+	for (size_t i = 0; i < json_array_size(pauses); i++) {
+		const json_t *one = json_array_get(pauses, i);
+
+		show_pause(one, member_text(one, "scope"), member_text(one, "name"));
+	}
+}
+
+/* On the disk of the spool, as far as who asks may look. */
+static void show_free(const struct ctl *ctl)
+{
+	struct statvfs disk;
+	char path[4096], size[32];
+
+	if (!ctl->config)
+		return;
+	snprintf(path, sizeof(path), "%.*s", (int)ctl->config->spool.n, ctl->config->spool.p);
+	if (statvfs(path, &disk) == 0)
+		printf(", %s free", size_text((json_int_t)(disk.f_bavail * disk.f_frsize), size));
+}
+
+static void show_delivery(const struct ctl *ctl, const json_t *role)
+{
+	const json_t *queue = json_object_get(role, "queue"),
+		     *work = json_object_get(role, "delivery");
+	const json_t *spool = json_object_get(role, "spool");
+	char size[32];
+
+	line("queue");
+	count(member_int(queue, "messages"), "message", "messages");
+	part(queue, "ready", "ready");
+	part(queue, "active", "being delivered");
+	part(queue, "deferred", "deferred");
+	part(queue, "held", "held");
+	part(queue, "paused", "paused");
+	part(queue, "down", "waiting for destinations that are down (see queue summary)");
+	part(queue, "damaged", "damaged on disk (see queue list)");
+	fputs(json_is_false(json_object_get(role, "loaded")) ? " (still loading)\n" : "\n", stdout);
+	line("delivery");
+	count(member_int(work, "attempts"), "attempt", "attempts");
+	fputs(": ", stdout);
+	count(member_int(work, "delivered"), "recipient delivered", "recipients delivered");
+	part(work, "deferred", "deferred");
+	part(work, "failed", "failed");
+	part(work, "expired", "given up");
+	part(work, "discarded", "discarded");
+	part(work, "notifications", "notifications made");
+	part(work, "sessions_now", "connections open");
+	putchar('\n');
+	line("spool");
+	printf("%s in ", size_text(member_int(spool, "file_bytes"), size));
+	count(member_int(spool, "files"), "file", "files");
+	show_free(ctl);
+	fputs("; journal ", stdout);
+	word(member_text(role, "journal"), "unknown");
+	putchar('\n');
+}
+
+static const char *health_text(const json_t *role)
+{
+	static const char *const words[] = {
+		"well", "full: mail is refused with 452", "sick: mail is refused with 451"};
+	const json_t *health = json_object_get(json_object_get(role, "spool"), "health");
+	json_int_t n = json_integer_value(health);
+
+	if (json_is_string(health))
+		return json_string_value(health);
+	return n >= 0 && n < 3 ? words[n] : "unknown";
+}
+
+static void show_worker(const char *name, const json_t *role)
+{
+	const json_t *refused = json_object_get(role, "refused");
+	json_int_t all = 0;
+	const char *why;
+	json_t *n;
+	char size[32];
+
+	json_object_foreach((json_t *)refused, why, n) all += json_integer_value(n);
+	printf("%-*s", NAME_COLUMN, name);
+	count(member_int(role, "sessions"), "session", "sessions");
+	fputs(" open, ", stdout);
+	count(member_int(role, "messages"), "message", "messages");
+	printf(" (%s) taken in", size_text(member_int(role, "bytes"), size));
+	if (all)
+		printf(", %lld refused", (long long)all);
+	printf("; spool %s\n", health_text(role));
+}
+
+/* The workers by their number, as far as they answered. */
+static void show_roles(const struct ctl *ctl, const json_t *roles)
+{
+	const json_t *delivery = json_object_get(roles, "delivery");
+	char name[32];
+
+	if (json_object_get(delivery, "queue")) {
+		show_delivery(ctl, delivery);
+	} else {
+		line("queue");
+		fputs("unknown: ", stdout);
+		word(member_text(delivery, "problem"), "delivery does not answer; see the log");
+		putchar('\n');
+	}
+	for (unsigned i = 0; i < CONFIG_WORKERS; i++) {
+		snprintf(name, sizeof(name), "smtpd %u", i);
+		const json_t *role = json_object_get(roles, name);
+
+		if (json_is_object(json_object_get(role, "spool"))) {
+			show_worker(name, role);
+		} else if (role || (ctl->config && i < ctl->config->workers)) {
+			line(name);
+			word(member_text(role, "problem"), "does not answer; see the log");
+			putchar('\n');
+		}
+	}
+}
+
+void show_status(struct ctl *ctl, const json_t *status)
+{
+	show_server(status);
+	show_directory(status);
+	show_pauses(status);
+	show_roles(ctl, json_object_get(status, "roles"));
+	if (*member_text(status, "problem")) {
+		line("problem");
+		text(member_text(status, "problem"));
+		putchar('\n');
+	}
+}
