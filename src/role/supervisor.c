@@ -124,6 +124,7 @@ void supervisor_stop(struct supervisor *sv, int result)
 	sv->result = result;
 	notify_manager("STOPPING=1");
 	io_timer_stop(sv->io, &sv->watch_timer);
+	io_timer_stop(sv->io, &sv->leftovers_timer);
 	for (size_t i = 0; i < sv->slot_count; i++)
 		io_timer_stop(sv->io, &sv->slots[i].restart);
 	supervisor_role_ended(sv);
@@ -252,6 +253,7 @@ int supervisor_main(const char *config_path)
 	if (err == 0)
 		err = files_watch(sv);
 	if (err == 0) {
+		leftovers_watch(sv);
 		start_roles(sv);
 		loop_run(sv->loop);
 		slots_reap(sv);

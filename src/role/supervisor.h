@@ -5,6 +5,7 @@
  *   slot_give.c    what a role is given when it starts
  *   files.c        the start file, and files of the system that roles need
  *   sockets.c      listening sockets
+ *   leftovers.c    traces of workers that there are no more
  */
 #ifndef ROLE_SUPERVISOR_H
 #define ROLE_SUPERVISOR_H
@@ -60,6 +61,7 @@ struct supervisor {
 	int sockets[CONFIG_WORKERS][CONFIG_LISTENERS]; /* -1: none */
 	struct watched passwd, resolv_conf;
 	struct timer watch_timer;
+	struct timer leftovers_timer;
 	struct slot slots[SUPERVISOR_SLOTS]; /* smtpd 0 …, delivery, admin */
 	size_t slot_count;
 	struct loop_signal *signals[4];
@@ -89,6 +91,9 @@ int files_read_config(struct supervisor *sv, const char *path);
 void files_read_again(struct supervisor *sv);
 /* Before the roles start, which read what is there then by themselves. */
 int files_watch(struct supervisor *sv);
+
+/* leftovers.c: old trace files of workers that there are no more go, now and every hour. */
+void leftovers_watch(struct supervisor *sv);
 
 /* supervisor.c: what slots report. */
 void supervisor_ready(struct supervisor *sv);

@@ -365,6 +365,54 @@ static void a_killed_supervisor_takes_its_roles_along(void **state)
 	assert_memory_equal(line, "220 ", 4);
 }
 
+static void touch(struct gateway *g, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/trace/%s", g->folder, name);
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static bool there_is(struct gateway *g, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/trace/%s", g->folder, name);
+	return access(path, F_OK) == 0;
+}
+
+/* The start file had more workers once: their traces are searched until they are too old. */
+static void traces_of_former_workers_go_when_they_are_old(void **state)
+{
+	static const char *const folders[] = {"", "/smtpd-1", "/smtpd-2", "/smtpd-3"};
+	struct gateway *g = *state;
+	char path[256], recent[64];
+
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "%s/trace%s", g->folder, folders[i]);
+		assert_int_equal(mkdir(path, 0755), 0);
+	}
+	snprintf(recent, sizeof(recent), "smtpd-2/%016llx.jsonl",
+		(unsigned long long)time(NULL) * 1000);
+	touch(g, "smtpd-2/0000000000000001.jsonl");
+	touch(g, "smtpd-2/0000000000000001.refused.jsonl");
+	touch(g, "smtpd-2/notes");
+	touch(g, recent);
+	touch(g, "smtpd-3/0000000000000001.jsonl");
+	snprintf(path, sizeof(path), "trace: { path: %s/trace }\n", g->folder);
+	write_config(g, path);
+	g->pid = start(g);
+	wait_log(g, "posternd: ready mx=127.0.0.1:", 1);
+	assert_false(there_is(g, "smtpd-2/0000000000000001.jsonl"));
+	assert_false(there_is(g, "smtpd-2/0000000000000001.refused.jsonl"));
+	assert_true(there_is(g, "smtpd-2/notes"));
+	assert_true(there_is(g, recent));
+	assert_false(there_is(g, "smtpd-3"));
+	assert_true(there_is(g, "smtpd-1"));
+}
+
 static void two_never_share_a_spool(void **state)
 {
 	struct gateway *g = *state;
@@ -566,6 +614,7 @@ int main(int argc, char **argv)
 		TEST(a_killed_role_comes_back_and_the_others_stay),
 		TEST(a_worker_waits_for_delivery_to_know_it),
 		TEST(a_killed_supervisor_takes_its_roles_along),
+		TEST(traces_of_former_workers_go_when_they_are_old),
 		TEST(two_never_share_a_spool),
 		TEST(the_service_manager_is_told),
 		TEST(a_hangup_reads_the_log_level_again),
