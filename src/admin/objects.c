@@ -7,10 +7,13 @@
 #include "base/check.h"
 #include "base/err.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define OBJECT_SETTINGS_MOST 64 /* of one add or set */
 #define WARNING_BYTES	     (16u << 10)
+#define CHANGES_TOLD	     100  /* in the trace and the log, of one command */
+#define CHANGE_BYTES	     2000 /* of the words of one */
 
 static struct plan_options options_of(const struct door *door)
 {
@@ -20,11 +23,8 @@ static struct plan_options options_of(const struct door *door)
 	};
 }
 
-static void tell(struct door *door, struct span words)
+static void tell_one(struct door *door, struct span words)
 {
-	/* One line, whatever the number of changes. */
-	while (words.n && words.p[words.n - 1] == '\n')
-		words.n--;
 	struct event event = {
 		.kind = EVENT_ADMIN_ACTION,
 		.wall_ms = door->admin->config.io->wall_ms,
@@ -34,6 +34,27 @@ static void tell(struct door *door, struct span words)
 	};
 
 	event_emit(door->admin->config.events, &event);
+}
+
+/* An event for each change; of very many, how many more: the audit has all. */
+static void tell(struct door *door, struct span words)
+{
+	char text[64];
+	size_t told = 0, more = 0;
+
+	while (words.n) {
+		size_t end = span_find(words, '\n');
+
+		if (end && told++ < CHANGES_TOLD)
+			tell_one(door, span_of(words.p, MIN(end, (size_t)CHANGE_BYTES)));
+		else
+			more += end > 0;
+		words = span_skip(words, end + 1);
+	}
+	if (!more)
+		return;
+	snprintf(text, sizeof(text), "and %zu more changes; see posternctl audit", more);
+	tell_one(door, span_str(text));
 }
 
 void refuse_lines(struct door *door, int err, struct buf *problems)
@@ -62,7 +83,7 @@ static int commit(struct door *door, struct plan *plan, struct span words, struc
 		admin->config.io->wall_ms, problems);
 	if (err)
 		return err;
-	tell(door, span_of(words.p, MIN(words.n, (size_t)2000)));
+	tell(door, words);
 	err = admin_publish(admin);
 	if (err)
 		buf_printf(problems,

@@ -108,6 +108,43 @@ void event_json(const struct event *e, struct buf *out)
 
 /* ---- for people ----------------------------------------------------------------------------- */
 
+/* A character that a terminal shows and does not obey, nor turns the reading direction at: how many
+ * bytes it has; 0: none. */
+static size_t harmless(struct span in)
+{
+	const unsigned char *p = (const unsigned char *)in.p;
+	size_t n = text_utf8_length(in);
+
+	if (n < 2 || (p[0] == 0xc2 && p[1] < 0xa0))
+		return 0;
+	/* U+200B ... U+200F, U+2028 ... U+202E, U+2060 ... U+206F, U+FEFF */
+	bool format = (n == 3 && p[0] == 0xe2 &&
+			      ((p[1] == 0x80 && ((p[2] >= 0x8b && p[2] <= 0x8f) ||
+							(p[2] >= 0xa8 && p[2] <= 0xae))) ||
+				      (p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf))) ||
+		      (n == 3 && p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf);
+
+	return format ? 0 : n;
+}
+
+/* As buf_add_escaped(), but for letters of all the world. */
+static void add_readable(struct buf *out, struct span value)
+{
+	struct span shown = span_of(value.p, MIN(value.n, SHOWN_BYTES));
+
+	while (shown.n) {
+		size_t n = harmless(shown);
+
+		if (n)
+			buf_add(out, shown.p, n);
+		else
+			buf_add_escaped(out, span_of(shown.p, 1), 1);
+		shown = span_skip(shown, n ? n : 1);
+	}
+	if (value.n > SHOWN_BYTES)
+		buf_add_str(out, "...");
+}
+
 /* Nobody's bytes may look like another field: in quotes, which are escaped within, if need be. */
 static void add_field(struct buf *out, const char *name, struct span value)
 {
@@ -120,7 +157,7 @@ static void add_field(struct buf *out, const char *name, struct span value)
 	buf_add_char(out, ' ');
 	buf_add_str(out, name);
 	buf_add_str(out, plain ? "=" : "=\"");
-	buf_add_escaped(out, value, SHOWN_BYTES);
+	add_readable(out, value);
 	if (!plain)
 		buf_add_char(out, '"');
 }
@@ -131,8 +168,11 @@ static void add_mailbox(struct buf *out, const char *name, struct span value)
 	buf_add_str(out, name);
 	buf_add(out, "=<", 2);
 	/* A quoted local part may hold blanks and brackets (RFC 5321 section 4.1.2). */
-	for (size_t i = 0; i < MIN(value.n, SHOWN_BYTES); i++) {
-		if (strchr(" <>", value.p[i]) && value.p[i])
+	for (size_t i = 0, n; i < MIN(value.n, SHOWN_BYTES); i += n ? n : 1) {
+		n = harmless(span_skip(value, i));
+		if (n)
+			buf_add(out, value.p + i, n);
+		else if (strchr(" <>", value.p[i]) && value.p[i])
 			buf_printf(out, "\\x%02x", (unsigned)value.p[i]);
 		else
 			buf_add_escaped(out, span_of(value.p + i, 1), 1);

@@ -49,6 +49,9 @@ struct world {
 	uint32_t smtpds;
 	bool slow_trace; /* the roles have something to write before a search */
 	uint64_t random;
+	struct event_sink sink;
+	unsigned events;
+	char event[4096]; /* the words of the last one */
 };
 
 /* ---- struct io -------------------------------------------------------------------------- */
@@ -259,6 +262,14 @@ static int on_ask(void *context, uint32_t party, enum admin_question question, u
 	return 0;
 }
 
+static void on_event(struct event_sink *sink, const struct event *event)
+{
+	struct world *w = CONTAINER_OF(sink, struct world, sink);
+
+	w->events++;
+	snprintf(w->event, sizeof(w->event), "%.*s", (int)event->reason.n, event->reason.p);
+}
+
 static int set_up(void **state)
 {
 	static const char start_file[] =
@@ -269,6 +280,7 @@ static int set_up(void **state)
 
 	io_init(&w->io, &ops);
 	w->io.now_ns = NS_PER_S;
+	w->sink.emit = on_event;
 	w->io.wall_ms = 1800000000000ll;
 	strcpy(w->path, "/tmp/postern-test-XXXXXX");
 	assert_non_null(mkdtemp(w->path));
@@ -286,6 +298,7 @@ static int set_up(void **state)
 		.trace = sim_disk_base(w->disk),
 		.context = w,
 		.generation = on_generation,
+		.events = &w->sink,
 		.ask = on_ask,
 		.version = "1.2.3",
 	};
@@ -636,6 +649,18 @@ static void queue_work_names_who_does_it(void **state)
 	/* Nor is a second answer. */
 	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":2}"));
 	assert_null(reply(peer));
+}
+
+/* One event for each change, so that each is a line of the log. */
+static void each_change_is_an_event(void **state)
+{
+	struct world *w = *state;
+
+	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"transports: { t: { server: a.example }, "
+			   "u: { server: b.example } }\\n\"}"));
+	assert_int_equal(w->events, 2);
+	assert_null(strchr(w->event, '\n'));
+	assert_non_null(strstr(w->event, "transport u: added"));
 }
 
 /* A worker that was taken over answers for itself at most, and once. */
@@ -996,6 +1021,7 @@ int main(int argc, char **argv)
 		TEST(what_no_mail_goes_by_is_removed),
 		TEST(apply_and_trials_warn),
 		TEST(queue_work_names_who_does_it),
+		TEST(each_change_is_an_event),
 		TEST(nobody_answers_for_another),
 		TEST(what_is_too_deep_is_not_read),
 		TEST(a_search_waits_until_the_roles_have_written),

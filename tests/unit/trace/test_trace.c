@@ -541,6 +541,28 @@ static void test_peers_cannot_forge_fields(void **state)
 	buf_done(&text);
 }
 
+/* Names are read in the letters that they are written in; what a terminal obeys, or reads
+ * backwards, never gets there. */
+static void test_letters_of_all_the_world_stay(void **state)
+{
+	const struct event event = {.kind = EVENT_ADMIN_ACTION,
+		.sender = SPAN("\xc3\xa9@b.example"),
+		.sender_known = true,
+		.helo = SPAN("\xc2\x9b"
+			     "31m\xe2\x80\xae\xc3"),
+		.reason = SPAN("retry-count 30 \xe2\x86\x92 12")};
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 10000);
+	event_text(&event, &text);
+	buf_add_char(&text, '\0');
+	assert_string_equal(text.p, "AdminAction from=<\xc3\xa9@b.example> "
+				    "helo=\\xc2\\x9b31m\\xe2\\x80\\xae\\xc3 "
+				    "why=\"retry-count 30 \xe2\x86\x92 12\"");
+	buf_done(&text);
+}
+
 static void plant(struct world *w, const char *path, const char *lines)
 {
 	(void)disk_unlink(w->disk, path);
@@ -907,6 +929,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_reception_stands_first_within_a_millisecond, setup, teardown),
 		cmocka_unit_test(test_peers_cannot_forge_fields),
+		cmocka_unit_test(test_letters_of_all_the_world_stay),
 		cmocka_unit_test_setup_teardown(test_damaged_lines_are_left_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_role_is_believed_no_more_than_it_can_know, setup, teardown),
