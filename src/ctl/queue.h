@@ -14,6 +14,9 @@ bool queue_all_utf8(const char *a, const char *b, const char *c);
 /* "recipient", "recipients" */
 const char *plural(json_int_t n, const char *one, const char *many);
 
+/* "45s", "12m", "3h20m", "5d07h" */
+const char *age_text(json_int_t seconds, char out[32]);
+
 /* ---- queue_ids.c ---------------------------------------------------------------------------- */
 
 bool is_id(const char *text);
@@ -23,6 +26,12 @@ json_t *queue_ids(const struct ctl *ctl, int from, int *code);
 
 /* ---- the commands --------------------------------------------------------------------------- */
 
+int queue_list(struct ctl *ctl);
+int queue_show(struct ctl *ctl, bool why);
+/* `part`: header, body or message. */
+int queue_content(struct ctl *ctl, const char *id, const char *part);
+int queue_summary(struct ctl *ctl);
+int queue_probe(struct ctl *ctl);
 int queue_change(struct ctl *ctl, const char *op);
 
 #endif

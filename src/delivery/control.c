@@ -4,11 +4,15 @@
  *
  *   {"op":"list",    "filter":F, "after":ID, "limit":N}   messages with their units and why
  *   {"op":"show",    "id":ID}                              one message, all that is known
+ *   {"op":"content", "id":ID, "part":P, "offset":N}        what it says (control_content.c)
  *   {"op":"summary", "by":"destination"|"transport", "after":N}
  *   {"op":"count",   "filter":F, "after":ID}               how many messages match
+ *   {"op":"ages",    "after":ID}                           how old (control_ages.c)
+ *   {"op":"probe",   "destination":NAME}                   asks what is down at once
  *   {"op":"status"}
  *   {"op":"retry"|"hold"|"release"|"reroute"|"bounce"|"delete"|"prioritise"|"unprioritise",
- *    "id":ID or "filter":F, "after":ID, "by":TEXT, "reason":TEXT, "transport":NAME}
+ *    "id":ID or "ids":[ID, …] or "filter":F, "after":ID, "by":TEXT, "reason":TEXT,
+ *    "transport":NAME, "dry_run":true}                     a dry run only counts
  *
  * A reply that does not reach the end of the queue has "after": the same request with it goes on.
  * What cannot be done: {"error":TEXT}.
@@ -43,7 +47,8 @@ struct span control_text(const struct control *c, const char *key)
  * missing means everything. A filter's own length is the parser's to judge. */
 static bool texts_fit(struct control *c)
 {
-	static const char *const keys[] = {"op", "filter", "id", "by", "reason", "transport"};
+	static const char *const keys[] = {
+		"op", "filter", "id", "by", "reason", "transport", "destination", "part"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const json_t *value = json_object_get(c->request, keys[i]);
@@ -112,6 +117,18 @@ struct filter *control_filter(struct control *c)
 	return filter;
 }
 
+bool control_queued(struct control *c, uint64_t *id)
+{
+	if (text_parse_id(control_text(c, "id"), id))
+		control_refuse(c, "id: a message's id is needed, 13 letters and digits");
+	else if (queue_message_info(c->d->queue, *id, &(struct queue_message_info){0}))
+		control_refuse(c,
+			"no such message in the queue; posternctl trace tells what became of it");
+	else
+		return true;
+	return false;
+}
+
 bool control_after(struct control *c, uint64_t *after)
 {
 	struct span text = control_text(c, "after");
@@ -131,10 +148,31 @@ void control_put_after(struct control *c, uint64_t cursor)
 
 /* ---- the door ------------------------------------------------------------------------------- */
 
-static void dispatch(struct control *c)
+static bool is_change(struct span op)
 {
 	static const char *const changes[] = {"retry", "hold", "release", "reroute", "bounce",
 		"delete", "prioritise", "unprioritise"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
+		if (span_equal(op, span_str(changes[i])))
+			return true;
+	return false;
+}
+
+static void dispatch(struct control *c)
+{
+	static const struct {
+		const char *op;
+		void (*run)(struct control *c);
+	} requests[] = {
+		{"list", control_list},
+		{"show", control_show},
+		{"content", control_content},
+		{"summary", control_summary},
+		{"ages", control_ages},
+		{"count", control_count},
+		{"probe", control_probe},
+	};
 	struct span op = control_text(c, "op");
 
 	if (!texts_fit(c))
@@ -147,29 +185,16 @@ static void dispatch(struct control *c)
 		control_refuse(c, "the directory has not been read yet; try again in a moment");
 		return;
 	}
-	if (span_equal(op, SPAN("list"))) {
-		control_list(c);
-		return;
-	}
-	if (span_equal(op, SPAN("show"))) {
-		control_show(c);
-		return;
-	}
-	if (span_equal(op, SPAN("summary"))) {
-		control_summary(c);
-		return;
-	}
-	if (span_equal(op, SPAN("count"))) {
-		control_count(c);
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
-		if (span_equal(op, span_str(changes[i]))) {
-			control_change(c, op);
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		if (span_equal(op, span_str(requests[i].op))) {
+			requests[i].run(c);
 			return;
 		}
 	}
-	control_refuse(c, "op: unknown");
+	if (is_change(op))
+		control_change(c, op);
+	else
+		control_refuse(c, "op: unknown");
 }
 
 void delivery_control(struct delivery *d, struct span request, struct buf *reply)

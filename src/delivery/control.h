@@ -37,6 +37,8 @@ int control_envelope(struct control *c, uint64_t id);
 int control_load_subject(struct filter_subject *subject);
 /* NULL, false: the request is refused. */
 struct filter *control_filter(struct control *c);
+/* The message of "id", which is queued; false: the request is refused. */
+bool control_queued(struct control *c, uint64_t *id);
 bool control_after(struct control *c, uint64_t *after);
 void control_put_after(struct control *c, uint64_t cursor);
 
@@ -46,6 +48,9 @@ void control_list(struct control *c);
 void control_show(struct control *c);
 void control_summary(struct control *c);
 void control_count(struct control *c);
+void control_ages(struct control *c);
+void control_content(struct control *c);
+void control_probe(struct control *c);
 void control_status(struct control *c);
 void control_change(struct control *c, struct span op);
 

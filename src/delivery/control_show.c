@@ -134,19 +134,13 @@ void control_show(struct control *c)
 	struct queue_message_info info;
 	uint64_t id;
 
-	if (text_parse_id(control_text(c, "id"), &id)) {
-		control_refuse(c, "id: a message's id is needed, 13 letters and digits");
-		return;
-	}
-	if (damaged_alone(d, id)) {
+	if (!text_parse_id(control_text(c, "id"), &id) && damaged_alone(d, id)) {
 		control_put_damaged(c, damaged_find(d, id));
 		return;
 	}
-	if (queue_message_info(d->queue, id, &info)) {
-		control_refuse(c,
-			"no such message in the queue; posternctl trace tells what became of it");
+	if (!control_queued(c, &id))
 		return;
-	}
+	CHECK(!queue_message_info(d->queue, id, &info));
 	json_open_object(&c->json, NULL);
 	control_put_message_head(c, &info);
 	if (c->envelope_id == id)

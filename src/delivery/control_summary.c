@@ -9,53 +9,127 @@ static void put_counts(struct json_write *json, const struct queue_counts *count
 		json_put_u64(json, queue_state_name((enum queue_state)state), counts->units[state]);
 }
 
+static void put_transport(struct control *c, const struct queue_transport_info *info)
+{
+	json_open_object(&c->json, NULL);
+	json_put_string(&c->json, "transport", info->name);
+	json_put_u64(&c->json, "destinations", info->destinations);
+	json_put_u64(&c->json, "destinations_down", info->down);
+	put_counts(&c->json, &info->counts);
+	json_close_object(&c->json);
+}
+
+/* Where it is that has no domain of its own. */
+static void put_where(struct control *c, struct span name)
+{
+	struct transport transport;
+	struct buf text;
+
+	if (name.n && name.p[0] == '(') {
+		json_put_string(&c->json, "kind",
+			span_equal(name, SPAN(DELIVERY_MAILBOXES)) ? SPAN("mailboxes")
+								   : SPAN("none"));
+		return;
+	}
+	if (delivery_transport(c->d, name, &transport) || !transport.host.n) {
+		json_put_str(&c->json, "kind", "lookup-mx");
+		return;
+	}
+	buf_init(&text, 1024);
+	buf_add_span(&text, transport.host);
+	buf_printf(&text, ":%u", transport.port);
+	json_put_str(&c->json, "kind", "server");
+	json_put_string(&c->json, "server", buf_span(&text));
+	buf_done(&text);
+}
+
+static void put_destination(struct control *c, const struct queue_destination_info *info)
+{
+	json_open_object(&c->json, NULL);
+	json_put_string(&c->json, "transport", info->transport);
+	if (info->next_hop.n)
+		json_put_string(&c->json, "next_hop", info->next_hop);
+	put_where(c, info->transport);
+	put_counts(&c->json, &info->counts);
+	json_put_bool(&c->json, "is_down", info->down);
+	if (info->down_since_ms)
+		json_put_time(&c->json, "down_since", info->down_since_ms);
+	if (info->down && info->next_probe_ms)
+		json_put_time(&c->json, "next_probe", info->next_probe_ms);
+	/* Of one that has worked since, the failure is history: the trace has it. */
+	if (info->has_verdict) {
+		control_put_verdict(&c->json, "last_failure", &info->verdict);
+		json_put_time(&c->json, "last_failure_at", info->failed_ms);
+	}
+	json_put_u64(&c->json, "concurrency", info->limit);
+	json_close_object(&c->json);
+}
+
 void control_summary(struct control *c)
 {
 	struct delivery *d = c->d;
-	struct span by = control_text(c, "by");
+	bool by_transport = span_equal(control_text(c, "by"), SPAN("transport"));
 	uint32_t at = (uint32_t)json_integer_value(json_object_get(c->request, "after"));
 	uint32_t left = CONTROL_GROUPS;
+	struct queue_transport_info transport;
+	struct queue_destination_info destination;
 	bool more = false;
 
 	json_open_object(&c->json, NULL);
 	json_open_array(&c->json, "groups");
-	if (span_equal(by, SPAN("transport"))) {
-		struct queue_transport_info info;
-
-		while (!(more = left-- == 0) && !queue_transport_info(d->queue, at, &info)) {
-			json_open_object(&c->json, NULL);
-			json_put_string(&c->json, "transport", info.name);
-			json_put_u64(&c->json, "destinations", info.destinations);
-			json_put_u64(&c->json, "destinations_down", info.down);
-			put_counts(&c->json, &info.counts);
-			json_close_object(&c->json);
-			at++;
-		}
-	} else {
-		struct queue_destination_info info;
-
-		while (!(more = left-- == 0) && !queue_destination_next(d->queue, at, &info)) {
-			json_open_object(&c->json, NULL);
-			json_put_string(&c->json, "transport", info.transport);
-			if (info.next_hop.n)
-				json_put_string(&c->json, "next_hop", info.next_hop);
-			put_counts(&c->json, &info.counts);
-			json_put_bool(&c->json, "is_down", info.down);
-			if (info.down_since_ms)
-				json_put_time(&c->json, "down_since", info.down_since_ms);
-			if (info.down && info.next_probe_ms)
-				json_put_time(&c->json, "next_probe", info.next_probe_ms);
-			if (info.has_verdict)
-				control_put_verdict(&c->json, "last_failure", &info.verdict);
-			json_put_u64(&c->json, "limit", info.limit);
-			json_close_object(&c->json);
-			at = info.destination;
-		}
+	while (by_transport && !(more = left-- == 0) &&
+		!queue_transport_info(d->queue, at, &transport)) {
+		put_transport(c, &transport);
+		at++;
+	}
+	while (!by_transport && !(more = left-- == 0) &&
+		!queue_destination_next(d->queue, at, &destination)) {
+		put_destination(c, &destination);
+		at = destination.destination;
 	}
 	json_close_array(&c->json);
 	if (more)
 		json_put_u64(&c->json, "after", at);
 	json_close_object(&c->json);
+}
+
+void control_probe(struct control *c)
+{
+	struct delivery *d = c->d;
+	struct span name = control_text(c, "destination");
+	struct queue_destination_info info = {0};
+	uint64_t found = 0, probed = 0;
+	struct event event = {
+		.kind = EVENT_ADMIN_ACTION,
+		.wall_ms = delivery_now(d),
+		.action = SPAN("probe"),
+		.actor = control_text(c, "by"),
+		.destination = name,
+	};
+
+	if (!name.n) {
+		control_refuse(c, "destination: a domain, or the name of a transport, is needed");
+		return;
+	}
+	while (!queue_destination_next(d->queue, info.destination, &info)) {
+		if (!span_equal_nocase(info.next_hop.n ? info.next_hop : info.transport, name) &&
+			!span_equal_nocase(info.transport, name))
+			continue;
+		found++;
+		probed += !queue_probe(d->queue, info.destination, delivery_now(d));
+	}
+	if (!found) {
+		control_refuse(c, "nothing is queued for a destination or a transport of that "
+				  "name; see posternctl queue summary");
+		return;
+	}
+	if (probed)
+		event_emit(d->config.events, &event);
+	json_open_object(&c->json, NULL);
+	json_put_u64(&c->json, "destinations", found);
+	json_put_u64(&c->json, "probed", probed);
+	json_close_object(&c->json);
+	delivery_wake(d);
 }
 
 void control_count(struct control *c)

@@ -151,7 +151,7 @@ struct destination {
 	uint32_t wake_place;
 	uint32_t open_unit;   /* while units are made: the one that takes more recipients … */
 	uint64_t open_serial; /* … for this operation */
-	int64_t down_since, up_since, last_success, next_probe; /* clock */
+	int64_t down_since, up_since, last_success, last_failure, next_probe; /* clock */
 	int64_t probe_step;
 	int64_t rate_at_us; /* clock in microseconds: the next start is due by rate */
 	int64_t empty_since;

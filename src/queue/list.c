@@ -139,7 +139,10 @@ int queue_destination_info(
 		out->down_since_ms = queue_clock_wall(q, d->down_since);
 		out->next_probe_ms = queue_clock_wall(q, MAX(d->next_probe, q->clock));
 	}
-	out->has_verdict = last_reply_verdict(q, d->reply, &out->verdict);
+	out->has_verdict = (d->down || d->last_success < d->last_failure) &&
+			   last_reply_verdict(q, d->reply, &out->verdict);
+	if (out->has_verdict)
+		out->failed_ms = queue_clock_wall(q, d->last_failure);
 	add_counts(q, d, &out->counts);
 	return 0;
 }

@@ -54,6 +54,7 @@ void destination_failure(struct queue *q, struct destination *d, enum down why, 
 	const struct verdict *verdict)
 {
 	d->failures++;
+	d->last_failure = q->clock;
 	if (verdict)
 		last_reply_set(q, &d->reply, last_reply_take(q, verdict));
 	if (!d->down) {
@@ -129,4 +130,29 @@ void queue_transport_moved(struct queue *q, struct span name, int64_t now)
 		return;
 	LIST_FOR_EACH(node, &t->destinations)
 	start_anew(q, CONTAINER_OF(node, struct destination, of_transport));
+}
+
+int queue_probe(struct queue *q, uint32_t destination, int64_t now)
+{
+	queue_clock_set(q, now);
+	CHECK(destination && destination < q->destinations.top);
+	struct destination *d = destination_at(q, destination);
+
+	CHECK(d->of_transport.next);
+	if (!d->down || d->probe_unit || transport_of(q, d)->blockers)
+		return ERR_NOT_FOUND;
+	if (!destination_lined_up(d) && d->deferred.count) {
+		/* Somebody has to find out. */
+		uint32_t unit = heap_first(&d->deferred)->item;
+
+		unit_at(q, unit)->due = vclock(q, transport_of(q, d));
+		unit_ready(q, unit);
+	}
+	if (!destination_lined_up(d)) {
+		destination_update(q, destination);
+		return ERR_NOT_FOUND;
+	}
+	d->next_probe = MIN(d->next_probe, q->clock);
+	destination_update(q, destination);
+	return 0;
 }

@@ -401,13 +401,18 @@ struct queue_destination_info {
 	uint32_t limit; /* units that may be active now (it ramps up after an outage) */
 	uint32_t active;
 	bool has_verdict;
-	struct verdict verdict; /* how it failed last */
+	struct verdict verdict; /* how it failed last, unless it has worked since */
+	int64_t failed_ms;	/* when */
 };
 /* The next destination after the handle `after` (0: the first) in stable order; those that linger
  * empty are left out. ERR_NOT_FOUND: no more. */
 int queue_destination_next(struct queue *queue, uint32_t after, struct queue_destination_info *out);
 int queue_destination_info(
 	struct queue *queue, uint32_t destination, struct queue_destination_info *out);
+
+/* Asks one that is down at once, whatever its units' own clocks say. ERR_NOT_FOUND: it is not down,
+ * or paused, or is being asked already. */
+int queue_probe(struct queue *queue, uint32_t destination, int64_t now);
 
 struct queue_transport_info {
 	struct span name;

@@ -760,6 +760,90 @@ static void several_ids_at_once(void **state)
 	assert_int_equal(w->code, 1);
 }
 
+/* A message as it is queued: byte by byte where no terminal reads it. */
+static void a_message_is_shown_as_it_is(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("queue", "show", "6p0hg40000003", "--header"),
+		REPLIES("{\"data\":\"U3ViamVjdDog\",\"next\":9}", "{\"data\":\"G1sybQ0KAQ==\"}"));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->out, "Subject: \x1b[2m\r\n\x01");
+	json_t *asked = request(w);
+	json_t *inner = json_object_get(asked, "request");
+	assert_member(inner, "op", "content");
+	assert_member(inner, "part", "header");
+	assert_int_equal(json_integer_value(json_object_get(inner, "offset")), 9);
+	json_decref(asked);
+	run(w, ARGUMENTS("queue", "show", "6p0hg40000003", "--body"), REPLIES("{\"data\":\"a\"}"));
+	assert_int_equal(w->code, 1);
+	run(w, ARGUMENTS("queue", "show", "6p0hg40000003", "--body"),
+		REPLIES("{\"data\":\"\",\"next\":5}", "{\"data\":\"\",\"next\":5}"));
+	assert_int_equal(w->code, 1);
+	run(w, ARGUMENTS("queue", "show", "6p0hg40000003", "6p0hg40000004", "--body"), NULL);
+	assert_int_equal(w->code, 2);
+}
+
+static void a_listing_is_sorted(void **state)
+{
+	struct world *w = *state;
+	static const char page[] =
+		"{\"messages\":["
+		"{\"id\":\"0000000000001\",\"size\":5,\"age_s\":9,\"units\":[{\"gives_up\":\"2026-"
+		"01-"
+		"03T00:00:00Z\"}]},"
+		"{\"id\":\"0000000000002\",\"size\":7,\"age_s\":7,\"units\":[{}]},"
+		"{\"id\":\"0000000000003\",\"size\":6,\"age_s\":8,\"units\":[{\"gives_up\":\"2026-"
+		"01-"
+		"02T00:00:00Z\"}]}]}";
+	static const struct {
+		const char *by, *first, *last;
+	} orders[] = {
+		{"size", "0000000000002", "0000000000001"},
+		{"age", "0000000000001", "0000000000002"},
+		{"give-up", "0000000000003", "0000000000002"},
+		{"next-try", "0000000000001", "0000000000003"},
+	};
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		run(w, ARGUMENTS("queue", "list", "--sort", orders[i].by), REPLIES(page));
+		assert_int_equal(w->code, 0);
+		const char *first = strstr(w->out, orders[i].first);
+		const char *last = strstr(w->out, orders[i].last);
+		assert_true(first && last && first < last);
+	}
+	run(w, ARGUMENTS("queue", "list", "--sort", "size", "--limit", "1"), REPLIES(page));
+	assert_null(strstr(w->out, "0000000000001"));
+	assert_has(w->out, "and more");
+	run(w, ARGUMENTS("queue", "list", "--sort", "colour"), NULL);
+	assert_int_equal(w->code, 2);
+}
+
+static void ages_are_added_up(void **state)
+{
+	struct world *w = *state;
+	static const char one[] = "{\"groups\":[{\"transport\":\"t\",\"next_hop\":\"a.example\","
+				  "\"ages\":[1,0,0,0,0,0,2]}],\"after\":\"0000000000007\"}";
+	static const char two[] = "{\"groups\":[{\"transport\":\"t\",\"next_hop\":\"a.example\","
+				  "\"ages\":[3,0,0,0,0,0,4]},{\"transport\":\"t\",\"next_hop\":"
+				  "\"b.example\",\"ages\":[5,0,0,0,0,0,0]}]}";
+
+	run(w, ARGUMENTS("queue", "summary", "--ages", "--json"), REPLIES(one, two));
+	json_t *all = json_loads(w->out, 0, NULL);
+	assert_int_equal(json_array_size(all), 2);
+	json_t *ages = json_object_get(json_array_get(all, 0), "ages");
+	assert_int_equal(json_integer_value(json_array_get(ages, 0)), 4);
+	assert_int_equal(json_integer_value(json_array_get(ages, 6)), 6);
+	json_decref(all);
+	json_t *asked = request(w);
+	assert_member(json_object_get(asked, "request"), "after", "0000000000007");
+	json_decref(asked);
+	run(w, ARGUMENTS("queue", "summary", "transport", "--ages", "--json"), REPLIES(one, two));
+	all = json_loads(w->out, 0, NULL);
+	assert_int_equal(json_array_size(all), 1);
+	json_decref(all);
+}
+
 static void a_listing_has_all_pages_and_no_more(void **state)
 {
 	struct world *w = *state;
@@ -821,6 +905,9 @@ int main(int argc, char **argv)
 		TEST(a_blank_filter_asks_nothing),
 		TEST(the_answer_counts_recipients),
 		TEST(several_ids_at_once),
+		TEST(a_message_is_shown_as_it_is),
+		TEST(a_listing_is_sorted),
+		TEST(ages_are_added_up),
 		TEST(a_listing_has_all_pages_and_no_more),
 		TEST(options_stand_anywhere),
 		TEST(what_cannot_be_reached_is_told_with_advice),

@@ -112,6 +112,7 @@ struct world {
 	/* What clients hand in says that its header is longer than the whole: no reader takes that.
 	 */
 	bool bad_envelopes;
+	bool stuffed; /* their bodies are stored dot-stuffed, as the test gives them */
 	bool stopped;
 	bool full;
 	char *answer; /* to delivery_hosts(), the last one */

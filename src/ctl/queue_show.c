@@ -1,0 +1,173 @@
+/* queue show and queue why: one message, or several by their ids. */
+#include "ctl/queue.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void show_unit_why(const json_t *unit)
+{
+	const json_t *list = json_object_get(unit, "recipients");
+
+	/* Of one whose envelope is damaged nobody knows whom it is for. */
+	if (!json_array_size(list)) {
+		fputs("  ", stdout);
+		show_text(member_text(unit, "why"), false);
+		putchar('\n');
+	}
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		fputs("  ", stdout);
+		show_text(json_string_value(json_array_get(list, i)), false);
+		fputs(": ", stdout);
+		show_text(member_text(unit, "why"), false);
+		putchar('\n');
+	}
+	if (*member_text(unit, "gives_up")) {
+		fputs("  given up if it is not delivered by ", stdout);
+		show_text(member_text(unit, "gives_up"), false);
+		putchar('\n');
+	}
+}
+
+static void show_why(struct ctl *ctl, const json_t *reply)
+{
+	const json_t *units = json_object_get(reply, "units");
+	char age[32];
+
+	(void)ctl;
+	show_text(member_text(reply, "id"), false);
+	if (*member_text(reply, "arrived")) {
+		fputs(", arrived ", stdout);
+		show_text(member_text(reply, "arrived"), false);
+		printf(" (%s ago)", age_text(member_int(reply, "age_s"), age));
+	}
+	putchar('\n');
+	for (size_t i = 0; i < json_array_size(units); i++)
+		show_unit_why(json_array_get(units, i));
+}
+
+static void show_field(const char *title, const char *value)
+{
+	if (!*value)
+		return;
+	printf("%-12s ", title);
+	show_text(value, false);
+	putchar('\n');
+}
+
+static void show_unit(const json_t *unit)
+{
+	json_int_t attempts = member_int(unit, "attempts");
+
+	putchar('\n');
+	show_text(member_text(unit, "state"), false);
+	fputs(" by transport ", stdout);
+	show_text(member_text(unit, "transport"), false);
+	if (*member_text(unit, "next_hop")) {
+		fputs(" to ", stdout);
+		show_text(member_text(unit, "next_hop"), false);
+	}
+	printf(", %lld %s%s\n", (long long)attempts, plural(attempts, "attempt", "attempts"),
+		json_is_true(json_object_get(unit, "priority")) ? ", prioritised" : "");
+	show_unit_why(unit);
+	if (*member_text(unit, "own_retry")) {
+		fputs("  whatever its destination does, its own next try is at ", stdout);
+		show_text(member_text(unit, "own_retry"), false);
+		putchar('\n');
+	}
+}
+
+static void show_message(struct ctl *ctl, const json_t *reply)
+{
+	const json_t *units = json_object_get(reply, "units");
+	const char *sender = member_text(reply, "sender");
+	char size[32], age[32];
+
+	(void)ctl;
+	show_field("id", member_text(reply, "id"));
+	show_field("problem", member_text(reply, "problem"));
+	if (*member_text(reply, "arrived")) {
+		show_field("arrived", member_text(reply, "arrived"));
+		show_field("age", age_text(member_int(reply, "age_s"), age));
+		show_field("size", size_text(member_int(reply, "size"), size));
+		if (json_object_get(reply, "sender"))
+			show_field("sender", *sender ? sender : "<> (a notification)");
+	}
+	show_field("client", member_text(reply, "client"));
+	show_field("helo", member_text(reply, "helo"));
+	show_field("listener", member_text(reply, "listener"));
+	show_field("protocol", member_text(reply, "protocol"));
+	show_field("envelope id", member_text(reply, "envid"));
+	if (json_object_get(reply, "recipients_at_first"))
+		printf("%-12s %lld of %lld\n", "waiting",
+			(long long)member_int(reply, "recipients_waiting"),
+			(long long)member_int(reply, "recipients_at_first"));
+	for (size_t i = 0; i < json_array_size(units); i++)
+		show_unit(json_array_get(units, i));
+}
+
+/* ---- several -------------------------------------------------------------------------------- */
+
+static int show_each(struct ctl *ctl, const json_t *ids, bool why)
+{
+	json_t *all = json_array();
+	int code = EXIT_DONE;
+
+	for (size_t i = 0; i < json_array_size(ids); i++) {
+		json_t *request = queue_request("show");
+
+		queue_put(request, "id", json_string_value(json_array_get(ids, i)));
+		json_t *reply = ctl_ask(ctl, request);
+
+		if (!reply) {
+			code = EXIT_REFUSED;
+			continue;
+		}
+		if (ctl->json) {
+			json_array_append(all, reply);
+		} else {
+			if (i)
+				putchar('\n');
+			(why ? show_why : show_message)(ctl, reply);
+		}
+		json_decref(reply);
+	}
+	if (ctl->json && json_array_size(ids) != 1)
+		show_json(all);
+	else if (ctl->json && json_array_size(all))
+		show_json(json_array_get(all, 0));
+	json_decref(all);
+	return code;
+}
+
+int queue_show(struct ctl *ctl, bool why)
+{
+	bool header = !why && ctl_flag(ctl, "--header"), body = !why && ctl_flag(ctl, "--body");
+	int code;
+
+	if (!ctl_no_options_left(ctl))
+		return EXIT_USAGE;
+	if (ctl->count < 2)
+		return ctl_usage("queue %s needs an id", ctl->args[0]);
+	json_t *ids = queue_ids(ctl, 1, &code);
+
+	if (code)
+		return code;
+	if (!ids)
+		return ctl_usage("queue %s needs ids (13 letters and digits); queue list takes a "
+				 "filter",
+			ctl->args[0]);
+	if (!header && !body) {
+		code = show_each(ctl, ids, why);
+	} else if (json_array_size(ids) != 1) {
+		code = ctl_usage("--header and --body show one message");
+	} else {
+		code = queue_content(ctl, json_string_value(json_array_get(ids, 0)),
+			header && body ? "message"
+			: header       ? "header"
+				       : "body");
+	}
+	json_decref(ids);
+	return code;
+}
