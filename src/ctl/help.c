@@ -64,15 +64,22 @@ static const struct topic topics[] = {
 	{"settings", "  settings set FIELD=VALUE … | show\n", ""},
 	{"audit", "  audit [--limit N]                who changed what, newest first\n", ""},
 	{"queue",
-		"  queue list [FILTER] [--limit N]  what is queued, and why it is not delivered "
+		"  queue list [FILTER] [--limit N] [--sort age | size | attempts | next-try | "
+		"give-up]\n"
+		"                                   what is queued, and why it is not delivered "
 		"yet\n"
-		"  queue show ID | why ID           one message\n"
-		"  queue summary [destination | transport]\n"
-		"  queue retry | hold | release | bounce | delete ID|FILTER [--reason TEXT]\n"
-		"  queue reroute ID|FILTER --transport NAME     (--transport '' undoes it)\n"
-		"  queue prioritise | unprioritise ID|FILTER\n"
+		"  queue show ID … | why ID …       one message, or several\n"
+		"  queue show ID --header | --body  the message itself\n"
+		"  queue summary [destination | transport] [--ages]\n"
+		"  queue retry | hold | release | bounce | delete ID … | - | FILTER [--reason "
+		"TEXT]\n"
+		"  queue reroute ID … | - | FILTER --transport NAME   (--transport '' undoes it)\n"
+		"  queue prioritise | unprioritise ID … | - | FILTER\n"
+		"  queue probe DOMAIN | TRANSPORT               asks what is down at once\n"
 		"  queue pause [--reason TEXT] | resume         all deliveries\n",
-		FILTER},
+		"\n\"-\" reads ids from standard input; --dry-run only counts what would be "
+		"changed. A filter with\n"
+		"recipient= or domain= is for these recipients alone.\n" FILTER},
 	{"trace",
 		"  trace QUERY [--limit N]          what happened to mail: an id, address, "
 		"@domain, IP, "
