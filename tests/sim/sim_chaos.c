@@ -146,6 +146,7 @@ static void flip(void *arg)
 		if (sim_disk_spoil(disk, v.path, bit / 8) != 0)
 			return;
 		c->ledger->bad_sectors++;
+		ledger_harm(c->ledger);
 		sim_fault(c->sim, FAULT_BAD_SECTOR);
 		sim_say(c->sim, "a sector goes bad in %s, at %llu", v.path,
 			(unsigned long long)bit / 8);
@@ -154,6 +155,7 @@ static void flip(void *arg)
 	if (sim_disk_flip(disk, v.path, bit) != 0)
 		return;
 	c->ledger->flips++;
+	ledger_harm(c->ledger);
 	sim_fault(c->sim, FAULT_BIT_FLIP);
 	sim_say(c->sim, "a bit flips in %s, at %llu", v.path, (unsigned long long)bit / 8);
 }

@@ -175,8 +175,7 @@ static void channel(
 	}
 	ipc_port_init(&w->port, ROLE_SMTPD, index, &worker_calls, d);
 	role_open_port(role, plug, &w->port);
-	if (d->full)
-		(void)ipc_send(&w->port, IPC_QUEUE_FULL, 0, span_of(&full, 1), NULL, 0);
+	(void)ipc_send(&w->port, IPC_QUEUE_FULL, 0, span_of(&full, 1), NULL, 0);
 }
 
 static void make(struct sim_role *role)

@@ -12,7 +12,7 @@ bool machine_is_up(const struct sim_machine *m)
 	const struct sim_delivery *d = &m->delivery;
 
 	for (unsigned i = 0; i < m->worker_count; i++)
-		if (!role_runs(&m->workers[i].role) || !m->workers[i].knows)
+		if (!role_runs(&m->workers[i].role) || !m->workers[i].knows || !m->workers[i].known)
 			return false;
 	return role_runs(&d->role) && d->delivery && d->started && delivery_loaded(d->delivery);
 }

@@ -25,6 +25,8 @@ static bool was_reported(const struct ledger *l, const struct ledger_mail *mail)
 {
 	char path[32];
 
+	if (mail->dsns_expired)
+		return true;
 	snprintf(path, sizeof(path), "w%u/%08x.log", format_id_owner(mail->id),
 		format_id_serial(mail->id));
 	for (size_t i = 0; i < l->damage_count; i++) {
@@ -118,21 +120,27 @@ static bool hears_of_failure(const struct ledger_mail *mail, const struct ledger
 	       rcpt->notify != LEDGER_NOTIFY_SUCCESS && !rcpt->domain->discards;
 }
 
-/* Is it on record that the message was durable, so that damage to it is no torn tail? */
+/* Was it on record that the message was durable when the disk was harmed first after it, so that
+ * damage to it is no torn tail? */
 static bool is_proven(
 	const struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
-	bool proven = mail->received_ns < l->proven_ns;
+	/* What is missing may be the notification, which is younger. */
+	uint64_t since = rcpt->ended_ns ? rcpt->ended_ns : mail->received_ns;
+	size_t h = 0;
 
-	/* What is missing is the notification, which is younger. */
-	if (rcpt->ended_ns)
-		return rcpt->ended_ns < l->proven_ns;
-
-	for (size_t i = 0; i < l->close_count && !proven; i++)
-		proven = l->closes[i].owner == format_id_owner(mail->id) &&
-			 l->closes[i].span.from_ns <= mail->received_ns &&
-			 mail->received_ns <= l->closes[i].span.to_ns;
-	return mail->received_ns && proven;
+	while (h < l->harm_count && l->harms[h].at_ns < since)
+		h++;
+	if (!since || h == l->harm_count)
+		return false;
+	if (since < l->harms[h].proven_ns)
+		return true;
+	for (size_t i = 0; i < l->close_count && !rcpt->ended_ns; i++)
+		if (l->closes[i].owner == format_id_owner(mail->id) &&
+			l->closes[i].span.from_ns <= since && since <= l->closes[i].span.to_ns &&
+			l->closes[i].span.to_ns <= l->harms[h].at_ns)
+			return true;
+	return false;
 }
 
 static void lose(struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)

@@ -59,7 +59,7 @@ void ledger_restart(struct ledger *l, bool death)
 {
 	bool unwell = l->unwell_count && !l->unwell[l->unwell_count - 1].to_ns;
 
-	l->restarts++;
+	l->restart_ns = l->sim->now_ns;
 	/* Who ends while nothing can be recorded says so, and is no better than dead. */
 	if (!death && !unwell)
 		return;
@@ -79,6 +79,12 @@ void ledger_journal(struct ledger *l, bool well)
 		return;
 	l->unwell = ledger_grow(l->unwell, l->unwell_count, &l->unwell_room, sizeof(*l->unwell));
 	l->unwell[l->unwell_count++] = (struct ledger_span){l->sim->now_ns, 0};
+}
+
+void ledger_harm(struct ledger *l)
+{
+	l->harms = ledger_grow(l->harms, l->harm_count, &l->harm_room, sizeof(*l->harms));
+	l->harms[l->harm_count++] = (struct ledger_harm){l->sim->now_ns, l->proven_ns};
 }
 
 void ledger_closed(struct ledger *l, uint8_t owner, uint64_t began_ns)

@@ -70,6 +70,7 @@ struct ledger_rcpt {
 	uint64_t paused_attempts;
 	uint64_t ended_ns; /* it failed for good: a notification is owed from then on */
 	uint64_t stood_ns; /* its clock did not go on for at least so long */
+	uint64_t stood_since_ns;
 	bool expired;
 };
 
@@ -89,6 +90,7 @@ struct ledger_mail {
 	uint64_t id;	 /* the gateway's; 0: it never said one */
 	uint64_t received_ns;
 	uint64_t unclear_ns;  /* what is seen of it until then may be changing */
+	bool dsns_expired;    /* one of them was given up in the end, and an event said so */
 	bool dsns_may_vanish; /* an administrator touched them */
 	struct ledger_rcpt rcpts[LEDGER_RCPTS];
 	size_t rcpt_count;
@@ -122,6 +124,11 @@ struct ledger_close {
 	struct ledger_span span;
 };
 
+/* The disk lost something of its own accord. */
+struct ledger_harm {
+	uint64_t at_ns, proven_ns;
+};
+
 struct ledger {
 	struct sim *sim;
 	struct ledger_mail **mails;
@@ -136,7 +143,10 @@ struct ledger {
 	uint64_t pauses; /* changes that may let something go on */
 	struct ledger_damage *damages;
 	size_t damage_count, damage_room;
-	uint64_t damage_events, flips, bad_sectors, restarts;
+	uint64_t damage_events, flips, bad_sectors;
+	uint64_t restart_ns; /* delivery last began anew */
+	struct ledger_harm *harms;
+	size_t harm_count, harm_room;
 	struct ledger_close *closes;
 	size_t close_count, close_room;
 	uint64_t proven_ns;    /* damage to what was taken in before must be told */
@@ -180,6 +190,7 @@ struct ledger_arrival {
 	const struct sim_mark *reply;
 };
 
+void ledger_harm(struct ledger *ledger);
 /* A log was closed in good order by the writer that began then. */
 void ledger_closed(struct ledger *ledger, uint8_t owner, uint64_t began_ns);
 

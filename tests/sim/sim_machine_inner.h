@@ -19,11 +19,9 @@
 
 #include "delivery/delivery.h"
 #include "directory/objects.h"
-#include "role/ipc.h"
+#include "role/notices.h"
 #include "smtpd/smtpd.h"
 #include "trace/writer.h"
-
-#define MACHINE_BEHIND 64 /* log files whose last notice a worker keeps for a slow delivery */
 
 /* The events of one process: to its trace files, and to the judge. */
 struct sim_tracer {
@@ -70,11 +68,12 @@ struct sim_worker {
 	struct sim_role role; /* first */
 	struct spool_writer *writer;
 	struct smtpd *smtpd;
-	bool knows; /* a directory came: it accepts */
+	bool knows; /* a directory came, and … */
+	bool known; /* … delivery knows of it: it accepts */
+	bool full, pressed;
 	struct ipc_port delivery, admin;
-	struct spool_notice behind[MACHINE_BEHIND];
-	size_t behind_count;
-	struct timer behind_timer, end_timer;
+	struct notices notices;
+	struct timer known_timer, end_timer;
 };
 
 struct sim_peer {

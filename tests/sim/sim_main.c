@@ -108,6 +108,21 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 		sum->faults[i] += r->faults[i];
 }
 
+static bool passes_unbroken(const struct options *o, uint64_t seed)
+{
+	struct options unbroken = *o;
+	struct sim_result r;
+	int status;
+
+	unbroken.run.mutation = MUTATION_NONE;
+	struct child child = start(&unbroken, seed);
+	bool whole = read(child.result, &r, sizeof(r)) == sizeof(r);
+
+	close(child.result);
+	return waitpid(child.pid, &status, 0) == child.pid && whole && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 0;
+}
+
 static void finish(const struct options *o, const struct child *child, int status, struct totals *t)
 {
 	struct sim_result r = {0};
@@ -123,6 +138,9 @@ static void finish(const struct options *o, const struct child *child, int statu
 				(unsigned long long)r.trace);
 		return;
 	}
+	/* A seed that fails anyway says nothing about a mutation. */
+	if (o->quiet && !passes_unbroken(o, child->seed))
+		return;
 	if (!t->failed++)
 		t->first_failed = child->seed;
 	if (o->quiet)

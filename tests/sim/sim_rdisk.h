@@ -23,9 +23,9 @@ enum sim_mutation {
 	MUTATION_RETRY_SYNC,   /* a failed sync is asked again, and believed */
 	MUTATION_FORGET_DONE,  /* records of the journal that say "done" are lost at a restart */
 	MUTATION_UNLINK_EARLY, /* the newest worker's file but one goes with each file removed */
-	MUTATION_NO_CLOSING,   /* a log is not closed by its writer */
 	/* sim_wrap.c */
 	MUTATION_NO_EXTENT,   /* how far logs are durable is not on record */
+	MUTATION_NO_PROOF,    /* … nor does a writer close its log */
 	MUTATION_FORGET_HOLD, /* nothing is held after a restart */
 	MUTATION_COUNT_PAUSE, /* retry clocks go on while paused */
 	MUTATION_DROP_PARTLY, /* the results of a first transaction of several are not kept */

@@ -70,6 +70,9 @@ static void expired(struct ledger *l, const struct ledger_mail *mail, struct led
 	uint64_t least = rcpt->domain->patience_ns + rcpt->stood_ns;
 
 	rcpt->expired = true;
+	/* A pause that is over is not on record: a restart after it forgets how long it was. */
+	if (rcpt->stood_ns && l->restart_ns > rcpt->stood_since_ns)
+		return;
 	if (!mail->received_ns || !rcpt->domain->patience_ns || rcpt->moved || rcpt->may_bounce ||
 		l->sim->faults[FAULT_CLOCK_JUMP] || ledger_harmed(l))
 		return;
@@ -106,6 +109,8 @@ void ledger_event(struct ledger *l, const struct event *event)
 			rcpt.n ? rcpt.p : "");
 		struct ledger_mail *mail = ledger_identify(l, sender, address, &is_dsn);
 
+		if (mail && is_dsn && event->kind == EVENT_EXPIRATION)
+			mail->dsns_expired = true;
 		if (!mail || is_dsn)
 			continue;
 		if (event->kind == EVENT_RECEPTION) {
@@ -189,6 +194,8 @@ static void seen_paused(
 		ledger_violation(l, "%s used up retries while it was paused: %llu, then %llu",
 			rcpt->address, (unsigned long long)rcpt->paused_attempts,
 			(unsigned long long)attempts);
+	if (was && paused && !rcpt->stood_ns)
+		rcpt->stood_since_ns = rcpt->paused_seen_ns;
 	if (was && paused)
 		rcpt->stood_ns += now - rcpt->paused_seen_ns;
 	if (!was || !paused)

@@ -3,8 +3,8 @@
 #include "base/err.h"
 #include "sim_machine_inner.h"
 
-#define BEHIND_MS 100
-#define END_MS	  20
+#define KNOWN_MS 1000
+#define END_MS	 20
 
 static struct sim_worker *worker_of(struct sim_role *role)
 {
@@ -13,56 +13,33 @@ static struct sim_worker *worker_of(struct sim_role *role)
 
 /* ---- what delivery hears -------------------------------------------------------------------- */
 
-static int tell(
-	struct sim_worker *w, uint16_t type, const struct spool_notice *notices, size_t count)
+static void let_in(struct sim_worker *w)
 {
-	struct buf buf;
-
-	buf_init(&buf, IO_CHANNEL_BYTES);
-	for (size_t i = 0; i < count; i++)
-		ipc_put_notice(&buf, &notices[i]);
-	int err = ipc_send(&w->delivery, type, 0, buf_span(&buf), NULL, 0);
-
-	buf_done(&buf);
-	return err;
+	w->known = true;
+	io_timer_stop(&w->role.process->io, &w->known_timer);
 }
 
-static void keep_behind(struct sim_worker *w, const struct spool_notice *notice)
+static void known_late(struct timer *timer)
 {
-	size_t i = 0;
-
-	while (i < w->behind_count && w->behind[i].serial != notice->serial)
-		i++;
-	CHECK(i < MACHINE_BEHIND);
-	uint32_t before = i < w->behind_count ? w->behind[i].messages : 0;
-
-	w->behind[i] = *notice;
-	w->behind[i].messages += before;
-	w->behind_count = MAX(w->behind_count, i + 1);
-	(void)io_timer_after(&w->role.process->io, &w->behind_timer, BEHIND_MS);
-}
-
-static void behind_again(struct timer *timer)
-{
-	struct sim_worker *w = CONTAINER_OF(timer, struct sim_worker, behind_timer);
-
-	if (ipc_port_idle(&w->delivery) && tell(w, IPC_NOTICE, w->behind, w->behind_count) == 0)
-		w->behind_count = 0;
-	else if (w->delivery.channel)
-		(void)io_timer_after(&w->role.process->io, &w->behind_timer, BEHIND_MS);
+	let_in(CONTAINER_OF(timer, struct sim_worker, known_timer));
 }
 
 static void on_notice(void *context, const struct spool_notice *notice)
 {
 	struct sim_worker *w = context;
 
-	if (!w->delivery.channel)
-		return;
 	if (w->role.machine->mutation == MUTATION_LOSE_NOTICE &&
 		sim_chance(w->role.machine->sim, 200))
 		return;
-	if (w->behind_count || !ipc_port_idle(&w->delivery) || tell(w, IPC_NOTICE, notice, 1) != 0)
-		keep_behind(w, notice);
+	notices_tell(&w->notices, notice);
+}
+
+static void pressed(void *context, bool on)
+{
+	struct sim_worker *w = context;
+
+	w->pressed = on;
+	smtpd_set_queue_full(w->smtpd, w->full || w->pressed);
 }
 
 static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
@@ -71,8 +48,11 @@ static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_m
 	struct cursor in = cursor_of(message->payload);
 	(void)port;
 
-	if (message->type == IPC_QUEUE_FULL)
-		smtpd_set_queue_full(w->smtpd, cursor_u8(&in) != 0);
+	if (message->type == IPC_QUEUE_FULL) {
+		w->full = cursor_u8(&in) != 0;
+		smtpd_set_queue_full(w->smtpd, w->full || w->pressed);
+	}
+	let_in(w);
 }
 
 static void delivery_gone(void *owner, struct ipc_port *port)
@@ -80,8 +60,8 @@ static void delivery_gone(void *owner, struct ipc_port *port)
 	struct sim_worker *w = owner;
 	(void)port;
 
-	w->behind_count = 0;
-	io_timer_stop(&w->role.process->io, &w->behind_timer);
+	notices_forget(&w->notices);
+	let_in(w);
 }
 
 static const struct ipc_port_calls delivery_calls = {delivery_says, delivery_gone};
@@ -98,6 +78,10 @@ static void admin_says(void *owner, struct ipc_port *port, const struct ipc_mess
 		return;
 	smtpd_set_snapshot(w->smtpd, directory_snapshot(w->role.machine, cursor_u64(&in)));
 	w->knows = true;
+	if (!w->known && !w->delivery.channel)
+		let_in(w);
+	else if (!w->known && !timer_armed(&w->known_timer))
+		(void)io_timer_after(&w->role.process->io, &w->known_timer, KNOWN_MS);
 }
 
 static void admin_gone(void *owner, struct ipc_port *port)
@@ -123,8 +107,7 @@ static void channel(
 	if (peer != ROLE_DELIVERY)
 		return;
 	spool_writer_position(w->writer, &position);
-	w->behind_count = 0;
-	(void)tell(w, IPC_POSITION, &position, 1);
+	notices_begin(&w->notices, &position);
 }
 
 static void make(struct sim_role *role)
@@ -149,9 +132,9 @@ static void make(struct sim_role *role)
 		.notice = on_notice,
 	};
 
-	w->knows = false;
-	w->behind_count = 0;
-	w->behind_timer = (struct timer){.fire = behind_again};
+	w->knows = w->known = w->full = w->pressed = false;
+	w->known_timer = (struct timer){.fire = known_late};
+	notices_init(&w->notices, &role->process->io, &w->delivery, pressed, w);
 	ipc_port_init(&w->delivery, ROLE_DELIVERY, 0, &delivery_calls, w);
 	ipc_port_init(&w->admin, ROLE_ADMIN, 0, &admin_calls, w);
 	CHECK(spool_writer_new(&writer, &w->writer) == 0);
@@ -199,7 +182,7 @@ static void drained(void *arg)
 	struct sim_worker *w = arg;
 
 	w->role.drained = true;
-	if (w->role.machine->mutation != MUTATION_NO_CLOSING)
+	if (w->role.machine->mutation != MUTATION_NO_PROOF)
 		spool_writer_close(w->writer);
 	w->end_timer = (struct timer){.fire = end_when_written};
 	(void)io_timer_after(&w->role.process->io, &w->end_timer, 0);
@@ -238,7 +221,8 @@ bool worker_accept(struct sim_worker *w, struct sim_end *end)
 {
 	struct arrival arrival = {w, end};
 
-	if (!role_runs(&w->role) || !w->role.made || !w->smtpd || !w->knows || w->role.stopping)
+	if (!role_runs(&w->role) || !w->role.made || !w->smtpd || !w->knows || !w->known ||
+		w->role.stopping)
 		return false;
 	process_enter(w->role.process, take_connection, &arrival);
 	return true;

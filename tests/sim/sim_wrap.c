@@ -99,7 +99,7 @@ int __wrap_spool_store_add(struct spool_store *store, struct envelope *envelope,
 void __wrap_format_put_extent(char bytes[FORMAT_EXTENT_BYTES], const struct format_extent *extent)
 {
 	static const struct format_extent nothing = {0};
+	bool broken = wrap.mutation == MUTATION_NO_EXTENT || wrap.mutation == MUTATION_NO_PROOF;
 
-	__real_format_put_extent(
-		bytes, wrap.mutation == MUTATION_NO_EXTENT && !extent->final ? &nothing : extent);
+	__real_format_put_extent(bytes, broken && !extent->final ? &nothing : extent);
 }
