@@ -301,6 +301,8 @@ void outcome_so_far(struct attempt *attempt);
 void outcome(struct attempt *attempt);
 /* The destination could not be asked at all; nothing is known about the message. */
 void outcome_unreachable(struct attempt *attempt, const struct verdict *verdict);
+/* It could not be begun, for a reason that may pass and counts for nothing. */
+void outcome_postponed(struct attempt *attempt, const struct verdict *verdict);
 /* One recipient's copy lies in its mailbox, at attempt->maildir.path. */
 void outcome_in_mailbox(const struct attempt *attempt, uint32_t pick);
 

@@ -155,6 +155,13 @@ static void set_dns(struct link *link, bool waits)
 
 /* ---- hosts ---------------------------------------------------------------------------------- */
 
+/* A look-up's word for "no memory": trouble with the DNS is of subject 4 (RFC 3463 section 3.5). */
+static bool is_shortage(const struct verdict *verdict)
+{
+	return verdict->kind == VERDICT_TEMPORARY && !verdict->remote &&
+	       verdict->enhanced.subject == 3 && verdict->enhanced.detail == 0;
+}
+
 /* Takes the hosts over. Permanent and temporary verdicts end what waits. */
 static void set_hosts(struct link *link, struct mx_result *hosts)
 {
@@ -164,6 +171,11 @@ static void set_hosts(struct link *link, struct mx_result *hosts)
 
 	if (!hosts) {
 		link_short_waiting(link, "no memory to look up the destination");
+		return;
+	}
+	if (is_shortage(&hosts->verdict)) {
+		mx_result_free(&hosts);
+		set_hosts(link, NULL);
 		return;
 	}
 	if (hosts->verdict.kind != VERDICT_OK) {

@@ -10,12 +10,29 @@
 
 #include <stdlib.h>
 
+/* Not the mailbox's fault, nor the message's. */
+static void mailbox_short(struct attempt *attempt)
+{
+	struct verdict verdict;
+
+	attempt->maildir.path[0] = '\0';
+	attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+		"no memory or descriptor to write into a mailbox");
+	attempt_short(attempt, &verdict);
+}
+
 static void mailbox_done(void *owner, struct maildir_delivery *delivery)
 {
 	struct attempt *attempt = owner;
 	struct delivery *d = attempt->delivery;
 
 	attempt->maildir_runs = false;
+	if (delivery->error == ERR_NOMEM) {
+		mailbox_short(attempt);
+		intake_settle(d);
+		delivery_wake(d);
+		return;
+	}
 	attempt->results[attempt->mailbox].not_tried = false;
 	attempt->results[attempt->mailbox].verdict = delivery->verdict;
 	if (delivery->verdict.kind == VERDICT_OK)
@@ -90,8 +107,8 @@ void mailbox_deliver(struct attempt *attempt)
 			attempt->maildir_runs = true;
 			return;
 		}
-		result->not_tried = false;
-		attempt_verdict(&result->verdict, VERDICT_TEMPORARY, 451, 3, 0, "out of memory");
+		mailbox_short(attempt);
+		return;
 	}
 	outcome(attempt);
 }

@@ -272,3 +272,17 @@ void outcome_unreachable(struct attempt *attempt, const struct verdict *verdict)
 	tell_deferred(attempt);
 	attempt_end(attempt);
 }
+
+void outcome_postponed(struct attempt *attempt, const struct verdict *verdict)
+{
+	struct delivery *d = attempt->delivery;
+
+	for (uint32_t i = 0; i < attempt->pick_count; i++) {
+		attempt->results[i].not_tried = false;
+		attempt->results[i].verdict = *verdict;
+	}
+	d->figures.deferred += attempt->pick_count;
+	queue_unit_postpone(d->queue, attempt->unit, verdict, delivery_now(d));
+	tell_deferred(attempt);
+	attempt_end(attempt);
+}

@@ -60,7 +60,7 @@ static bool all_picks_exist(const struct attempt *attempt)
 }
 
 /* Damage does not pass: a person has to decide. A disk that cannot be read at the moment may be
- * read later; should the retries be used up by then, the message is held as well. */
+ * read later, and what it costs counts for nothing, as nobody could be told of an end. */
 static void envelope_unreadable(struct attempt *attempt, int err)
 {
 	struct delivery *d = attempt->delivery;
@@ -79,7 +79,7 @@ static void envelope_unreadable(struct attempt *attempt, int err)
 			LOG_ID("id", attempt->id), LOG_STR("error", err_text(err)));
 		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
 			"the stored envelope cannot be read at the moment");
-		attempt_finish_all(attempt, &verdict);
+		outcome_postponed(attempt, &verdict);
 		return;
 	}
 	damaged_add(d, attempt->id, "", 0, "its envelope is damaged");

@@ -390,6 +390,8 @@ void destination_failure(struct queue *q, struct destination *d, enum down why, 
 void destination_come_up(struct queue *q, struct destination *d);
 /* Its probe said nothing. */
 void destination_probe_again(struct queue *q, struct destination *d);
+/* One that is in no place is not due before a retry of it would be. */
+void unit_put_off(struct queue *q, struct unit *u);
 /* Counts an attempt of a unit that is in no place; false: it ended. */
 bool unit_attempted(struct queue *q, uint32_t unit);
 /* The same, for one in a place, since its destination is down. */

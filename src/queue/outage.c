@@ -82,6 +82,13 @@ static bool count_attempt(struct queue *q, struct unit *u)
 	return u->attempts <= t->retry_count;
 }
 
+void unit_put_off(struct queue *q, struct unit *u)
+{
+	const struct transport_record *t = transport_of(q, destination_at(q, u->destination));
+
+	u->due = MAX(u->due, retry_delay_s(t->retry, t->retry_steps, u->attempts + 1) * 1000ll);
+}
+
 bool unit_attempted(struct queue *q, uint32_t unit)
 {
 	if (count_attempt(q, unit_at(q, unit)))

@@ -71,6 +71,11 @@ static void block(struct queue *q, struct transport_record *t, int64_t since)
 	update_destinations(q, t);
 }
 
+static void probe_now(const struct queue *q, struct destination *d)
+{
+	d->next_probe = MIN(d->next_probe, q->clock);
+}
+
 static void unblock(struct queue *q, struct transport_record *t)
 {
 	CHECK(t->blockers);
@@ -78,12 +83,7 @@ static void unblock(struct queue *q, struct transport_record *t)
 		t->shift += q->clock - t->freeze;
 		/* Whoever lets it go on wants to know now whether it does. */
 		LIST_FOR_EACH(node, &t->destinations)
-		{
-			struct destination *d =
-				CONTAINER_OF(node, struct destination, of_transport);
-
-			d->next_probe = MIN(d->next_probe, q->clock);
-		}
+		probe_now(q, CONTAINER_OF(node, struct destination, of_transport));
 	}
 	update_destinations(q, t);
 }
@@ -162,8 +162,9 @@ static bool has_domain(const struct unit *u, uint32_t domain)
 	return false;
 }
 
-/* Every unit with recipients in the domain is put where it belongs now. */
-static void replace_units(struct queue *q, uint32_t domain)
+/* Every unit with recipients in the domain is put where it belongs now. Whoever lets them go on
+ * wants to know now whether they do. */
+static void replace_units(struct queue *q, uint32_t domain, bool resumed)
 {
 	uint32_t top = q->units.top;
 	for (uint32_t at = 1; at < top; at++) {
@@ -174,6 +175,8 @@ static void replace_units(struct queue *q, uint32_t domain)
 		uint32_t destination = u->destination;
 		unit_lift(q, at);
 		unit_place(q, at, false);
+		if (resumed)
+			probe_now(q, destination_at(q, destination));
 		destination_update(q, destination);
 	}
 }
@@ -205,7 +208,7 @@ static void resume_domain(struct queue *q, uint32_t domain)
 	entry->domain = 0;
 	q->domain_pause_count--;
 	if (intern_refs(&q->domains, domain) > 1)
-		replace_units(q, domain);
+		replace_units(q, domain, true);
 	intern_give(&q->domains, &q->mem, domain);
 }
 
@@ -239,7 +242,7 @@ static int pause_domain(struct queue *q, struct span name, const struct pause *p
 	*intern_tag(&q->domains, domain) = at + 1;
 	q->domain_pause_count++;
 	if (intern_refs(&q->domains, domain) > 1)
-		replace_units(q, domain);
+		replace_units(q, domain, false);
 	return 0;
 }
 

@@ -153,9 +153,9 @@ void queue_transport_moved(struct queue *queue, struct span name, int64_t now);
 enum queue_scope { QUEUE_SCOPE_ALL, QUEUE_SCOPE_TRANSPORT, QUEUE_SCOPE_DOMAIN };
 
 /* Pauses where pause->since_ms is set, else resumes; the same again changes nothing. On resume
- * all clocks go on as if no time had passed, and a transport's destinations that are down are
- * probed at once. Set before the messages are loaded, a pause counts from since_ms.
- * QUEUE_SCOPE_DOMAIN goes over all units. */
+ * all clocks go on as if no time had passed, and destinations that are down, of the transport or
+ * with mail of the domain, are probed at once. Set before the messages are loaded, a pause counts
+ * from since_ms. QUEUE_SCOPE_DOMAIN goes over all units. */
 int queue_set_pause(struct queue *queue, enum queue_scope scope, struct span name,
 	const struct pause *pause, int64_t now);
 /* Domains that are paused, for comparing with a new snapshot: the name at or after `at` and the
@@ -242,6 +242,12 @@ void queue_destination_failed(
 
 /* It was not tried after all (no descriptor, shutting down): back to the front, nothing counted. */
 void queue_unit_put_back(struct queue *queue, uint32_t unit, int64_t now);
+
+/* It could not be begun for a reason of its own that may pass (its envelope cannot be read at the
+ * moment): tried again when a retry would be, nothing counted, so that it is never given up for
+ * that. */
+void queue_unit_postpone(
+	struct queue *queue, uint32_t unit, const struct verdict *verdict, int64_t now);
 
 /* It could not be begun as something is short here (descriptors, memory): back to the front,
  * nothing counted, nothing said of the destination. For QUEUE_SHORTAGE_MS queue_next() gives

@@ -23,10 +23,11 @@ static bool end_probe(struct destination *d, uint32_t unit)
 
 /* ---- how it goes on ------------------------------------------------------------------------- */
 
-enum back { BACK_COUNTED, BACK_UNCOUNTED, BACK_FRONT };
+enum back { BACK_COUNTED, BACK_UNCOUNTED, BACK_LATER, BACK_FRONT };
 
 /* How the attempt ended, for everything that was in it. Counted: that was an attempt of its own.
- * Front: as if it had not been started, before others, and nothing of it needs to be saved. */
+ * Later: not an attempt, but not to be made again before a retry would be. Front: as if it had not
+ * been started, before others, and nothing of it needs to be saved. */
 struct ending {
 	enum back back;
 	bool waits;			/* what is left waits for its destination */
@@ -59,6 +60,8 @@ static void go_back(struct queue *q, uint32_t unit, const struct ending *ending)
 		last_reply_set(q, &u->reply, last_reply_take(q, ending->verdict));
 	if (ending->back == BACK_COUNTED && !unit_attempted(q, unit))
 		return;
+	if (ending->back == BACK_LATER)
+		unit_put_off(q, u);
 	unit_place(q, unit, ending->back == BACK_FRONT);
 	if (ending->back != BACK_FRONT)
 		q->ops->changed(q->context, id);
@@ -209,6 +212,18 @@ void queue_unit_put_back(struct queue *q, uint32_t unit, int64_t now)
 	uint32_t destination = u->destination;
 	end_probe(destination_at(q, destination), unit);
 	attempt_over(q, unit, &(struct ending){.back = BACK_FRONT});
+	destination_update(q, destination);
+}
+
+void queue_unit_postpone(struct queue *q, uint32_t unit, const struct verdict *verdict, int64_t now)
+{
+	queue_clock_set(q, now);
+	uint32_t destination = active_unit(q, unit)->destination;
+	struct destination *d = destination_at(q, destination);
+
+	if (end_probe(d, unit))
+		destination_probe_again(q, d);
+	attempt_over(q, unit, &(struct ending){.back = BACK_LATER, .verdict = verdict});
 	destination_update(q, destination);
 }
 

@@ -287,6 +287,7 @@ static void set_verdict(struct maildir_delivery *d, int err)
 	char text[VERDICT_TEXT];
 	int n = 0;
 
+	d->error = err;
 	switch (err) {
 	case 0:
 		verdict_set(&d->verdict, VERDICT_OK, 250, (struct enhanced_code){2, 0, 0}, false,

@@ -50,6 +50,7 @@ struct maildir_delivery {
 	void (*done)(void *owner, struct maildir_delivery *delivery);
 	/* out */
 	struct verdict verdict;	 /* never permanent but for an address that has no path */
+	int error;		 /* what kept it from being written; 0: nothing */
 	bool was_there;		 /* a repetition: the message had been delivered before */
 	char path[MAILDIR_PATH]; /* of the file in new, below the root; "" on failure */
 	/* own */

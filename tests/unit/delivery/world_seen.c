@@ -29,7 +29,8 @@ void world_on_event(struct event_sink *sink, const struct event *event)
 		struct span r = event->recipients[i];
 
 		if (n + r.n + 2 < sizeof(seen->rcpts)) {
-			memcpy(seen->rcpts + n, r.p, r.n);
+			if (r.n)
+				memcpy(seen->rcpts + n, r.p, r.n);
 			n += r.n;
 			seen->rcpts[n++] = ' ';
 		}

@@ -220,6 +220,27 @@ static void hold_and_release(void **state)
 	world_done(&w);
 }
 
+/* Whoever lets a domain go on wants to know now whether its destination is there again. */
+static void resuming_a_domain_asks_what_is_down(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w, 10);
+	world_add(&w, 1, "x@a.example");
+	for (int i = 0; i < 8; i++) {
+		struct queue_start start;
+		while (world_next(&w, &start) != 0)
+			world_pass(&w, SECOND);
+		world_failed(&w, &start);
+	}
+	world_expect_none(&w);
+	world_pause(&w, QUEUE_SCOPE_DOMAIN, "a.example", true);
+	world_expect_none(&w);
+	world_pause(&w, QUEUE_SCOPE_DOMAIN, "a.example", false);
+	assert_true(world_expect(&w, 1).probe);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +252,7 @@ int main(void)
 		cmocka_unit_test(pauses_overlap),
 		cmocka_unit_test(an_outage_pauses_too),
 		cmocka_unit_test(hold_and_release),
+		cmocka_unit_test(resuming_a_domain_asks_what_is_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
