@@ -150,14 +150,37 @@ static void on_signal(void *arg, int number)
 
 /* ---- the beginning -------------------------------------------------------------------------- */
 
-static void raise_limits(void)
+#define DESCRIPTORS_LEAST 100 /* a role at rest has a few dozen */
+#define DESCRIPTORS_OWN	  64  /* of a role, beside its connections */
+
+/* The system's limit of open files, which every role inherits. */
+static int raise_limits(struct supervisor *sv, struct buf *problem)
 {
 	struct rlimit files;
+	uint64_t wanted =
+		MAX(sv->config->limits.connections, sv->config->limits.outbound_connections) +
+		(uint64_t)DESCRIPTORS_OWN;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return 0;
+	if (files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
+	if (files.rlim_cur < DESCRIPTORS_LEAST) {
+		buf_printf(problem,
+			"a process may have %llu files open here, and needs %d at least; raise the"
+			" limit (LimitNOFILE= of the unit, or ulimit -n)",
+			(unsigned long long)files.rlim_cur, DESCRIPTORS_LEAST);
+		return ERR_LIMIT;
+	}
+	if (files.rlim_cur < wanted)
+		log_write(sv->log, LOG_WARN,
+			"fewer files may be open than connections are allowed: raise LimitNOFILE=, "
+			"or"
+			" lower the limits of connections",
+			LOG_U64("files", files.rlim_cur), LOG_U64("wanted", wanted));
+	return 0;
 }
 
 static int make_loop(struct supervisor *sv)
@@ -190,8 +213,9 @@ static int prepare(struct supervisor *sv)
 	struct buf problem;
 
 	buf_init(&problem, 16384);
-	raise_limits();
-	int err = prepare_users(sv->config, sv->log, &sv->users, &problem);
+	int err = raise_limits(sv, &problem);
+	if (err == 0)
+		err = prepare_users(sv->config, sv->log, &sv->users, &problem);
 	if (err == 0)
 		err = prepare_folders(sv->config, &sv->users, &problem);
 	if (err == 0)

@@ -264,3 +264,10 @@ def test_a_start_file_that_is_wrong(gateway, text, place, field):
     server = gateway(started=False)
     server.config.write_text(text)
     refuses_to_start(server, f"postern.yaml{place}", field)
+
+
+def test_too_few_open_files_allowed(gateway):
+    """It says so and what to raise, instead of starting roles that cannot live."""
+    server = gateway(started=False)
+    server.files = 60
+    refuses_to_start(server, "60 files open", "LimitNOFILE=")
