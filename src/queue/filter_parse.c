@@ -48,8 +48,7 @@ static bool is_name_byte(char c)
 	return (c >= 'a' && c <= 'z') || c == '-' || c == '_';
 }
 
-/* The letters that come next, without moving on. */
-static struct span peek_name(struct parser *p)
+struct span filter_peek_name(struct parser *p)
 {
 	size_t n = 0;
 	skip_blanks(p);
@@ -61,7 +60,7 @@ static struct span peek_name(struct parser *p)
 /* and, or, not are words of the grammar only where no operator follows. */
 static bool peek_word(struct parser *p, const char *word)
 {
-	struct span name = peek_name(p);
+	struct span name = filter_peek_name(p);
 	if (!span_equal_nocase(name, span_str(word)))
 		return false;
 	size_t after = p->at + name.n;
@@ -84,7 +83,7 @@ static bool peek_char(struct parser *p, char c)
 
 /* ---- terms and their joining ---------------------------------------------------------------- */
 
-static int add_node(struct parser *p, struct filter_node node, uint16_t *out)
+int filter_add_node(struct parser *p, struct filter_node node, uint16_t *out)
 {
 	if (p->filter->count == FILTER_NODES) {
 		filter_wrong(p, p->at, "the filter is too long");
@@ -97,7 +96,7 @@ static int add_node(struct parser *p, struct filter_node node, uint16_t *out)
 
 static int read_key(struct parser *p, struct filter_node *term)
 {
-	struct span name = peek_name(p);
+	struct span name = filter_peek_name(p);
 	size_t at = p->at;
 	if (!name.n)
 		return filter_wrong(p, at, "a term such as state=deferred belongs here");
@@ -136,99 +135,12 @@ static int read_op(struct parser *p, struct filter_node *term)
 	return 0;
 }
 
-/* ---- words that are no terms ---------------------------------------------------------------- */
-
-static int wrong_word(struct parser *p, size_t at, struct span word)
-{
-	buf_printf(p->problem, "column %zu: \"", at + 1);
-	buf_add_escaped(p->problem, word, 40);
-	buf_add_str(p->problem, "\" is neither an id (13 letters and digits) nor an address nor a "
-				"term such as state=deferred\n");
-	return ERR_SYNTAX;
-}
-
-/* A word without an operator; empty: a term stands here. */
-static struct span peek_bare(struct parser *p)
-{
-	struct span name = peek_name(p);
-	size_t n = 0;
-
-	for (; p->at + n < p->in.n && !strchr(" \t\r\n()", p->in.p[p->at + n]); n++)
-		if (strchr("=!~<>\"", p->in.p[p->at + n]))
-			return SPAN_NONE;
-	for (int i = 0; i < FILTER_KEYS && n == name.n; i++)
-		if (span_equal_nocase(name, span_str(filter_keys[i].name)))
-			return SPAN_NONE;
-	return span_of(p->in.p + p->at, n);
-}
-
-static struct span keep_text(struct parser *p, struct span text)
-{
-	char *to = p->filter->text + p->filter->text_bytes;
-
-	memcpy(to, text.p, text.n);
-	p->filter->text_bytes += text.n;
-	return span_of(to, text.n);
-}
-
-/* As in a search of the trace: of the sender or of a recipient; "@domain": of all of a domain. */
-static int read_address(struct parser *p, struct span word, uint16_t *out)
-{
-	struct filter_node term = {.kind = FILTER_TERM, .op = FILTER_EQUAL};
-	uint16_t sender, recipient;
-
-	if (word.p[0] == '@') {
-		struct span star = keep_text(p, SPAN("*"));
-
-		word = keep_text(p, word);
-		term.text = span_of(star.p, star.n + word.n);
-	} else {
-		term.text = keep_text(p, word);
-	}
-	p->filter->bare_address = true;
-	term.key = FILTER_SENDER;
-	int err = add_node(p, term, &sender);
-	term.key = FILTER_RECIPIENT;
-	if (!err)
-		err = add_node(p, term, &recipient);
-	return err ? err
-		   : add_node(p,
-			     (struct filter_node){
-				     .kind = FILTER_OR, .left = sender, .right = recipient},
-			     out);
-}
-
-static int read_id(struct parser *p, size_t at, struct span word, uint16_t *out)
-{
-	struct filter_node term = {.kind = FILTER_TERM, .key = FILTER_ID, .op = FILTER_EQUAL};
-
-	if (text_parse_id(word, &term.number))
-		return wrong_word(p, at, word);
-	if (p->bare_id != FILTER_NONE)
-		return filter_wrong(p, at, "several ids are joined by or");
-	term.text = keep_text(p, word);
-	int err = add_node(p, term, out);
-	if (!err)
-		p->bare_id = *out;
-	return err;
-}
-
-static int read_bare(struct parser *p, struct span word, uint16_t *out)
-{
-	size_t at = p->at;
-
-	p->at += word.n;
-	if (memchr(word.p, '@', word.n))
-		return read_address(p, word, out);
-	return read_id(p, at, word, out);
-}
-
 static int read_term(struct parser *p, uint16_t *out)
 {
 	struct filter_node term = {.kind = FILTER_TERM};
-	struct span bare = peek_bare(p);
+	struct span bare = filter_peek_bare(p);
 	if (bare.n)
-		return read_bare(p, bare, out);
+		return filter_read_bare(p, bare, out);
 	int err = read_key(p, &term);
 	if (!err)
 		err = read_op(p, &term);
@@ -237,7 +149,7 @@ static int read_term(struct parser *p, uint16_t *out)
 		err = filter_read_value(p, &term.text);
 	if (!err)
 		err = filter_check_value(p, at, &term);
-	return err ? err : add_node(p, term, out);
+	return err ? err : filter_add_node(p, term, out);
 }
 
 static int read_filter(struct parser *p, uint16_t *out);
@@ -262,7 +174,7 @@ static int read_item(struct parser *p, uint16_t *out)
 			err = read_item(p, &inner);
 		p->bare_id = bare_id;
 		if (!err)
-			err = add_node(
+			err = filter_add_node(
 				p, (struct filter_node){.kind = FILTER_NOT, .left = inner}, out);
 		p->depth--;
 		return err;
@@ -285,7 +197,7 @@ static int read_item(struct parser *p, uint16_t *out)
 static int join(
 	struct parser *p, enum filter_kind kind, uint16_t left, uint16_t right, uint16_t *out)
 {
-	return add_node(
+	return filter_add_node(
 		p, (struct filter_node){.kind = (uint8_t)kind, .left = left, .right = right}, out);
 }
 
