@@ -239,8 +239,8 @@ static void fired(struct timer *timer)
 	next(c);
 }
 
-struct sim_chaos *sim_chaos_new(
-	struct sim *sim, struct sim_net *net, struct ledger *ledger, struct sim_machine *machine)
+struct sim_chaos *sim_chaos_new(struct sim *sim, struct sim_net *net, struct ledger *ledger,
+	struct sim_machine *machine, enum sim_focus focus)
 {
 	struct sim_chaos *c = calloc(1, sizeof(*c));
 	struct sim_net_weather weather = {
@@ -261,6 +261,13 @@ struct sim_chaos *sim_chaos_new(
 	c->spoils = sim_chance(sim, 500);
 	for (unsigned i = 0; i < CHAOS_KINDS; i++)
 		c->weights[i] = sim_chance(sim, 600) ? (unsigned)sim_below(sim, 10) : 0;
+	if (focus == FOCUS_FLIPS) {
+		c->flips = true;
+		c->spoils = false;
+		c->weights[CHAOS_KINDS - 1] = 10;
+	} else if (focus == FOCUS_PAUSES) {
+		memset(c->weights, 0, sizeof(c->weights));
+	}
 	sim_net_set_weather(net, &weather);
 	machine_at_rest(machine, rests, c);
 	set_errors(c, 0);

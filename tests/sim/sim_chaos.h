@@ -9,8 +9,8 @@
 
 struct sim_chaos;
 
-struct sim_chaos *sim_chaos_new(
-	struct sim *sim, struct sim_net *net, struct ledger *ledger, struct sim_machine *machine);
+struct sim_chaos *sim_chaos_new(struct sim *sim, struct sim_net *net, struct ledger *ledger,
+	struct sim_machine *machine, enum sim_focus focus);
 /* All disks, clocks and wires are well again; what died comes back. */
 void sim_chaos_end(struct sim_chaos *chaos);
 

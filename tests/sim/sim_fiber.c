@@ -19,8 +19,17 @@
 #endif
 
 #ifdef FIBER_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
+
+#define FIBERS_KEPT 8
+
+/* Stacks that can be used again: a run starts hundreds of thousands of jobs. */
+static struct {
+	void *stacks[FIBERS_KEPT];
+	unsigned count;
+} kept;
 
 struct sim_fiber {
 	void (*run)(void *arg);
@@ -64,6 +73,30 @@ static void begin(unsigned high, unsigned low)
 	leave(f, true);
 }
 
+static void *stack_new(void)
+{
+	if (kept.count)
+		return kept.stacks[--kept.count];
+	void *stack = mmap(NULL, FIBER_STACK, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(stack != MAP_FAILED);
+	return stack;
+}
+
+static void stack_free(void *stack)
+{
+	if (kept.count == FIBERS_KEPT) {
+		munmap(stack, FIBER_STACK);
+		return;
+	}
+#ifdef FIBER_ASAN
+	/* A job that was killed left its frames behind. */
+	__asan_unpoison_memory_region(stack, FIBER_STACK);
+#endif
+	kept.stacks[kept.count++] = stack;
+}
+
 struct sim_fiber *sim_fiber_new(void (*run)(void *arg), void *arg)
 {
 	struct sim_fiber *f = calloc(1, sizeof(*f));
@@ -71,9 +104,7 @@ struct sim_fiber *sim_fiber_new(void (*run)(void *arg), void *arg)
 	CHECK(f);
 	f->run = run;
 	f->arg = arg;
-	f->stack = mmap(NULL, FIBER_STACK, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	CHECK(f->stack != MAP_FAILED);
+	f->stack = stack_new();
 	CHECK(getcontext(&f->own) == 0);
 	f->own.uc_stack.ss_sp = f->stack;
 	f->own.uc_stack.ss_size = FIBER_STACK;
@@ -108,6 +139,6 @@ void sim_fiber_free(struct sim_fiber **at)
 	*at = NULL;
 	if (!f)
 		return;
-	munmap(f->stack, FIBER_STACK);
+	stack_free(f->stack);
 	free(f);
 }

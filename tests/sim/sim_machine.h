@@ -13,7 +13,11 @@
 
 struct sim_machine;
 
+/* What a run has more of, as what is looked for shows but there. */
+enum sim_focus { FOCUS_NONE, FOCUS_FLIPS, FOCUS_PAUSES };
+
 struct sim_options {
+	enum sim_focus focus;
 	enum sim_mutation mutation;
 	bool late_channels; /* a role may be told of another after that has begun */
 };

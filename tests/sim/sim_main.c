@@ -215,6 +215,16 @@ static int usage(void)
 	return 2;
 }
 
+static enum sim_focus focus_of(enum sim_mutation mutation)
+{
+	switch (mutation) {
+	case MUTATION_NO_EXTENT:
+	case MUTATION_NO_PROOF: return FOCUS_FLIPS;
+	case MUTATION_COUNT_PAUSE: return FOCUS_PAUSES;
+	default: return FOCUS_NONE;
+	}
+}
+
 static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option names[] = {{"seed", 1, NULL, 's'}, {"seeds", 1, NULL, 'n'},
@@ -245,6 +255,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		default: return false;
 		}
 	}
+	o->run.focus = focus_of(o->run.mutation);
 	o->quiet = o->run.mutation && !o->verbose && o->count > 1;
 	return o->jobs && o->jobs <= RUNNING_MOST;
 }

@@ -35,7 +35,7 @@ static void change_directory(struct sim_operator *op)
 {
 	struct sim *sim = op->sim;
 
-	switch (sim_below(sim, 6)) {
+	switch (op->pauses_only ? 5 : sim_below(sim, 6)) {
 	case 0: /* another transport for a domain */
 		op->moved = !op->moved;
 		change(op, SIM_SET, OBJECT_DOMAIN, "a.example",
@@ -80,7 +80,7 @@ static void fired(struct timer *timer)
 			operator_release_all(op);
 		return;
 	}
-	if (sim_chance(op->sim, op->of_queue))
+	if (!op->pauses_only && sim_chance(op->sim, op->of_queue))
 		operator_work(op);
 	else
 		change_directory(op);
@@ -88,7 +88,7 @@ static void fired(struct timer *timer)
 }
 
 struct sim_operator *sim_operator_new(
-	struct sim *sim, struct ledger *ledger, struct sim_machine *machine)
+	struct sim *sim, struct ledger *ledger, struct sim_machine *machine, enum sim_focus focus)
 {
 	static const struct paused scopes[OPERATOR_PAUSES] = {
 		{PAUSE_ALL, "", "paused-all", false},
@@ -110,7 +110,8 @@ struct sim_operator *sim_operator_new(
 	op->pace_ns = (10 * NS_PER_S) << sim_below(sim, 6);
 	op->of_queue = (unsigned)sim_below(sim, 1000);
 	memcpy(op->paused, scopes, sizeof(scopes));
-	if (sim_chance(sim, 700))
+	op->pauses_only = focus == FOCUS_PAUSES;
+	if (op->pauses_only || sim_chance(sim, 700))
 		next(op);
 	return op;
 }

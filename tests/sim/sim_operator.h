@@ -10,7 +10,7 @@
 struct sim_operator;
 
 struct sim_operator *sim_operator_new(
-	struct sim *sim, struct ledger *ledger, struct sim_machine *machine);
+	struct sim *sim, struct ledger *ledger, struct sim_machine *machine, enum sim_focus focus);
 /* From now on everything is made to go on: nothing stays paused or held. */
 void sim_operator_calm(struct sim_operator *op);
 

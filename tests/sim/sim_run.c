@@ -116,8 +116,10 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 	r->net = sim_net_new(&r->sim);
 	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
 	r->machine = machine_new(&r->sim, r->net, &r->ledger, options);
-	struct sim_chaos *chaos = sim_chaos_new(&r->sim, r->net, &r->ledger, r->machine);
-	struct sim_operator *operator= sim_operator_new(&r->sim, &r->ledger, r->machine);
+	struct sim_chaos *chaos =
+		sim_chaos_new(&r->sim, r->net, &r->ledger, r->machine, options->focus);
+	struct sim_operator *operator=
+		sim_operator_new(&r->sim, &r->ledger, r->machine, options->focus);
 	uint64_t length = RUN_LEAST + sim_skewed(&r->sim, RUN_MOST);
 	uint64_t clients = sim_between(&r->sim, RUN_CLIENTS_LEAST, RUN_CLIENTS_MOST);
 
