@@ -50,7 +50,7 @@ const char *age_text(json_int_t seconds, char out[32])
 		snprintf(out, 32, "%llds", (long long)seconds);
 	else if (seconds < 3600)
 		snprintf(out, 32, "%lldm", (long long)seconds / 60);
-	else if (seconds < 48 * 3600)
+	else if (seconds < 48 * 3600ll)
 		snprintf(out, 32, "%lldh%02lldm", (long long)seconds / 3600,
 			(long long)seconds / 60 % 60);
 	else

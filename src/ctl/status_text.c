@@ -121,7 +121,8 @@ static void show_free(const struct ctl *ctl)
 		return;
 	snprintf(path, sizeof(path), "%.*s", (int)ctl->config->spool.n, ctl->config->spool.p);
 	if (statvfs(path, &disk) == 0)
-		printf(", %s free", size_text((json_int_t)(disk.f_bavail * disk.f_frsize), size));
+		printf(", %s free",
+			size_text((json_int_t)disk.f_bavail * (json_int_t)disk.f_frsize, size));
 }
 
 static void show_delivery(const struct ctl *ctl, const json_t *role)

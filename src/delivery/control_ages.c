@@ -19,8 +19,11 @@
 #define AGES_PAGE     256
 #define AGES	      7
 
+#define MINUTE_MS INT64_C(60000)
+#define HOUR_MS	  (60 * MINUTE_MS)
+
 static const int64_t younger_than_ms[AGES - 1] = {
-	5 * 60000, 30 * 60000, 2 * 3600000ll, 8 * 3600000ll, 24 * 3600000ll, 3 * 24 * 3600000ll};
+	5 * MINUTE_MS, 30 * MINUTE_MS, 2 * HOUR_MS, 8 * HOUR_MS, 24 * HOUR_MS, 72 * HOUR_MS};
 
 struct aged {
 	uint32_t destination;

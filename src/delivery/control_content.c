@@ -136,7 +136,7 @@ static void put_piece(struct control *c, uint64_t id, struct span part, struct s
 {
 	struct buf data;
 
-	buf_init(&data, 2 * CONTENT_PIECE);
+	buf_init(&data, (size_t)2 * CONTENT_PIECE);
 	add_base64(&data, bytes);
 	json_open_object(&c->json, NULL);
 	json_put_id(&c->json, "id", id);

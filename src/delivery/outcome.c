@@ -103,7 +103,7 @@ static struct owed *notify_results(
 {
 	struct notify_rcpt one[1];
 	struct notify_rcpt *rcpts =
-		attempt->pick_count == 1 ? one : calloc(attempt->pick_count, sizeof(*rcpts));
+		attempt->pick_count <= 1 ? one : calloc(attempt->pick_count, sizeof(*rcpts));
 	struct owed *owed = NULL;
 	uint32_t n = 0;
 

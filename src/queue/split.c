@@ -130,6 +130,7 @@ static void shrink_attempt(struct queue *q, struct extra *extra, const enum verd
 		if (kinds[i] == VERDICT_TEMPORARY)
 			extra->attempt[kept++] = extra->attempt[i];
 	extra->attempt_count = kept;
+	CHECK(kept); /* those that were decided are not all */
 	uint32_t *less = realloc(extra->attempt, kept * sizeof(*less));
 
 	extra->attempt = less ? less : extra->attempt; /* shrinking cannot really fail */

@@ -142,9 +142,11 @@ static int each_folder(void *arg, const char *name)
 	struct looking *l = arg;
 	struct finding f = {.files = l->files, .first = l->files->count};
 
-	if (strlen(name) >= sizeof(f.folder) || !role_of(name, &f.role))
+	size_t n = strlen(name);
+
+	if (n >= sizeof(f.folder) || !role_of(name, &f.role))
 		return 0;
-	strcpy(f.folder, name);
+	memcpy(f.folder, name, n + 1);
 	int err = disk_list(l->root, name, each_file, &f);
 	keep_newest(&f);
 	l->files->cut += f.cut;
