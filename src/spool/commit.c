@@ -1,7 +1,6 @@
 #include "spool/commit.h"
 
 #include "base/err.h"
-#include "spool/spool.h"
 
 #include <limits.h>
 
@@ -11,34 +10,24 @@
 
 int commit_make_dir(struct disk *disk, uint8_t owner)
 {
-	char logs[FORMAT_PATH], bodies[FORMAT_PATH];
+	char dir[FORMAT_PATH];
 
-	format_dir(logs, owner);
-	format_body_dir(bodies, owner);
-	int made = disk_make_dir(disk, logs);
+	format_dir(dir, owner);
+	int made = disk_make_dir(disk, dir);
 	if (made != 0 && made != ERR_EXISTS)
 		return made;
-	int made_too = strcmp(logs, bodies) == 0 ? ERR_EXISTS : disk_make_dir(disk, bodies);
-	if (made_too != 0 && made_too != ERR_EXISTS)
-		return made_too;
 	int err = disk_sync_dir(disk, "");
-	/* A worker may be kept from the spool's root; whoever made the directories has synced them
+	/* A worker may be kept from the spool's root; whoever made the directory has synced it
 	 * then. */
-	bool were_there = made == ERR_EXISTS && made_too == ERR_EXISTS;
-	return were_there && err == ERR_DENIED ? 0 : err;
+	return made == ERR_EXISTS && err == ERR_DENIED ? 0 : err;
 }
 
-/* Who writes a log needs not read it: a worker may not. */
-static int open_new(struct disk *disk, struct commit_file *file)
+static int open_new(struct disk *disk, struct commit_file *file, char path[FORMAT_PATH])
 {
-	unsigned flags = DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE;
-	char path[FORMAT_PATH];
-
 	for (int tries = 0; tries < CREATE_TRIES && file->id.serial; tries++) {
 		format_log_path(path, file->id.owner, file->id.serial);
-		int err = disk_open(disk, path, flags, &file->io);
-		if (err == 0)
-			file->step = COMMIT_FILE_OPEN;
+		int err = disk_open(disk, path,
+			DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file->io);
 		if (err != ERR_EXISTS)
 			return err;
 		if (file->id.serial == UINT32_MAX)
@@ -48,61 +37,42 @@ static int open_new(struct disk *disk, struct commit_file *file)
 	return ERR_LIMIT;
 }
 
-static int make_durable(struct disk *disk, const struct commit_file *file)
-{
-	char dir[FORMAT_PATH];
-
-	format_dir(dir, file->id.owner);
-	int err = disk_sync(file->io);
-	return err ? err : disk_sync_dir(disk, dir);
-}
-
-/* What a failed sync has left in it nobody knows. */
-static void give_up(struct disk *disk, struct commit_file *file)
-{
-	char path[FORMAT_PATH];
-
-	disk_close(&file->io);
-	file->step = COMMIT_FILE_NONE;
-	format_log_path(path, file->id.owner, file->id.serial);
-	if (file->id.owner == SPOOL_OWNER_DELIVERY)
-		disk_unlink(disk, path);
-}
-
-static int name_it(struct disk *disk, struct commit_file *file)
+static int fill_new(struct disk *disk, uint64_t allocate, const struct commit_file *file)
 {
 	char page[FORMAT_PAGE];
+	char dir[FORMAT_PATH];
 	struct iovec part = {page, sizeof(page)};
 
-	format_put_page(page, &file->id);
-	int err = disk_write_all(file->io, &part, 1, 0);
-	if (err == ERR_NO_SPACE)
+	/* A file system that cannot set space aside still makes a log; it only has no reserve. */
+	int err = disk_allocate(file->io, allocate);
+	if (err != 0 && err != ERR_UNSUPPORTED)
 		return err;
+	format_put_page(page, &file->id);
+	err = disk_write_all(file->io, &part, 1, 0);
 	if (err == 0)
-		err = make_durable(disk, file);
+		err = disk_sync(file->io);
 	if (err)
-		give_up(disk, file);
-	else
-		file->step = COMMIT_FILE_NAMED;
-	return err;
+		return err;
+	format_dir(dir, file->id.owner);
+	return disk_sync_dir(disk, dir);
 }
 
 int commit_create(struct disk *disk, uint64_t allocate, struct commit_file *file)
 {
-	int err = 0;
+	char path[FORMAT_PATH];
+	struct commit_file made = {.id = file->id};
 
-	if (file->step == COMMIT_FILE_NONE)
-		err = open_new(disk, file);
-	if (err == 0 && file->step == COMMIT_FILE_OPEN)
-		err = name_it(disk, file);
-	if (err == 0 && file->step == COMMIT_FILE_NAMED) {
-		/* A file system that cannot set space aside still makes a log; it only has no
-		 * reserve. */
-		err = disk_allocate(file->io, allocate);
-		err = err == ERR_UNSUPPORTED ? 0 : err;
-		file->step = err ? COMMIT_FILE_NAMED : COMMIT_FILE_MADE;
+	int err = open_new(disk, &made, path);
+	if (err)
+		return err;
+	err = fill_new(disk, allocate, &made);
+	if (err) {
+		disk_close(&made.io);
+		disk_unlink(disk, path);
+		return err;
 	}
-	return err;
+	*file = made;
+	return 0;
 }
 
 /* ---- failure ---------------------------------------------------------------------------- */
@@ -137,7 +107,7 @@ static int seal(struct commit *c)
 	char header[FORMAT_BATCH_HEADER];
 	struct iovec part = {header, sizeof(header)};
 
-	if (c->spare.step != COMMIT_FILE_MADE) {
+	if (!c->spare.io) {
 		int err = commit_create(c->disk, c->allocate, &c->spare);
 		if (err)
 			return err;
@@ -158,10 +128,8 @@ static int seal(struct commit *c)
 	c->syncs++;
 	if (err == 0)
 		err = disk_sync(c->spare.io);
-	if (err) {
+	if (err)
 		disk_close(&c->spare.io);
-		c->spare.step = COMMIT_FILE_NONE;
-	}
 	return err;
 }
 
