@@ -181,6 +181,8 @@ void control_content(struct control *c)
 		next = content.to;
 	if (err)
 		control_refuse(c, err == ERR_CORRUPT ? "the stored message is damaged"
+				  : err == ERR_AGAIN ? "its body is long and lay for a while; it "
+						       "is being checked: ask again in a moment"
 						     : "the stored message cannot be read");
 	else
 		put_piece(c, id, part, buf_span(&bytes), next, content.to);

@@ -234,8 +234,12 @@ struct attempt {
 	struct envelope envelope;
 	struct spool_body body;
 	bool body_open;
+	/* The spool looks at its body before it gives it out. */
+	enum { BODY_NOT_AWAITED, BODY_AWAITED, BODY_LOOKED_AT } body_check;
 	/* of the transport */
 	struct span transport; /* in the arena */
+	struct span next_hop;  /* likewise */
+	uint32_t destination;
 	enum give_up give_up;
 	uint64_t began_ns;
 	/* results, one for each pick */
@@ -258,6 +262,8 @@ struct attempt {
 struct attempt *attempt_new(struct delivery *delivery);
 /* Starts what the queue gave (start.c). */
 void attempt_start(struct delivery *delivery, const struct queue_start *start);
+/* The body of this message was checked: attempts that wait for it go on. */
+void attempts_body_checked(struct delivery *delivery, uint64_t id);
 /* Sends the job of the recipients that were not tried yet over attempt->session. */
 void attempt_send(struct attempt *attempt);
 /* The transaction ended; true: the attempt goes on (recipients that were not tried). */

@@ -281,11 +281,17 @@ static void on_health(void *context, enum spool_health health)
 	delivery_wake(d);
 }
 
+static void on_checked(void *context, uint64_t id)
+{
+	attempts_body_checked(context, id);
+}
+
 const struct spool_store_handler intake_store_handler = {
 	.message = on_message,
 	.damaged = on_damaged,
 	.durable = on_durable,
 	.health = on_health,
+	.checked = on_checked,
 };
 
 void intake_notice(struct delivery *d, const struct spool_notice *notice)

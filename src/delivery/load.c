@@ -79,7 +79,7 @@ void load_step(struct timer *timer)
 	if (!spool_store_scanned(d->store))
 		renew_live(d);
 	int err = spool_store_load(d->store, d->live, d->live_count);
-	uint64_t again_ms = 0;
+	uint64_t again_ms = 1; /* not in the same turn: the loop has others to answer */
 
 	intake_settle(d);
 	delivery_wake(d);

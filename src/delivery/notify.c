@@ -44,19 +44,21 @@ static struct span read_content(
 			     ? envelope->body_bytes
 			     : MIN(envelope->header_bytes, DELIVERY_HEADER_LOOKED_AT);
 	struct spool_body body;
-	struct span content = SPAN_NONE;
+	int64_t got;
 
 	*memory = NULL;
-	if (!n || spool_store_body(d->store, envelope->id, &body))
+	int err = n ? spool_store_body(d->store, envelope->id, &body) : ERR_NOT_FOUND;
+	if (err && err != ERR_AGAIN)
 		return SPAN_NONE;
 	*memory = malloc(n);
-	if (*memory) {
-		int64_t got = disk_read(body.file, *memory, MIN(n, body.bytes), body.offset);
-
-		content = span_of(*memory, got > 0 ? (size_t)got : 0);
-	}
-	spool_store_body_done(d->store, &body);
-	return content;
+	/* A long one that is only now being checked: its first part will do. */
+	if (err)
+		got = *memory ? spool_store_peek(d->store, envelope->id, *memory, n) : 0;
+	else
+		got = *memory ? disk_read(body.file, *memory, MIN(n, body.bytes), body.offset) : 0;
+	if (!err)
+		spool_store_body_done(d->store, &body);
+	return span_of(*memory, got > 0 ? (size_t)got : 0);
 }
 
 static int add_notification(struct delivery *d, const struct envelope *original, struct buf *text,

@@ -18,6 +18,8 @@ static bool copy_start(struct attempt *attempt, const struct queue_start *start)
 	attempt->began_ns = attempt->delivery->io->now_ns;
 	attempt->pick_count = start->rcpt_count;
 	attempt->transport = arena_copy(arena, start->transport);
+	attempt->next_hop = arena_copy(arena, start->next_hop);
+	attempt->destination = start->destination;
 	attempt->picks = arena_alloc(arena, start->rcpt_count * sizeof(*attempt->picks));
 	attempt->results = arena_alloc(arena, start->rcpt_count * sizeof(*attempt->results));
 	if (arena->overflow)
@@ -113,6 +115,70 @@ static void body_unreadable(struct attempt *attempt, int err)
 	attempt_finish_all(attempt, &verdict);
 }
 
+/* With its body, if that can be had now. */
+static void start_with_body(struct attempt *attempt)
+{
+	struct delivery *d = attempt->delivery;
+	struct verdict verdict;
+
+	int err = spool_store_body(d->store, attempt->id, &attempt->body);
+	attempt->body_check = err == ERR_AGAIN ? BODY_AWAITED : BODY_NOT_AWAITED;
+	if (err == ERR_AGAIN)
+		return; /* attempts_body_checked() comes */
+	if (err) {
+		body_unreadable(attempt, err);
+		return;
+	}
+	attempt->body_open = true;
+	if (span_equal(attempt->transport, SPAN(DELIVERY_MAILBOXES))) {
+		mailbox_deliver(attempt);
+		return;
+	}
+	err = link_get(
+		d, attempt->destination, attempt->transport, attempt->next_hop, &attempt->link);
+	if (err) {
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"out of memory for the destination");
+		attempt_short(attempt, &verdict);
+		return;
+	}
+	link_run(attempt->link, attempt);
+}
+
+static struct attempt *find_looked_at(struct delivery *d)
+{
+	LIST_FOR_EACH(node, &d->attempts)
+	{
+		struct attempt *attempt = CONTAINER_OF(node, struct attempt, node);
+
+		if (attempt->body_check == BODY_LOOKED_AT)
+			return attempt;
+	}
+	return NULL;
+}
+
+void attempts_body_checked(struct delivery *d, uint64_t id)
+{
+	struct attempt *attempt;
+
+	LIST_FOR_EACH(node, &d->attempts)
+	{
+		attempt = CONTAINER_OF(node, struct attempt, node);
+		if (attempt->id == id && attempt->body_check == BODY_AWAITED)
+			attempt->body_check = BODY_LOOKED_AT;
+	}
+	/* What one does may end others. */
+	while ((attempt = find_looked_at(d))) {
+		attempt->body_check = BODY_NOT_AWAITED;
+		if (d->stopping)
+			attempt_put_back(attempt);
+		else
+			start_with_body(attempt);
+	}
+	intake_settle(d);
+	delivery_wake(d);
+}
+
 void attempt_start(struct delivery *d, const struct queue_start *start)
 {
 	struct attempt *attempt = attempt_new(d);
@@ -142,22 +208,5 @@ void attempt_start(struct delivery *d, const struct queue_start *start)
 		start_nowhere(attempt);
 		return;
 	}
-	err = spool_store_body(d->store, start->id, &attempt->body);
-	if (err) {
-		body_unreadable(attempt, err);
-		return;
-	}
-	attempt->body_open = true;
-	if (span_equal(attempt->transport, SPAN(DELIVERY_MAILBOXES))) {
-		mailbox_deliver(attempt);
-		return;
-	}
-	err = link_get(d, start->destination, start->transport, start->next_hop, &attempt->link);
-	if (err) {
-		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
-			"out of memory for the destination");
-		attempt_short(attempt, &verdict);
-		return;
-	}
-	link_run(attempt->link, attempt);
+	start_with_body(attempt);
 }

@@ -34,6 +34,9 @@ struct disk_ops {
 	/* Bytes read; fewer than asked only at the end of the file. */
 	int64_t (*read)(struct io_file *file, void *to, size_t n, uint64_t offset);
 	int64_t (*size)(struct io_file *file);
+	/* Where bytes other than zero may begin, at or behind `offset`; the file's size where none
+	 * do. A hint that saves reading holes; NULL: the disk does not know. */
+	int64_t (*data)(struct io_file *file, uint64_t offset);
 	/* fdatasync: the bytes and the length are on stable storage. After an error nobody knows
 	 * what is; it must not be asked again for the same file (principle in ARCHITECTURE.md). */
 	int (*sync)(struct io_file *file);
@@ -82,6 +85,10 @@ static inline int64_t disk_read(struct io_file *f, void *to, size_t n, uint64_t 
 static inline int64_t disk_size(struct io_file *f)
 {
 	return f->disk->ops->size(f);
+}
+static inline int64_t disk_data(struct io_file *f, uint64_t offset)
+{
+	return f->disk->ops->data ? f->disk->ops->data(f, offset) : (int64_t)offset;
 }
 static inline int disk_sync(struct io_file *f)
 {

@@ -120,6 +120,16 @@ static int64_t posix_size(struct io_file *file)
 	return fstat(fd_of(file), &st) == 0 ? (int64_t)st.st_size : last_error();
 }
 
+static int64_t posix_data(struct io_file *file, uint64_t offset)
+{
+	off_t at = offset <= INT64_MAX ? lseek(fd_of(file), (off_t)offset, SEEK_DATA) : -1;
+
+	if (at >= 0)
+		return at;
+	/* Behind all data, or the file system cannot tell. */
+	return errno == ENXIO || offset > INT64_MAX ? posix_size(file) : (int64_t)offset;
+}
+
 /* Not repeated, not even when interrupted: the second call may say 0 for bytes that the first one
  * lost. */
 static int posix_sync(struct io_file *file)
@@ -242,6 +252,7 @@ static const struct disk_ops ops = {
 	.write = posix_write,
 	.read = posix_read,
 	.size = posix_size,
+	.data = posix_data,
 	.sync = posix_sync,
 	.forget = posix_forget,
 	.allocate = posix_allocate,

@@ -17,7 +17,7 @@
 #define PATH_ROOM   4096
 #define CHOWN_DEPTH 8	 /* folders below a mailbox folder are three deep */
 #define SPOOL_MODE  0750 /* passed through by the roles */
-#define SHARED_MODE 0770 /* a worker appends, delivery removes */
+#define SHARED_MODE 0770 /* a worker writes, delivery removes */
 #define OWN_MODE    0700
 #define READ_MODE   0750  /* a trace: read by admin */
 #define MAIL_MODE   02750 /* and by the administrators, with what is made in it */
@@ -146,6 +146,10 @@ static int make_workers(const struct config *config, const struct users *users, 
 		char name[32];
 		snprintf(name, sizeof(name), "w%u", i);
 		int err = make_below(config->spool, name, users, ROLE_SMTPD, SHARED_MODE, problem);
+		snprintf(name, sizeof(name), "b%u", i);
+		if (err == 0)
+			err = make_below(
+				config->spool, name, users, ROLE_SMTPD, SHARED_MODE, problem);
 		role_folder(name, ROLE_SMTPD, (uint8_t)i);
 		if (err == 0)
 			err = make_below(

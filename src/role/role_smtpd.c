@@ -313,14 +313,18 @@ static int make_core(struct smtpd_role *s)
 	return smtpd_new(&smtpd, &s->smtpd);
 }
 
-/* It may append to its own log and its own trace, and read nothing else. */
+/* It may write its own log and body files, which it can neither read nor, of the log, remove; and
+ * its own trace. */
 static int allow(struct smtpd_role *s)
 {
-	char name[16];
+	char logs[16], bodies[16];
 
-	snprintf(name, sizeof(name), "w%u", s->role->index);
-	int err = world_allow(&s->world, IPC_DIRECTORY_SPOOL, name,
-		SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE);
+	snprintf(logs, sizeof(logs), "w%u", s->role->index);
+	snprintf(bodies, sizeof(bodies), "b%u", s->role->index);
+	int err = world_allow(&s->world, IPC_DIRECTORY_SPOOL, logs, SANDBOX_LIST | SANDBOX_FILL);
+	if (err == 0)
+		err = world_allow(&s->world, IPC_DIRECTORY_SPOOL, bodies,
+			SANDBOX_LIST | SANDBOX_FILL | SANDBOX_UNLINK);
 	if (err == 0)
 		err = world_allow(&s->world, IPC_DIRECTORY_TRACE, "",
 			SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE);

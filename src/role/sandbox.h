@@ -24,6 +24,10 @@ enum sandbox_access {
 	SANDBOX_READ = 1,   /* files may be read, folders listed */
 	SANDBOX_WRITE = 2,  /* files may be made and written; folders made */
 	SANDBOX_REMOVE = 4, /* files and folders may be removed and renamed */
+	/* For who must not read what it wrote, nor take it back. */
+	SANDBOX_LIST = 8,    /* folders may be listed, and synced */
+	SANDBOX_FILL = 16,   /* files may be made and written; neither read nor cut short */
+	SANDBOX_UNLINK = 32, /* files may be removed */
 };
 
 struct sandbox_path {

@@ -32,6 +32,7 @@
 #define FS_WRITE                                                                     \
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_REG | \
 		LANDLOCK_ACCESS_FS_MAKE_DIR)
+#define FS_FILL	  (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG)
 #define FS_REMOVE (LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | FS_REFER)
 
 /* As the newest kernel we know takes it; an older one is given a shorter one. */
@@ -80,7 +81,10 @@ void sandbox_add_fd(struct sandbox *sandbox, int fd, unsigned access)
 static uint64_t rights_of(unsigned access)
 {
 	return (access & SANDBOX_READ ? FS_READ : 0) | (access & SANDBOX_WRITE ? FS_WRITE : 0) |
-	       (access & SANDBOX_REMOVE ? FS_REMOVE : 0);
+	       (access & SANDBOX_REMOVE ? FS_REMOVE : 0) |
+	       (access & SANDBOX_LIST ? LANDLOCK_ACCESS_FS_READ_DIR : 0) |
+	       (access & SANDBOX_FILL ? FS_FILL : 0) |
+	       (access & SANDBOX_UNLINK ? LANDLOCK_ACCESS_FS_REMOVE_FILE : 0);
 }
 
 static struct ruleset rules_for(int abi)

@@ -11,23 +11,56 @@
 
 /* ---- places ----------------------------------------------------------------------------- */
 
-static struct place *grow_to(struct segment *segment, uint32_t number)
+/* Places cost memory, and a number costs nothing: a worker's file gets no more of them than honest
+ * ones have beyond the records that were seen. */
+static bool has_room(
+	const struct spool_index *index, const struct segment *segment, uint32_t number)
+{
+	if (number < segment->place_count || segment->id.owner == SPOOL_OWNER_DELIVERY)
+		return true;
+	uint32_t skipped = number - segment->place_count;
+
+	return segment->holes + skipped <= FORMAT_HOLES &&
+	       index->holes[segment->id.owner] + skipped <= INDEX_OWNER_HOLES;
+}
+
+/* NULL: no memory. */
+static struct place *grow_to(struct spool_index *index, struct segment *segment, uint32_t number)
 {
 	if (number >= segment->place_room) {
 		uint32_t room = MAX(segment->place_room, (uint32_t)PLACES_FIRST);
 		while (room <= number)
 			room *= 2;
 		struct place *places = realloc(segment->places, room * sizeof(*places));
-		CHECK(places); /* without memory the role had better start anew */
+		if (!places)
+			return NULL;
 		segment->places = places;
 		segment->place_room = room;
 	}
 	if (number >= segment->place_count) {
-		memset(segment->places + segment->place_count, 0,
-			(number + 1 - segment->place_count) * sizeof(struct place));
+		uint32_t more = number + 1 - segment->place_count;
+		memset(segment->places + segment->place_count, 0, more * sizeof(struct place));
 		segment->place_count = number + 1;
+		segment->holes += more;
+		index->holes[segment->id.owner] += more;
 	}
 	return &segment->places[number];
+}
+
+/* It is used, or free: no hole any more. */
+static void set_flag(struct spool_index *index, struct segment *segment, struct place *place,
+	enum place_flags flag)
+{
+	if (!(place->flags & (PLACE_USED | PLACE_FREE))) {
+		segment->holes--;
+		index->holes[segment->id.owner]--;
+	}
+	place->flags |= (uint8_t)flag;
+}
+
+static bool is_lost(const struct place *place)
+{
+	return place->flags & PLACE_USED && !place->size;
 }
 
 static uint64_t live_size(const struct place *place)
@@ -47,18 +80,22 @@ static void drop_state(struct spool_index *index, struct place *place)
 	place->state_serial = place->state_at = place->state_size = 0;
 }
 
-static void set_free(struct spool_index *index, struct segment *segment, uint32_t number)
+static int set_free(struct spool_index *index, struct segment *segment, uint32_t number)
 {
-	struct place *place = grow_to(segment, number);
+	struct place *place = grow_to(index, segment, number);
 
+	if (!place)
+		return ERR_NOMEM;
 	if (place->flags & PLACE_FREE)
-		return;
+		return 0;
 	if (place->flags & PLACE_USED) {
 		segment->live--;
 		segment->live_bytes -= live_size(place);
+		segment->lost -= is_lost(place);
 	}
-	place->flags |= PLACE_FREE;
+	set_flag(index, segment, place, PLACE_FREE);
 	drop_state(index, place);
+	return 0;
 }
 
 /* Marks about a segment exist in this journal file. */
@@ -70,77 +107,149 @@ static void note_marks(struct segment *segment, const struct segment *journal)
 
 /* ---- messages --------------------------------------------------------------------------- */
 
-static bool fits(const struct segment *segment, const struct format_record *record,
+/* Only delivery moves messages, and a worker may speak of nobody's files but its own. */
+static bool worker_may(const struct segment *segment, const struct format_record *record,
 	const struct format_message *message)
 {
-	bool journal = segment->id.owner == SPOOL_OWNER_DELIVERY;
-
-	/* Only delivery moves messages, and a worker may speak of nobody's files but its own. */
-	return format_id_serial(record->id) == segment->id.serial &&
-	       format_id_owner(record->id) == segment->id.owner &&
-	       format_id_place(record->id) < segment->place_count + INDEX_GAP_MOST &&
-	       (journal || message->id == record->id) &&
-	       (journal || !message->body_serial || message->body_owner == segment->id.owner);
+	if (message->id != record->id)
+		return false;
+	if (message->body_serial)
+		return message->body_owner == segment->id.owner &&
+		       message->body_bytes <= FORMAT_BODY_BYTES;
+	return message->body_bytes <= FORMAT_INLINE_BYTES &&
+	       message->body_offset <= FORMAT_FILE_BYTES;
 }
 
-static void apply_message(struct spool_index *index, struct segment *segment,
+/* NULL: it is right. */
+static const char *find_fault(const struct spool_index *index, const struct segment *segment,
+	const struct format_record *record, struct format_message *message)
+{
+	uint32_t number = format_id_place(record->id);
+
+	if (format_get_message(record->payload, message) != 0 ||
+		format_id_serial(record->id) != segment->id.serial ||
+		format_id_owner(record->id) != segment->id.owner ||
+		(segment->id.owner != SPOOL_OWNER_DELIVERY &&
+			!worker_may(segment, record, message)))
+		return "a message record makes no sense";
+	if (!has_room(index, segment, number))
+		return "a message has a number far beyond all others";
+	return NULL;
+}
+
+/* False: another record has the place. */
+static bool take_place(struct segment *segment, struct place *place)
+{
+	if (!(place->flags & PLACE_USED))
+		return true;
+	if (!is_lost(place))
+		return false;
+	/* It was another record that was lost: that one's number was damaged, too. */
+	segment->damaged = true;
+	if (!(place->flags & PLACE_FREE)) {
+		segment->lost--;
+		segment->live--;
+	}
+	place->flags &= (uint8_t)~PLACE_BAD;
+	return true;
+}
+
+static void fill_place(struct place *place, const struct format_record *record, uint64_t offset,
+	const struct format_message *message)
+{
+	uint64_t body = message->body_bytes + FORMAT_END_BYTES;
+
+	place->at = (uint32_t)(offset / INDEX_UNIT);
+	place->size = (uint32_t)(format_record_bytes(record->payload.n) / INDEX_UNIT) & 0xffffff;
+	place->body = message->body_serial ? 0 : (uint32_t)MIN(body, (uint64_t)UINT32_MAX);
+	if (message->body_serial)
+		place->flags |= PLACE_FILE;
+	if (message->id != record->id)
+		place->flags |= PLACE_MOVED;
+}
+
+static int apply_message(struct spool_index *index, struct segment *segment,
 	const struct format_record *record, uint64_t offset, struct place **out)
 {
 	struct format_message message;
 
-	if (format_get_message(record->payload, &message) != 0 ||
-		!fits(segment, record, &message)) {
+	const char *fault = find_fault(index, segment, record, &message);
+	struct place *place = fault ? NULL : grow_to(index, segment, format_id_place(record->id));
+	if (!place && !fault)
+		return ERR_NOMEM;
+	/* The same one, read once more. */
+	if (place && !is_lost(place) && place->flags & PLACE_USED &&
+		place->at == offset / INDEX_UNIT)
+		return 0;
+	if (place && !take_place(segment, place))
+		fault = "a place is used twice";
+	if (fault) {
 		segment->damaged = true;
-		index_report(index, segment, 0, offset, "a message record makes no sense");
-		return;
+		index_report(index, segment, 0, offset, fault);
+		return 0;
 	}
-	struct place *place = grow_to(segment, format_id_place(record->id));
-	if (place->flags & PLACE_USED) {
-		segment->damaged = true;
-		index_report(index, segment, record->id, offset, "a place is used twice");
-		return;
-	}
-	place->flags |= PLACE_USED;
-	place->at = (uint32_t)(offset / INDEX_UNIT);
-	place->size = (uint32_t)(format_record_bytes(record->payload.n) / INDEX_UNIT) & 0xffffff;
-	place->body = message.body_serial ? 0
-					  : (uint32_t)MIN(message.body_bytes + FORMAT_END_BYTES,
-						    (uint64_t)UINT32_MAX);
-	if (message.body_serial)
-		place->flags |= PLACE_FILE;
-	if (message.id != record->id)
-		place->flags |= PLACE_MOVED;
+	set_flag(index, segment, place, PLACE_USED);
+	fill_place(place, record, offset, &message);
 	if (place->flags & PLACE_FREE)
-		return;
+		return 0;
 	segment->live++;
 	segment->live_bytes += live_size(place);
 	*out = place;
+	return 0;
+}
+
+bool index_lose(struct spool_index *index, struct segment *segment, uint64_t place_id, bool *told)
+{
+	uint32_t number = format_id_place(place_id);
+	const struct place *known = number < segment->place_count ? &segment->places[number] : NULL;
+
+	/* Records of the journal are of all kinds, and what is missed there may concern any file.
+	 */
+	if (segment->id.owner == SPOOL_OWNER_DELIVERY || !has_room(index, segment, number))
+		return false;
+	if (known && (known->flags & PLACE_FREE || is_lost(known))) {
+		*told = true;
+		return true;
+	}
+	if (known && known->flags & PLACE_USED)
+		return false;
+	struct place *place = grow_to(index, segment, number);
+	if (!place)
+		return false;
+	set_flag(index, segment, place, PLACE_USED);
+	place->flags |= PLACE_BAD;
+	segment->live++;
+	segment->lost++;
+	return true;
 }
 
 /* ---- the journal's own records ---------------------------------------------------------- */
 
-static void apply_state(struct spool_index *index, struct segment *journal,
+static int apply_state(struct spool_index *index, struct segment *journal,
 	const struct format_record *record, uint64_t offset)
 {
 	struct segment *segment =
 		index_find(index, format_id_owner(record->id), format_id_serial(record->id));
 
 	if (!segment)
-		return; /* its file is gone: it was done */
-	struct place *place = grow_to(segment, format_id_place(record->id));
+		return 0; /* its file is gone: it was done */
+	struct place *place = grow_to(index, segment, format_id_place(record->id));
+	if (!place)
+		return ERR_NOMEM;
 	if (place->flags & PLACE_FREE)
-		return;
+		return 0;
 	drop_state(index, place);
 	if (!record->payload.n)
-		return;
+		return 0;
 	place->state_serial = journal->id.serial;
 	place->state_at = (uint32_t)(offset / INDEX_UNIT);
 	place->state_size = (uint32_t)(format_record_bytes(record->payload.n) / INDEX_UNIT);
 	journal->states++;
 	journal->state_bytes += format_record_bytes(record->payload.n);
+	return 0;
 }
 
-static void apply_done(
+static int apply_done(
 	struct spool_index *index, struct segment *journal, const struct format_record *record)
 {
 	struct cursor c = cursor_of(record->payload);
@@ -151,26 +260,32 @@ static void apply_done(
 			index_find(index, format_id_owner(id), format_id_serial(id));
 		if (!segment)
 			continue;
-		set_free(index, segment, format_id_place(id));
+		int err = set_free(index, segment, format_id_place(id));
+		if (err)
+			return err;
 		note_marks(segment, journal);
 	}
+	return 0;
 }
 
-static void apply_checkpoint(
+static int apply_checkpoint(
 	struct spool_index *index, struct segment *journal, const struct format_record *record)
 {
 	struct segment *segment =
 		index_find(index, format_id_owner(record->id), format_id_serial(record->id));
+	int err = 0;
 
 	if (!segment || record->payload.n > FORMAT_PLACES / 8)
-		return;
-	for (size_t i = 0; i < record->payload.n; i++) {
+		return 0;
+	for (size_t i = 0; i < record->payload.n && !err; i++) {
 		unsigned char byte = (unsigned char)record->payload.p[i];
-		for (uint32_t bit = 0; byte && bit < 8; bit++)
+		for (uint32_t bit = 0; byte && bit < 8 && !err; bit++)
 			if (byte & 1u << bit)
-				set_free(index, segment, (uint32_t)(i * 8 + bit));
+				err = set_free(index, segment, (uint32_t)(i * 8 + bit));
 	}
-	segment->marks = journal->id.serial;
+	if (err == 0)
+		segment->marks = journal->id.serial;
+	return err;
 }
 
 static void apply_extent(
@@ -193,23 +308,27 @@ static void apply_extent(
 	}
 }
 
-void index_apply(struct spool_index *index, struct segment *segment,
+int index_apply(struct spool_index *index, struct segment *segment,
 	const struct format_record *record, uint64_t offset, struct place **out)
 {
 	*out = NULL;
-	/* A worker's log holds messages, whatever it may say. */
-	bool journal = segment->id.owner == SPOOL_OWNER_DELIVERY;
-
+	if (offset / INDEX_UNIT > UINT32_MAX) {
+		segment->damaged = true;
+		index_report(index, segment, 0, offset, "a record lies further on than a log goes");
+		return 0;
+	}
 	if (record->type == FORMAT_MESSAGE)
-		apply_message(index, segment, record, offset, out);
-	else if (journal && record->type == FORMAT_STATE)
-		apply_state(index, segment, record, offset);
-	else if (journal && record->type == FORMAT_DONE)
-		apply_done(index, segment, record);
-	else if (journal && record->type == FORMAT_CHECKPOINT)
-		apply_checkpoint(index, segment, record);
-	else if (journal && record->type == FORMAT_EXTENT)
-		apply_extent(index, segment, record);
+		return apply_message(index, segment, record, offset, out);
+	/* A worker's log holds messages, whatever it may say. */
+	if (segment->id.owner != SPOOL_OWNER_DELIVERY)
+		return 0;
+	switch (record->type) {
+	case FORMAT_STATE: return apply_state(index, segment, record, offset);
+	case FORMAT_DONE: return apply_done(index, segment, record);
+	case FORMAT_CHECKPOINT: return apply_checkpoint(index, segment, record);
+	case FORMAT_EXTENT: apply_extent(index, segment, record); return 0;
+	default: return 0;
+	}
 }
 
 void index_put_checkpoint(const struct segment *segment, struct buf *buf)

@@ -33,7 +33,8 @@ static void apply_record(struct spool_store *store, struct segment *segment,
 {
 	struct place *place;
 
-	index_apply(&store->index, segment, record, offset, &place);
+	int err = index_apply(&store->index, segment, record, offset, &place);
+	CHECK(err == 0); /* it is durable: without memory the role had better start anew */
 	if (record->type == FORMAT_EXTENT) {
 		struct segment *other = index_find(
 			&store->index, format_id_owner(record->id), format_id_serial(record->id));

@@ -68,7 +68,7 @@ static int make_durable(struct body_file *f)
 	int err = disk_write_all(f->io, &part, 1, f->written);
 	if (err == 0)
 		err = disk_sync(f->io);
-	format_dir(dir, f->owner);
+	format_body_dir(dir, f->owner);
 	return err ? err : disk_sync_dir(f->disk, dir);
 }
 

@@ -155,8 +155,10 @@ static bool is_seal_needed(struct spool_store *store, const struct segment *segm
 
 	if (!before || (before->cut_kept && !before->damaged))
 		return false;
-	if (before->damaged || before->marks_asked || !before->loaded)
-		return true; /* where a damaged file ends is not known well enough */
+	/* Where a file ends that is damaged, or not read to its end, is not known well enough. */
+	if (before->damaged || before->marks_asked || !before->loaded || before->orphan ||
+		before->wanted > before->end)
+		return true;
 	struct change *change =
 		change_new(CHANGE_CHECKPOINT, SPOOL_ID(before->id.serial, before->id.owner, 0), 0);
 	if (!change)
@@ -212,7 +214,7 @@ static void look(struct timer *timer)
 
 	if (store->loader.phase != LOAD_DONE)
 		return;
-	again = store_read_again(store);
+	again = intake_again(store);
 	for (size_t i = 0; i < store->index.count; i++) {
 		struct segment *segment = store->index.segments[i];
 		clean_segment(store, segment);

@@ -1,6 +1,7 @@
 #include "spool/commit.h"
 
 #include "base/err.h"
+#include "spool/spool.h"
 
 #include <limits.h>
 
@@ -10,24 +11,34 @@
 
 int commit_make_dir(struct disk *disk, uint8_t owner)
 {
-	char dir[FORMAT_PATH];
+	char logs[FORMAT_PATH], bodies[FORMAT_PATH];
 
-	format_dir(dir, owner);
-	int made = disk_make_dir(disk, dir);
+	format_dir(logs, owner);
+	format_body_dir(bodies, owner);
+	int made = disk_make_dir(disk, logs);
 	if (made != 0 && made != ERR_EXISTS)
 		return made;
+	int made_too = strcmp(logs, bodies) == 0 ? ERR_EXISTS : disk_make_dir(disk, bodies);
+	if (made_too != 0 && made_too != ERR_EXISTS)
+		return made_too;
 	int err = disk_sync_dir(disk, "");
-	/* A worker may be kept from the spool's root; whoever made the directory has synced it
+	/* A worker may be kept from the spool's root; whoever made the directories has synced them
 	 * then. */
-	return made == ERR_EXISTS && err == ERR_DENIED ? 0 : err;
+	bool were_there = made == ERR_EXISTS && made_too == ERR_EXISTS;
+	return were_there && err == ERR_DENIED ? 0 : err;
 }
 
-static int open_new(struct disk *disk, struct commit_file *file, char path[FORMAT_PATH])
+/* Who writes a log needs not read it: a worker may not. */
+static int open_new(struct disk *disk, struct commit_file *file)
 {
+	unsigned flags = DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE;
+	char path[FORMAT_PATH];
+
 	for (int tries = 0; tries < CREATE_TRIES && file->id.serial; tries++) {
 		format_log_path(path, file->id.owner, file->id.serial);
-		int err = disk_open(disk, path,
-			DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file->io);
+		int err = disk_open(disk, path, flags, &file->io);
+		if (err == 0)
+			file->step = COMMIT_FILE_OPEN;
 		if (err != ERR_EXISTS)
 			return err;
 		if (file->id.serial == UINT32_MAX)
@@ -37,42 +48,61 @@ static int open_new(struct disk *disk, struct commit_file *file, char path[FORMA
 	return ERR_LIMIT;
 }
 
-static int fill_new(struct disk *disk, uint64_t allocate, const struct commit_file *file)
+static int make_durable(struct disk *disk, const struct commit_file *file)
+{
+	char dir[FORMAT_PATH];
+
+	format_dir(dir, file->id.owner);
+	int err = disk_sync(file->io);
+	return err ? err : disk_sync_dir(disk, dir);
+}
+
+/* What a failed sync has left in it nobody knows. */
+static void give_up(struct disk *disk, struct commit_file *file)
+{
+	char path[FORMAT_PATH];
+
+	disk_close(&file->io);
+	file->step = COMMIT_FILE_NONE;
+	format_log_path(path, file->id.owner, file->id.serial);
+	if (file->id.owner == SPOOL_OWNER_DELIVERY)
+		disk_unlink(disk, path);
+}
+
+static int name_it(struct disk *disk, struct commit_file *file)
 {
 	char page[FORMAT_PAGE];
-	char dir[FORMAT_PATH];
 	struct iovec part = {page, sizeof(page)};
 
-	/* A file system that cannot set space aside still makes a log; it only has no reserve. */
-	int err = disk_allocate(file->io, allocate);
-	if (err != 0 && err != ERR_UNSUPPORTED)
-		return err;
 	format_put_page(page, &file->id);
-	err = disk_write_all(file->io, &part, 1, 0);
-	if (err == 0)
-		err = disk_sync(file->io);
-	if (err)
+	int err = disk_write_all(file->io, &part, 1, 0);
+	if (err == ERR_NO_SPACE)
 		return err;
-	format_dir(dir, file->id.owner);
-	return disk_sync_dir(disk, dir);
+	if (err == 0)
+		err = make_durable(disk, file);
+	if (err)
+		give_up(disk, file);
+	else
+		file->step = COMMIT_FILE_NAMED;
+	return err;
 }
 
 int commit_create(struct disk *disk, uint64_t allocate, struct commit_file *file)
 {
-	char path[FORMAT_PATH];
-	struct commit_file made = {.id = file->id};
+	int err = 0;
 
-	int err = open_new(disk, &made, path);
-	if (err)
-		return err;
-	err = fill_new(disk, allocate, &made);
-	if (err) {
-		disk_close(&made.io);
-		disk_unlink(disk, path);
-		return err;
+	if (file->step == COMMIT_FILE_NONE)
+		err = open_new(disk, file);
+	if (err == 0 && file->step == COMMIT_FILE_OPEN)
+		err = name_it(disk, file);
+	if (err == 0 && file->step == COMMIT_FILE_NAMED) {
+		/* A file system that cannot set space aside still makes a log; it only has no
+		 * reserve. */
+		err = disk_allocate(file->io, allocate);
+		err = err == ERR_UNSUPPORTED ? 0 : err;
+		file->step = err ? COMMIT_FILE_NAMED : COMMIT_FILE_MADE;
 	}
-	*file = made;
-	return 0;
+	return err;
 }
 
 /* ---- failure ---------------------------------------------------------------------------- */
@@ -107,7 +137,7 @@ static int seal(struct commit *c)
 	char header[FORMAT_BATCH_HEADER];
 	struct iovec part = {header, sizeof(header)};
 
-	if (!c->spare.io) {
+	if (c->spare.step != COMMIT_FILE_MADE) {
 		int err = commit_create(c->disk, c->allocate, &c->spare);
 		if (err)
 			return err;
@@ -128,8 +158,10 @@ static int seal(struct commit *c)
 	c->syncs++;
 	if (err == 0)
 		err = disk_sync(c->spare.io);
-	if (err)
+	if (err) {
 		disk_close(&c->spare.io);
+		c->spare.step = COMMIT_FILE_NONE;
+	}
 	return err;
 }
 

@@ -16,10 +16,16 @@ enum commit_outcome {
 	COMMIT_DOUBT,	/* it failed, and neither of the two could be made durable */
 };
 
-/* A log file that was made, with its header and its name on stable storage. */
+/* A log file: made in steps, since what fails for lack of space goes on later in the same file. */
 struct commit_file {
 	struct io_file *io; /* NULL: none */
 	struct format_file id;
+	enum {
+		COMMIT_FILE_NONE,
+		COMMIT_FILE_OPEN,  /* the name is there */
+		COMMIT_FILE_NAMED, /* header and name are on stable storage */
+		COMMIT_FILE_MADE   /* … and space is set aside */
+	} step;
 };
 
 struct commit {
@@ -34,8 +40,8 @@ struct commit {
 	/* where the valid part of the log ends when this batch fails */
 	uint32_t valid_serial;
 	uint64_t valid_end;
-	/* in: the spare file if there is one, else just the id for one; out: the file, where
-	 * outcome is SEALED; on DOUBT it is closed */
+	/* in: the spare file if there is one, what there is of one, or just the id for one; out:
+	 * the file, where outcome is SEALED; on DOUBT what is left of it */
 	struct commit_file spare;
 	/* out */
 	enum commit_outcome outcome;
@@ -45,11 +51,15 @@ struct commit {
 
 void commit_run(struct commit *commit);
 
-/* Makes a log file: header and name durable, `allocate` bytes set aside. A serial that is taken
- * already is counted up; 0 is none: ERR_LIMIT. Nothing is left behind after an error. */
+/*
+ * Makes a log file, or goes on with one. A serial that is taken already is counted up; 0 is none:
+ * ERR_LIMIT. After an error the file may be there in part: with an io it is to be handed in again;
+ * without one its name is not used any more (delivery's are removed; a worker may not remove logs,
+ * the store does it when the worker has gone on).
+ */
 int commit_create(struct disk *disk, uint64_t allocate, struct commit_file *file);
 
-/* Makes the directory of a log and its name durable. */
+/* Makes the directories of a log and its body files, and their names durable. */
 int commit_make_dir(struct disk *disk, uint8_t owner);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/cursor.h"
 #include "base/err.h"
+#include "spool/spool.h"
 
 #include <xxhash.h>
 
@@ -136,7 +137,11 @@ int format_get_batch(struct span header, uint64_t salt, struct format_batch *out
 bool format_batch_fits(
 	const struct format_batch *batch, const struct format_file *file, uint64_t offset)
 {
+	bool journal = file->owner == SPOOL_OWNER_DELIVERY;
+
 	return (batch->kind == FORMAT_BATCH || batch->kind == FORMAT_VOID) &&
+	       (journal || (batch->records_bytes <= FORMAT_WORKER_RECORDS &&
+				   batch->length <= FORMAT_BATCH_BYTES)) &&
 	       batch->serial == file->serial && batch->owner == file->owner &&
 	       batch->offset == offset && offset <= INT64_MAX - FORMAT_ALIGN &&
 	       batch->records_bytes <= FORMAT_BATCH_RECORDS &&
@@ -173,18 +178,30 @@ void format_put_record(
 	buf_wrote(buf, whole);
 }
 
-int format_get_record(struct span in, uint64_t salt, struct format_record *out, size_t *out_bytes)
+size_t format_record_claims(struct span in)
 {
 	struct cursor c = cursor_of(span_skip(in, HASH_BYTES));
 	uint32_t magic = cursor_u32(&c);
 	uint32_t length = cursor_u32(&c);
+
+	if (!cursor_ok(&c) || in.n < FORMAT_RECORD || magic != RECORD_MAGIC ||
+		length > FORMAT_RECORD_BYTES)
+		return 0;
+	return (size_t)format_record_bytes(length);
+}
+
+int format_get_record(struct span in, uint64_t salt, struct format_record *out, size_t *out_bytes)
+{
+	size_t whole = format_record_claims(in);
+
+	if (!whole || whole > in.n)
+		return ERR_CORRUPT;
+	struct cursor c = cursor_of(span_skip(in, HASH_BYTES + sizeof(uint32_t)));
+	uint32_t length = cursor_u32(&c);
 	uint32_t type = cursor_u32(&c);
 	uint32_t sequence = cursor_u32(&c);
 	uint64_t id = cursor_u64(&c);
-
-	if (!cursor_ok(&c) || magic != RECORD_MAGIC || length > FORMAT_RECORD_BYTES ||
-		type > UINT8_MAX || format_record_bytes(length) > in.n ||
-		!hash_right(in.p, FORMAT_RECORD + length, salt))
+	if (type > UINT8_MAX || !hash_right(in.p, FORMAT_RECORD + length, salt))
 		return ERR_CORRUPT;
 	*out = (struct format_record){
 		.type = (uint8_t)type,
@@ -192,7 +209,7 @@ int format_get_record(struct span in, uint64_t salt, struct format_record *out, 
 		.id = id,
 		.payload = span_of(in.p + FORMAT_RECORD, length),
 	};
-	*out_bytes = (size_t)format_record_bytes(length);
+	*out_bytes = whole;
 	return 0;
 }
 

@@ -42,6 +42,19 @@
 #define FORMAT_END	     ".\r\n"	 /* follows every body */
 #define FORMAT_END_BYTES     3u
 
+/*
+ * What a worker's log may hold, whatever it says of itself, and whatever the settings were when it
+ * was written: the schema's greatest segment-size, inline-bytes and message-size, and what comes on
+ * top. All that is read, allocated or looked through on a worker's word is bounded by these.
+ */
+#define FORMAT_SEGMENT_BYTES  (1ull << 32) /* a file as long as this is closed … */
+#define FORMAT_BATCH_BYTES    (128u << 20) /* … after its last batch */
+#define FORMAT_FILE_BYTES     (FORMAT_SEGMENT_BYTES + 2 * FORMAT_BATCH_BYTES)
+#define FORMAT_WORKER_RECORDS (34u << 20)  /* bytes of records in a batch */
+#define FORMAT_INLINE_BYTES   (65u << 20)  /* of a body in the log */
+#define FORMAT_BODY_BYTES     (1ull << 32) /* of a body in a file of its own, dots doubled */
+#define FORMAT_HOLES	      (1u << 17)   /* places given, as to refused messages, and not used */
+
 struct format_file {
 	uint32_t serial;
 	uint8_t owner;
@@ -150,6 +163,9 @@ bool format_batch_fits(
 /* Appends a record whose payload comes in two parts. */
 void format_put_record(
 	struct buf *buf, const struct format_record *record, struct span more, uint64_t salt);
+/* How many bytes on disk the record whose head begins `in` claims to have; 0: that is no head. What
+ * the claim is worth shows when so many bytes are hashed. */
+size_t format_record_claims(struct span in);
 /* The record at the start of `in` with its length on disk. */
 int format_get_record(struct span in, uint64_t salt, struct format_record *out, size_t *out_bytes);
 
@@ -166,14 +182,17 @@ uint64_t format_hash(struct span bytes, uint64_t seed);
 
 #define FORMAT_PATH 48 /* bytes of any path in the spool, with the NUL */
 
+/* A worker's logs and its body files lie apart, since it may do less to the former. */
 void format_dir(char out[FORMAT_PATH], uint8_t owner);
+void format_body_dir(char out[FORMAT_PATH], uint8_t owner);
 void format_log_path(char out[FORMAT_PATH], uint8_t owner, uint32_t serial);
 void format_body_path(char out[FORMAT_PATH], uint8_t owner, uint32_t serial, uint32_t number);
 
 enum format_name { FORMAT_NAME_OTHER, FORMAT_NAME_LOG, FORMAT_NAME_BODY };
-/* What a name in a log's directory stands for. */
+/* What a name in one of these directories stands for. */
 enum format_name format_parse_name(const char *name, uint32_t *out_serial, uint32_t *out_number);
-/* The owner whose directory has this name; ERR_NOT_FOUND where it is none. */
-int format_parse_dir(const char *name, uint8_t *out_owner);
+enum format_dir { FORMAT_DIR_OTHER, FORMAT_DIR_LOGS, FORMAT_DIR_BODIES };
+/* What a name in the spool's root stands for, and whose it is. */
+enum format_dir format_parse_dir(const char *name, uint8_t *out_owner);
 
 #endif

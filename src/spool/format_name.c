@@ -7,22 +7,30 @@
 #include <stdio.h>
 #include <string.h>
 
-void format_dir(char out[FORMAT_PATH], uint8_t owner)
+/* `letter` of a worker's folder; delivery has one for all. */
+static void dir_of(char *out, size_t room, char letter, uint8_t owner)
 {
 	if (owner == SPOOL_OWNER_DELIVERY)
-		snprintf(out, FORMAT_PATH, "d");
+		snprintf(out, room, "d");
 	else
-		snprintf(out, FORMAT_PATH, "w%u", owner);
+		snprintf(out, room, "%c%u", letter, owner);
+}
+
+void format_dir(char out[FORMAT_PATH], uint8_t owner)
+{
+	dir_of(out, FORMAT_PATH, 'w', owner);
+}
+
+void format_body_dir(char out[FORMAT_PATH], uint8_t owner)
+{
+	dir_of(out, FORMAT_PATH, 'b', owner);
 }
 
 void format_log_path(char out[FORMAT_PATH], uint8_t owner, uint32_t serial)
 {
 	char dir[FORMAT_PATH / 2];
 
-	if (owner == SPOOL_OWNER_DELIVERY)
-		snprintf(dir, sizeof(dir), "d");
-	else
-		snprintf(dir, sizeof(dir), "w%u", owner);
+	dir_of(dir, sizeof(dir), 'w', owner);
 	snprintf(out, FORMAT_PATH, "%s/%08x.log", dir, serial);
 }
 
@@ -30,10 +38,7 @@ void format_body_path(char out[FORMAT_PATH], uint8_t owner, uint32_t serial, uin
 {
 	char dir[FORMAT_PATH / 4];
 
-	if (owner == SPOOL_OWNER_DELIVERY)
-		snprintf(dir, sizeof(dir), "d");
-	else
-		snprintf(dir, sizeof(dir), "w%u", owner);
+	dir_of(dir, sizeof(dir), 'b', owner);
 	snprintf(out, FORMAT_PATH, "%s/%08x-%u.body", dir, serial, number);
 }
 
@@ -87,7 +92,7 @@ enum format_name format_parse_name(const char *name, uint32_t *out_serial, uint3
 	return body ? FORMAT_NAME_BODY : FORMAT_NAME_LOG;
 }
 
-int format_parse_dir(const char *name, uint8_t *out_owner)
+enum format_dir format_parse_dir(const char *name, uint8_t *out_owner)
 {
 	const char *at = name + 1;
 	uint32_t owner;
@@ -95,13 +100,14 @@ int format_parse_dir(const char *name, uint8_t *out_owner)
 
 	if (strcmp(name, "d") == 0) {
 		*out_owner = SPOOL_OWNER_DELIVERY;
-		return 0;
+		return FORMAT_DIR_LOGS;
 	}
-	if (name[0] != 'w' || !parse_digits(&at, 10, 3, &owner) || owner >= SPOOL_WORKERS_MOST)
-		return ERR_NOT_FOUND;
-	format_dir(canonical, (uint8_t)owner);
+	if ((name[0] != 'w' && name[0] != 'b') || !parse_digits(&at, 10, 3, &owner) ||
+		owner >= SPOOL_WORKERS_MOST)
+		return FORMAT_DIR_OTHER;
+	dir_of(canonical, sizeof(canonical), name[0], (uint8_t)owner);
 	if (strcmp(canonical, name) != 0)
-		return ERR_NOT_FOUND;
+		return FORMAT_DIR_OTHER;
 	*out_owner = (uint8_t)owner;
-	return 0;
+	return name[0] == 'w' ? FORMAT_DIR_LOGS : FORMAT_DIR_BODIES;
 }

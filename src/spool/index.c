@@ -64,7 +64,10 @@ int index_add_segment(struct spool_index *index, const struct format_file *id, s
 {
 	size_t at = lower(index, key_of(id->owner, id->serial));
 
-	CHECK(!is_at(index, at, id->owner, id->serial));
+	if (is_at(index, at, id->owner, id->serial))
+		return ERR_EXISTS;
+	if (index_last(index, id->owner) - index_first(index, id->owner) >= INDEX_FILES_MOST)
+		return ERR_LIMIT;
 	if (index->count == index->room) {
 		size_t room = index->room ? index->room * 2 : 64;
 		struct segment **list = realloc(index->segments, room * sizeof(struct segment *));
@@ -106,6 +109,7 @@ void index_drop_segment(struct spool_index *index, struct segment *segment)
 	memmove(index->segments + at, index->segments + at + 1,
 		(index->count - at - 1) * sizeof(struct segment *));
 	index->count--;
+	index->holes[segment->id.owner] -= segment->holes;
 	free(segment->places);
 	free(segment);
 }
@@ -158,15 +162,22 @@ void index_release(struct spool_index *index, struct segment *segment)
 		close_segment(index, segment);
 }
 
+/* A walk that begins anew in a file meets the same damage once more. */
 static void on_damage(
 	void *arg, const struct format_file *file, uint64_t id, uint64_t offset, const char *what)
 {
 	struct spool_index *index = arg;
 	struct segment *segment = index_find(index, file->owner, file->serial);
+	bool told = segment && offset < segment->told;
 
-	CHECK(segment);
-	segment->damaged = true;
-	index_report(index, segment, id, offset, what);
+	if (!segment)
+		return;
+	segment->told = MAX(segment->told, offset + 1);
+	/* Where it is known which messages it hit, nothing else was missed. */
+	if (!id || !index_lose(index, segment, id, &told))
+		segment->damaged = segment->damaged || !told;
+	if (!told)
+		index_report(index, segment, id, offset, what);
 }
 
 bool index_waits(struct spool_index *index)
@@ -188,9 +199,19 @@ static int size_of(const struct segment *segment, uint64_t known, uint64_t *out)
 	return 0;
 }
 
-int index_walk(struct spool_index *index, struct segment *segment, uint64_t known)
+static void say_too_long(struct spool_index *index, struct segment *segment)
 {
-	struct walk *walk = &index->walk;
+	if (segment->told > FORMAT_FILE_BYTES)
+		return;
+	segment->damaged = true;
+	segment->told = FORMAT_FILE_BYTES + 1;
+	index_report(index, segment, 0, FORMAT_FILE_BYTES,
+		"the file is longer than a log can be; nothing is read from here on");
+}
+
+int index_walk(
+	struct spool_index *index, struct walk *walk, struct segment *segment, uint64_t known)
+{
 	uint64_t size = 0;
 
 	int err = index_hold(index, segment);
@@ -204,6 +225,8 @@ int index_walk(struct spool_index *index, struct segment *segment, uint64_t know
 	if (err)
 		return index_waits(index) ? ERR_IO : ERR_CORRUPT;
 	walk_begin(walk, segment->io, &segment->id, size);
+	if (walk->too_long)
+		say_too_long(index, segment);
 	walk->patience = &index->patience;
 	walk->damage = on_damage;
 	walk->arg = index;
@@ -215,9 +238,9 @@ int index_walk(struct spool_index *index, struct segment *segment, uint64_t know
 	return 0;
 }
 
-void index_walk_end(struct spool_index *index, struct segment *segment)
+void index_walk_end(struct spool_index *index, struct walk *walk, struct segment *segment)
 {
-	index->walk.io = NULL;
+	walk_end(walk);
 	index_release(index, segment);
 }
 
@@ -253,11 +276,16 @@ struct place *index_message(
 
 /* ---- beginning and end ------------------------------------------------------------------ */
 
-void index_report(struct spool_index *index, const struct segment *segment, uint64_t id,
-	uint64_t offset, const char *what)
+void index_report(struct spool_index *index, struct segment *segment, uint64_t id, uint64_t offset,
+	const char *what)
 {
 	char path[FORMAT_PATH];
 
+	/* Who writes nonsense must not fill the trace with it. */
+	if (segment->reports > INDEX_REPORTS)
+		return;
+	if (segment->reports++ == INDEX_REPORTS)
+		what = "there is more damage in this file, which is not listed";
 	format_log_path(path, segment->id.owner, segment->id.serial);
 	index->damage(index->arg, id, path, offset, what);
 }

@@ -17,10 +17,13 @@
 #include "spool/spool.h"
 #include "spool/walk.h"
 
-#define INDEX_FILES_OPEN 64	      /* log files kept open when nobody reads from them */
-#define INDEX_GAP_MOST	 (1u << 20)   /* places between two messages: refused ones leave gaps */
-#define INDEX_ARENA	 (256u << 20) /* bytes of one decoded envelope */
-#define INDEX_UNIT	 FORMAT_RECORD_ALIGN
+#define INDEX_FILES_OPEN 64	/* log files kept open when nobody reads from them */
+#define INDEX_FILES_MOST 16384u /* files of one owner: others wait until some are gone */
+/* Places given and not used in all files of an owner: each of them costs memory, too. */
+#define INDEX_OWNER_HOLES (1u << 22)
+#define INDEX_REPORTS	  1000u	       /* of damage in one file: what follows is one remark */
+#define INDEX_ARENA	  (256u << 20) /* bytes of one decoded envelope */
+#define INDEX_UNIT	  FORMAT_RECORD_ALIGN
 
 enum place_flags {
 	PLACE_USED = 1 << 0,   /* the record was read */
@@ -28,7 +31,7 @@ enum place_flags {
 	PLACE_DONE = 1 << 2,   /* done, not durable yet */
 	PLACE_FILE = 1 << 3,   /* the body is a file of its own */
 	PLACE_CHECK = 1 << 4,  /* the body lay for a while: it is checked before it is sent */
-	PLACE_BAD = 1 << 5,    /* damaged, and reported */
+	PLACE_BAD = 1 << 5,    /* damaged, and reported; with no size: its record is lost */
 	PLACE_MOVED = 1 << 6,  /* its id is that of another place */
 	PLACE_MOVING = 1 << 7, /* a copy is being made */
 };
@@ -52,6 +55,8 @@ struct segment {
 	int64_t sequence;
 	uint64_t proven, limit; /* as of struct walk, by what other files say */
 	uint64_t wanted;	/* durable by notice, but not read yet */
+	uint64_t again_ns;	/* it could not be read: not before then */
+	bool seal_tried;	/* its seal was looked for while running */
 	bool closed;		/* nobody writes to it any more */
 	bool loaded;
 	bool damaged; /* something in it may have been missed: it is never removed */
@@ -64,8 +69,16 @@ struct segment {
 	bool cut_kept;	    /* it says so, durably */
 	bool marks_asked;   /* a checkpoint is under way */
 	uint64_t sparse_ns; /* almost empty since; 0: it is not */
+	/* what the file's first header says of the log before it */
+	bool seal_known;
+	uint32_t before_serial;
+	uint64_t before_end;
+	uint64_t told;	  /* damage before this offset was reported */
+	uint32_t reports; /* so far */
 	struct place *places;
 	uint32_t place_count, place_room;
+	uint32_t holes; /* places that are neither used nor free */
+	uint32_t lost;	/* live ones whose record is lost */
 	uint32_t live;
 	uint64_t live_bytes;
 	uint32_t marks; /* the oldest journal file with marks about this one that no checkpoint
@@ -81,7 +94,8 @@ struct spool_index {
 	size_t count, room;
 	size_t last;	    /* found last */
 	struct idmap moved; /* message id → place */
-	struct walk walk;
+	uint32_t holes[SPOOL_OWNER_DELIVERY + 1];
+	struct walk walk;	  /* for what is read at once; verify's */
 	bool fresh;		  /* what the walk holds was read in this turn of the loop */
 	uint64_t read_last;	  /* the place whose record was read in this turn; 0: none */
 	uint32_t patience;	  /* how often reading may still be put off: ERR_IO */
@@ -102,12 +116,13 @@ void index_init(struct spool_index *index, struct disk *disk,
 	void (*damage)(void *arg, uint64_t id, const char *path, uint64_t offset, const char *what),
 	void *arg);
 void index_done(struct spool_index *index);
-void index_report(struct spool_index *index, const struct segment *segment, uint64_t id,
-	uint64_t offset, const char *what);
+void index_report(struct spool_index *index, struct segment *segment, uint64_t id, uint64_t offset,
+	const char *what);
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
 struct segment *index_find(struct spool_index *index, uint8_t owner, uint32_t serial);
+/* ERR_EXISTS; ERR_LIMIT: the owner has too many; ERR_NOMEM. */
 int index_add_segment(
 	struct spool_index *index, const struct format_file *id, struct segment **out);
 /* Forgets it; nobody may read from it. */
@@ -127,11 +142,19 @@ void index_release(struct spool_index *index, struct segment *segment);
  * `known`: where the file ends as far as the walk is concerned; 0: it is asked. ERR_IO: it cannot
  * be read now, try again later; ERR_CORRUPT: that was done often enough. ERR_NOT_FOUND, ERR_NOMEM.
  */
-int index_walk(struct spool_index *index, struct segment *segment, uint64_t known);
+int index_walk(
+	struct spool_index *index, struct walk *walk, struct segment *segment, uint64_t known);
+void index_walk_end(struct spool_index *index, struct walk *walk, struct segment *segment);
 /* Something cannot be read: is it to be tried again later? */
 bool index_waits(struct spool_index *index);
-void index_walk_end(struct spool_index *index, struct segment *segment);
-/* What the files [from, to) say about the files before them. ERR_NOMEM; ERR_IO: try again later. */
+/* What a file says about the files before it; looked for within so many bytes, by a walk that has
+ * begun in it, unless it is known. ERR_NOMEM; ERR_IO: try again later; ERR_AGAIN: it paused. */
+int index_find_seal(
+	struct spool_index *index, struct walk *walk, struct segment *segment, uint64_t reach);
+/* Likewise at once; adds to *effort how much was looked at. */
+int index_take_seal(
+	struct spool_index *index, struct segment *segment, uint64_t reach, uint64_t *effort);
+/* Likewise of the files [from, to), where it is not known yet. */
 int index_take_seals(struct spool_index *index, size_t from, size_t to);
 
 /* ---- places --------------------------------------------------------------------------------- */
@@ -153,10 +176,14 @@ int index_envelope(const struct format_message *message, struct arena *arena, st
 
 /* ---- records -------------------------------------------------------------------------------- */
 
-/* Takes in one record of a file that the caller knows to be durable. *out is the place of a message
- * that is new and not done, else NULL. */
-void index_apply(struct spool_index *index, struct segment *segment,
+/* Takes in one record of a file that the caller knows to be durable; once more where it is the
+ * same. *out is the place of a message that is new and not done, else NULL. ERR_NOMEM: nothing of
+ * it. */
+int index_apply(struct spool_index *index, struct segment *segment,
 	const struct format_record *record, uint64_t offset, struct place **out);
+/* Of a message only the place is known, since its record is damaged. False: it has none, or has no
+ * need of one; *told: nor is it news. */
+bool index_lose(struct spool_index *index, struct segment *segment, uint64_t place_id, bool *told);
 /* The bitmap of a segment's free places. */
 void index_put_checkpoint(const struct segment *segment, struct buf *buf);
 

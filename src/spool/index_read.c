@@ -44,6 +44,8 @@ int index_read(struct spool_index *index, struct segment *segment, const struct 
 	uint64_t place_id = id_of(segment, place);
 	struct span seen;
 
+	if (!n)
+		return ERR_CORRUPT; /* its record is lost */
 	/* What just came in is asked for in the same turn, for its first attempt; and an attempt
 	 * asks for a message twice, for its envelope and its body. Later it is read again: what a
 	 * disk has lost is better known than not. */

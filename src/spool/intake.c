@@ -46,53 +46,106 @@ static void keep_fresh(struct spool_store *store)
 
 static int read_wanted(struct spool_store *store, struct segment *segment, uint32_t messages)
 {
-	struct walk *walk = &store->index.walk;
+	struct reading *r = &store->fast;
 	uint64_t each = store->intake.record_bytes ? store->intake.record_bytes : NOTICE_RECORD;
 
-	if (segment->wanted <= segment->end)
+	if (segment->wanted <= segment->end || segment == store->slow.reading.segment)
 		return 0;
 	/* The notice says where the batch ends, and about how long its records are: they are read
 	 * in one go, and their bodies are not. */
-	int err = index_walk(&store->index, segment, segment->wanted);
+	int err = reading_begin(store, r, segment, false);
 	if (err)
 		return err;
-	walk->proven = walk->limit = segment->wanted;
-	walk->guess = MIN(FORMAT_BATCH_HEADER + messages * (each + each / 4), NOTICE_READ);
-	err = store_read(store, segment, UINT32_MAX);
+	r->walk->proven = r->walk->limit = segment->wanted;
+	r->walk->guess = MIN(FORMAT_BATCH_HEADER + messages * (each + each / 4), NOTICE_READ);
+	err = store_read(store, r, STORE_AT_ONCE);
 	keep_fresh(store);
 	if (err == 0)
-		learn_size(&store->intake, &store->taking.batch.header);
-	index_walk_end(&store->index, segment);
-	return err;
+		learn_size(&store->intake, &r->batch.header);
+	reading_end(store, r);
+	if (err != ERR_AGAIN)
+		return err;
+	slow_wake(store);
+	return 0;
 }
 
-/* What a writer left that is gone. Where the disk fails it is tried again, and the file stays. */
-static int read_rest(struct spool_store *store, struct segment *segment)
-{
-	/* A file of which no notice ever came may be its successor's already: nothing is said of
-	 * its tail for good. */
-	bool own = store->newest[segment->id.owner] &&
-		   !store_is_ahead(store, segment->id.owner, segment->id.serial);
+/* ---- files that became known ------------------------------------------------------------ */
 
-	segment->closed = segment->orphan = true;
-	int err = index_walk(&store->index, segment, 0);
-	if (err == 0) {
-		store->index.walk.proven = MAX(store->index.walk.proven, segment->end);
-		err = store_read(store, segment, UINT32_MAX);
-		if (own && err == 0)
-			store_end_segment(store, segment);
-		index_walk_end(&store->index, segment);
+/* Has it named so many files that are not there that this one is not looked for? */
+static bool is_wild(struct spool_store *store, uint8_t owner)
+{
+	struct intake *intake = &store->intake;
+
+	if (store->io->now_ns - intake->lookups_ns >= STORE_LOOKUP_MS * NS_PER_MS) {
+		memset(intake->lookups, 0, sizeof(intake->lookups));
+		intake->lookups_ns = store->io->now_ns;
 	}
-	if (err == ERR_IO || err == ERR_NOMEM) {
-		clean_wake(store);
-		return err;
+	return intake->lookups[owner] >= STORE_LOOKUPS;
+}
+
+/* The new file; any that the writer made and gave up without a word are looked for later. */
+static int know(struct spool_store *store, const struct spool_notice *notice, struct segment **out)
+{
+	struct intake *intake = &store->intake;
+
+	if (is_wild(store, notice->owner))
+		return ERR_LIMIT;
+	int err = store_add_log(store, notice->owner, notice->serial);
+	store->loader.orphan_count = 0; /* the writer lives: it is its own */
+	*out = index_find(&store->index, notice->owner, notice->serial);
+	if (!*out) {
+		intake->lookups[notice->owner]++;
+		return err ? err : ERR_NOT_FOUND;
 	}
-	segment->orphan = false;
-	/* What was not read must not be removed: the next start looks at it again. */
-	segment->damaged = segment->damaged || err;
-	segment->loaded = true;
-	clean_segment(store, segment);
-	return err;
+	intake->strays[notice->owner] = true;
+	clean_wake(store);
+	return 0;
+}
+
+/* What files up to this serial say about the ones before them; looked for once in each. */
+static int take_seals(struct spool_store *store, uint8_t owner, uint32_t serial)
+{
+	struct spool_index *index = &store->index;
+	uint64_t slice = 0;
+
+	for (size_t i = index_first(index, owner);
+		i < index_last(index, owner) && index->segments[i]->id.serial <= serial; i++) {
+		struct segment *segment = index->segments[i];
+		uint64_t effort = 0;
+		if (segment->removing || (segment->seal_tried && !segment->seal_known))
+			continue;
+		uint64_t reach = slice < STORE_SLICES * WALK_SLICE ? WALK_SLICE : 1;
+		int err = index_take_seal(index, segment, reach, &effort);
+		if (err)
+			return err;
+		/* The newest may be about to get its first batch. */
+		segment->seal_tried = segment->id.serial < serial;
+		slice += effort;
+	}
+	return 0;
+}
+
+/* Files that no notice named, and that lie before one that a notice did: their writer is done with
+ * them. */
+static void find_strays(struct spool_store *store, uint8_t owner)
+{
+	struct spool_index *index = &store->index;
+	uint32_t newest = store->newest[owner];
+
+	if (!newest || index_last(index, owner) - index_first(index, owner) >= INDEX_FILES_MOST)
+		return;
+	store->intake.strays[owner] = false;
+	int err = store_list_logs(store, owner);
+	if (err == 0)
+		err = take_seals(store, owner, newest);
+	store->intake.strays[owner] = store->intake.strays[owner] || err;
+	for (size_t i = index_first(index, owner); i < index_last(index, owner) && !err; i++) {
+		struct segment *segment = index->segments[i];
+		if (!segment->closed && !segment->loaded && segment->id.serial < newest)
+			segment->closed = segment->orphan = true;
+	}
+	store_orphans(store);
+	slow_wake(store);
 }
 
 /*
@@ -102,15 +155,8 @@ static int read_rest(struct spool_store *store, struct segment *segment)
 static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial)
 {
 	struct spool_index *index = &store->index;
-	int result = 0;
 
-	for (size_t i = index_first(index, owner);
-		i < index->count && index->segments[i]->id.owner == owner; i++) {
-		if (index->segments[i]->closed)
-			continue;
-		result = index_take_seals(index, i, index_last(index, owner));
-		break;
-	}
+	int result = take_seals(store, owner, serial);
 	if (result)
 		return result;
 	store->newest[owner] = serial;
@@ -118,33 +164,22 @@ static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial
 		struct segment *segment = index->segments[i];
 		if (segment->closed || segment->removing)
 			continue;
-		int err;
-		if (segment->loaded) {
+		int err = 0;
+		/* One that could not be opened when the queue was loaded, or of which no notice
+		 * came: nobody knows yet what is in it. */
+		segment->orphan = !segment->loaded;
+		if (!segment->orphan) {
 			segment->wanted =
 				MAX(segment->wanted, MIN(segment->proven, segment->limit));
 			err = read_wanted(store, segment, 0);
-			segment->closed = true;
-			clean_segment(store, segment);
-		} else {
-			/* One that could not be opened when the queue was loaded, or of which no
-			 * notice came: nobody knows yet what is in it. */
-			err = read_rest(store, segment);
 		}
 		result = result ? result : err;
+		segment->closed = true;
+		clean_segment(store, segment);
 	}
+	int err = slow_now(store);
 	clean_wake(store);
-	return result;
-}
-
-/* The new file, and any that the writer made and gave up without a word. */
-static int add_logs(
-	struct spool_store *store, const struct spool_notice *notice, struct segment **out)
-{
-	int err = store_list(store, notice->owner, store_add_log);
-
-	store->loader.orphan_count = 0; /* the writer lives: they are its own */
-	*out = index_find(&store->index, notice->owner, notice->serial);
-	return *out ? 0 : err ? err : ERR_NOT_FOUND;
+	return result ? result : err;
 }
 
 int spool_store_notice(struct spool_store *store, const struct spool_notice *notice)
@@ -152,12 +187,12 @@ int spool_store_notice(struct spool_store *store, const struct spool_notice *not
 	CHECK_MAGIC(store, STORE_MAGIC);
 	if (store->loader.phase != LOAD_DONE)
 		return ERR_AGAIN;
-	if (notice->owner >= SPOOL_WORKERS_MOST)
+	if (notice->owner >= SPOOL_WORKERS_MOST || notice->durable > FORMAT_FILE_BYTES)
 		return ERR_CORRUPT;
 	struct segment *segment = index_find(&store->index, notice->owner, notice->serial);
-	int err = segment ? 0 : add_logs(store, notice, &segment);
-	if (err == ERR_NOT_FOUND && !notice->durable)
+	if (!segment && !notice->durable)
 		return 0; /* the position of a writer that has no file yet */
+	int err = segment ? 0 : know(store, notice, &segment);
 	if (err)
 		return err;
 	if (segment->removing)
@@ -169,6 +204,7 @@ int spool_store_notice(struct spool_store *store, const struct spool_notice *not
 	if (notice->serial >= store->newest[notice->owner]) {
 		segment->closed = segment->orphan = segment->cut = segment->cut_kept = false;
 		segment->loaded = true;
+		segment->seal_tried = false;
 		segment->limit = WALK_ALL;
 	}
 	if (notice->serial > store->newest[notice->owner])
@@ -198,31 +234,26 @@ static void mark_orphans(struct spool_store *store, uint8_t owner, uint32_t abov
 
 static int take_leave(struct spool_store *store, uint8_t owner)
 {
-	struct spool_index *index = &store->index;
 	bool again = store->intake.gone[owner];
-	int result = 0;
 
 	store->intake.gone[owner] = false;
 	store->loader.orphan_count = 0;
 	if (!again)
 		mark_orphans(store, owner, 0);
-	int err = store_list(store, owner, store_add_log);
+	int err = store_list_logs(store, owner);
 	if (err == ERR_NOT_FOUND)
 		return 0; /* it never made a file */
 	if (err == 0)
-		err = index_take_seals(index, index_first(index, owner), index_last(index, owner));
+		err = store_list_bodies(store, owner);
+	if (err == 0)
+		err = take_seals(store, owner, UINT32_MAX);
 	if (err) {
 		store->intake.gone[owner] = true;
 		clean_wake(store);
 		return err;
 	}
 	mark_orphans(store, owner, again ? store->newest[owner] : 0);
-	for (size_t i = index_first(index, owner); i < index_last(index, owner); i++) {
-		if (!index->segments[i]->orphan)
-			continue;
-		err = read_rest(store, index->segments[i]);
-		result = result ? result : err;
-	}
+	int result = slow_now(store);
 	if (!again)
 		store->loader.live[owner] = false;
 	store_orphans(store);
@@ -245,21 +276,20 @@ int spool_store_writer_gone(struct spool_store *store, uint8_t owner)
 
 /* ---- again ------------------------------------------------------------------------------ */
 
-bool store_read_again(struct spool_store *store)
+bool intake_again(struct spool_store *store)
 {
+	struct intake *intake = &store->intake;
 	bool again = false;
 
-	for (uint8_t owner = 0; owner < SPOOL_WORKERS_MOST; owner++)
-		if (store->intake.gone[owner])
+	for (uint8_t owner = 0; owner < SPOOL_WORKERS_MOST; owner++) {
+		if (intake->gone[owner])
 			again = take_leave(store, owner) != 0 || again;
-	for (size_t i = 0; i < store->index.count; i++) {
-		struct segment *segment = store->index.segments[i];
-		if (segment->orphan && !store->intake.gone[segment->id.owner])
-			again = read_rest(store, segment) != 0 || again;
-		else if (segment->wanted > segment->end && !segment->damaged)
-			again = read_wanted(store, segment, 0) != 0 || again;
+		if (intake->strays[owner])
+			find_strays(store, owner);
+		again = again || intake->strays[owner];
 	}
-	return again;
+	slow_wake(store);
+	return again || slow_pending(store);
 }
 
 /* ---- beginning and end ------------------------------------------------------------------ */

@@ -11,7 +11,7 @@
 static int adopt(struct spool_store *store, struct segment *segment, struct commit_file *out)
 {
 	struct disk *disk = store->config.disk;
-	struct commit_file made = {.id = segment->id};
+	struct commit_file made = {.id = segment->id, .step = COMMIT_FILE_MADE};
 	char path[FORMAT_PATH], dir[FORMAT_PATH], page[FORMAT_PAGE];
 	struct iovec part = {page, sizeof(page)};
 

@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "base/err.h"
 
+#define LOAD_FILES 256 /* whose first header is read in one step */
+
 /* The unread segment with the smallest serial, so that messages come in the order of arrival. */
 static struct segment *next_unread(struct spool_store *store, bool journal)
 {
@@ -21,11 +23,54 @@ static struct segment *next_unread(struct spool_store *store, bool journal)
 	return next;
 }
 
-static void end_loading(struct spool_store *store, struct segment *segment)
+/* ---- what files say about each other ------------------------------------------------------ */
+
+/* Of a worker whose files hold gigabytes of nothing, the rest is read later, beside deliveries. */
+static bool is_laborious(const struct spool_store *store, uint8_t owner)
 {
+	return owner != SPOOL_OWNER_DELIVERY && store->loader.effort[owner] > STORE_LOAD_EFFORT;
+}
+
+static int take_seal(struct spool_store *store, struct segment *segment)
+{
+	struct reading *r = &store->slow.reading;
+	uint64_t *total = &store->loader.effort[segment->id.owner];
+	uint64_t reach = is_laborious(store, segment->id.owner) ? 1 : FORMAT_BATCH_BYTES;
+	int err = r->segment ? 0 : reading_begin(store, r, segment, true);
+
+	if (err)
+		return err == ERR_IO || err == ERR_NOMEM ? err : 0;
+	uint64_t before = r->walk->effort;
+	err = index_find_seal(&store->index, r->walk, segment, reach);
+	*total += r->walk->effort - before;
+	if (err == 0)
+		reading_end(store, r);
+	return err;
+}
+
+static int take_seals(struct spool_store *store)
+{
+	struct loader *loader = &store->loader;
+
+	for (uint32_t files = 0; loader->at < store->index.count; loader->at++, files++) {
+		if (files == LOAD_FILES)
+			return ERR_AGAIN;
+		int err = take_seal(store, store->index.segments[loader->at]);
+		if (err)
+			return err;
+	}
+	loader->at = 0;
+	return 0;
+}
+
+/* ---- logs --------------------------------------------------------------------------------- */
+
+static void end_loading(struct spool_store *store, const struct reading *r)
+{
+	struct segment *segment = r->segment;
 	bool closed = segment->closed;
 
-	store_end_segment(store, segment);
+	store_end_segment(store, r);
 	if (closed)
 		return;
 	/* A running writer's: from here on its notices count. */
@@ -33,46 +78,89 @@ static void end_loading(struct spool_store *store, struct segment *segment)
 	segment->limit = WALK_ALL;
 }
 
+static void defer(struct segment *segment)
+{
+	segment->loaded = true;
+	if (segment->closed) {
+		segment->orphan = true;
+		return;
+	}
+	segment->wanted = segment->limit > FORMAT_PAGE ? segment->limit : 0;
+	segment->limit = WALK_ALL;
+}
+
+static int read_log(struct spool_store *store, struct segment *segment, uint32_t most)
+{
+	struct reading *r = &store->slow.reading;
+	uint8_t owner = segment->id.owner;
+	int err = r->segment ? 0 : reading_begin(store, r, segment, true);
+
+	if (err == ERR_IO || err == ERR_NOMEM)
+		return err;
+	if (err) {
+		segment->damaged = segment->loaded = true;
+		segment->limit = segment->closed ? segment->limit : WALK_ALL;
+		store_report_file(store, owner, segment->id.serial, "the file cannot be read");
+		return 0;
+	}
+	uint64_t before = r->walk->effort;
+	err = store_read(store, r, most);
+	store->loader.effort[owner] += r->walk->effort - before;
+	if (err && err != ERR_AGAIN)
+		return err; /* and goes on there */
+	if (err == 0)
+		end_loading(store, r);
+	else if (is_laborious(store, owner))
+		defer(segment);
+	else
+		return ERR_AGAIN;
+	reading_end(store, r);
+	return 0;
+}
+
 static int read_logs(struct spool_store *store, bool journal, uint32_t most)
 {
-	struct loader *loader = &store->loader;
+	const struct reading *r = &store->slow.reading;
 	struct segment *segment;
 
-	while ((segment = next_unread(store, journal))) {
-		/* The walk stands where the last step left it; its segment is still the smallest.
-		 */
-		int err = loader->walking ? 0 : index_walk(&store->index, segment, 0);
-		if (!loader->walking && (err == ERR_IO || err == ERR_NOMEM))
-			return err;
-		if (err == 0) {
-			loader->walking = segment;
-			err = store_read(store, segment, most);
-			if (err)
-				return err; /* and goes on there */
-			loader->walking = NULL;
-			index_walk_end(&store->index, segment);
-		} else {
-			segment->damaged = true;
-			store_report_file(store, segment->id.owner, segment->id.serial,
-				"the file cannot be read");
+	/* The walk stands where the last step left it. */
+	while ((segment = r->segment ? r->segment : next_unread(store, journal))) {
+		if (!r->segment && is_laborious(store, segment->id.owner)) {
+			defer(segment);
+			continue;
 		}
-		end_loading(store, segment);
+		int err = read_log(store, segment, most);
+		if (err)
+			return err;
 	}
 	return 0;
 }
 
-/* Where a moved message lies now. */
-static void learn_moved(struct spool_store *store, const struct format_record *record)
+/* ---- the journal's own messages ------------------------------------------------------------- */
+
+/* ERR_IO, ERR_NOMEM: later. */
+static int emit_place(struct spool_store *store, struct segment *segment, struct place *place)
 {
+	struct spool_index *index = &store->index;
+	struct format_record record;
 	struct format_message message;
 
-	int err = format_get_message(record->payload, &message);
-	CHECK(err == 0);
-	err = idmap_put(&store->index.moved, message.id, record->id);
-	CHECK(err == 0);
+	int err = index_read(index, segment, place, &record, &message);
+	if (err == ERR_NOMEM || (err == ERR_IO && index_waits(index)))
+		return err;
+	if (err) {
+		place->flags |= PLACE_BAD;
+		index_report(
+			index, segment, 0, (uint64_t)place->at * INDEX_UNIT, "a record is damaged");
+		return 0;
+	}
+	/* Where a moved message lies now. */
+	if (place->flags & PLACE_MOVED)
+		err = idmap_put(&index->moved, message.id, record.id);
+	return err ? err : store_emit(store, segment, place, &record);
 }
 
-/* Messages in the journal itself: DSNs, and those that were moved there. */
+/* DSNs, and messages that were moved there. */
 static int emit_journal(struct spool_store *store, uint32_t most)
 {
 	struct loader *loader = &store->loader;
@@ -85,30 +173,19 @@ static int emit_journal(struct spool_store *store, uint32_t most)
 			continue;
 		for (; loader->place < segment->place_count; loader->place++) {
 			struct place *place = &segment->places[loader->place];
-			struct format_record record;
-			struct format_message message;
 			if (!(place->flags & PLACE_USED) || (place->flags & PLACE_FREE))
 				continue;
 			if (count++ == most)
 				return ERR_AGAIN;
-			int err = index_read(index, segment, place, &record, &message);
-			if (err == ERR_NOMEM || (err == ERR_IO && index_waits(index)))
-				return err;
-			if (err) {
-				place->flags |= PLACE_BAD;
-				index_report(index, segment, 0, (uint64_t)place->at * INDEX_UNIT,
-					"a record is damaged");
-				continue;
-			}
-			if (place->flags & PLACE_MOVED)
-				learn_moved(store, &record);
-			err = store_emit(store, segment, place, &record);
+			int err = emit_place(store, segment, place);
 			if (err)
 				return err;
 		}
 	}
 	return 0;
 }
+
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 static void finish(struct spool_store *store)
 {
@@ -121,6 +198,7 @@ static void finish(struct spool_store *store)
 	for (size_t i = 0; i < index->count; i++)
 		clean_segment(store, index->segments[i]);
 	clean_wake(store);
+	slow_wake(store);
 	journal_wake(store);
 }
 
@@ -138,6 +216,12 @@ int spool_store_load(struct spool_store *store, const struct spool_notice *live,
 	switch (loader->phase) {
 	case LOAD_SCAN:
 		err = store_scan(store, live, live_count);
+		if (err)
+			return err;
+		loader->phase = LOAD_SEALS;
+		/* fallthrough */
+	case LOAD_SEALS:
+		err = take_seals(store);
 		if (err)
 			return err;
 		loader->phase = LOAD_JOURNAL;

@@ -14,9 +14,14 @@ static struct log_file fresh_file(const struct commit_file *made)
 	return (struct log_file){.made = *made, .end = FORMAT_PAGE};
 }
 
-/* Serial 0: all that would be believed are used up. */
-static struct commit_file new_id(struct spool_log *log)
+/* What was begun, or a number for a new one; 0: all that would be believed are used up. */
+static struct commit_file take_spare(struct spool_log *log)
 {
+	struct commit_file begun = log->begun;
+
+	log->begun = (struct commit_file){0};
+	if (begun.io)
+		return begun;
 	bool left = log->serial < serial_most(log->io->wall_ms, log->base_serial);
 
 	return (struct commit_file){
@@ -36,10 +41,17 @@ static void set_health(struct spool_log *log, enum spool_health health)
 	log->handler->health(log);
 }
 
+static void probe_later(struct spool_log *log)
+{
+	uint64_t ms = log->failures < LOG_PROBES ? LOG_PROBE_MS : LOG_PROBES * LOG_PROBE_MS;
+
+	if (io_timer_after(log->io, &log->probe, ms) != 0)
+		CHECK(!"a timer could be armed");
+}
+
 static void unwell(struct spool_log *log, int err)
 {
-	if (io_timer_after(log->io, &log->probe, LOG_PROBE_MS) != 0)
-		CHECK(!"a timer could be armed");
+	probe_later(log);
 	log->ails = err;
 	set_health(log, err == ERR_NO_SPACE ? SPOOL_FULL : SPOOL_SICK);
 }
@@ -108,17 +120,26 @@ static void submit(struct spool_log *log, int task)
 	log->job.done(&log->job);
 }
 
+/* What there is of a file that is not finished. */
+static void keep_begun(struct spool_log *log, const struct commit_file *spare)
+{
+	log->begun = spare->io ? *spare : (struct commit_file){0};
+}
+
 static void batch_settled(struct spool_log *log)
 {
 	struct commit *c = &log->commit;
 	enum commit_outcome outcome = c->outcome;
 
+	if (!log->next.made.io && outcome != COMMIT_SEALED)
+		keep_begun(log, &c->spare);
 	switch (outcome) {
 	case COMMIT_DURABLE:
 		log->valid_serial = c->id.serial;
 		log->valid_end = c->batch.offset + c->batch.length;
 		log->file.end = format_align(log->valid_end);
 		log->file.sequence++;
+		log->file.written += c->batch.message_count;
 		log->figures.batches++;
 		log->figures.bytes_written += c->batch.length;
 		break;
@@ -157,11 +178,13 @@ static void created(struct spool_log *log, bool probe)
 	struct commit *c = &log->commit;
 
 	log->serial = MAX(log->serial, c->spare.id.serial);
+	log->failures = c->err && c->err != ERR_NO_SPACE ? log->failures + 1 : 0;
 	if (c->err) {
+		keep_begun(log, &c->spare);
 		if (probe)
 			unwell(log, c->err);
-		else if (io_timer_after(log->io, &log->probe, LOG_PROBE_MS) != 0)
-			CHECK(!"a timer could be armed");
+		else
+			probe_later(log);
 	} else {
 		struct log_file made = fresh_file(&c->spare);
 		if (probe) {
@@ -191,7 +214,7 @@ static void done(struct io_job *job)
 static void start_create(struct spool_log *log, int task)
 {
 	log->commit = (struct commit){
-		.disk = log->disk, .allocate = log->segment_bytes, .spare = new_id(log)};
+		.disk = log->disk, .allocate = log->segment_bytes, .spare = take_spare(log)};
 	submit(log, task);
 }
 
@@ -200,8 +223,7 @@ static void probe_fired(struct timer *timer)
 	struct spool_log *log = CONTAINER_OF(timer, struct spool_log, probe);
 
 	if (log_busy(log)) {
-		if (io_timer_after(log->io, &log->probe, LOG_PROBE_MS) != 0)
-			CHECK(!"a timer could be armed");
+		probe_later(log);
 	} else if (log->health != SPOOL_WELL) {
 		start_create(log, LOG_PROBE);
 	} else if (!log->next.made.io) {
@@ -250,7 +272,7 @@ void log_write_batch(struct spool_log *log, struct buf *head, uint32_t record_co
 		.allocate = log->segment_bytes,
 		.valid_serial = log->valid_serial,
 		.valid_end = log->valid_end,
-		.spare = log->next.made.io ? log->next.made : new_id(log),
+		.spare = log->next.made.io ? log->next.made : take_spare(log),
 	};
 	format_put_batch(head->p, &log->commit.batch, file->made.id.salt);
 	submit(log, LOG_BATCH);
@@ -296,7 +318,7 @@ int log_open(struct spool_log *log, const struct spool_serials *serials, struct 
 	log->serial = made.io ? MAX(made.id.serial, serials->least) : MAX(first, 1u) - 1;
 	int err = 0;
 	if (!made.io) {
-		made = new_id(log);
+		made = take_spare(log);
 		err = commit_make_dir(log->disk, log->owner);
 		if (err == 0)
 			err = commit_create(log->disk, log->segment_bytes, &made);
@@ -306,6 +328,7 @@ int log_open(struct spool_log *log, const struct spool_serials *serials, struct 
 	if (err == ERR_NOMEM || err == ERR_DENIED)
 		return err;
 	if (err) {
+		keep_begun(log, &made);
 		log->health = err == ERR_NO_SPACE ? SPOOL_FULL : SPOOL_SICK;
 		log->ails = err;
 		return io_timer_after(log->io, &log->probe, LOG_PROBE_MS);
@@ -322,4 +345,5 @@ void log_done(struct spool_log *log)
 	io_timer_stop(log->io, &log->probe);
 	close_file(&log->file);
 	close_file(&log->next);
+	disk_close(&log->begun.io);
 }

@@ -11,7 +11,8 @@
 #include "spool/commit.h"
 #include "spool/spool.h"
 
-#define LOG_PROBE_MS 3000 /* between two tries at making a file while the log is not well */
+#define LOG_PROBE_MS 3000 /* between two tries at making a file while the log is not well … */
+#define LOG_PROBES   20	  /* … and so many times longer after so many, as each may leave a name */
 /* A clock beyond this is not believed: serials must not run out. */
 #define LOG_SERIAL_CLOCK 0xf0000000u
 /* No file gets a greater one: from here on the log is sick, well before numbers begin anew. */
@@ -22,6 +23,7 @@ struct log_file {
 	uint64_t end;	   /* where the next batch goes */
 	uint32_t sequence; /* of the next batch */
 	uint32_t place;	   /* of the next message */
+	uint32_t written;  /* messages in it */
 	uint32_t before_serial;
 	uint64_t before_end;
 };
@@ -43,10 +45,12 @@ struct spool_log {
 	const struct log_handler *handler;
 	uint8_t owner;
 	uint64_t segment_bytes;
-	uint32_t serial;      /* the last one given to a file */
-	uint32_t base_serial; /* that the clock has reached once */
-	struct log_file file; /* made.io NULL: there is none, the log is not well */
-	struct log_file next; /* made.io NULL: none yet */
+	uint32_t serial;	  /* the last one given to a file */
+	uint32_t base_serial;	  /* that the clock has reached once */
+	struct log_file file;	  /* made.io NULL: there is none, the log is not well */
+	struct log_file next;	  /* made.io NULL: none yet */
+	struct commit_file begun; /* one that space was lacking for; io NULL: none */
+	uint32_t failures;	  /* at making a file, one after the other, not for lack of space */
 	/* The valid part of the log ends here; serial 0: unknown */
 	uint32_t valid_serial;
 	uint64_t valid_end;
@@ -81,6 +85,14 @@ static inline bool log_busy(const struct spool_log *log)
 
 /* A task for the end of the turn whose owner goes away. */
 void log_forget_turn(struct io *io, struct io_turn *turn);
+
+/* No further message may get a place in this file: who reads it would not believe more (format.h).
+ */
+static inline bool log_file_is_full(const struct log_file *file)
+{
+	return file->place == FORMAT_PLACES || file->place - file->written >= FORMAT_HOLES / 2 ||
+	       file->end > FORMAT_FILE_BYTES - FORMAT_BATCH_BYTES;
+}
 
 /* The log can take a batch now. */
 static inline bool log_can_write(const struct spool_log *log)

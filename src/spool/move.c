@@ -109,6 +109,9 @@ static struct change *make_change(struct spool_store *store, struct segment *seg
 	return change;
 }
 
+/* STORE_MOVE_BYTES and one message, which is no longer than FORMAT_INLINE_BYTES and a record: more
+ * memory than that no move takes. */
+
 static void pick(struct copy_job *copy)
 {
 	struct spool_store *store = copy->store;
@@ -127,7 +130,7 @@ static void pick(struct copy_job *copy)
 		if (!change)
 			continue;
 		place->flags |= PLACE_MOVING;
-		bytes += change->body_bytes;
+		bytes += change->body_bytes + change->bytes.n;
 		copy->changes[copy->count++] = change;
 	}
 }

@@ -10,15 +10,15 @@ int store_emit(struct spool_store *store, struct segment *segment, struct place 
 	const struct format_record *record)
 {
 	struct spool_index *index = &store->index;
-	struct format_message message;
+	struct format_message message = {0};
 	struct envelope envelope;
 	struct span state;
 	uint64_t offset = (uint64_t)place->at * INDEX_UNIT;
 
-	int err = format_get_message(record->payload, &message);
-	CHECK(err == 0); /* index_apply() has read it */
 	arena_reset(&index->arena);
-	err = index_envelope(&message, &index->arena, &envelope);
+	int err = format_get_message(record->payload, &message);
+	if (err == 0)
+		err = index_envelope(&message, &index->arena, &envelope);
 	if (err) {
 		/* It stays where it is: a person may read what a program cannot. */
 		place->flags |= PLACE_BAD;
@@ -40,47 +40,41 @@ int store_emit(struct spool_store *store, struct segment *segment, struct place 
 	return 0;
 }
 
-/* Takes in what is left of the batch. ERR_IO: it stopped in the middle, and goes on later. */
-static int take_batch(struct spool_store *store, struct segment *segment, uint32_t *count)
+/* ---- one batch --------------------------------------------------------------------------- */
+
+static int apply(struct spool_store *store, struct reading *r)
 {
-	struct spool_index *index = &store->index;
-	struct taking *taking = &store->taking;
-	uint64_t offset;
+	struct place *place;
 	/* Of the journal, messages come to the queue when all of it is read: a later record may say
 	 * that they are done. */
-	bool emit = segment->id.owner != SPOOL_OWNER_DELIVERY;
-	bool check = !store->journal.open || segment->closed;
+	bool emit = r->segment->id.owner != SPOOL_OWNER_DELIVERY;
+	bool check = !store->journal.open || r->segment->closed;
 
-	if (!taking->active) {
-		taking->at = walk_records(&taking->batch);
-		taking->untold = NULL;
-		++*count;
-	}
-	taking->active = true;
-	for (;;) {
-		int err = taking->untold
-				  ? store_emit(store, segment, taking->untold, &taking->record)
-				  : 0;
-		if (err)
-			return err;
-		taking->untold = NULL;
-		if (!walk_record(
-			    &index->walk, &taking->batch, &taking->at, &taking->record, &offset))
-			break;
-		struct place *place;
-		index_apply(index, segment, &taking->record, offset, &place);
-		++*count;
-		if (place && check && !index->walk.unproven)
-			place->flags |= PLACE_CHECK;
-		taking->untold = emit ? place : NULL;
-	}
-	taking->active = false;
+	int err = index_apply(&store->index, r->segment, &r->record, r->record_at, &place);
+	if (err)
+		return err;
+	r->unapplied = false;
+	if (place && check && !r->walk->unproven)
+		place->flags |= PLACE_CHECK;
+	r->untold = place && emit ? r->record.id : 0;
 	return 0;
 }
 
-static void keep_position(struct spool_store *store, struct segment *segment)
+static int tell(struct spool_store *store, struct reading *r)
 {
-	const struct walk *walk = &store->index.walk;
+	struct segment *segment;
+	struct place *place = index_place(&store->index, r->untold, &segment);
+
+	int err = place ? store_emit(store, segment, place, &r->record) : 0;
+	if (err == 0)
+		r->untold = 0;
+	return err;
+}
+
+static void keep_position(struct spool_store *store, const struct reading *r)
+{
+	const struct walk *walk = r->walk;
+	struct segment *segment = r->segment;
 
 	if (segment->end != walk->end && segment->id.owner != SPOOL_OWNER_DELIVERY) {
 		segment->extent_news = true;
@@ -94,36 +88,95 @@ static void keep_position(struct spool_store *store, struct segment *segment)
 	segment->proven = MAX(segment->proven, walk->proven);
 }
 
-int store_read(struct spool_store *store, struct segment *segment, uint32_t most)
+/* Takes in what is left of the batch. Where it stops in the middle, whoever begins anew meets the
+ * same records again, and nothing comes of that. */
+static int take_batch(struct spool_store *store, struct reading *r, uint32_t *count, uint32_t most)
 {
-	struct spool_index *index = &store->index;
-	uint32_t count = 0;
-
-	index->walk.settle = true;
 	for (;;) {
-		struct taking *taking = &store->taking;
-		int err = 0;
-		if (!taking->active) {
-			err = walk_next(&index->walk, &taking->batch);
-			keep_position(store, segment);
-		}
-		if (err == 0)
-			err = take_batch(store, segment, &count);
-		/* Running, the next trouble is another one. */
-		if (err != ERR_IO && store->loader.phase == LOAD_DONE)
-			index->patience = STORE_READ_TRIES;
+		int err = r->unapplied ? apply(store, r) : 0;
+		if (err == 0 && r->untold)
+			err = tell(store, r);
 		if (err)
-			return err == ERR_NOT_FOUND ? 0 : err;
-		if (count >= most)
+			return err;
+		if (*count >= most)
 			return ERR_AGAIN;
+		if (!walk_record(r->walk, &r->batch, &r->at, &r->record, &r->record_at))
+			break;
+		r->unapplied = true;
+		++*count;
 	}
+	r->in_batch = false;
+	keep_position(store, r);
+	return 0;
 }
 
-void store_end_segment(struct spool_store *store, struct segment *segment)
+/* ---- one file ---------------------------------------------------------------------------- */
+
+int reading_begin(struct spool_store *store, struct reading *r, struct segment *segment, bool rest)
 {
+	int err = index_walk(&store->index, r->walk, segment, rest ? 0 : segment->wanted);
+
+	if (err)
+		return err;
+	r->segment = segment;
+	r->rest = rest;
+	r->in_batch = r->unapplied = false;
+	r->untold = 0;
+	r->walk->settle = true;
+	r->walk->slice = WALK_SLICE;
+	return 0;
+}
+
+void reading_end(struct spool_store *store, struct reading *r)
+{
+	if (r->segment)
+		index_walk_end(&store->index, r->walk, r->segment);
+	r->segment = NULL;
+}
+
+static int next_batch(struct reading *r)
+{
+	struct walk_batch batch;
+
+	int err = walk_next(r->walk, &batch);
+	if (err)
+		return err;
+	r->in_batch = true;
+	r->batch = batch;
+	r->at = walk_records(&batch);
+	return 0;
+}
+
+int store_read(struct spool_store *store, struct reading *r, uint32_t most)
+{
+	uint32_t count = 0;
+	int err = 0;
+
+	while (err == 0) {
+		if (!r->in_batch) {
+			err = next_batch(r);
+			count++;
+		}
+		if (err == ERR_NOT_FOUND)
+			keep_position(store, r);
+		if (err == 0)
+			err = take_batch(store, r, &count, most);
+		/* Running, the next trouble is another one. */
+		if (err != ERR_IO && store->loader.phase == LOAD_DONE)
+			store->index.patience = STORE_READ_TRIES;
+		if (err == 0 && count >= most)
+			err = ERR_AGAIN;
+	}
+	return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+void store_end_segment(struct spool_store *store, const struct reading *r)
+{
+	struct segment *segment = r->segment;
+
 	segment->loaded = true;
 	segment->closed = true;
-	if (store->index.walk.torn && !segment->damaged) {
+	if (r->walk->torn && !segment->damaged) {
 		segment->cut = true;
 		segment->cut_at = segment->end;
 		segment->extent_news = true;

@@ -9,7 +9,6 @@
 struct listing {
 	struct spool_store *store;
 	uint8_t owner;
-	int (*each)(struct spool_store *store, uint8_t owner, uint32_t serial);
 };
 
 static int add_orphan(struct loader *loader, struct store_orphan orphan)
@@ -31,32 +30,62 @@ static int on_name(void *arg, const char *name)
 	const struct listing *listing = arg;
 	uint32_t serial, number;
 
-	switch (format_parse_name(name, &serial, &number)) {
-	case FORMAT_NAME_LOG: return listing->each(listing->store, listing->owner, serial);
-	case FORMAT_NAME_BODY:
-		return add_orphan(&listing->store->loader,
-			(struct store_orphan){listing->owner, serial, number, false});
-	case FORMAT_NAME_OTHER: break;
-	}
-	return 0;
+	if (format_parse_name(name, &serial, &number) != FORMAT_NAME_LOG)
+		return 0;
+	return store_add_log(listing->store, listing->owner, serial);
 }
 
-int store_list(struct spool_store *store, uint8_t owner,
-	int (*each)(struct spool_store *store, uint8_t owner, uint32_t serial))
+static int on_body(void *arg, const char *name)
 {
-	struct listing listing = {store, owner, each};
+	const struct listing *listing = arg;
+	uint32_t serial, number;
+
+	if (format_parse_name(name, &serial, &number) != FORMAT_NAME_BODY)
+		return 0;
+	return add_orphan(&listing->store->loader,
+		(struct store_orphan){listing->owner, serial, number, false});
+}
+
+int store_list_logs(struct spool_store *store, uint8_t owner)
+{
+	struct listing listing = {store, owner};
 	char dir[FORMAT_PATH];
 
 	format_dir(dir, owner);
 	return disk_list(store->config.disk, dir, on_name, &listing);
 }
 
+int store_list_bodies(struct spool_store *store, uint8_t owner)
+{
+	struct listing listing = {store, owner};
+	char dir[FORMAT_PATH];
+
+	format_body_dir(dir, owner);
+	int err = disk_list(store->config.disk, dir, on_body, &listing);
+	return err == ERR_NOT_FOUND ? 0 : err;
+}
+
 void store_report_file(struct spool_store *store, uint8_t owner, uint32_t serial, const char *what)
 {
 	char path[FORMAT_PATH];
 
+	/* Who makes such files by the thousand must not fill the trace with them. */
+	if (store->file_reports[owner] >= STORE_FILE_REPORTS)
+		return;
+	store->file_reports[owner]++;
 	format_log_path(path, owner, serial);
 	store->config.handler->damaged(store->config.context, 0, path, 0, what);
+}
+
+/* It is looked for again when some of the others are gone. */
+static int too_many(struct spool_store *store, uint8_t owner, uint32_t serial)
+{
+	if (owner < SPOOL_WORKERS_MOST && !store->intake.strays[owner]) {
+		store->intake.strays[owner] = true;
+		store_report_file(store, owner, serial,
+			"this log has too many files: some of them wait until others are gone");
+	}
+	return 0;
 }
 
 int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial)
@@ -92,7 +121,8 @@ int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial)
 					   : "the file cannot be read");
 		return 0;
 	}
-	return index_add_segment(&store->index, &id, &segment);
+	err = index_add_segment(&store->index, &id, &segment);
+	return err == ERR_LIMIT ? too_many(store, owner, serial) : err;
 }
 
 static int on_dir(void *arg, const char *name)
@@ -100,11 +130,15 @@ static int on_dir(void *arg, const char *name)
 	struct spool_store *store = arg;
 	uint8_t owner;
 
-	if (format_parse_dir(name, &owner) != 0)
+	enum format_dir kind = format_parse_dir(name, &owner);
+	if (kind == FORMAT_DIR_OTHER)
 		return 0;
 	/* What is not listed must not come back: the marks about it are forgotten. */
 	int err = disk_sync_dir(store->config.disk, name);
-	return err ? err : store_list(store, owner, store_add_log);
+	if (err)
+		return err;
+	return kind == FORMAT_DIR_LOGS ? store_list_logs(store, owner)
+				       : store_list_bodies(store, owner);
 }
 
 static void take_live(struct spool_store *store, const struct spool_notice *live, size_t count)
@@ -146,11 +180,11 @@ int store_scan(struct spool_store *store, const struct spool_notice *live, size_
 	memset(store->loader.damaged, 0, sizeof(store->loader.damaged));
 	memset(store->newest, 0, sizeof(store->newest));
 	memset(store->intake.anew, 0, sizeof(store->intake.anew));
+	memset(store->intake.strays, 0, sizeof(store->intake.strays));
 	int err = disk_list(store->config.disk, "", on_dir, store);
 	if (err)
 		return err;
 	take_live(store, live, live_count);
-	err = index_take_seals(index, 0, index->count);
 	index->loading = true;
-	return err;
+	return 0;
 }

@@ -7,39 +7,63 @@
 #include "base/check.h"
 #include "base/err.h"
 
-static void apply_seal(struct spool_index *index, size_t at, const struct format_batch *header)
+static void apply_seal(struct spool_index *index, const struct segment *segment)
 {
-	uint8_t owner = index->segments[at]->id.owner;
+	struct segment *before = segment->before_serial ? index_before(index, segment) : NULL;
 
-	while (at-- > 0) {
-		struct segment *before = index->segments[at];
-		if (before->id.owner != owner || before->id.serial < header->before_serial)
-			break;
-		bool last = before->id.serial == header->before_serial;
-		uint64_t end = last ? header->before_end : 0;
+	for (; before && before->id.serial >= segment->before_serial;
+		before = index_before(index, before)) {
+		bool last = before->id.serial == segment->before_serial;
+		uint64_t end = last ? segment->before_end : 0;
 		before->limit = MIN(before->limit, end);
 		if (last)
 			before->proven = MAX(before->proven, end);
 	}
 }
 
+int index_find_seal(
+	struct spool_index *index, struct walk *walk, struct segment *segment, uint64_t reach)
+{
+	struct format_batch header;
+
+	if (!segment->seal_known) {
+		/* Also of a part that does not count itself: it was true when it was written. */
+		walk->limit = WALK_ALL;
+		int err = walk_any_header(walk, reach, &header);
+		if (err)
+			return err == ERR_NOT_FOUND ? 0 : err;
+		segment->seal_known = true;
+		segment->before_serial = header.before_serial;
+		segment->before_end = header.before_end;
+	}
+	apply_seal(index, segment);
+	return 0;
+}
+
+int index_take_seal(
+	struct spool_index *index, struct segment *segment, uint64_t reach, uint64_t *effort)
+{
+	struct walk *walk = &index->walk;
+
+	/* Files that it speaks of may have become known since. */
+	if (segment->seal_known)
+		return index_find_seal(index, walk, segment, reach);
+	int err = index_walk(index, walk, segment, 0);
+	if (err == 0) {
+		err = index_find_seal(index, walk, segment, reach);
+		*effort += walk->effort;
+		index_walk_end(index, walk, segment);
+	}
+	return err == ERR_NOMEM || err == ERR_IO ? err : 0;
+}
+
 int index_take_seals(struct spool_index *index, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++) {
-		struct segment *segment = index->segments[i];
-		struct format_batch header;
-		int err = index_walk(index, segment, 0);
-		if (err == 0) {
-			/* Also of a part that does not count itself: it was true when it was
-			 * written. */
-			index->walk.limit = WALK_ALL;
-			err = walk_any_header(&index->walk, &header);
-			index_walk_end(index, segment);
-		}
-		if (err == ERR_NOMEM || err == ERR_IO)
+		uint64_t effort = 0;
+		int err = index_take_seal(index, index->segments[i], FORMAT_BATCH_BYTES, &effort);
+		if (err)
 			return err;
-		if (err == 0 && header.before_serial)
-			apply_seal(index, i, &header);
 	}
 	return 0;
 }

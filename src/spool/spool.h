@@ -129,6 +129,8 @@ struct spool_store_handler {
 	/* All changes up to this mark (spool_store_mark()) are durable. */
 	void (*durable)(void *context, uint64_t mark);
 	void (*health)(void *context, enum spool_health health);
+	/* A body that was not given (ERR_AGAIN) may be asked for again. */
+	void (*checked)(void *context, uint64_t id);
 };
 
 struct spool_store_config {
@@ -189,7 +191,12 @@ struct spool_body {
 	uint64_t bytes; /* without the closing ".\r\n", which follows it in the file */
 	void *segment;	/* the store's own */
 };
+/* ERR_AGAIN: it is long and lay for a while, so it is checked first, beside the loop; the handler's
+ * checked() comes. ERR_CORRUPT: damaged, which was reported; asked again, it is looked at anew. */
 int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *out);
+/* The first bytes of a body, unchecked: for who shows them and does not wait. A count, or an error.
+ */
+int64_t spool_store_peek(struct spool_store *store, uint64_t id, char *to, size_t n);
 void spool_store_body_done(struct spool_store *store, struct spool_body *body);
 /* The envelope anew from the disk, into `buf` and `arena`. */
 int spool_store_envelope(struct spool_store *store, uint64_t id, struct buf *buf,

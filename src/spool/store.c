@@ -27,6 +27,7 @@ int spool_store_new(const struct spool_store_config *config, struct spool_store 
 	journal_init(store);
 	clean_init(store);
 	intake_init(store);
+	slow_init(store);
 	*out = store;
 	return 0;
 }
@@ -39,12 +40,13 @@ void spool_store_free(struct spool_store **at)
 	if (!store)
 		return;
 	CHECK_MAGIC(store, STORE_MAGIC);
-	CHECK(!log_busy(&store->journal.log) && !store->cleaner.removing && !store->copy);
+	CHECK(!log_busy(&store->journal.log) && !store->cleaner.removing && !store->copy &&
+		!check_busy(store));
 	clean_done(store);
 	journal_done(store);
 	intake_done(store);
-	if (store->loader.walking)
-		index_walk_end(&store->index, store->loader.walking);
+	slow_done(store);
+	check_done(store);
 	index_done(&store->index);
 	free(store->loader.orphans);
 	store->magic = 0;
@@ -54,18 +56,10 @@ void spool_store_free(struct spool_store **at)
 bool spool_store_busy(const struct spool_store *store)
 {
 	return log_busy(&store->journal.log) || store->cleaner.removing || store->copy ||
-	       !journal_rests(store);
+	       check_busy(store) || !journal_rests(store);
 }
 
 /* ---- reading a message ------------------------------------------------------------------ */
-
-static void report_bad(struct spool_store *store, struct segment *segment, struct place *place,
-	uint64_t id, const char *what)
-{
-	if (!(place->flags & PLACE_BAD))
-		index_report(&store->index, segment, id, (uint64_t)place->at * INDEX_UNIT, what);
-	place->flags |= PLACE_BAD;
-}
 
 /* Finds a message and reads its record. */
 static int find(struct spool_store *store, uint64_t id, struct segment **segment,
@@ -78,7 +72,7 @@ static int find(struct spool_store *store, uint64_t id, struct segment **segment
 		return ERR_NOT_FOUND;
 	int err = index_read(&store->index, *segment, *place, record, message);
 	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
-		report_bad(store, *segment, *place, id, "its record is damaged");
+		check_report(store, *segment, *place, id, "its record is damaged");
 		return ERR_CORRUPT;
 	}
 	if (err == 0 && !store->index.fresh) {
@@ -127,21 +121,16 @@ static void end_trust(struct spool_store *store)
 	}
 }
 
-static int check_once(struct spool_store *store, struct segment *segment, struct place *place,
-	const struct format_message *message)
+static int open_body(struct spool_store *store, struct segment *segment,
+	const struct format_message *message, struct io_file **out)
 {
-	if (!(place->flags & PLACE_CHECK))
+	char path[FORMAT_PATH];
+
+	*out = segment->io;
+	if (!message->body_serial)
 		return 0;
-	int err = walk_check_body(store->config.disk, segment->io, message, false);
-	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
-		report_bad(store, segment, place, message->id,
-			err == ERR_CORRUPT ? "its body is damaged"
-					   : "the file with its body is missing");
-		return ERR_CORRUPT;
-	}
-	if (err == 0)
-		place->flags &= (uint8_t)~PLACE_CHECK;
-	return err;
+	format_body_path(path, message->body_owner, message->body_serial, message->body_number);
+	return disk_open(store->config.disk, path, DISK_READ, out);
 }
 
 int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *out)
@@ -151,31 +140,25 @@ int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *
 	struct format_record record;
 	struct format_message message;
 	struct io_file *file;
+	uint64_t place_id = id;
 
+	end_trust(store);
 	int err = find(store, id, &segment, &place, &record, &message);
-	/* Its envelope may well be whole: the sender can be told. */
-	if (err == 0 && place->flags & PLACE_BAD)
-		err = ERR_CORRUPT;
+	if (err)
+		return err;
+	idmap_get(&store->index.moved, id, &place_id);
+	err = check_body(store, place_id, &message);
 	if (err == 0)
 		err = index_hold(&store->index, segment);
 	if (err)
 		return err;
-	end_trust(store);
-	err = check_once(store, segment, place, &message);
-	file = segment->io;
-	if (err == 0 && message.body_serial) {
-		char path[FORMAT_PATH];
-		format_body_path(
-			path, message.body_owner, message.body_serial, message.body_number);
-		err = disk_open(store->config.disk, path, DISK_READ, &file);
-		if (err == ERR_NOT_FOUND) {
-			report_bad(store, segment, place, id, "the file with its body is missing");
-			err = ERR_CORRUPT;
-		}
-	}
+	err = open_body(store, segment, &message, &file);
 	if (err) {
 		index_release(&store->index, segment);
-		return err;
+		if (err != ERR_NOT_FOUND)
+			return err;
+		check_report(store, segment, place, id, "the file with its body is missing");
+		return ERR_CORRUPT;
 	}
 	*out = (struct spool_body){
 		.file = file,
@@ -184,6 +167,29 @@ int spool_store_body(struct spool_store *store, uint64_t id, struct spool_body *
 		.segment = segment,
 	};
 	return 0;
+}
+
+int64_t spool_store_peek(struct spool_store *store, uint64_t id, char *to, size_t n)
+{
+	struct segment *segment;
+	struct place *place;
+	struct format_record record;
+	struct format_message message;
+	struct io_file *file;
+
+	int64_t got = find(store, id, &segment, &place, &record, &message);
+	if (got == 0 && place->flags & PLACE_BAD)
+		got = ERR_CORRUPT;
+	if (got == 0)
+		got = index_open(&store->index, segment);
+	if (got == 0)
+		got = open_body(store, segment, &message, &file);
+	if (got)
+		return got;
+	got = walk_read(file, to, MIN(n, message.body_bytes), message.body_offset);
+	if (file != segment->io)
+		disk_close(&file);
+	return got;
 }
 
 void spool_store_body_done(struct spool_store *store, struct spool_body *body)

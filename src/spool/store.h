@@ -2,7 +2,8 @@
  * The store's own structure: for the files of this folder alone.
  *
  *   store.c    beginning and end, reading messages
- *   scan.c, load.c, read.c  recovery; intake.c: what writers add while running
+ *   scan.c, load.c, read.c  recovery; intake.c: what writers add while running; slow.c: what of it
+ *              takes long; check.c: bodies that lay for long
  *   changes.c, journal.c, batch.c  changes: gathered, written as one batch, applied when durable
  *   clean.c    removing files; keeping the journal short
  *   move.c     the last messages of an almost empty file
@@ -25,12 +26,23 @@
 #define STORE_SPARSE	    20		 /* a file is almost empty when under 1/20 of it is live */
 #define STORE_JOURNALS	    2		 /* closed journal files that are left alone */
 #define STORE_RELOCATE_MS   50 /* between two pieces of copying the journal's oldest file forward */
-#define STORE_RELOCATE_STEP 2000       /* states in such a piece */
-#define STORE_CHECKPOINTS   32	       /* bitmaps in such a piece */
-#define STORE_SCAN_STEP	    50000      /* places looked at for them */
-#define STORE_TRUST_MS	    3600000    /* a body that lay longer is checked before it is sent */
-#define STORE_MOVES	    16	       /* messages being copied at a time */
-#define STORE_MOVE_BYTES    (4u << 20) /* of bodies, in one copy job, after the first message */
+#define STORE_RELOCATE_STEP 2000	 /* states in such a piece */
+#define STORE_CHECKPOINTS   32		 /* bitmaps in such a piece */
+#define STORE_SCAN_STEP	    50000	 /* places looked at for them */
+#define STORE_TRUST_MS	    3600000	 /* a body that lay longer is checked before it is sent */
+#define STORE_MOVES	    16		 /* messages being copied at a time */
+#define STORE_MOVE_BYTES    (4u << 20)	 /* in one copy job, after the first message */
+#define STORE_LOAD_EFFORT   (1ull << 30) /* bytes of a worker's logs looked through at load … */
+#define STORE_AT_ONCE	    4096u	 /* records taken in on the word of one notice … */
+#define STORE_SLICES	    4u		 /* slices of what a dead writer left … */
+#define STORE_FILES_AT_ONCE 64u		 /* … and files of it, at once; else slowly */
+#define STORE_LOOKUPS	    16u	       /* files that a writer may name and that are not there … */
+#define STORE_LOOKUP_MS	    2000       /* … in this time */
+#define STORE_FILE_REPORTS  100u       /* of a worker's files that cannot be read */
+#define STORE_REFERENCES    (1u << 16) /* records read in search of bodies without any */
+#define STORE_CHECK_NOW	    (1u << 20) /* bytes of a body that are checked on the loop */
+#define STORE_CHECK_STEP    (8u << 20) /* … of a longer one, in one job on the file lane */
+#define STORE_CHECKS	    64	       /* such bodies at a time */
 
 enum change_kind { CHANGE_ADD, CHANGE_MOVE, CHANGE_STATE, CHANGE_DONE, CHANGE_CHECKPOINT };
 
@@ -96,7 +108,15 @@ struct cleaner {
 
 struct copy_job;
 
-enum load_phase { LOAD_SCAN, LOAD_JOURNAL, LOAD_EMIT, LOAD_WORKERS, LOAD_OPEN, LOAD_DONE };
+enum load_phase {
+	LOAD_SCAN,
+	LOAD_SEALS,
+	LOAD_JOURNAL,
+	LOAD_EMIT,
+	LOAD_WORKERS,
+	LOAD_OPEN,
+	LOAD_DONE
+};
 
 /* A body file, or a log file that was never finished: removed unless a message refers to it. */
 struct store_orphan {
@@ -107,31 +127,50 @@ struct store_orphan {
 
 struct loader {
 	enum load_phase phase;
-	struct segment *walking; /* the index's walk stands in it */
-	size_t at;		 /* LOAD_EMIT: cursor */
+	size_t at; /* LOAD_SEALS, LOAD_EMIT: cursor */
 	uint32_t place;
-	struct store_orphan *orphans; /* what may turn out to be some */
+	uint64_t effort[SPOOL_OWNER_DELIVERY + 1]; /* bytes looked through so far */
+	struct store_orphan *orphans;		   /* what may turn out to be some */
 	size_t orphan_count, orphan_room;
 	bool live[SPOOL_OWNER_DELIVERY + 1];
 	bool damaged[SPOOL_OWNER_DELIVERY + 1]; /* a log that could not even be opened */
 };
 
 struct intake {
-	uint32_t record_bytes;	       /* of a message, lately; 0: none was seen */
-	bool gone[SPOOL_WORKERS_MOST]; /* … and what it left could not even be listed */
-	bool anew[SPOOL_WORKERS_MOST]; /* the next notice is a successor's, whatever its serial */
-	struct io_turn turn;	       /* ends what the index may take from memory */
+	uint32_t record_bytes;		 /* of a message, lately; 0: none was seen */
+	bool gone[SPOOL_WORKERS_MOST];	 /* … and what it left could not even be listed */
+	bool anew[SPOOL_WORKERS_MOST];	 /* the next notice is a successor's, whatever its serial */
+	bool strays[SPOOL_WORKERS_MOST]; /* there may be files that no notice named */
+	uint32_t lookups[SPOOL_WORKERS_MOST]; /* that found nothing … */
+	uint64_t lookups_ns;		      /* … since then */
+	struct io_turn turn;		      /* ends what the index may take from memory */
 	bool passed;
 };
 
-/* A batch that is being taken in; it may have to stop where the disk cannot be read. */
-struct taking {
-	bool active;
+/* A log that is being read, and where the last piece of it ended. */
+struct reading {
+	struct walk *walk;
+	struct segment *segment; /* NULL: none is */
+	bool rest;		 /* to its end; else as far as its writer's notices went */
+	bool in_batch;		 /* which is being taken in */
 	struct walk_batch batch;
 	struct walk_cursor at;
-	struct format_record record; /* the last one */
-	struct place *untold;	     /* of that record: the queue does not know yet */
+	struct format_record record; /* the last one … */
+	uint64_t record_at;
+	bool unapplied;	 /* … of which the index does not know yet */
+	uint64_t untold; /* … nor the queue: its place; 0: it does */
 };
+
+/* What is read in pieces, beside the deliveries. */
+struct slow {
+	struct reading reading;
+	struct walk walk;
+	struct timer timer;
+	uint8_t owner; /* of the last file: each gets its turn */
+	int err;       /* of the last failure, since it was asked for */
+};
+
+struct body_check;
 
 struct spool_store {
 	uint32_t magic;
@@ -141,8 +180,11 @@ struct spool_store {
 	struct journal journal;
 	struct cleaner cleaner;
 	struct loader loader;
-	struct taking taking;
+	struct reading fast; /* what a notice announced: done in one go, where it is little */
+	struct slow slow;
 	struct intake intake;
+	struct body_check *checks[STORE_CHECKS]; /* NULL: none */
+	uint32_t file_reports[SPOOL_OWNER_DELIVERY + 1];
 	uint64_t trusted_ns;   /* bodies older than this are checked before they are sent */
 	struct copy_job *copy; /* messages being moved; NULL: none */
 	uint32_t newest[SPOOL_OWNER_DELIVERY + 1]; /* serial of each writer's current file */
@@ -161,18 +203,23 @@ static inline bool store_is_ahead(const struct spool_store *store, uint8_t owner
  */
 int store_emit(struct spool_store *store, struct segment *segment, struct place *place,
 	const struct format_record *record);
-/* Reads what of a segment was not read yet; at most about `most` messages. ERR_AGAIN: there is
- * more. ERR_IO: the disk fails, try again later. */
-int store_read(struct spool_store *store, struct segment *segment, uint32_t most);
+/* Begins with what of a segment was not read yet: to its end, or as far as its notices went. Errors
+ * of index_walk(). */
+int reading_begin(
+	struct spool_store *store, struct reading *reading, struct segment *segment, bool rest);
+void reading_end(struct spool_store *store, struct reading *reading);
+/* Goes on; at most about `most` records. ERR_AGAIN: there is more. ERR_IO, ERR_NOMEM: the same call
+ * goes on later, or a new reading begins with the last batch. */
+int store_read(struct spool_store *store, struct reading *reading, uint32_t most);
 /* A segment is read to its end for good: what its tail was like is remembered. */
-void store_end_segment(struct spool_store *store, struct segment *segment);
+void store_end_segment(struct spool_store *store, const struct reading *reading);
 
 /* scan.c */
 /* Makes everything known that is there. */
 int store_scan(struct spool_store *store, const struct spool_notice *live, size_t live_count);
-/* Lists a log's directory: orphans into the loader, and each() for each log file. */
-int store_list(struct spool_store *store, uint8_t owner,
-	int (*each)(struct spool_store *store, uint8_t owner, uint32_t serial));
+/* Makes all logs of an owner known, and puts its body files among what may be orphans. */
+int store_list_logs(struct spool_store *store, uint8_t owner);
+int store_list_bodies(struct spool_store *store, uint8_t owner);
 /* Makes a log file known; one whose header is damaged is reported and left alone. ERR_IO: try again
  * later. */
 int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial);
@@ -181,9 +228,28 @@ void store_report_file(struct spool_store *store, uint8_t owner, uint32_t serial
 /* intake.c */
 void intake_init(struct spool_store *store);
 void intake_done(struct spool_store *store);
-/* Tries again to read what a notice announced, or a dead writer left; true: some of it still cannot
- * be read. */
-bool store_read_again(struct spool_store *store);
+/* Tries again what failed, and looks for files that no notice named; true: there is more to do. */
+bool intake_again(struct spool_store *store);
+
+/* slow.c */
+void slow_init(struct spool_store *store);
+void slow_done(struct spool_store *store);
+/* There may be something to do. */
+void slow_wake(struct spool_store *store);
+/* Some of it at once. An error: of a file that is tried again. */
+int slow_now(struct spool_store *store);
+/* Some file is not read as far as it should be. */
+bool slow_pending(const struct spool_store *store);
+
+/* check.c */
+/* 0: the body is whole, as far as anybody knows. ERR_AGAIN: it is being checked, and the handler's
+ * checked() comes. ERR_CORRUPT (which is reported) and others. */
+int check_body(struct spool_store *store, uint64_t place_id, const struct format_message *message);
+/* A message's data is damaged; reported once. */
+void check_report(struct spool_store *store, struct segment *segment, struct place *place,
+	uint64_t id, const char *what);
+bool check_busy(const struct spool_store *store);
+void check_done(struct spool_store *store);
 
 /* orphans.c */
 /* Removes what was listed and no message refers to, where its writer is gone. */

@@ -23,6 +23,8 @@ struct verify {
 	void (*report)(void *arg, const char *line);
 	void *arg;
 	struct spool_verify_result result;
+	uint64_t hashed;	 /* bytes of bodies in the file that is looked at */
+	struct idmap bodies;	 /* body files that a message has */
 	bool quiet;		 /* a second look, at the journal only */
 	uint8_t owner;		 /* of the directory that is listed */
 	struct missing *missing; /* bodies whose file was not there, of messages not done */
@@ -94,15 +96,18 @@ static int on_name(void *arg, const char *name)
 					   : "the file cannot be read");
 		return 0;
 	}
-	v->result.files++;
-	return index_add_segment(&v->index, &id, &segment);
+	err = index_add_segment(&v->index, &id, &segment);
+	v->result.files += err == 0;
+	if (err == ERR_LIMIT)
+		on_damage(v, 0, path, 0, "this log has too many files; it is left out");
+	return err == ERR_LIMIT || err == ERR_EXISTS ? 0 : err;
 }
 
 static int on_dir(void *arg, const char *name)
 {
 	struct verify *v = arg;
 
-	if (format_parse_dir(name, &v->owner) != 0)
+	if (format_parse_dir(name, &v->owner) != FORMAT_DIR_LOGS)
 		return 0;
 	return disk_list(v->disk, name, on_name, v);
 }
@@ -123,6 +128,27 @@ static int note_missing(struct verify *v, uint64_t place_id, uint64_t offset)
 	return 0;
 }
 
+/*
+ * Bodies do not lie over each other, and each body file is of one message: so what is hashed is no
+ * more than what is there, whatever the records say.
+ */
+static bool body_is_others(
+	struct verify *v, const struct format_file *file, const struct format_message *message)
+{
+	uint64_t key = (uint64_t)message->body_owner << 56 | (uint64_t)message->body_serial << 24 |
+		       message->body_number,
+		 of;
+
+	if (!message->body_serial) {
+		v->hashed += message->body_bytes;
+		return file->owner != SPOOL_OWNER_DELIVERY && v->hashed > v->index.walk.size;
+	}
+	if (idmap_get(&v->bodies, key, &of) && of != message->id)
+		return true;
+	(void)idmap_put(&v->bodies, key, message->id);
+	return false;
+}
+
 static int check_message(struct verify *v, struct segment *segment,
 	const struct format_record *record, uint64_t offset)
 {
@@ -136,7 +162,9 @@ static int check_message(struct verify *v, struct segment *segment,
 	bool is_free = place && (place->flags & PLACE_FREE);
 	if (is_free && message.body_serial)
 		return 0;
-	int err = walk_check_body(v->disk, segment->io, &message, false);
+	int err = body_is_others(v, &segment->id, &message)
+			  ? ERR_CORRUPT
+			  : walk_check_body(v->disk, segment->io, &message, false);
 	if (err == ERR_NOMEM)
 		return err;
 	if (err == ERR_NOT_FOUND)
@@ -159,7 +187,9 @@ static int check_batch(struct verify *v, struct segment *segment, const struct w
 
 	while (!err && walk_record(&v->index.walk, batch, &at, &record, &offset)) {
 		struct place *place;
-		index_apply(&v->index, segment, &record, offset, &place);
+		err = index_apply(&v->index, segment, &record, offset, &place);
+		if (err)
+			break;
 		if (record.type == FORMAT_MESSAGE && !v->quiet)
 			err = check_message(v, segment, &record, offset);
 	}
@@ -172,7 +202,8 @@ static int check_segment(struct verify *v, struct segment *segment)
 	char path[FORMAT_PATH];
 
 	format_log_path(path, segment->id.owner, segment->id.serial);
-	int err = index_walk(&v->index, segment, 0);
+	v->hashed = 0;
+	int err = index_walk(&v->index, &v->index.walk, segment, 0);
 	if (err == ERR_NOT_FOUND) {
 		v->result.files--; /* removed in the meantime */
 		return 0;
@@ -188,7 +219,7 @@ static int check_segment(struct verify *v, struct segment *segment)
 		say(v, path, v->index.walk.end, 0,
 			"what follows was never finished: a torn tail, no damage");
 	}
-	index_walk_end(&v->index, segment);
+	index_walk_end(&v->index, &v->index.walk, segment);
 	return err == ERR_NOT_FOUND ? 0 : err;
 }
 
@@ -268,6 +299,7 @@ int spool_verify(struct disk *disk, void (*report)(void *arg, const char *line),
 		err = look_again(&v);
 	}
 	index_done(&v.index);
+	idmap_done(&v.bodies);
 	free(v.missing);
 	if (err == 0)
 		*out = v.result;

@@ -30,8 +30,8 @@ static int look_for_proof(struct walk *w, const struct format_batch *header)
 {
 	struct format_batch later;
 
-	int err = walk_find_header(
-		w, format_align(header->offset + header->length), header->sequence, &later);
+	int err = walk_find_header(w, format_align(header->offset + header->length), WALK_ALL,
+		header->sequence, &later);
 	if (err == 0)
 		w->proven = MAX(w->proven, later.offset);
 	return err == ERR_NOT_FOUND ? 0 : err;
@@ -40,10 +40,14 @@ static int look_for_proof(struct walk *w, const struct format_batch *header)
 /* Nothing vouches for the batch. ERR_NOT_FOUND: there is none. ERR_CORRUPT: it is not whole. */
 static int try_last(struct walk *w, struct format_batch *header, struct walk_batch *out)
 {
-	int err = w->settle ? walk_settle(w, header) : 0;
-
-	if (err == 0)
-		err = load_records(w, header, out);
+	w->last.offset = header->offset;
+	if (w->settle && !w->last.settled) {
+		int err = walk_settle(w, header);
+		if (err)
+			return err;
+		w->last.settled = true;
+	}
+	int err = load_records(w, header, out);
 	return err ? err : walk_whole(w, out);
 }
 
@@ -55,29 +59,39 @@ static bool takes_part(const struct walk *w)
 	return walk_is_hidden(w) && w->id.owner != SPOOL_OWNER_DELIVERY;
 }
 
-static int take(struct walk *w, struct format_batch *header, struct walk_batch *out)
+/* The records of a batch, if it counts. */
+static int get_records(struct walk *w, struct format_batch *header, struct walk_batch *out)
 {
-	uint64_t end = header->offset + header->length;
 	int err = 0;
 
-	if (end > w->limit)
-		return ERR_NOT_FOUND;
-	if (end > w->proven)
+	/* Where it paused over the last one, this was looked for before. */
+	if (header->offset + header->length > w->proven && w->last.offset != header->offset)
 		err = look_for_proof(w, header);
 	if (err)
 		return err;
-	bool proven = end <= w->proven;
-	err = proven ? load_records(w, header, out) : try_last(w, header, out);
-	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
-		walk_end_tail(w);
-		if (err == ERR_NOT_FOUND || !takes_part(w))
-			return ERR_NOT_FOUND;
-		proven = true;
-		err = load_records(w, header, out);
-	}
+	w->unproven = header->offset + header->length > w->proven;
+	if (!w->unproven)
+		return load_records(w, header, out);
+	err = try_last(w, header, out);
+	if (err == ERR_AGAIN || err == ERR_IO || err == ERR_NOMEM)
+		return err;
+	walk_last_done(w);
+	if (err == 0)
+		return 0;
+	walk_end_tail(w);
+	if (err == ERR_NOT_FOUND || !takes_part(w))
+		return ERR_NOT_FOUND;
+	w->unproven = false;
+	return load_records(w, header, out);
+}
+
+static int take(struct walk *w, struct format_batch *header, struct walk_batch *out)
+{
+	if (header->offset + header->length > w->limit)
+		return ERR_NOT_FOUND;
+	int err = get_records(w, header, out);
 	if (err)
 		return err;
-	w->unproven = !proven;
 	w->sequence = header->sequence;
 	w->end = header->offset + header->length;
 	w->at = format_align(w->end);
@@ -134,20 +148,25 @@ void walk_init(struct walk *w, struct disk *disk)
 
 void walk_done(struct walk *w)
 {
+	walk_last_done(w);
 	buf_done(&w->window);
 }
 
 void walk_begin(struct walk *w, struct io_file *io, const struct format_file *id, uint64_t size)
 {
+	walk_last_done(w);
 	w->io = io;
 	w->id = *id;
-	w->size = size;
+	w->too_long = id->owner != SPOOL_OWNER_DELIVERY && size > FORMAT_FILE_BYTES;
+	w->size = w->too_long ? FORMAT_FILE_BYTES : size;
 	w->at = w->end = FORMAT_PAGE;
 	w->sequence = -1;
 	w->proven = 0;
 	w->limit = WALK_ALL;
 	w->torn = w->hidden = w->unproven = w->damaged = w->settle = false;
+	w->slice = w->effort = w->paused_at = w->vain = 0;
 	w->unread_end = 0;
+	w->search.from = w->asked_at = 0;
 	w->blind_end = 0;
 	w->window_at = 0;
 	/* One huge record must not cost its memory for ever. */
@@ -156,4 +175,10 @@ void walk_begin(struct walk *w, struct io_file *io, const struct format_file *id
 		buf_init(&w->window, SIZE_MAX);
 	}
 	buf_clear(&w->window);
+}
+
+void walk_end(struct walk *w)
+{
+	walk_last_done(w);
+	w->io = NULL;
 }

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "spool/spool.h"
 
 void walk_damage(struct walk *w, uint64_t id, uint64_t offset, const char *what)
 {
@@ -10,80 +11,104 @@ void walk_damage(struct walk *w, uint64_t id, uint64_t offset, const char *what)
 	w->damage(w->arg, &w->id, id, offset, what);
 }
 
+bool walk_in_vain(struct walk *w, uint64_t bytes)
+{
+	w->effort += bytes;
+	w->vain += bytes;
+	return w->vain > WALK_VAIN_BYTES;
+}
+
 /* ---- headers ---------------------------------------------------------------------------- */
 
-/* How many bytes of valid records lie at the offset; they begin with older sequence numbers than
- * `blind_sequence` and are all of one batch. */
+/* The next record of a batch whose header is lost. ERR_NOT_FOUND: there is none. */
+static int blind_record(
+	struct walk *w, uint64_t at, int64_t sequence, struct format_record *out, size_t *out_bytes)
+{
+	struct span bytes;
+
+	/* The length is not to be trusted before the checksum: read on as far as it says. */
+	int err = walk_bytes(w, at, FORMAT_RECORD, WALK_SCAN_BYTES, &bytes);
+	size_t claims = err == 0 ? format_record_claims(bytes) : 0;
+	if (claims)
+		err = walk_bytes(w, at, claims, 0, &bytes);
+	if (err || !claims)
+		return err ? err : ERR_NOT_FOUND;
+	if (format_get_record(bytes, w->id.salt, out, out_bytes) == 0 &&
+		(int64_t)out->sequence > w->sequence &&
+		(int64_t)out->sequence < w->blind_sequence &&
+		(sequence < 0 || (int64_t)out->sequence == sequence))
+		return 0;
+	walk_in_vain(w, claims);
+	return ERR_NOT_FOUND;
+}
+
+/* How many bytes of valid records lie at the offset; all of one batch, and no more than one has. */
 static int measure_records(
 	struct walk *w, uint64_t offset, uint64_t *out_bytes, uint32_t *out_sequence)
 {
-	uint64_t at = offset;
+	uint64_t most =
+		w->id.owner == SPOOL_OWNER_DELIVERY ? FORMAT_BATCH_RECORDS : FORMAT_WORKER_RECORDS;
+	uint64_t n = 0;
 	int64_t sequence = -1;
 
 	for (;;) {
-		struct span bytes;
 		struct format_record record;
-		size_t whole;
-		/* The length is not to be trusted before the checksum: read on as far as it says.
-		 */
-		int err = walk_bytes(w, at, FORMAT_RECORD, WALK_SCAN_BYTES, &bytes);
-		if (err)
+		size_t bytes;
+		int err = blind_record(w, offset + n, sequence, &record, &bytes);
+		if (err && err != ERR_NOT_FOUND)
 			return err;
-		if (format_get_record(bytes, w->id.salt, &record, &whole) != 0 &&
-			bytes.n == FORMAT_RECORD) {
-			uint64_t length = (unsigned char)bytes.p[12] |
-					  (unsigned char)bytes.p[13] << 8 |
-					  (uint64_t)(unsigned char)bytes.p[14] << 16 |
-					  (uint64_t)(unsigned char)bytes.p[15] << 24;
-			if (length > FORMAT_RECORD_BYTES)
-				break;
-			err = walk_bytes(w, at, format_record_bytes(length), 0, &bytes);
-			if (err)
-				return err;
-		}
-		if (format_get_record(bytes, w->id.salt, &record, &whole) != 0 ||
-			(int64_t)record.sequence <= w->sequence ||
-			(int64_t)record.sequence >= w->blind_sequence ||
-			(sequence >= 0 && (int64_t)record.sequence != sequence))
+		if (err || bytes > most - n)
 			break;
 		sequence = record.sequence;
-		at += whole;
+		n += bytes;
 	}
-	*out_bytes = at - offset;
+	w->effort += n;
+	*out_bytes = n;
 	*out_sequence = (uint32_t)MAX(sequence, 0);
 	return 0;
 }
 
-int walk_blind(struct walk *w, struct walk_batch *out)
+static int end_blind(struct walk *w)
 {
-	for (; w->at < w->blind_end; w->at += FORMAT_ALIGN) {
-		uint64_t n;
-		uint32_t sequence;
-		int err = measure_records(w, w->at + FORMAT_BATCH_HEADER, &n, &sequence);
-		if (err)
-			return err;
-		if (!n)
-			continue;
-		*out = (struct walk_batch){.header = {.sequence = sequence},
-			.records_at = w->at + FORMAT_BATCH_HEADER};
-		err = walk_bytes(w, out->records_at, n, 0, &out->records);
-		if (err)
-			return err;
-		w->sequence = sequence;
-		w->end = out->records_at + n;
-		w->at = format_align(w->end);
-		return 0;
-	}
 	w->at = w->end = w->blind_end;
 	w->blind_end = 0;
 	return ERR_NOT_FOUND;
+}
+
+int walk_blind(struct walk *w, struct walk_batch *out)
+{
+	while (w->at < w->blind_end) {
+		uint64_t n;
+		uint32_t sequence;
+		if (w->vain > WALK_VAIN_BYTES)
+			return end_blind(w);
+		int err = measure_records(w, w->at + FORMAT_BATCH_HEADER, &n, &sequence);
+		if (err)
+			return err;
+		if (n) {
+			*out = (struct walk_batch){.header = {.sequence = sequence},
+				.records_at = w->at + FORMAT_BATCH_HEADER};
+			err = walk_bytes(w, out->records_at, n, 0, &out->records);
+			if (err)
+				return err;
+			w->sequence = sequence;
+			w->end = out->records_at + n;
+			w->at = format_align(w->end);
+			return 0;
+		}
+		w->at = walk_skip_hole(w, w->at + FORMAT_ALIGN);
+		w->effort += FORMAT_ALIGN;
+		if (walk_pauses(w))
+			return ERR_AGAIN;
+	}
+	return end_blind(w);
 }
 
 int walk_no_header(struct walk *w)
 {
 	struct format_batch later;
 
-	int err = walk_find_header(w, w->at + FORMAT_ALIGN, w->sequence, &later);
+	int err = walk_find_header(w, w->at + FORMAT_ALIGN, WALK_ALL, w->sequence, &later);
 	if (err && err != ERR_NOT_FOUND)
 		return err;
 	if (err && w->at >= MIN(w->proven, w->limit)) {
@@ -113,29 +138,39 @@ static uint64_t whose(const struct walk *w, struct span bytes)
 	return format_id_serial(id) == w->id.serial && format_id_owner(id) == w->id.owner ? id : 0;
 }
 
+/* Reports what stands where a record should be, once for a stretch of it. False: records were
+ * looked for in vain so often in this file that it is given up. */
+static bool skip_damage(struct walk *w, struct walk_cursor *at)
+{
+	size_t claims = format_record_claims(at->left);
+
+	if (!at->in_damage)
+		walk_damage(w, whose(w, at->left), at->offset, "a record is damaged");
+	at->in_damage = true;
+	if (claims && claims <= at->left.n && walk_in_vain(w, claims))
+		return false;
+	size_t bytes = MIN((size_t)FORMAT_RECORD_ALIGN, at->left.n);
+	at->left = span_skip(at->left, bytes);
+	at->offset += bytes;
+	return true;
+}
+
 bool walk_record(struct walk *w, const struct walk_batch *batch, struct walk_cursor *at,
 	struct format_record *out, uint64_t *out_offset)
 {
 	while (at->left.n) {
-		struct format_record record;
 		size_t bytes;
-		bool right = format_get_record(at->left, w->id.salt, &record, &bytes) == 0 &&
-			     record.sequence == batch->header.sequence;
-		uint64_t offset = at->offset;
-		if (!right) {
-			if (!at->in_damage)
-				walk_damage(w, whose(w, at->left), offset, "a record is damaged");
-			bytes = FORMAT_RECORD_ALIGN;
+		if (format_get_record(at->left, w->id.salt, out, &bytes) != 0 ||
+			out->sequence != batch->header.sequence) {
+			if (!skip_damage(w, at))
+				at->left = SPAN_NONE;
+			continue;
 		}
-		at->in_damage = !right;
-		bytes = MIN(bytes, at->left.n);
+		*out_offset = at->offset;
 		at->left = span_skip(at->left, bytes);
 		at->offset += bytes;
-		if (right) {
-			*out = record;
-			*out_offset = offset;
-			return true;
-		}
+		at->in_damage = false;
+		return true;
 	}
 	return false;
 }

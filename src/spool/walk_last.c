@@ -9,58 +9,105 @@
  */
 #include "spool/walk_inner.h"
 
+#include "base/check.h"
 #include "base/err.h"
 
-/* The body of one record. ERR_CORRUPT, or that it cannot be read now. */
-static int body_whole(
-	struct walk *w, const struct walk_batch *batch, const struct format_record *record)
+#define BODY_STEP   (1u << 20)	 /* bytes of a body before it may pause */
+#define RECORD_WORK FORMAT_ALIGN /* what a record without a long body counts for */
+
+/* Bodies lie one behind the other, in the order of their records, so none is hashed twice. */
+static bool body_fits(
+	const struct walk *w, const struct walk_batch *batch, const struct format_message *message)
 {
 	uint64_t first = batch->header.offset + FORMAT_BATCH_HEADER + batch->header.records_bytes;
 	uint64_t end = batch->header.offset + batch->header.length;
+
+	if (message->body_serial)
+		return message->body_bytes <= FORMAT_BODY_BYTES;
+	return message->body_offset >= MAX(first, w->last.bodies_end) &&
+	       message->body_offset + message->body_bytes + FORMAT_END_BYTES <= end;
+}
+
+static int hash_body(struct walk *w, const struct format_message *message)
+{
+	struct walk_body *body = &w->last.body;
+	int err = body->piece ? 0 : walk_body_begin(body, w->disk, w->io, message, w->settle);
+
+	while (err == 0 || err == ERR_AGAIN) {
+		uint64_t left = body->left;
+		err = walk_body_step(body, BODY_STEP);
+		w->effort += left - body->left;
+		if (err == 0 || (err == ERR_AGAIN && walk_pauses(w)))
+			return err;
+	}
+	return err;
+}
+
+/* The body of one record. ERR_CORRUPT, or that it cannot be read now. ERR_AGAIN. */
+static int body_whole(
+	struct walk *w, const struct walk_batch *batch, const struct format_record *record)
+{
 	struct format_message message;
 
 	if (record->type != FORMAT_MESSAGE)
 		return 0;
-	if (format_get_message(record->payload, &message) != 0)
+	if (format_get_message(record->payload, &message) != 0 || !body_fits(w, batch, &message))
 		return ERR_CORRUPT;
-	if (!message.body_serial &&
-		(message.body_offset < first ||
-			message.body_offset + message.body_bytes + FORMAT_END_BYTES > end))
-		return ERR_CORRUPT;
-	int err = walk_check_body(w->disk, w->io, &message, w->settle);
-	if (err == 0 || err == ERR_CORRUPT || err == ERR_NOT_FOUND)
-		return err ? ERR_CORRUPT : 0;
-	err = walk_unreadable(w, end, err);
-	return err ? err : ERR_CORRUPT;
+	int err = hash_body(w, &message);
+	if (err && err != ERR_AGAIN && err != ERR_CORRUPT && err != ERR_NOT_FOUND) {
+		err = walk_unreadable(w, batch->header.offset + batch->header.length, err);
+		if (err)
+			return err;
+		err = ERR_CORRUPT;
+	}
+	if (err == ERR_AGAIN)
+		return err;
+	walk_body_end(&w->last.body);
+	if (err == 0 && !message.body_serial)
+		w->last.bodies_end = message.body_offset + message.body_bytes + FORMAT_END_BYTES;
+	return err ? ERR_CORRUPT : 0;
 }
 
+/* From the record on where it paused. */
 static int bodies_whole(struct walk *w, const struct walk_batch *batch)
 {
-	struct walk_cursor at = walk_records(batch);
-	uint32_t records = 0;
-
-	while (at.left.n) {
+	while (w->last.record_at < batch->records.n) {
+		struct span left = span_skip(batch->records, (size_t)w->last.record_at);
 		struct format_record record;
 		size_t bytes;
-		if (format_get_record(at.left, w->id.salt, &record, &bytes) != 0 ||
+		if (format_get_record(left, w->id.salt, &record, &bytes) != 0 ||
 			record.sequence != batch->header.sequence)
 			return ERR_CORRUPT;
 		int err = body_whole(w, batch, &record);
 		if (err)
 			return err;
-		at.left = span_skip(at.left, bytes);
-		records++;
+		w->last.record_at += bytes;
+		w->last.records++;
+		w->effort += RECORD_WORK;
+		if (walk_pauses(w))
+			return ERR_AGAIN;
 	}
-	return records == batch->header.record_count ? 0 : ERR_CORRUPT;
+	return w->last.records == batch->header.record_count ? 0 : ERR_CORRUPT;
 }
 
 int walk_whole(struct walk *w, const struct walk_batch *batch)
 {
 	if (batch->header.offset + batch->header.length > w->size ||
-		batch->records.n != batch->header.records_bytes ||
+		batch->records.n != batch->header.records_bytes)
+		return ERR_CORRUPT;
+	if (!w->last.hashed &&
 		format_hash(batch->records, w->id.salt) != batch->header.records_hash)
 		return ERR_CORRUPT;
+	w->last.hashed = true;
 	return bodies_whole(w, batch);
+}
+
+void walk_last_done(struct walk *w)
+{
+	walk_body_end(&w->last.body);
+	w->last.offset = w->last.record_at = w->last.bodies_end = 0;
+	w->last.records = 0;
+	w->last.settled = w->last.hashed = false;
 }
 
 /*

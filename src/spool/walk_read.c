@@ -7,6 +7,14 @@
 
 #define READ_TRIES 4 /* at the same bytes, one after the other */
 
+bool walk_pauses(struct walk *w)
+{
+	if (!w->slice || w->effort - w->paused_at < w->slice)
+		return false;
+	w->paused_at = w->effort;
+	return true;
+}
+
 int64_t walk_read(struct io_file *io, void *to, uint64_t n, uint64_t offset)
 {
 	int64_t got = disk_read(io, to, (size_t)n, offset);
@@ -102,20 +110,54 @@ int walk_header(
 	return 0;
 }
 
-int walk_find_header(struct walk *w, uint64_t from, int64_t after, struct format_batch *out)
+/* Holes, of which a hostile file may have terabytes, are not read. Asked for once a window. */
+uint64_t walk_skip_hole(struct walk *w, uint64_t at)
 {
-	for (uint64_t at = format_align(from); at < walk_reach(w); at += FORMAT_ALIGN) {
+	if (at >= w->asked_at && at - w->asked_at < WALK_SCAN_BYTES)
+		return at;
+	int64_t data = disk_data(w->io, at);
+	if (data > (int64_t)at)
+		at = MAX(at, (uint64_t)data & ~(uint64_t)(FORMAT_ALIGN - 1));
+	w->asked_at = at;
+	return at;
+}
+
+static int search(struct walk *w, uint64_t to, struct format_batch *out)
+{
+	uint64_t from = format_align(w->search.from);
+
+	while (w->search.at < MIN(to, walk_reach(w))) {
+		uint64_t at = w->search.at;
 		/* The first look is nearly always right: what lies there is what is read next. */
-		int err = walk_header(w, at, at == from ? w->guess : WALK_SCAN_BYTES, after, out);
+		uint64_t ahead = at == from ? w->guess : WALK_SCAN_BYTES;
+		int err = walk_header(w, at, ahead, w->search.after, out);
 		if (err != ERR_NOT_FOUND)
 			return err;
+		w->search.at = walk_skip_hole(w, at + FORMAT_ALIGN);
+		w->effort += FORMAT_ALIGN;
+		if (walk_pauses(w))
+			return ERR_AGAIN;
 	}
 	return ERR_NOT_FOUND;
 }
 
-int walk_any_header(struct walk *w, struct format_batch *out)
+int walk_find_header(
+	struct walk *w, uint64_t from, uint64_t to, int64_t after, struct format_batch *out)
 {
-	return walk_find_header(w, FORMAT_PAGE, -1, out);
+	if (w->search.from != from || w->search.after != after) {
+		w->search.from = from;
+		w->search.at = format_align(from);
+		w->search.after = after;
+	}
+	int err = search(w, to, out);
+	if (err == 0 || err == ERR_NOT_FOUND)
+		w->search.from = 0;
+	return err;
+}
+
+int walk_any_header(struct walk *w, uint64_t reach, struct format_batch *out)
+{
+	return walk_find_header(w, FORMAT_PAGE, FORMAT_PAGE + reach, -1, out);
 }
 
 int walk_page(struct io_file *io, uint8_t owner, uint32_t serial, struct format_file *out)

@@ -14,10 +14,10 @@ struct log_file *writer_tail(struct spool_writer *writer)
 	if (log->health != SPOOL_WELL || !log->file.made.io)
 		return NULL;
 	if (!writer->roll && log->next.made.io &&
-		(log->file.end > log->segment_bytes || log->file.place == FORMAT_PLACES))
+		(log->file.end > log->segment_bytes || log_file_is_full(&log->file)))
 		writer->roll = true;
 	struct log_file *tail = writer->roll ? &log->next : &log->file;
-	return tail->place < FORMAT_PLACES ? tail : NULL;
+	return log_file_is_full(tail) ? NULL : tail;
 }
 
 /* Once nothing is left that has an id of the current file, the next one takes its place. */
@@ -204,6 +204,10 @@ int spool_writer_new(const struct spool_writer_config *config, struct spool_writ
 		.room_turn = {.end = wake_waiting},
 		.pace_timer = {.fire = pace_over},
 	};
+	/* Whatever the settings are: longer ones would not be believed. */
+	writer->config.segment_bytes = MIN(config->segment_bytes, FORMAT_SEGMENT_BYTES);
+	writer->config.inline_bytes =
+		MIN(config->inline_bytes, (uint64_t)FORMAT_INLINE_BYTES - CHUNK_LARGE);
 	pace_init(&writer->pace);
 	list_init(&writer->queue);
 	list_init(&writer->flight);
@@ -211,8 +215,8 @@ int spool_writer_new(const struct spool_writer_config *config, struct spool_writ
 	list_init(&writer->spare);
 	buf_init(&writer->head, SIZE_MAX);
 	chunk_pool_init(&writer->pool, config->memory_bytes);
-	log_init(&writer->log, config->io, config->disk, config->owner, config->segment_bytes,
-		&handler);
+	log_init(&writer->log, config->io, config->disk, config->owner,
+		writer->config.segment_bytes, &handler);
 	int err = log_open(&writer->log, &config->serials, &(struct commit_file){0});
 	if (err) {
 		chunk_pool_done(&writer->pool);

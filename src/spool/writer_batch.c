@@ -6,6 +6,15 @@
 
 #include <stdlib.h>
 
+/* What is written is believed when it is read. */
+_Static_assert(
+	WRITER_BATCH_RECORDS + FORMAT_RECORD_BYTES + 2 * FORMAT_RECORD <= FORMAT_WORKER_RECORDS,
+	"records of a batch");
+_Static_assert(FORMAT_BATCH_HEADER + FORMAT_WORKER_RECORDS + WRITER_BATCH_BYTES +
+			       FORMAT_INLINE_BYTES + FORMAT_END_BYTES <=
+		       FORMAT_BATCH_BYTES,
+	"a batch");
+
 bool writer_is_of(const struct spool_draft *draft, const struct log_file *file)
 {
 	return file->made.io && format_id_serial(draft->id) == file->made.id.serial;

@@ -124,6 +124,7 @@ static const struct disk_ops ops = {
 	.write = rdisk_write,
 	.read = rdisk_read,
 	.size = rdisk_size,
+	.data = rdisk_data,
 	.sync = rdisk_sync,
 	.forget = rdisk_forget,
 	.allocate = rdisk_allocate,

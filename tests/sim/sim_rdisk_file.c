@@ -122,6 +122,11 @@ int64_t rdisk_size(struct io_file *file)
 	return disk_size(file_of(file)->under);
 }
 
+int64_t rdisk_data(struct io_file *file, uint64_t offset)
+{
+	return disk_data(file_of(file)->under, offset);
+}
+
 struct late_sync {
 	struct sim_rdisk *disk;
 	struct rfile *file;

@@ -41,6 +41,7 @@ void rdisk_close(struct io_file **file);
 int64_t rdisk_write(struct io_file *file, const struct iovec *parts, size_t count, uint64_t offset);
 int64_t rdisk_read(struct io_file *file, void *to, size_t n, uint64_t offset);
 int64_t rdisk_size(struct io_file *file);
+int64_t rdisk_data(struct io_file *file, uint64_t offset);
 int rdisk_sync(struct io_file *file);
 void rdisk_forget(struct io_file *file);
 int rdisk_allocate(struct io_file *file, uint64_t length);

@@ -45,6 +45,7 @@ static const struct disk_ops ops = {
 	.write = sd_write,
 	.read = sd_read,
 	.size = sd_size,
+	.data = sd_data,
 	.sync = sd_sync,
 	.forget = sd_forget,
 	.allocate = sd_allocate,

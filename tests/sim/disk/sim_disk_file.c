@@ -158,6 +158,23 @@ int64_t sd_size(struct io_file *base)
 	return (int64_t)sd_file_of(base)->inode->seen_length;
 }
 
+/* A block of zeros is a hole, whether it was ever written or not. */
+int64_t sd_data(struct io_file *base, uint64_t offset)
+{
+	static const uint8_t zeros[SIM_BLOCK];
+	const struct inode *inode = sd_file_of(base)->inode;
+	uint64_t end = inode->seen_length;
+
+	if (stale(base) || sd_of(base->disk)->cut)
+		return ERR_IO;
+	for (uint64_t at = offset; at < end; at = (at / SIM_BLOCK + 1) * SIM_BLOCK) {
+		uint64_t n = MIN(SIM_BLOCK - at % SIM_BLOCK, end - at);
+		if (memcmp(inode->seen + at, zeros, n) != 0 || sd_is_bad(inode, at, n))
+			return (int64_t)at;
+	}
+	return (int64_t)end;
+}
+
 /* As Linux does it: the pages count as clean afterwards, whatever became of them. */
 static void fail_sync(struct sim_disk *d, struct inode *inode, bool keep_pages)
 {

@@ -125,6 +125,7 @@ void sd_close(struct io_file **at);
 int64_t sd_write(struct io_file *base, const struct iovec *parts, size_t count, uint64_t offset);
 int64_t sd_read(struct io_file *base, void *to, size_t n, uint64_t offset);
 int64_t sd_size(struct io_file *base);
+int64_t sd_data(struct io_file *base, uint64_t offset);
 int sd_sync(struct io_file *base);
 void sd_forget(struct io_file *base);
 int sd_allocate(struct io_file *base, uint64_t length);

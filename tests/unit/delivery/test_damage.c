@@ -117,8 +117,13 @@ static void a_record_that_was_damaged_before_the_start_is_listed(void **state)
 	world_crash(w);
 	assert_int_equal(world_events(w, EVENT_DAMAGE), 1);
 	ask(w, "show", id, "\"state\":\"damaged\"");
-	/* Nobody knows any more what it is that should be forgotten. */
-	ask(w, "delete", id, "the spool keeps all of its file");
+	/* Its number is known, so it can be forgotten; then nobody speaks of it again. */
+	ask(w, "delete", id, "\"messages\":1");
+	world_pass(w, MINUTE);
+	ask(w, "show", id, "no such message");
+	world_crash(w);
+	assert_int_equal(world_events(w, EVENT_DAMAGE), 1);
+	ask(w, "show", id, "no such message");
 }
 
 /* The retries are used up while nobody looked at the envelope: it must not vanish. */

@@ -118,6 +118,28 @@ static void test_setting_space_aside_keeps_the_length(void **state)
 	disk_close(&file);
 }
 
+static void test_holes_are_passed_over(void **state)
+{
+	struct box *box = *state;
+	struct io_file *file = make(box->disk, "a");
+	char byte = 'x';
+	struct iovec part = {&byte, 1};
+	const uint64_t far = 1ull << 40;
+
+	assert_int_equal(disk_data(file, 0), 0);
+	assert_int_equal(disk_truncate(file, 2 * far), 0);
+	/* A file system without holes may say that all of it is data. */
+	int64_t none = disk_data(file, 4096);
+	assert_true(none == 4096 || none == (int64_t)(2 * far));
+	assert_int_equal(disk_write_all(file, &part, 1, far), 0);
+	int64_t at = disk_data(file, 4096);
+	assert_true(at == 4096 || (at > 4096 && at <= (int64_t)far && at > (int64_t)far - 65536));
+	assert_int_equal(disk_data(file, far), far);
+	assert_int_equal(disk_data(file, 2 * far), 2 * far);
+	assert_int_equal(disk_data(file, 3 * far), 2 * far);
+	disk_close(&file);
+}
+
 static void test_open_says_why_not(void **state)
 {
 	struct box *box = *state;
@@ -238,6 +260,7 @@ int main(void)
 		TEST(test_what_was_written_is_read_back),
 		TEST(test_more_parts_than_one_call_takes),
 		TEST(test_setting_space_aside_keeps_the_length),
+		TEST(test_holes_are_passed_over),
 		TEST(test_open_says_why_not),
 		TEST(test_modes_keep_others_out),
 		TEST(test_names),

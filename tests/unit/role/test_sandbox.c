@@ -24,6 +24,7 @@
 #define KILLED 1000 /* by SIGSYS */
 
 static char folder[64], other[64];
+static char logs[64], bodies[64]; /* a worker's, as smtpd gets them */
 
 /* The errno of the attempt (0: it worked), or KILLED. */
 static int attempt_in(enum role_kind kind, enum config_sandbox mode, int (*attempt)(void))
@@ -40,6 +41,8 @@ static int attempt_in(enum role_kind kind, enum config_sandbox mode, int (*attem
 		sandbox_init(&sandbox, kind, mode);
 		sandbox_add_path(&sandbox, folder, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE);
 		sandbox_add_path(&sandbox, "/no/such/path", SANDBOX_READ);
+		sandbox_add_path(&sandbox, logs, SANDBOX_LIST | SANDBOX_FILL);
+		sandbox_add_path(&sandbox, bodies, SANDBOX_LIST | SANDBOX_FILL | SANDBOX_UNLINK);
 		if (sandbox_paths(&sandbox, NULL, &problem) != 0 ||
 			sandbox_calls(&sandbox, NULL, &problem) != 0)
 			_exit(255);
@@ -92,6 +95,89 @@ static int work_in_folder(void)
 		return errno;
 	snprintf(path2, sizeof(path2), "%s/sub", folder);
 	return unlinkat(AT_FDCWD, path2, AT_REMOVEDIR) < 0 ? errno : 0;
+}
+
+static int write_log(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/new.log", logs);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	int dir = open(logs, O_RDONLY | O_DIRECTORY);
+	if (fd < 0 || dir < 0 || pwrite(fd, "x", 1, 0) != 1 ||
+		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096) < 0 || fdatasync(fd) < 0 ||
+		fsync(dir) < 0)
+		return errno;
+	return 0;
+}
+
+static int read_log(void)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/old.log", logs);
+	return open(path, O_RDONLY) < 0 && open(path, O_RDWR) < 0 ? errno : 0;
+}
+
+static int cut_log(void)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/old.log", logs);
+	if (open(path, O_WRONLY | O_TRUNC) >= 0)
+		return 0;
+	int fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return ENOENT;
+	return ftruncate(fd, 0) < 0 ? errno : 0;
+}
+
+static int remove_log(void)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/old.log", logs);
+	return unlinkat(AT_FDCWD, path, 0) < 0 ? errno : 0;
+}
+
+static int rename_log(void)
+{
+	char path[128], to[128];
+	snprintf(path, sizeof(path), "%s/old.log", logs);
+	snprintf(to, sizeof(to), "%s/other.log", logs);
+	return renameat(AT_FDCWD, path, AT_FDCWD, to) < 0 ? errno : 0;
+}
+
+static int write_and_remove_body(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/new.body", bodies);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (fd < 0 || pwrite(fd, "x", 1, 0) != 1 || unlinkat(AT_FDCWD, path, 0) < 0)
+		return errno;
+	return 0;
+}
+
+static int read_body(void)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/old.body", bodies);
+	return open(path, O_RDONLY) < 0 ? errno : 0;
+}
+
+static int move_log_to_bodies(void)
+{
+	char path[128], to[128];
+	snprintf(path, sizeof(path), "%s/old.log", logs);
+	snprintf(to, sizeof(to), "%s/old.log", bodies);
+	return renameat(AT_FDCWD, path, AT_FDCWD, to) < 0 ? errno : 0;
+}
+
+static void touch(const char *dir, const char *name)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT, 0640);
+	assert_true(fd >= 0 && write(fd, "mail", 4) == 4);
+	close(fd);
 }
 
 static int make_device(void)
@@ -207,6 +293,29 @@ static void every_role_keeps_its_folder_and_nothing_else(void **state)
 	}
 }
 
+/* What a worker wrote it can neither read again nor take back; whoever takes it over cannot either.
+ */
+static void a_worker_writes_its_log_and_no_more(void **state)
+{
+	const struct {
+		int (*attempt)(void);
+		int expected;
+	} cases[] = {{write_log, 0}, {read_log, EACCES}, {remove_log, EACCES}, {rename_log, EACCES},
+		{write_and_remove_body, 0}, {read_body, EACCES}, {move_log_to_bodies, EACCES},
+		{cut_log, EACCES}};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (cases[i].attempt == cut_log && sandbox_landlock_abi() < 3)
+			continue; /* an older kernel has no such right */
+		int got = attempt_in(ROLE_SMTPD, CONFIG_SANDBOX_REQUIRED, cases[i].attempt);
+		/* Between folders, a kernel may say that instead. */
+		if (cases[i].attempt == move_log_to_bodies && got == EXDEV)
+			got = EACCES;
+		if (got != cases[i].expected)
+			fail_msg("case %zu: %d", i, got);
+	}
+}
+
 static void no_role_runs_programs_or_gains_rights(void **state)
 {
 	(void)state;
@@ -270,7 +379,24 @@ static int make_folders(void **state)
 	assert_non_null(mkdtemp(other));
 	snprintf(path, sizeof(path), "%s/file", other);
 	close(open(path, O_WRONLY | O_CREAT, 0600));
+	strcpy(logs, "/tmp/postern-sandbox-XXXXXX");
+	strcpy(bodies, "/tmp/postern-sandbox-XXXXXX");
+	assert_non_null(mkdtemp(logs));
+	assert_non_null(mkdtemp(bodies));
+	touch(logs, "old.log");
+	touch(bodies, "old.body");
 	return 0;
+}
+
+static void remove_with(const char *dir, const char *first, const char *second)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, first);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/%s", dir, second);
+	unlink(path);
+	rmdir(dir);
 }
 
 static int remove_folders(void **state)
@@ -278,6 +404,8 @@ static int remove_folders(void **state)
 	char path[128];
 	(void)state;
 
+	remove_with(logs, "old.log", "new.log");
+	remove_with(bodies, "old.body", "new.body");
 	snprintf(path, sizeof(path), "%s/file", other);
 	unlink(path);
 	rmdir(other);
@@ -289,6 +417,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_role_keeps_its_folder_and_nothing_else),
+		cmocka_unit_test(a_worker_writes_its_log_and_no_more),
 		cmocka_unit_test(no_role_runs_programs_or_gains_rights),
 		cmocka_unit_test(only_delivery_makes_connections_and_none_listens),
 		cmocka_unit_test(off_is_off),

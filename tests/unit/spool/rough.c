@@ -213,6 +213,10 @@ uint32_t rough_left_over(struct world *w)
 		format_dir(dir, owner == WORLD_WRITERS ? SPOOL_OWNER_DELIVERY : (uint8_t)owner);
 		int err = disk_list(sim_disk_base(w->disk), dir, count_name, &count);
 		CHECK(err == 0);
+		format_body_dir(dir, (uint8_t)owner);
+		if (owner < WORLD_WRITERS)
+			err = disk_list(sim_disk_base(w->disk), dir, count_name, &count);
+		CHECK(err == 0);
 		/* The current and the next one; the journal keeps some more. */
 		uint32_t may = owner == WORLD_WRITERS ? 4 : 2;
 		uint32_t logs = count.logs > may ? count.logs - may : 0;

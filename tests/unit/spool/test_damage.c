@@ -1,6 +1,7 @@
 /* Bits flip in files that lie still. At most the message that was hit is lost, and somebody says
  * so. */
 #include "base/err.h"
+#include "spool/format.h"
 #include "world.h"
 
 #include <inttypes.h>
@@ -302,6 +303,142 @@ static void test_files_of_others_are_left_alone(void **state)
 	free(w);
 }
 
+/* ---- a message of which only the number is left -------------------------------------------- */
+
+static void restart(struct world *w)
+{
+	world_stop(w);
+	sim_disk_process_died(w->disk);
+	w->damage_reports = 0;
+	assert_true(world_up(w, 1));
+}
+
+static bool is_there(struct world *w, const char *path)
+{
+	struct span bytes;
+
+	return sim_disk_peek(w->disk, path, &bytes) == 0;
+}
+
+/* Its record is damaged while nobody runs. */
+static struct world *with_a_lost_one(uint64_t seed, char path[64], uint64_t *id)
+{
+	struct world *w = malloc(sizeof(*w));
+
+	assert_non_null(w);
+	world_init(w, seed);
+	fill(w, path);
+	*id = w->tickets[0].id;
+	world_stop(w);
+	sim_disk_process_died(w->disk);
+	/* In its envelope: the first record of the first batch. */
+	assert_int_equal(sim_disk_flip(w->disk, path, (4096 + 96 + 32 + 48 + 20) * 8), 0);
+	w->damage_expected = true;
+	assert_true(world_up(w, 1));
+	assert_int_equal(w->damage_reports, 1);
+	assert_true(w->tickets[0].damaged);
+	assert_false(w->tickets[0].known);
+	return w;
+}
+
+static void test_a_lost_message_is_told_until_it_is_deleted(void **state)
+{
+	struct spool_verify_result result;
+	struct buf buf;
+	struct arena arena;
+	struct envelope envelope;
+	char path[64];
+	uint64_t id;
+	struct world *w = with_a_lost_one(21, path, &id);
+
+	(void)state;
+	buf_init(&buf, ENVELOPE_BYTES);
+	arena_init(&arena, 1 << 20);
+	assert_int_equal(spool_store_envelope(w->store, id, &buf, &arena, &envelope), ERR_CORRUPT);
+	assert_int_equal(w->damage_reports, 1);
+	arena_reset(&arena);
+	buf_done(&buf);
+	restart(w);
+	assert_int_equal(w->damage_reports, 1);
+	/* It keeps its file, whatever else is done. */
+	for (uint32_t i = 1; i < SENT; i++)
+		if (w->tickets[i].known)
+			world_finish(&w->tickets[i], false);
+	fake_io_pass(&w->io, 20000);
+	assert_true(is_there(w, path));
+	restart(w);
+	assert_int_equal(w->damage_reports, 1);
+	assert_true(is_there(w, path));
+	/* Deleted, it is done with for good, and so is its file. */
+	assert_int_equal(spool_store_done(w->store, id), 0);
+	assert_int_equal(spool_store_done(w->store, id), ERR_NOT_FOUND);
+	fake_io_pass(&w->io, 20000);
+	world_send(w, 0, 100);
+	fake_io_pass(&w->io, 20000);
+	assert_false(is_there(w, path));
+	restart(w);
+	assert_int_equal(w->damage_reports, 0);
+	assert_int_equal(spool_verify(sim_disk_base(w->disk), NULL, NULL, &result), 0);
+	assert_int_equal(result.damaged, 0);
+	world_check(w);
+	assert_null(w->fault);
+	world_done(w);
+	free(w);
+}
+
+static void test_a_deleted_message_is_not_told_again(void **state)
+{
+	char path[64];
+	uint64_t id;
+	struct world *w = with_a_lost_one(22, path, &id);
+
+	(void)state;
+	assert_int_equal(spool_store_done(w->store, id), 0);
+	fake_io_pass(&w->io, 2000);
+	/* The others keep the file. */
+	assert_true(is_there(w, path));
+	restart(w);
+	assert_true(is_there(w, path));
+	assert_int_equal(w->damage_reports, 0);
+	world_check(w);
+	assert_null(w->fault);
+	world_done(w);
+	free(w);
+}
+
+/* A body file that may be the lost one's stays as long as that does. */
+static void test_a_lost_message_keeps_its_body(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	char path[64];
+
+	(void)state;
+	assert_non_null(w);
+	world_init(w, 23);
+	assert_true(world_up(w, 1));
+	struct ticket *t = world_send(w, 0, 90000);
+	fake_io_pass(&w->io, 100);
+	world_send(w, 0, 10);
+	fake_io_pass(&w->io, 100);
+	snprintf(path, sizeof(path), "w0/%08" PRIx32 ".log", (uint32_t)(t->id >> 32));
+	world_stop(w);
+	sim_disk_process_died(w->disk);
+	assert_int_equal(sim_disk_flip(w->disk, path, (4096 + 96 + 32 + 48 + 20) * 8), 0);
+	w->damage_expected = true;
+	assert_true(world_up(w, 1));
+	fake_io_pass(&w->io, 5000);
+	assert_false(t->known);
+	format_body_path(path, 0, (uint32_t)(t->id >> 32), 0);
+	assert_true(is_there(w, path));
+	assert_int_equal(spool_store_done(w->store, t->id), 0);
+	fake_io_pass(&w->io, 5000);
+	restart(w);
+	fake_io_pass(&w->io, 5000);
+	assert_false(is_there(w, path));
+	world_done(w);
+	free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +450,9 @@ int main(void)
 		cmocka_unit_test(test_any_bit_of_the_journal_costs_no_message),
 		cmocka_unit_test(test_rubbish_behind_the_end_is_a_torn_tail),
 		cmocka_unit_test(test_files_of_others_are_left_alone),
+		cmocka_unit_test(test_a_lost_message_is_told_until_it_is_deleted),
+		cmocka_unit_test(test_a_deleted_message_is_not_told_again),
+		cmocka_unit_test(test_a_lost_message_keeps_its_body),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

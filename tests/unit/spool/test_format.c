@@ -151,17 +151,20 @@ static void test_names(void **state)
 	assert_int_equal(number, 17);
 	static const char *const others[] = {"", ".", "x", "abc.log", "00000ABC.log",
 		"00000abc.log~", "000000abc.log", "00000abc-.body", "00000abc-017.body",
-		"00000abc-4294967296.body", "00000abc-1.log", "-1.body"};
+		"00000abc-4294967296.body", "00000abc-1.log", "-1.body", "00000000.log",
+		"00000000-1.body"};
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		assert_int_equal(format_parse_name(others[i], &serial, &number), FORMAT_NAME_OTHER);
-	assert_int_equal(format_parse_dir("d", &owner), 0);
+	assert_int_equal(format_parse_dir("d", &owner), FORMAT_DIR_LOGS);
 	assert_int_equal(owner, SPOOL_OWNER_DELIVERY);
-	assert_int_equal(format_parse_dir("w63", &owner), 0);
+	assert_int_equal(format_parse_dir("w63", &owner), FORMAT_DIR_LOGS);
 	assert_int_equal(owner, 63);
+	assert_int_equal(format_parse_dir("b7", &owner), FORMAT_DIR_BODIES);
+	assert_int_equal(owner, 7);
 	static const char *const no_dirs[] = {
-		"", "w", "w64", "w255", "w01", "w-1", "dd", "x0", "w1x"};
+		"", "w", "w64", "w255", "w01", "w-1", "dd", "x0", "w1x", "b", "b64", "b00", "bd"};
 	for (size_t i = 0; i < sizeof(no_dirs) / sizeof(no_dirs[0]); i++)
-		assert_int_equal(format_parse_dir(no_dirs[i], &owner), ERR_NOT_FOUND);
+		assert_int_equal(format_parse_dir(no_dirs[i], &owner), FORMAT_DIR_OTHER);
 }
 
 static void test_idmap_against_an_array(void **state)

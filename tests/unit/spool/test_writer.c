@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -139,7 +140,7 @@ static int bodies(struct world *w)
 {
 	int count = 0;
 
-	assert_int_equal(disk_list(sim_disk_base(w->disk), "w0", count_names, &count), 0);
+	assert_int_equal(disk_list(sim_disk_base(w->disk), "b0", count_names, &count), 0);
 	return count;
 }
 
@@ -355,6 +356,124 @@ static void test_a_writer_that_starts_on_a_broken_disk_becomes_well(void **state
 	assert_int_equal(t->fate, FATE_TAKEN);
 }
 
+/* ---- what a worker may do to its files, by Landlock (role_smtpd.c) -------------------------- */
+
+static int count_name(void *arg, const char *name)
+{
+	(void)name;
+	++*(uint32_t *)arg;
+	return 0;
+}
+
+static uint32_t files_in(struct world *w, const char *dir)
+{
+	uint32_t n = 0;
+
+	assert_int_equal(disk_list(sim_disk_base(w->disk), dir, count_name, &n), 0);
+	return n;
+}
+
+/* Only the writer runs: whatever is done is its doing. */
+static struct tap *alone(struct world *w)
+{
+	struct tap *tap = tap_on(w->disk);
+
+	assert_true(world_up(w, 2));
+	w->rough = true;
+	while (spool_store_busy(w->store))
+		fake_io_pass(&w->io, 100);
+	spool_store_free(&w->store);
+	*tap = (struct tap){0};
+	return tap;
+}
+
+static void down_alone(struct world *w)
+{
+	for (uint32_t i = 0; i < w->count; i++)
+		if (w->tickets[i].draft)
+			world_abort(&w->tickets[i]);
+	for (int i = 0; i < 2; i++) {
+		while (spool_writer_busy(w->writers[i]))
+			fake_io_pass(&w->io, 100);
+		spool_writer_free(&w->writers[i]);
+	}
+	fake_io_done(&w->io);
+}
+
+static void test_a_writer_reads_cuts_and_removes_no_log(void **state)
+{
+	struct world *w = *state;
+	struct tap *tap = alone(w);
+	const struct sim_disk_faults faults = {.write_no_space = 3000,
+		.write_error = 1500,
+		.sync_error = 3000,
+		.sync_dir_error = 1500,
+		.make_error = 6000};
+
+	for (int i = 0; i < 400; i++) {
+		if (i == 100)
+			sim_disk_set_faults(w->disk, &faults);
+		struct ticket *t = world_client(w, (uint8_t)(i % 2), i % 3 ? 9000 : 200000);
+		world_feed(w, t, i % 7 == 0 ? 100000 : UINT32_MAX);
+		fake_io_pass(&w->io, i % 10 ? 5 : 4000);
+		if (i % 7 == 0 && t->draft)
+			world_abort(t);
+	}
+	sim_disk_set_faults(w->disk, &(struct sim_disk_faults){0});
+	down_alone(w);
+	assert_true(tap->opens > 100);
+	assert_int_equal(tap->read_opens, 0);
+	assert_int_equal(tap->reads, 0);
+	assert_int_equal(tap->truncates, 0);
+	assert_int_equal(tap->log_unlinks, 0);
+}
+
+/* Hours without space, or with a device that cannot sync: what was begun is gone on with, or at
+ * least few names are left, which go once it is well. */
+static void test_a_bad_time_leaves_few_files(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 2));
+	world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 1000);
+	sim_disk_set_capacity(w->disk, 1);
+	for (int i = 0; i < 60; i++) {
+		world_send(w, 0, 60000);
+		fake_io_pass(&w->io, 60000);
+	}
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_FULL);
+	assert_true(files_in(w, "w0") <= 4);
+	sim_disk_set_capacity(w->disk, 0);
+	fake_io_pass(&w->io, 5000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_WELL);
+	struct ticket *t = world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 100);
+	assert_int_equal(t->fate, FATE_TAKEN);
+	assert_true(t->known);
+	/* The device fails whatever is synced. */
+	w->rough = true;
+	sim_disk_set_faults(w->disk, &(struct sim_disk_faults){.sync_error = 65536});
+	world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 2 * 3600 * 1000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_SICK);
+	assert_true(files_in(w, "w0") < 300);
+	sim_disk_set_faults(w->disk, &(struct sim_disk_faults){0});
+	fake_io_pass(&w->io, 120000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_WELL);
+	for (int i = 0; i < 3; i++) {
+		t = world_send(w, 0, 5000);
+		fake_io_pass(&w->io, 30000);
+		assert_true(t->known);
+	}
+	for (uint32_t i = 0; i < w->count; i++)
+		if (w->tickets[i].known && !w->tickets[i].done_asked)
+			world_finish(&w->tickets[i], false);
+	fake_io_pass(&w->io, 60000);
+	assert_true(files_in(w, "w0") <= 4);
+	assert_null(w->fault);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -374,6 +493,8 @@ int main(void)
 		TEST(test_what_only_memory_holds_is_not_believed),
 		TEST(test_when_nothing_can_be_synced_nobody_is_told_anything),
 		TEST(test_a_writer_that_starts_on_a_broken_disk_becomes_well),
+		TEST(test_a_writer_reads_cuts_and_removes_no_log),
+		TEST(test_a_bad_time_leaves_few_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

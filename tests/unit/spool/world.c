@@ -63,6 +63,11 @@ static void on_message(void *context, const struct envelope *envelope, struct sp
 
 	if (w->dead)
 		return;
+	if (!t && w->hostile) {
+		w->strangers++;
+		w->stranger = envelope->id;
+		return;
+	}
 	if (!t || t->fate == FATE_NONE) {
 		world_blame(w, 0, "a message appears that nobody sent");
 		return;
@@ -146,11 +151,19 @@ static void on_store_health(void *context, enum spool_health health)
 	w->health_calls++;
 }
 
+static void on_checked(void *context, uint64_t id)
+{
+	struct world *w = context;
+
+	w->checked = id;
+}
+
 static const struct spool_store_handler store_handler = {
 	.message = on_message,
 	.damaged = on_damaged,
 	.durable = on_durable,
 	.health = on_store_health,
+	.checked = on_checked,
 };
 
 /* ---- writers ---------------------------------------------------------------------------- */
@@ -241,6 +254,8 @@ static int load(struct world *w)
 			spool_writer_position(w->writers[i], &live[count++]);
 	w->load_tries = 0;
 	while ((err = spool_store_load(w->store, live, count)) == ERR_AGAIN || err == ERR_IO) {
+		if (w->after_step)
+			w->after_step(w);
 		/* A disk that fails is asked again, not for ever. */
 		if (err == ERR_IO && (sim_disk_is_cut(w->disk) || ++w->load_tries > WORLD_TRIES))
 			break;

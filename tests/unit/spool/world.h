@@ -73,7 +73,12 @@ struct world {
 	uint64_t seed;
 	enum spool_health health[WORLD_WRITERS], store_health;
 	uint32_t health_calls;
-	uint32_t load_tries; /* at the last start, that found a failing disk */
+	uint32_t load_tries;			 /* at the last start, that found a failing disk */
+	void (*after_step)(struct world *world); /* of loading */
+	bool hostile;	    /* somebody writes messages that no client sent … */
+	uint32_t strangers; /* … so many of which came to the queue … */
+	uint64_t stranger;  /* … this one last */
+	uint64_t checked;   /* the body that the store has checked last */
 	void (*between_tries)(struct world *world);
 	void (*after_notice)(struct world *world);
 };
