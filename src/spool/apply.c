@@ -11,12 +11,12 @@
 
 /* ---- places ----------------------------------------------------------------------------- */
 
-/* Places cost memory, and a number costs nothing: a worker's file gets no more of them than honest
- * ones have beyond the records that were seen. */
+/* Places cost memory, and a number costs nothing: a file gets no more of them than honest ones have
+ * beyond the records that were seen. */
 static bool has_room(
 	const struct spool_index *index, const struct segment *segment, uint32_t number)
 {
-	if (number < segment->place_count || segment->id.owner == SPOOL_OWNER_DELIVERY)
+	if (number < segment->place_count)
 		return true;
 	uint32_t skipped = number - segment->place_count;
 

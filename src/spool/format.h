@@ -49,7 +49,7 @@
  */
 #define FORMAT_SEGMENT_BYTES  (1ull << 32) /* a file as long as this is closed … */
 #define FORMAT_BATCH_BYTES    (128u << 20) /* … after its last batch */
-#define FORMAT_FILE_BYTES     (FORMAT_SEGMENT_BYTES + 2 * FORMAT_BATCH_BYTES)
+#define FORMAT_FILE_BYTES     (FORMAT_SEGMENT_BYTES + 2ull * FORMAT_BATCH_BYTES)
 #define FORMAT_WORKER_RECORDS (34u << 20)  /* bytes of records in a batch */
 #define FORMAT_INLINE_BYTES   (65u << 20)  /* of a body in the log */
 #define FORMAT_BODY_BYTES     (1ull << 32) /* of a body in a file of its own, dots doubled */

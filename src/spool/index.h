@@ -55,6 +55,7 @@ struct segment {
 	int64_t sequence;
 	uint64_t proven, limit; /* as of struct walk, by what other files say */
 	uint64_t wanted;	/* durable by notice, but not read yet */
+	bool behind;		/* reading it was put off in the middle */
 	uint64_t again_ns;	/* it could not be read: not before then */
 	bool seal_tried;	/* its seal was looked for while running */
 	bool closed;		/* nobody writes to it any more */
@@ -147,6 +148,11 @@ int index_walk(
 void index_walk_end(struct spool_index *index, struct walk *walk, struct segment *segment);
 /* Something cannot be read: is it to be tried again later? */
 bool index_waits(struct spool_index *index);
+/* How far a first header is looked for: behind a damaged one the next comes after one batch. */
+static inline uint64_t index_seal_reach(uint8_t owner)
+{
+	return owner == SPOOL_OWNER_DELIVERY ? FORMAT_FILE_BYTES : FORMAT_BATCH_BYTES;
+}
 /* What a file says about the files before it; looked for within so many bytes, by a walk that has
  * begun in it, unless it is known. ERR_NOMEM; ERR_IO: try again later; ERR_AGAIN: it paused. */
 int index_find_seal(

@@ -65,6 +65,7 @@ static int read_wanted(struct spool_store *store, struct segment *segment, uint3
 	reading_end(store, r);
 	if (err != ERR_AGAIN)
 		return err;
+	segment->behind = true;
 	slow_wake(store);
 	return 0;
 }

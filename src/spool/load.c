@@ -34,15 +34,15 @@ static bool is_laborious(const struct spool_store *store, uint8_t owner)
 static int take_seal(struct spool_store *store, struct segment *segment)
 {
 	struct reading *r = &store->slow.reading;
-	uint64_t *total = &store->loader.effort[segment->id.owner];
-	uint64_t reach = is_laborious(store, segment->id.owner) ? 1 : FORMAT_BATCH_BYTES;
+	uint8_t owner = segment->id.owner;
+	uint64_t reach = is_laborious(store, owner) ? 1 : index_seal_reach(owner);
 	int err = r->segment ? 0 : reading_begin(store, r, segment, true);
 
 	if (err)
 		return err == ERR_IO || err == ERR_NOMEM ? err : 0;
 	uint64_t before = r->walk->effort;
 	err = index_find_seal(&store->index, r->walk, segment, reach);
-	*total += r->walk->effort - before;
+	store->loader.effort[owner] += r->walk->effort - before;
 	if (err == 0)
 		reading_end(store, r);
 	return err;
@@ -86,6 +86,7 @@ static void defer(struct segment *segment)
 		return;
 	}
 	segment->wanted = segment->limit > FORMAT_PAGE ? segment->limit : 0;
+	segment->behind = segment->wanted > segment->end;
 	segment->limit = WALK_ALL;
 }
 

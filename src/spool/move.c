@@ -20,23 +20,33 @@ struct copy_job {
 	size_t count;
 };
 
-/* Reads and checks: a damaged body must not get a fresh checksum. */
-static int copy_one(struct copy_job *copy, size_t i)
+static int read_one(struct copy_job *copy, size_t i)
 {
 	struct change *change = copy->changes[i];
 	const struct format_message *from = &copy->from[i];
+	struct span body = span_of(change->body, from->body_bytes);
 
-	if (!change->body)
-		return 0;
 	int64_t got =
-		disk_read(copy->segment->io, change->body, change->body_bytes, from->body_offset);
+		walk_read(copy->segment->io, change->body, change->body_bytes, from->body_offset);
 	if (got < 0)
 		return (int)got;
-	struct span body = span_of(change->body, from->body_bytes);
 	return (size_t)got == change->body_bytes && format_hash(body, 0) == from->body_hash &&
 			       memcmp(change->body + body.n, FORMAT_END, FORMAT_END_BYTES) == 0
 		       ? 0
 		       : ERR_CORRUPT;
+}
+
+/* Reads and checks: a damaged body must not get a fresh checksum. What memory has wrong may be
+ * right on the device. */
+static int copy_one(struct copy_job *copy, size_t i)
+{
+	if (!copy->changes[i]->body)
+		return 0;
+	int err = read_one(copy, i);
+	if (err != ERR_CORRUPT)
+		return err;
+	disk_forget(copy->segment->io);
+	return read_one(copy, i);
 }
 
 static void run(struct io_job *job)
@@ -135,17 +145,19 @@ static void pick(struct copy_job *copy)
 	}
 }
 
-void move_start(struct spool_store *store, struct segment *segment)
+bool move_start(struct spool_store *store, struct segment *segment)
 {
 	const struct spool_log *log = &store->journal.log;
 
+	if (store->copy)
+		return true;
 	/* Not on the reserve of a full disk. */
-	if (store->copy || log->health != SPOOL_WELL || !log->next.made.io)
-		return;
+	if (log->health != SPOOL_WELL || !log->next.made.io)
+		return false;
 	struct copy_job *copy = calloc(1, sizeof(*copy));
 	if (!copy || index_hold(&store->index, segment) != 0) {
 		free(copy);
-		return;
+		return false;
 	}
 	copy->job = (struct io_job){.run = run, .done = done};
 	copy->store = store;
@@ -154,11 +166,12 @@ void move_start(struct spool_store *store, struct segment *segment)
 	if (!copy->count) {
 		index_release(&store->index, segment);
 		free(copy);
-		return;
+		return false;
 	}
 	store->copy = copy;
 	if (io_submit(store->io, IO_LANE_FILE, &copy->job) != 0) {
 		copy->job.run(&copy->job);
 		copy->job.done(&copy->job);
 	}
+	return true;
 }

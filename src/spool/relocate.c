@@ -57,7 +57,9 @@ static int add(struct spool_store *store, struct change *change)
 	return err;
 }
 
-static void repeat_marks(struct spool_store *store, const struct segment *journal)
+/* The following say whether anything came of it. */
+
+static bool repeat_marks(struct spool_store *store, const struct segment *journal)
 {
 	uint32_t most = STORE_CHECKPOINTS;
 
@@ -68,10 +70,11 @@ static void repeat_marks(struct spool_store *store, const struct segment *journa
 			continue;
 		uint64_t id = SPOOL_ID(segment->id.serial, segment->id.owner, 0);
 		if (add(store, change_new(CHANGE_CHECKPOINT, id, 0)) != 0)
-			return;
+			break;
 		segment->marks_asked = true;
 		most--;
 	}
+	return most < STORE_CHECKPOINTS;
 }
 
 static uint64_t message_of(
@@ -107,7 +110,7 @@ static int repeat_state(
 }
 
 /* A piece of the places, from where the last step ended. */
-static void repeat_states(struct spool_store *store, const struct segment *journal)
+static bool repeat_states(struct spool_store *store, const struct segment *journal)
 {
 	struct spool_index *index = &store->index;
 	struct cleaner *cleaner = &store->cleaner;
@@ -127,11 +130,13 @@ static void repeat_states(struct spool_store *store, const struct segment *journ
 			continue;
 		int err = repeat_state(store, segment, place);
 		if (err == ERR_NOMEM || err == ERR_LIMIT)
-			return;
-		copies--;
+			break;
+		copies -= err == 0;
 	}
-	if (cleaner->segment >= index->count)
+	bool all = cleaner->segment >= index->count;
+	if (all)
 		cleaner->segment = cleaner->place = 0;
+	return copies < STORE_RELOCATE_STEP || !all;
 }
 
 bool relocate_step(struct spool_store *store)
@@ -153,10 +158,11 @@ bool relocate_step(struct spool_store *store)
 		cleaner->journal = journal->id.serial;
 		cleaner->segment = cleaner->place = 0;
 	}
-	repeat_marks(store, journal);
+	bool more = repeat_marks(store, journal);
 	if (journal->states)
-		repeat_states(store, journal);
+		more = repeat_states(store, journal) || more;
 	if (journal->live)
-		move_start(store, journal);
-	return true;
+		more = move_start(store, journal) || more;
+	/* What cannot be copied, as it is damaged, keeps the file; then there is no hurry. */
+	return more;
 }

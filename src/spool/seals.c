@@ -61,7 +61,9 @@ int index_take_seals(struct spool_index *index, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++) {
 		uint64_t effort = 0;
-		int err = index_take_seal(index, index->segments[i], FORMAT_BATCH_BYTES, &effort);
+		struct segment *segment = index->segments[i];
+		int err = index_take_seal(
+			index, segment, index_seal_reach(segment->id.owner), &effort);
 		if (err)
 			return err;
 	}

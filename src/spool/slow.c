@@ -10,7 +10,9 @@
 
 static bool wants_more(const struct segment *segment)
 {
-	return segment->orphan || (segment->wanted > segment->end && !segment->damaged);
+	/* What is damaged does not grow longer by reading it again. */
+	return segment->orphan || segment->behind ||
+	       (segment->wanted > segment->end && !segment->damaged);
 }
 
 static bool is_due(const struct spool_store *store, const struct segment *segment)
@@ -68,6 +70,7 @@ static void finish(struct spool_store *store, struct segment *segment, bool rest
 	}
 	segment->damaged = segment->damaged || err;
 	segment->loaded = true;
+	segment->behind = false;
 	if (rest)
 		segment->orphan = false;
 	clean_segment(store, segment);

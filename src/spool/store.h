@@ -304,7 +304,7 @@ bool relocate_step(struct spool_store *store);
 bool relocate_oldest_is_free(struct spool_store *store, const struct segment *journal);
 
 /* move.c */
-/* Begins to copy messages out of a segment. */
-void move_start(struct spool_store *store, struct segment *segment);
+/* Begins to copy messages out of a segment. False: there is none that can be copied now. */
+bool move_start(struct spool_store *store, struct segment *segment);
 
 #endif

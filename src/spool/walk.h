@@ -28,7 +28,7 @@
 #include "spool/format.h"
 
 #define WALK_ALL	UINT64_MAX     /* no limit */
-#define WALK_SLICE	(4u << 20)     /* bytes: a few milliseconds */
+#define WALK_SLICE	(4ull << 20)   /* bytes: a few milliseconds */
 #define WALK_VAIN_BYTES (256ull << 20) /* of one file, hashed for records that were none */
 
 /* A body being checked, in steps. */

@@ -125,14 +125,19 @@ static void live_on(struct lab *lab)
 	assert_true((clock() - lab->began) / CLOCKS_PER_SEC < SECONDS);
 }
 
-static void plant_junk(struct lab *lab, uint64_t at, uint64_t n)
+static void plant_in(struct lab *lab, const char *path, uint64_t at, uint64_t n)
 {
 	char *junk = malloc(n);
 
 	assert_non_null(junk);
 	memset(junk, 'j', n);
-	sim_disk_plant(lab->w.disk, PATH, at, span_of(junk, n));
+	sim_disk_plant(lab->w.disk, path, at, span_of(junk, n));
 	free(junk);
+}
+
+static void plant_junk(struct lab *lab, uint64_t at, uint64_t n)
+{
+	plant_in(lab, PATH, at, n);
 }
 
 static void test_a_file_as_long_as_no_disk(void **state)
@@ -441,15 +446,19 @@ static void test_notices_that_lie(void **state)
 	live_on(lab);
 }
 
-static void test_a_notice_of_very_many_messages(void **state)
+/* … also in a file in which something is damaged. */
+static void notice_of_very_many(struct lab *lab, bool damaged)
 {
-	struct lab *lab = *state;
 	struct world *w = &lab->w;
 	const uint32_t many = 3 * STORE_AT_ONCE;
 
 	start(lab);
 	forge_end(&lab->f);
 	forge_begin(&lab->f, w->disk, 0, SERIAL + 7);
+	if (damaged) {
+		plant_in(lab, lab->f.path, lab->f.at, FORMAT_ALIGN);
+		lab->f.at += FORMAT_ALIGN;
+	}
 	struct format_message message = {0};
 	for (uint32_t i = 0; i < many; i++) {
 		message.id = SPOOL_ID(SERIAL + 7, 0, i);
@@ -463,7 +472,17 @@ static void test_a_notice_of_very_many_messages(void **state)
 	others_are_well(lab);
 	fake_io_pass(&w->io, 1000);
 	assert_int_equal(w->strangers, many);
-	assert_int_equal(w->damage_reports, 0);
+	assert_int_equal(w->damage_reports, damaged);
+}
+
+static void test_a_notice_of_very_many_messages(void **state)
+{
+	notice_of_very_many(*state, false);
+}
+
+static void test_a_notice_of_very_many_messages_behind_damage(void **state)
+{
+	notice_of_very_many(*state, true);
 }
 
 static void test_a_notice_of_megabytes_of_nothing(void **state)
@@ -539,6 +558,7 @@ int main(int argc, char **argv)
 		TEST(test_a_record_beyond_what_the_index_holds),
 		TEST(test_notices_that_lie),
 		TEST(test_a_notice_of_very_many_messages),
+		TEST(test_a_notice_of_very_many_messages_behind_damage),
 		TEST(test_a_notice_of_megabytes_of_nothing),
 		TEST(test_damage_by_the_thousand),
 		TEST(test_more_files_than_there_may_be),
