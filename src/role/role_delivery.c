@@ -48,9 +48,12 @@ static void start(struct delivery_role *d)
 	struct spool_notice live[CONFIG_WORKERS];
 	size_t count = 0;
 
-	for (size_t i = 0; i < CONFIG_WORKERS; i++)
-		if (d->workers[i].port.channel && d->workers[i].said)
-			live[count++] = d->workers[i].position;
+	for (size_t i = 0; i < CONFIG_WORKERS; i++) {
+		if (!d->workers[i].port.channel)
+			continue;
+		live[count++] = d->workers[i].said ? d->workers[i].position
+						   : (struct spool_notice){.owner = (uint8_t)i};
+	}
 	io_timer_stop(d->role->io, &d->position_timer);
 	d->started = true;
 	delivery_start(d->delivery, live, count);
@@ -63,8 +66,8 @@ static void start_if_known(struct delivery_role *d)
 		start(d);
 }
 
-/* A worker that hangs at its start must not hold all mail back: its file is then read as if it were
- * gone, and its position, when it comes, tells the rest. */
+/* A worker that hangs must not hold all mail back: its files are left alone until it says its
+ * position, or is gone. */
 static void position_late(struct timer *timer)
 {
 	struct delivery_role *d = CONTAINER_OF(timer, struct delivery_role, position_timer);
@@ -77,11 +80,20 @@ static void position_late(struct timer *timer)
 
 /* ---- what the workers say ------------------------------------------------------------------- */
 
+static void tell_full(struct delivery_role *d, struct worker *w)
+{
+	const uint8_t byte = d->full;
+
+	(void)ipc_send(&w->port, IPC_QUEUE_FULL, 0, span_of(&byte, 1), NULL, 0);
+}
+
+/* The worker waits for a word, whichever: then its log is known to be a living one's. */
 static void take_position(
 	struct delivery_role *d, struct worker *w, const struct spool_notice *position)
 {
 	w->said = true;
 	w->position = *position;
+	tell_full(d, w);
 	if (!d->started)
 		start_if_known(d);
 	else
@@ -132,11 +144,11 @@ static const struct ipc_port_calls worker_calls = {worker_says, worker_gone};
 static void queue_full(void *context, bool full)
 {
 	struct delivery_role *d = context;
-	const uint8_t byte = full;
 
 	d->full = full;
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
-		(void)ipc_send(&d->workers[i].port, IPC_QUEUE_FULL, 0, span_of(&byte, 1), NULL, 0);
+		if (d->workers[i].said)
+			tell_full(d, &d->workers[i]);
 }
 
 /* ---- what admin says ------------------------------------------------------------------------ */
@@ -180,7 +192,6 @@ static void asked(void *core, const struct ipc_message *message)
 static void worker_channel(struct delivery_role *d, uint8_t index, int fd)
 {
 	struct worker *w = &d->workers[index];
-	const uint8_t full = d->full;
 
 	/* The new one may be heard of before the end of the old one is. */
 	if (w->port.channel) {
@@ -188,9 +199,7 @@ static void worker_channel(struct delivery_role *d, uint8_t index, int fd)
 		worker_gone(d, &w->port);
 	}
 	ipc_port_init(&w->port, ROLE_SMTPD, index, &worker_calls, d);
-	/* It waits for a word, whichever: then its log is known to be a living one's. */
-	if (role_open_port(d->role, fd, &w->port) == 0)
-		(void)ipc_send(&w->port, IPC_QUEUE_FULL, 0, span_of(&full, 1), NULL, 0);
+	(void)role_open_port(d->role, fd, &w->port);
 }
 
 static void channel(struct role *role, enum role_kind peer, uint8_t index, int fd)

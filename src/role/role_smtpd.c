@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* For delivery to say that it knows this worker; a hanging one must not keep mail out. */
-#define KNOWN_MS 1000
+/* For delivery to say that it knows this worker, before the log says what is waited for. */
+#define KNOWN_MS 5000
 
 struct door {
 	struct smtpd_role *s;
@@ -35,6 +35,7 @@ struct smtpd_role {
 	bool knows;   /* a directory came */
 	bool known;   /* delivery knows of this worker, or there is none */
 	bool open;    /* clients are let in */
+	bool failed;  /* it cannot go on */
 	struct timer known_timer;
 	struct door doors[CONFIG_LISTENERS];
 	size_t door_count;
@@ -80,10 +81,36 @@ static void close_doors(struct smtpd_role *s)
 		listener_close(&s->doors[--s->door_count].listener);
 }
 
+static void health(void *context, enum spool_health health)
+{
+	static const char *const words[] = {"well",
+		"full: mail is refused with 452 until there is space",
+		"sick: mail is refused with 451 until a file can be written again"};
+	struct smtpd_role *s = context;
+
+	const char *trouble = s->writer ? spool_writer_trouble(s->writer) : NULL;
+
+	log_write(s->role->log, health == SPOOL_WELL ? LOG_INFO : LOG_ERROR,
+		"the spool's health changed", LOG_STR("spool", words[health]),
+		LOG_STR("why", trouble ? trouble : ""));
+}
+
+/* Whatever the disk's health is: where it is bad, clients are told. */
+static int begin_log(struct smtpd_role *s)
+{
+	int err = spool_writer_begin(s->writer);
+
+	if (err)
+		role_fatal(s->role, "cannot write to the spool", span_str(err_text(err)));
+	else if (spool_writer_health(s->writer) != SPOOL_WELL)
+		health(s, spool_writer_health(s->writer));
+	return err;
+}
+
 /*
- * A log of which delivery does not know the writer looks like a dead one's, and is read as such: so
- * no message comes in, and no log is begun, before delivery has said something on this worker's
- * channel. One that is not running reads the logs when it starts, and asks all workers first.
+ * A log of which delivery does not know the writer looks like a dead one's, and may be removed as
+ * such: so no log is begun before delivery has taken this worker's position, however long that is.
+ * One that is not running reads the logs when it starts, and asks all workers first.
  */
 static void let_in_if_ready(struct smtpd_role *s)
 {
@@ -96,6 +123,11 @@ static void let_in_if_ready(struct smtpd_role *s)
 	}
 	io_timer_stop(s->role->io, &s->known_timer);
 	s->open = true;
+	if (begin_log(s) != 0) {
+		s->failed = true;
+		loop_stop(s->role->loop);
+		return;
+	}
 	int err = open_doors(s);
 	if (err)
 		log_write(
@@ -112,7 +144,10 @@ static void let_in(struct smtpd_role *s)
 
 static void known_late(struct timer *timer)
 {
-	let_in(CONTAINER_OF(timer, struct smtpd_role, known_timer));
+	struct smtpd_role *s = CONTAINER_OF(timer, struct smtpd_role, known_timer);
+
+	log_write(s->role->log, LOG_ERROR,
+		"delivery does not answer: no mail is taken in until it does, or ends");
 }
 
 /* ---- delivery ------------------------------------------------------------------------------- */
@@ -138,20 +173,6 @@ static void pressed(void *context, bool on)
 			LOG_U64("log_files", NOTICES_FILES));
 	else
 		log_write(s->role->log, LOG_INFO, "delivery looks at the mail again");
-}
-
-static void health(void *context, enum spool_health health)
-{
-	static const char *const words[] = {"well",
-		"full: mail is refused with 452 until there is space",
-		"sick: mail is refused with 451 until a file can be written again"};
-	struct smtpd_role *s = context;
-
-	const char *trouble = s->writer ? spool_writer_trouble(s->writer) : NULL;
-
-	log_write(s->role->log, health == SPOOL_WELL ? LOG_INFO : LOG_ERROR,
-		"the spool's health changed", LOG_STR("spool", words[health]),
-		LOG_STR("why", trouble ? trouble : ""));
 }
 
 static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
@@ -300,8 +321,6 @@ static int make_core(struct smtpd_role *s)
 	int err = spool_writer_new(&writer, &s->writer);
 	if (err)
 		return err;
-	if (spool_writer_health(s->writer) != SPOOL_WELL)
-		health(s, spool_writer_health(s->writer));
 	const struct smtpd_config smtpd = {
 		.io = role->io,
 		.config = config,
@@ -347,7 +366,7 @@ static int begin(struct smtpd_role *s)
 		return err;
 	err = make_core(s);
 	if (err) {
-		role_fatal(role, "cannot write to the spool", span_str(err_text(err)));
+		role_fatal(role, "cannot start", span_str(err_text(err)));
 		return err;
 	}
 	role_take_channels(role);
@@ -371,5 +390,5 @@ int role_smtpd_main(uint8_t index)
 	if (err == 0)
 		loop_run(role.loop);
 	role_end(&role);
-	return err ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
+	return err || s.failed ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
 }

@@ -157,18 +157,22 @@ static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial
 {
 	struct spool_index *index = &store->index;
 
+	bool unheard = store->loader.unheard[owner];
+
 	int result = take_seals(store, owner, serial);
 	if (result)
 		return result;
+	store->loader.unheard[owner] = false;
 	store->newest[owner] = serial;
-	for (size_t i = index_first(index, owner); index->segments[i]->id.serial < serial; i++) {
+	for (size_t i = index_first(index, owner);
+		i < index_last(index, owner) && index->segments[i]->id.serial < serial; i++) {
 		struct segment *segment = index->segments[i];
 		if (segment->closed || segment->removing)
 			continue;
 		int err = 0;
 		/* One that could not be opened when the queue was loaded, or of which no notice
 		 * came: nobody knows yet what is in it. */
-		segment->orphan = !segment->loaded;
+		segment->orphan = !segment->loaded || unheard;
 		if (!segment->orphan) {
 			segment->wanted =
 				MAX(segment->wanted, MIN(segment->proven, segment->limit));
@@ -183,6 +187,23 @@ static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial
 	return result ? result : err;
 }
 
+/* A dead writer may have spoken of a file with any serial. */
+static void forget_former(struct spool_store *store, uint8_t owner)
+{
+	if (store->intake.anew[owner])
+		store->newest[owner] = 0;
+	store->intake.anew[owner] = false;
+}
+
+/* The position of a writer that has no file yet: those before it are over. */
+static int expect(struct spool_store *store, const struct spool_notice *notice)
+{
+	forget_former(store, notice->owner);
+	if (notice->serial <= store->newest[notice->owner])
+		return 0;
+	return close_older(store, notice->owner, notice->serial);
+}
+
 int spool_store_notice(struct spool_store *store, const struct spool_notice *notice)
 {
 	CHECK_MAGIC(store, STORE_MAGIC);
@@ -192,16 +213,13 @@ int spool_store_notice(struct spool_store *store, const struct spool_notice *not
 		return ERR_CORRUPT;
 	struct segment *segment = index_find(&store->index, notice->owner, notice->serial);
 	if (!segment && !notice->durable)
-		return 0; /* the position of a writer that has no file yet */
+		return expect(store, notice);
 	int err = segment ? 0 : know(store, notice, &segment);
 	if (err)
 		return err;
 	if (segment->removing)
 		return ERR_CORRUPT;
-	/* A dead writer may have spoken of a file with any serial. */
-	if (store->intake.anew[notice->owner])
-		store->newest[notice->owner] = 0;
-	store->intake.anew[notice->owner] = false;
+	forget_former(store, notice->owner);
 	if (notice->serial >= store->newest[notice->owner]) {
 		segment->closed = segment->orphan = segment->cut = segment->cut_kept = false;
 		segment->loaded = true;
@@ -256,7 +274,7 @@ static int take_leave(struct spool_store *store, uint8_t owner)
 	mark_orphans(store, owner, again ? store->newest[owner] : 0);
 	int result = slow_now(store);
 	if (!again)
-		store->loader.live[owner] = false;
+		store->loader.live[owner] = store->loader.unheard[owner] = false;
 	store_orphans(store);
 	clean_wake(store);
 	return result;

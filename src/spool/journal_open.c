@@ -70,8 +70,8 @@ int journal_open(struct spool_store *store)
 	if (last && is_empty(store, last) && adopt(store, last, &first) == 0)
 		index_drop_segment(index, last);
 	/* Nobody else makes names in this folder: they are believed as they are. */
-	int err = log_open(
-		&journal->log, &(struct spool_serials){.least = least, .base = least}, &first);
+	log_number(&journal->log, &(struct spool_serials){.least = least, .base = least});
+	int err = log_open(&journal->log, &first);
 	if (err)
 		return err;
 	journal->open = true;

@@ -308,16 +308,23 @@ void log_init(struct spool_log *log, struct io *io, struct disk *disk, uint8_t o
 	};
 }
 
-int log_open(struct spool_log *log, const struct spool_serials *serials, struct commit_file *adopt)
+void log_number(struct spool_log *log, const struct spool_serials *serials)
 {
 	uint64_t seconds = log->io->wall_ms > 0 ? (uint64_t)log->io->wall_ms / 1000 : 0;
 	uint32_t first = MAX(serials->least, (uint32_t)MIN(seconds, (uint64_t)LOG_SERIAL_CLOCK));
-	struct commit_file made = *adopt;
 
 	log->base_serial = serials->base;
-	log->serial = made.io ? MAX(made.id.serial, serials->least) : MAX(first, 1u) - 1;
+	log->serial = MAX(first, 1u) - 1;
+}
+
+int log_open(struct spool_log *log, struct commit_file *adopt)
+{
+	struct commit_file made = *adopt;
 	int err = 0;
-	if (!made.io) {
+
+	if (made.io) {
+		log->serial = MAX(log->serial, made.id.serial);
+	} else {
 		made = take_spare(log);
 		err = commit_make_dir(log->disk, log->owner);
 		if (err == 0)

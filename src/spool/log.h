@@ -67,10 +67,12 @@ struct spool_log {
 
 void log_init(struct spool_log *log, struct io *io, struct disk *disk, uint8_t owner,
 	uint64_t segment_bytes, const struct log_handler *handler);
+/* The files that it makes get greater serials than `serials` and the clock say. */
+void log_number(struct spool_log *log, const struct spool_serials *serials);
 /* Makes or takes over (`adopt`: an empty file of an earlier life, may hold no io) the first file,
  * at once, in the caller. A disk that fails leaves the log not well and probing; that is no error.
  * ERR_NOMEM, ERR_DENIED are. */
-int log_open(struct spool_log *log, const struct spool_serials *serials, struct commit_file *adopt);
+int log_open(struct spool_log *log, struct commit_file *adopt);
 void log_done(struct spool_log *log);
 /* What ails it; NULL: it is well. */
 const char *log_trouble(const struct spool_log *log);

@@ -141,6 +141,15 @@ static int on_dir(void *arg, const char *name)
 				       : store_list_bodies(store, owner);
 }
 
+/* Where a writer is that nothing was heard of, nobody knows: any of its files may be the one that
+ * it writes to. Its first notice, or its end, says more. */
+static bool may_be_written(
+	const struct spool_store *store, const struct spool_notice *live, uint32_t serial)
+{
+	return !live->serial || serial == live->serial ||
+	       store_is_ahead(store, live->owner, serial);
+}
+
 static void take_live(struct spool_store *store, const struct spool_notice *live, size_t count)
 {
 	struct spool_index *index = &store->index;
@@ -152,12 +161,12 @@ static void take_live(struct spool_store *store, const struct spool_notice *live
 		if (owner >= SPOOL_WORKERS_MOST)
 			continue;
 		store->loader.live[owner] = true;
+		store->loader.unheard[owner] = !live[i].serial;
 		store->newest[owner] = live[i].serial;
 		for (size_t j = index_first(index, owner);
 			j < index->count && index->segments[j]->id.owner == owner; j++) {
 			struct segment *segment = index->segments[j];
-			if (segment->id.serial != live[i].serial &&
-				!store_is_ahead(store, owner, segment->id.serial))
+			if (!may_be_written(store, &live[i], segment->id.serial))
 				continue;
 			bool current = segment->id.serial == live[i].serial;
 			segment->closed = false;
@@ -177,6 +186,7 @@ int store_scan(struct spool_store *store, const struct spool_notice *live, size_
 		index_drop_segment(index, index->segments[index->count - 1]);
 	store->loader.orphan_count = 0;
 	memset(store->loader.live, 0, sizeof(store->loader.live));
+	memset(store->loader.unheard, 0, sizeof(store->loader.unheard));
 	memset(store->loader.damaged, 0, sizeof(store->loader.damaged));
 	memset(store->newest, 0, sizeof(store->newest));
 	memset(store->intake.anew, 0, sizeof(store->intake.anew));

@@ -80,9 +80,14 @@ struct spool_writer_config {
 	void (*health)(void *context, enum spool_health health); /* it changed */
 };
 
-/* Makes the first file, blocking. A disk that fails is no error: the writer begins not well
- * (spool_writer_health(); no call of health() tells it) and becomes well by itself. */
+/* Touches nothing on the disk. ERR_NOMEM. */
 int spool_writer_new(const struct spool_writer_config *config, struct spool_writer **out);
+/* Makes the first file, blocking; to be called once, before the first commit, and not before the
+ * store, where one runs, has been told of this writer: it takes files whose writer it does not know
+ * for a dead one's. A disk that fails is no error: the writer begins not well
+ * (spool_writer_health(); no call of health() tells it) and becomes well by itself. ERR_NOMEM,
+ * ERR_DENIED. */
+int spool_writer_begin(struct spool_writer *writer);
 /* No message is committed any more: the last batch gets its proof, so that damage to it can be told
  * from a torn tail, whoever reads it. spool_writer_busy() until then. */
 void spool_writer_close(struct spool_writer *writer);
@@ -152,10 +157,11 @@ bool spool_store_busy(const struct spool_store *store);
  * Reads everything that a previous life left: small records only, bodies just where the last batch
  * of a file is not proven durable. `live` names the writers that are running right now and how far
  * each is; beyond that point the files are theirs. Calls message() for each message that is not
- * done. Large queues take several calls: returns ERR_AGAIN until all is read (at most about
- * SPOOL_LOAD_STEP messages a call), 0 at the end. ERR_IO: the disk fails; asked again a little
- * later, it goes on where it was. What fails again and again counts as damage, so it comes to an
- * end. Another error: the spool cannot be used.
+ * done. A writer of whom only that it runs is known has serial 0: nothing of it is read before it
+ * is heard of, or gone. Large queues take several calls: returns ERR_AGAIN until all is read (at
+ * most about SPOOL_LOAD_STEP messages a call), 0 at the end. ERR_IO: the disk fails; asked again a
+ * little later, it goes on where it was. What fails again and again counts as damage, so it comes
+ * to an end. Another error: the spool cannot be used.
  */
 #define SPOOL_LOAD_STEP 20000
 int spool_store_load(struct spool_store *store, const struct spool_notice *live, size_t live_count);

@@ -31,6 +31,7 @@
 #define STORE_SCAN_STEP	    50000	 /* places looked at for them */
 #define STORE_TRUST_MS	    3600000	 /* a body that lay longer is checked before it is sent */
 #define STORE_MOVES	    16		 /* messages being copied at a time */
+#define STORE_MOVE_FAILS    10 /* after so many vain tries the wait does not double any more */
 #define STORE_MOVE_BYTES    (4u << 20)	 /* in one copy job, after the first message */
 #define STORE_LOAD_EFFORT   (1ull << 30) /* bytes of a worker's logs looked through at load … */
 #define STORE_AT_ONCE	    4096u	 /* records taken in on the word of one notice … */
@@ -133,6 +134,7 @@ struct loader {
 	struct store_orphan *orphans;		   /* what may turn out to be some */
 	size_t orphan_count, orphan_room;
 	bool live[SPOOL_OWNER_DELIVERY + 1];
+	bool unheard[SPOOL_OWNER_DELIVERY + 1]; /* live, and nothing is known of its files */
 	bool damaged[SPOOL_OWNER_DELIVERY + 1]; /* a log that could not even be opened */
 };
 
@@ -208,6 +210,8 @@ int store_emit(struct spool_store *store, struct segment *segment, struct place 
 int reading_begin(
 	struct spool_store *store, struct reading *reading, struct segment *segment, bool rest);
 void reading_end(struct spool_store *store, struct reading *reading);
+/* It ends although the state of a message could not be read: the queue hears of it without. */
+void reading_give_up_state(struct spool_store *store, struct reading *reading);
 /* Goes on; at most about `most` records. ERR_AGAIN: there is more. ERR_IO, ERR_NOMEM: the same call
  * goes on later, or a new reading begins with the last batch. */
 int store_read(struct spool_store *store, struct reading *reading, uint32_t most);

@@ -217,14 +217,16 @@ int spool_writer_new(const struct spool_writer_config *config, struct spool_writ
 	chunk_pool_init(&writer->pool, config->memory_bytes);
 	log_init(&writer->log, config->io, config->disk, config->owner,
 		writer->config.segment_bytes, &handler);
-	int err = log_open(&writer->log, &config->serials, &(struct commit_file){0});
-	if (err) {
-		chunk_pool_done(&writer->pool);
-		free(writer);
-		return err;
-	}
+	log_number(&writer->log, &config->serials);
 	*out = writer;
 	return 0;
+}
+
+int spool_writer_begin(struct spool_writer *writer)
+{
+	CHECK_MAGIC(writer, WRITER_MAGIC);
+	CHECK(!writer->log.file.made.io && !writer->log.next.made.io);
+	return log_open(&writer->log, &(struct commit_file){0});
 }
 
 static void drop_queue(struct spool_writer *writer)

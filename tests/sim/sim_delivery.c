@@ -30,9 +30,12 @@ static void start(struct sim_delivery *d)
 	struct spool_notice live[CONFIG_WORKERS];
 	size_t count = 0;
 
-	for (size_t i = 0; i < CONFIG_WORKERS; i++)
-		if (d->workers[i].port.channel && d->workers[i].said)
-			live[count++] = d->workers[i].position;
+	for (size_t i = 0; i < CONFIG_WORKERS; i++) {
+		if (!d->workers[i].port.channel)
+			continue;
+		live[count++] = d->workers[i].said ? d->workers[i].position
+						   : (struct spool_notice){.owner = (uint8_t)i};
+	}
 	io_timer_stop(&d->role.process->io, &d->position_timer);
 	d->started = true;
 	delivery_start(d->delivery, live, count);
@@ -56,11 +59,19 @@ static void position_late(struct timer *timer)
 
 /* ---- what the workers say ------------------------------------------------------------------- */
 
+static void tell_full(struct sim_delivery *d, struct sim_peer *w)
+{
+	const uint8_t byte = d->full;
+
+	(void)ipc_send(&w->port, IPC_QUEUE_FULL, 0, span_of(&byte, 1), NULL, 0);
+}
+
 static void take_position(
 	struct sim_delivery *d, struct sim_peer *w, const struct spool_notice *position)
 {
 	w->said = true;
 	w->position = *position;
+	tell_full(d, w);
 	if (!d->started)
 		start_if_known(d);
 	else
@@ -106,11 +117,11 @@ static const struct ipc_port_calls worker_calls = {worker_says, worker_gone};
 static void queue_full(void *context, bool full)
 {
 	struct sim_delivery *d = context;
-	const uint8_t byte = full;
 
 	d->full = full;
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
-		(void)ipc_send(&d->workers[i].port, IPC_QUEUE_FULL, 0, span_of(&byte, 1), NULL, 0);
+		if (d->workers[i].said)
+			tell_full(d, &d->workers[i]);
 }
 
 static void on_health(void *context, enum spool_health health)
@@ -160,7 +171,6 @@ static void channel(
 {
 	struct sim_delivery *d = delivery_of(role);
 	struct sim_peer *w = &d->workers[index];
-	const uint8_t full = d->full;
 
 	if (peer == ROLE_ADMIN) {
 		ipc_port_close(&d->admin);
@@ -175,7 +185,6 @@ static void channel(
 	}
 	ipc_port_init(&w->port, ROLE_SMTPD, index, &worker_calls, d);
 	role_open_port(role, plug, &w->port);
-	(void)ipc_send(&w->port, IPC_QUEUE_FULL, 0, span_of(&full, 1), NULL, 0);
 }
 
 static void make(struct sim_role *role)

@@ -227,7 +227,6 @@ struct sim_machine *machine_new(struct sim *sim, struct sim_net *net, struct led
 	m->ledger = ledger;
 	m->mutation = options->mutation;
 	sim_wrap_set(options->mutation);
-	m->late_channels = options->late_channels;
 	m->power = true;
 	m->serials.reused = serial_reused;
 	m->serials.arg = m;

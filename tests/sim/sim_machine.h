@@ -19,7 +19,6 @@ enum sim_focus { FOCUS_NONE, FOCUS_FLIPS, FOCUS_PAUSES };
 struct sim_options {
 	enum sim_focus focus;
 	enum sim_mutation mutation;
-	bool late_channels; /* a role may be told of another after that has begun */
 };
 
 struct sim_machine *machine_new(struct sim *sim, struct sim_net *net, struct ledger *ledger,

@@ -69,11 +69,12 @@ struct sim_worker {
 	struct spool_writer *writer;
 	struct smtpd *smtpd;
 	bool knows; /* a directory came, and … */
-	bool known; /* … delivery knows of it: it accepts */
+	bool known; /* … delivery knows of it: */
+	bool open;  /* it accepts */
 	bool full, pressed;
 	struct ipc_port delivery, admin;
 	struct notices notices;
-	struct timer known_timer, end_timer;
+	struct timer end_timer;
 };
 
 struct sim_peer {
@@ -116,7 +117,6 @@ struct sim_machine {
 	size_t generation_count, generation_room;
 	struct log log;
 	bool power, stopping;
-	bool late_channels;
 	uint32_t stop_ms;
 	void (*rests)(void *arg); /* all have ended in good order */
 	void *rests_arg;

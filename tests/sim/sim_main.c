@@ -5,7 +5,6 @@
  *   postern_sim --seeds N [--from N]     fresh ones (from the clock), or those from N on
  *   postern_sim --seeds N --seconds S    no new one after so long
  *   postern_sim --mutation NAME --seeds N   with a promise broken: fails unless a seed notices
- *   postern_sim --late-channels …        a role hears of another after that has begun
  */
 #include "sim_run.h"
 
@@ -213,7 +212,7 @@ static int usage(void)
 {
 	fprintf(stderr,
 		"usage: postern_sim [--seed N] [--seeds N] [--from N] [--seconds S] [--jobs N] "
-		"[--mutation NAME] [--twice] [--late-channels] [--verbose]\n");
+		"[--mutation NAME] [--twice] [--verbose]\n");
 	return 2;
 }
 
@@ -231,8 +230,8 @@ static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option names[] = {{"seed", 1, NULL, 's'}, {"seeds", 1, NULL, 'n'},
 		{"from", 1, NULL, 'f'}, {"seconds", 1, NULL, 't'}, {"jobs", 1, NULL, 'j'},
-		{"mutation", 1, NULL, 'm'}, {"twice", 0, NULL, 'w'},
-		{"late-channels", 0, NULL, 'l'}, {"verbose", 0, NULL, 'v'}, {0}};
+		{"mutation", 1, NULL, 'm'}, {"twice", 0, NULL, 'w'}, {"verbose", 0, NULL, 'v'},
+		{0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -252,7 +251,6 @@ static bool parse(int argc, char **argv, struct options *o)
 				return false;
 			break;
 		case 'w': o->twice = true; break;
-		case 'l': o->run.late_channels = true; break;
 		case 'v': o->verbose = true; break;
 		default: return false;
 		}

@@ -96,7 +96,7 @@ static void make(void *arg)
 	role->calls->make(role);
 }
 
-/* The one that is new has its ends when it starts; the others had theirs before. */
+/* The one that is new has its ends when it starts; the others were given theirs before. */
 static void begin(void *arg)
 {
 	struct newborn *newborn = arg;
@@ -118,7 +118,6 @@ static void join(struct sim_role *fresh)
 {
 	struct sim_machine *m = fresh->machine;
 	struct newborn *newborn = calloc(1, sizeof(*newborn));
-	uint64_t begins = m->sim->now_ns;
 	struct sim_role *other;
 
 	CHECK(newborn);
@@ -134,11 +133,10 @@ static void join(struct sim_role *fresh)
 		add_gift(newborn,
 			&(struct gift){fresh, fresh->process, other->kind, other->index, ends[0]});
 		give(other, fresh, ends[1]);
-		begins = MAX(begins, other->channels_ns);
 	}
-	/* What a role is told on one socket may be looked at before what came earlier on another.
-	 */
-	sim_later(m->sim, m->late_channels ? 0 : begins - m->sim->now_ns + 1, begin, newborn);
+	/* The others may look at it after the new one began, as they may look at what came on
+	 * another socket first. */
+	sim_later(m->sim, sim_skewed(m->sim, HAND_OUT_MOST), begin, newborn);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */

@@ -3,8 +3,7 @@
 #include "base/err.h"
 #include "sim_machine_inner.h"
 
-#define KNOWN_MS 1000
-#define END_MS	 20
+#define END_MS 20
 
 static struct sim_worker *worker_of(struct sim_role *role)
 {
@@ -13,15 +12,18 @@ static struct sim_worker *worker_of(struct sim_role *role)
 
 /* ---- what delivery hears -------------------------------------------------------------------- */
 
+static void let_in_if_ready(struct sim_worker *w)
+{
+	if (!w->knows || w->open || w->role.stopping || (!w->known && w->delivery.channel))
+		return;
+	CHECK(spool_writer_begin(w->writer) == 0);
+	w->open = true;
+}
+
 static void let_in(struct sim_worker *w)
 {
 	w->known = true;
-	io_timer_stop(&w->role.process->io, &w->known_timer);
-}
-
-static void known_late(struct timer *timer)
-{
-	let_in(CONTAINER_OF(timer, struct sim_worker, known_timer));
+	let_in_if_ready(w);
 }
 
 static void on_notice(void *context, const struct spool_notice *notice)
@@ -78,10 +80,7 @@ static void admin_says(void *owner, struct ipc_port *port, const struct ipc_mess
 		return;
 	smtpd_set_snapshot(w->smtpd, directory_snapshot(w->role.machine, cursor_u64(&in)));
 	w->knows = true;
-	if (!w->known && !w->delivery.channel)
-		let_in(w);
-	else if (!w->known && !timer_armed(&w->known_timer))
-		(void)io_timer_after(&w->role.process->io, &w->known_timer, KNOWN_MS);
+	let_in_if_ready(w);
 }
 
 static void admin_gone(void *owner, struct ipc_port *port)
@@ -132,8 +131,7 @@ static void make(struct sim_role *role)
 		.notice = on_notice,
 	};
 
-	w->knows = w->known = w->full = w->pressed = false;
-	w->known_timer = (struct timer){.fire = known_late};
+	w->knows = w->known = w->open = w->full = w->pressed = false;
 	notices_init(&w->notices, &role->process->io, &w->delivery, pressed, w);
 	ipc_port_init(&w->delivery, ROLE_DELIVERY, 0, &delivery_calls, w);
 	ipc_port_init(&w->admin, ROLE_ADMIN, 0, &admin_calls, w);
@@ -221,8 +219,7 @@ bool worker_accept(struct sim_worker *w, struct sim_end *end)
 {
 	struct arrival arrival = {w, end};
 
-	if (!role_runs(&w->role) || !w->role.made || !w->smtpd || !w->knows || !w->known ||
-		w->role.stopping)
+	if (!role_runs(&w->role) || !w->role.made || !w->smtpd || !w->open || w->role.stopping)
 		return false;
 	process_enter(w->role.process, take_connection, &arrival);
 	return true;

@@ -160,7 +160,7 @@ void world_init_with(struct world *w, const char *objects)
 		.notice = world_on_notice,
 		.health = world_on_writer_health,
 	};
-	CHECK(!spool_writer_new(&writer, &w->writer));
+	CHECK(!spool_writer_new(&writer, &w->writer) && !spool_writer_begin(w->writer));
 	start_core(w);
 }
 

@@ -272,6 +272,7 @@ static void test_the_last_number(void **state)
 	(void)state;
 	fake_io_init(&w->io, 7, WORLD_WALL);
 	assert_int_equal(spool_writer_new(&config, &writer), 0);
+	assert_int_equal(spool_writer_begin(writer), 0);
 	assert_null(spool_writer_trouble(writer));
 	w->rough = true; /* nobody hears its notices */
 	w->writers[0] = writer;
@@ -290,6 +291,7 @@ static void test_the_last_number(void **state)
 	/* A start with no number left at all is sick and says why. */
 	config.serials.least = LOG_SERIAL_LAST + 1;
 	assert_int_equal(spool_writer_new(&config, &writer), 0);
+	assert_int_equal(spool_writer_begin(writer), 0);
 	assert_int_equal(spool_writer_health(writer), SPOOL_SICK);
 	assert_non_null(strstr(spool_writer_trouble(writer), "no number is left"));
 	fake_io_pass(&w->io, 20000);

@@ -302,6 +302,66 @@ static void test_a_store_that_starts_beside_living_writers(void **state)
 	crash(w, 2);
 }
 
+/* A writer that runs and does not say where it is, since it hangs: which of the files are its own
+ * is not known, so none is taken for a dead one's. */
+static void mute_writer(struct world *w, uint32_t before, uint32_t own)
+{
+	assert_true(world_up(w, 1));
+	for (uint32_t i = 0; i < before; i++) {
+		world_send(w, 0, 15000);
+		fake_io_pass(&w->io, 20);
+	}
+	world_replace_writer(w, 0);
+	for (uint32_t i = 0; i < own; i++) {
+		world_send(w, 0, 15000);
+		fake_io_pass(&w->io, 20);
+	}
+	for (uint32_t i = 0; i + 1 < w->count; i += 2)
+		world_finish(&w->tickets[i], false);
+	wait_durable(w);
+	w->mute = true;
+	assert_true(world_new_store(w));
+	fake_io_pass(&w->io, 20000);
+	/* It goes on: what it says now tells about the others. */
+	struct ticket *after = world_send(w, 0, 15000);
+	fake_io_pass(&w->io, 20000);
+	assert_int_equal(after->fate, FATE_TAKEN);
+	assert_true(after->known);
+	world_check(w);
+	crash(w, 1);
+	world_check(w);
+}
+
+static void test_a_writer_that_is_not_heard_of_keeps_its_files(void **state)
+{
+	mute_writer(*state, 3, 0);
+}
+
+static void test_what_it_wrote_before_is_read_when_it_is_heard_of(void **state)
+{
+	mute_writer(*state, 25, 25);
+}
+
+/* … or when it is gone. */
+static void test_a_writer_may_end_without_being_heard_of(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(world_up(w, 1));
+	for (uint32_t i = 0; i < 25; i++) {
+		world_send(w, 0, 15000);
+		fake_io_pass(&w->io, 20);
+	}
+	w->mute = true;
+	assert_true(world_new_store(w));
+	fake_io_pass(&w->io, 20000);
+	assert_int_equal(world_live(w), 0);
+	world_replace_writer(w, 0);
+	fake_io_pass(&w->io, 20000);
+	assert_int_equal(world_live(w), 25);
+	world_check(w);
+}
+
 static void test_verify_counts_and_changes_nothing(void **state)
 {
 	struct world *w = *state;
@@ -338,6 +398,9 @@ int main(void)
 		TEST(test_the_journal_stays_short),
 		TEST(test_what_a_dead_writer_left_is_taken_in),
 		TEST(test_a_store_that_starts_beside_living_writers),
+		TEST(test_a_writer_that_is_not_heard_of_keeps_its_files),
+		TEST(test_what_it_wrote_before_is_read_when_it_is_heard_of),
+		TEST(test_a_writer_may_end_without_being_heard_of),
 		TEST(test_verify_counts_and_changes_nothing),
 	};
 

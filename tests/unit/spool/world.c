@@ -220,7 +220,9 @@ static int start_writer(struct world *w, uint32_t at)
 	};
 
 	int err = spool_serials(config.disk, config.owner, w->io.io.wall_ms, &config.serials);
-	return err ? err : spool_writer_new(&config, &w->writers[at]);
+	if (err == 0)
+		err = spool_writer_new(&config, &w->writers[at]);
+	return err ? err : spool_writer_begin(w->writers[at]);
 }
 
 /* ---- life and death --------------------------------------------------------------------- */
@@ -243,6 +245,14 @@ void world_done(struct world *w)
 	sim_disk_free(&w->disk);
 }
 
+static void position(const struct world *w, uint32_t at, struct spool_notice *out)
+{
+	if (w->mute)
+		*out = (struct spool_notice){.owner = (uint8_t)at};
+	else
+		spool_writer_position(w->writers[at], out);
+}
+
 static int load(struct world *w)
 {
 	struct spool_notice live[WORLD_WRITERS];
@@ -251,7 +261,7 @@ static int load(struct world *w)
 
 	for (uint32_t i = 0; i < WORLD_WRITERS; i++)
 		if (w->writers[i])
-			spool_writer_position(w->writers[i], &live[count++]);
+			position(w, i, &live[count++]);
 	w->load_tries = 0;
 	while ((err = spool_store_load(w->store, live, count)) == ERR_AGAIN || err == ERR_IO) {
 		if (w->after_step)

@@ -63,6 +63,7 @@ struct world {
 	bool dead; /* answers are heard by nobody any more */
 	bool deaf; /* notices of this writer do not reach the store */
 	uint8_t deaf_to;
+	bool mute;  /* how far writers are is not known when the store starts */
 	bool rough; /* the disk fails now and then: notices may not be readable at once */
 	uint64_t segment_bytes, memory_bytes, sync_ms;
 	int64_t wall_shift; /* of the next life's clock */
