@@ -314,7 +314,8 @@ void log_number(struct spool_log *log, const struct spool_serials *serials)
 	uint32_t first = MAX(serials->least, (uint32_t)MIN(seconds, (uint64_t)LOG_SERIAL_CLOCK));
 
 	log->base_serial = serials->base;
-	log->serial = MAX(first, 1u) - 1;
+	log->least_serial = MAX(first, 1u);
+	log->serial = log->least_serial - 1;
 }
 
 int log_open(struct spool_log *log, struct commit_file *adopt)

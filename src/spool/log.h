@@ -46,6 +46,7 @@ struct spool_log {
 	uint8_t owner;
 	uint64_t segment_bytes;
 	uint32_t serial;	  /* the last one given to a file */
+	uint32_t least_serial;	  /* that any of its files can have */
 	uint32_t base_serial;	  /* that the clock has reached once */
 	struct log_file file;	  /* made.io NULL: there is none, the log is not well */
 	struct log_file next;	  /* made.io NULL: none yet */

@@ -287,9 +287,9 @@ void spool_writer_position(const struct spool_writer *writer, struct spool_notic
 		.serial = writer->log.valid_serial,
 		.durable = writer->log.valid_end,
 	};
-	/* It has none yet: what it makes has at least this serial. */
+	/* It has none yet, or has begun one that the disk had no room for. */
 	if (!out->serial)
-		out->serial = writer->log.serial + 1;
+		out->serial = writer->log.least_serial;
 }
 
 void spool_writer_figures(const struct spool_writer *writer, struct spool_figures *out)
