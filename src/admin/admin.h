@@ -5,10 +5,13 @@
  *   admin.c     life, the directory's generations
  *   door.c      control connections: one JSON object a line in, one a line out
  *   dispatch.c  which command a request is
- *   objects.c   apply, export, single objects, pause and resume
+ *   objects.c   apply, single objects, pause and resume
+ *   change.c    carries out what they plan
+ *   objects_show.c  export, list, show
  *   audit.c     audit, check
  *   ask.c       questions to the other roles
  *   queue.c     requests that delivery answers
+ *   queue_change.c  those of them that change the queue, and are in the audit
  *   status.c    what all roles say of themselves
  *   trace.c     searches of the trace
  *   explain.c   what would happen to a message

@@ -5,7 +5,8 @@
 #include "base/text.h"
 #include "directory/check.h"
 
-#define AUDIT_MOST 1000
+#define AUDIT_SHOWN 100
+#define AUDIT_MOST  1000
 
 /* "ann (uid 1000)", "uid 1000", "root": the number for programs. */
 static void put_uid(struct json_write *json, struct span actor)
@@ -26,9 +27,22 @@ static void put_uid(struct json_write *json, struct span actor)
 	json_put_u64(json, "uid", uid);
 }
 
+struct listing {
+	struct json_write *json;
+	uint32_t left;
+	bool more;
+};
+
 static bool each_audit(void *context, const struct store_audit *entry)
 {
-	struct json_write *json = context;
+	struct listing *listing = context;
+	struct json_write *json = listing->json;
+
+	/* One more than fit is asked for. */
+	listing->more = listing->left == 0;
+	if (listing->more)
+		return true;
+	listing->left--;
 
 	json_open_object(json, NULL);
 	json_put_u64(json, "number", entry->number);
@@ -43,16 +57,19 @@ static bool each_audit(void *context, const struct store_audit *entry)
 
 void cmd_audit(struct door *door)
 {
-	uint32_t limit = request_number(door, "limit", 100);
+	uint32_t limit = MIN(request_number(door, "limit", AUDIT_SHOWN), AUDIT_MOST);
 	uint32_t before = request_number(door, "before", 0);
+	struct listing listing = {&door->json, limit, false};
 	struct buf why;
 
 	buf_init(&why, 4096);
 	json_open_object(&door->json, NULL);
 	json_open_array(&door->json, "entries");
 	int err = store_audit(directory_store(door->admin->directory), before ? before : UINT64_MAX,
-		MIN(limit, AUDIT_MOST), each_audit, &door->json, &why);
+		limit + 1, each_audit, &listing, &why);
 	json_close_array(&door->json);
+	json_put_bool(&door->json, "more", listing.more);
+	json_put_u64(&door->json, "limit", limit);
 	json_close_object(&door->json);
 	if (err)
 		refuse_lines(door, err, &why);

@@ -58,7 +58,8 @@ struct door {
 	void (*heard)(struct door *door, struct span json); /* of door_ask() */
 	struct timer timer;
 	struct search_job *search;
-	struct depends *depends; /* what was counted for this request; or NULL */
+	struct depends *depends;     /* what was counted for this request; or NULL */
+	struct queue_change *change; /* what this request does to the queue; or NULL */
 };
 
 /* ---- door.c
@@ -73,7 +74,7 @@ void door_refuse_span(struct door *door, struct span text);
 void door_free(struct door *door);
 /* Values inside one another are read, and written, one call inside the other. */
 bool json_depth_fits(struct span text);
-/* objects.c: with the problems, or what the error means. */
+/* change.c: with the problems, or what the error means. */
 void refuse_lines(struct door *door, int err, struct buf *problems);
 
 /* ---- dispatch.c
@@ -102,6 +103,15 @@ void cmd_status(struct door *door);
 void cmd_trace(struct door *door);
 void cmd_explain(struct door *door);
 
+/* change.c: how a request wants its plan made; and carries a plan out, if there is one, and
+ * replies. Frees it, and `problems`. */
+struct plan_options plan_options_of(const struct door *door);
+void plan_finish(struct door *door, int err, struct plan *plan, struct buf *problems);
+
+/* objects_show.c */
+void objects_reply_list(struct door *door, enum object_kind kind);
+void objects_reply_one(struct door *door, enum object_kind kind, struct span name);
+
 /* trace.c: a search that runs for the door ends unheard. */
 void trace_forget(struct door *door);
 
@@ -114,6 +124,18 @@ bool depends_first(struct door *door, const struct plan *plan);
 /* A sentence about that mail; false: there is none. */
 bool depends_add_words(const struct door *door, struct buf *out);
 void depends_forget(struct door *door);
+
+/* queue.c: delivery is asked; the request goes on there, unless there is an error. */
+int queue_ask(struct door *door, const json_t *request, const struct asking *asking);
+const char *queue_why_not(int err);
+#define QUEUE_UNREADABLE "delivery gave an answer that cannot be read; see the log"
+#define QUEUE_LATE	 "delivery does not answer; see the log, and posternctl status"
+
+/* queue_change.c: requests that do something to the queue. */
+bool queue_is_change(struct span op);
+void queue_change_begin(struct door *door, const json_t *request);
+/* Before the request is; what was done is on record then. */
+void queue_change_forget(struct door *door);
 
 /* ask.c: a new question, with answers to it only; each party is asked; then the answers are waited
  * for, if there are any to be. */

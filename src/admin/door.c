@@ -51,6 +51,7 @@ void door_free(struct door *door)
 
 	trace_forget(door);
 	depends_forget(door);
+	queue_change_forget(door);
 	list_remove(&door->node);
 	admin->door_count--;
 	io_timer_stop(admin->config.io, &door->timer);
@@ -121,6 +122,7 @@ static void request_over(struct door *door)
 
 void door_reply(struct door *door)
 {
+	queue_change_forget(door);
 	json_decref(door->request);
 	door->request = NULL;
 	depends_forget(door);

@@ -52,6 +52,7 @@ static void search_done(struct io_job *job)
 		}
 		json_close_array(&door->json);
 		json_put_bool(&door->json, "more", s->more);
+		json_put_u64(&door->json, "limit", s->search.most);
 		if (s->unread.n)
 			put_lines(&door->json, "unread", buf_span(&s->unread));
 		json_close_object(&door->json);

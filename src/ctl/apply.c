@@ -8,10 +8,20 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+void show_warnings(const json_t *warnings)
+{
+	for (size_t i = 0; i < json_array_size(warnings); i++) {
+		const char *warning = json_string_value(json_array_get(warnings, i));
+
+		fputs("warning: ", stderr);
+		show_text_on(stderr, warning ? warning : "?", false);
+		fputc('\n', stderr);
+	}
+}
+
 void show_changes(struct ctl *ctl, const json_t *reply)
 {
 	const json_t *changes = json_object_get(reply, "changes");
-	const json_t *warnings = json_object_get(reply, "warnings");
 
 	(void)ctl;
 	for (size_t i = 0; i < json_array_size(changes); i++) {
@@ -20,13 +30,7 @@ void show_changes(struct ctl *ctl, const json_t *reply)
 		show_text(change ? change : "?", false);
 		putchar('\n');
 	}
-	for (size_t i = 0; i < json_array_size(warnings); i++) {
-		const char *warning = json_string_value(json_array_get(warnings, i));
-
-		fputs("warning: ", stderr);
-		show_text_on(stderr, warning ? warning : "?", false);
-		fputc('\n', stderr);
-	}
+	show_warnings(json_object_get(reply, "warnings"));
 	if (!json_array_size(changes))
 		puts("nothing to change");
 	else if (json_is_true(json_object_get(reply, "dry_run")))
@@ -46,14 +50,14 @@ static void print_finding(void *context, const struct check_finding *finding)
 }
 
 /* Objects of a file, as if applied to an empty directory. */
-static int read_objects(const char *path, struct objects **out)
+static int read_objects(const struct ctl *ctl, const char *path, struct objects **out)
 {
 	struct plan_options options = {0};
 	struct objects *none = NULL;
 	struct plan *plan = NULL;
 	struct buf problems;
 	size_t length;
-	char *text = ctl_read_file(path, &length);
+	char *text = ctl_read_file(ctl, path, &length);
 
 	if (!text)
 		return EXIT_REFUSED;
@@ -63,8 +67,7 @@ static int read_objects(const char *path, struct objects **out)
 		err = objects_plan_apply(
 			none, path, span_of(text, length), &options, &problems, &plan);
 	if (err)
-		fprintf(stderr, "posternctl: the objects cannot be used:\n%.*s", (int)problems.n,
-			problems.n ? problems.p : "");
+		ctl_refuse_lines(ctl, "the objects cannot be used", &problems);
 	else
 		*out = plan_take(&plan);
 	objects_free(&none);
@@ -73,10 +76,13 @@ static int read_objects(const char *path, struct objects **out)
 	return err ? EXIT_REFUSED : EXIT_DONE;
 }
 
-static void show_findings(struct ctl *ctl, const json_t *findings)
+static void show_findings(struct ctl *ctl, json_t *findings)
 {
 	if (ctl->json) {
-		show_json(findings);
+		json_t *reply = json_pack("{sO}", "findings", findings);
+
+		show_json(ctl, reply);
+		json_decref(reply);
 		return;
 	}
 	for (size_t i = 0; i < json_array_size(findings); i++) {
@@ -123,11 +129,11 @@ int ctl_check(struct ctl *ctl)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count)
-		return ctl_usage("check takes only -f FILE");
+		return ctl_usage(ctl, "check takes only -f FILE");
 	int code = ctl_config(ctl);
 	if (code || !file)
 		return code ? code : check_with_server(ctl);
-	code = read_objects(file, &objects);
+	code = read_objects(ctl, file, &objects);
 	if (!code) {
 		json_t *findings = json_array();
 
@@ -148,19 +154,19 @@ int ctl_apply(struct ctl *ctl)
 	size_t length;
 
 	if (!file)
-		return ctl_usage("apply needs -f FILE (\"-\": standard input)");
+		return ctl_usage(ctl, "apply needs -f FILE (\"-\": standard input)");
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count)
-		return ctl_usage("apply takes one file, after -f");
-	char *text = ctl_read_file(file, &length);
+		return ctl_usage(ctl, "apply takes one file, after -f");
+	char *text = ctl_read_file(ctl, file, &length);
 	if (!text)
 		return EXIT_REFUSED;
 	json_t *request = json_pack("{ss, ss, ss%, sb, sb}", "cmd", "apply", "file", file, "text",
 		text, length, "prune", prune, "dry_run", dry);
 	free(text);
 	if (!request)
-		return ctl_refuse("%s: not valid UTF-8, or its name is not", file);
+		return ctl_refuse(ctl, "%s: not valid UTF-8, or its name is not", file);
 	return ctl_ask_and_show(ctl, request, show_changes);
 }
 
@@ -173,6 +179,7 @@ static void show_export(struct ctl *ctl, const json_t *reply)
 int ctl_export(struct ctl *ctl)
 {
 	if (ctl->count)
-		return ctl_usage("export takes no arguments");
-	return ctl_ask_and_show(ctl, json_pack("{ss}", "cmd", "export"), show_export);
+		return ctl_usage(ctl, "export takes no arguments");
+	return ctl_ask_and_show(
+		ctl, json_pack("{ss, sb}", "cmd", "export", "json", ctl->json), show_export);
 }

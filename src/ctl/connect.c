@@ -15,33 +15,35 @@
 #define TRY_MS	   50		/* with --wait: between two tries to reach it */
 
 /* Who may, by the group of the socket, where that can be seen. */
-static void tell_denied(const char *path)
+static void tell_denied(const struct ctl *ctl, const char *path)
 {
 	struct stat info;
 	const struct group *group = stat(path, &info) == 0 ? getgrgid(info.st_gid) : NULL;
 
 	if (group && info.st_gid != 0)
-		ctl_refuse(
+		ctl_refuse(ctl,
 			"%s: permission denied; run it as root (sudo), or become a member of the "
 			"group %s (usermod -aG %s USER, then log in again)",
 			path, group->gr_name, group->gr_name);
 	else
-		ctl_refuse("%s: permission denied; run it as root (sudo), or as the user that "
-			   "posternd was started by",
+		ctl_refuse(ctl,
+			"%s: permission denied; run it as root (sudo), or as the user that "
+			"posternd was started by",
 			path);
 }
 
 static void tell_unreached(const struct ctl *ctl, const char *path, int why)
 {
 	if (why == EACCES || why == EPERM)
-		tell_denied(path);
+		tell_denied(ctl, path);
 	else if (why == ENOENT || why == ECONNREFUSED)
-		ctl_refuse("%s: %s; is posternd running with this start file (%s)? Start it "
-			   "(systemctl start postern, or posternd -c %s), or name the right file "
-			   "with -c",
+		ctl_refuse(ctl,
+			"%s: %s; is posternd running with this start file (%s)? Start it "
+			"(systemctl start postern, or posternd -c %s), or name the right file "
+			"with -c",
 			path, strerror(why), ctl->config_path, ctl->config_path);
 	else
-		ctl_refuse("%s: %s; see the log of posternd", path, strerror(why));
+		ctl_refuse(ctl, "%s: %s; see the log of posternd", path, strerror(why));
 }
 
 static int try_to_connect(const struct sockaddr_un *to)
@@ -92,7 +94,7 @@ static int connect_control(struct ctl *ctl, bool quiet)
 		return -1;
 	struct span path = ctl->config->control;
 	if (path.n >= sizeof(to.sun_path)) {
-		ctl_refuse("the path of the control socket is too long (at most %zu bytes)",
+		ctl_refuse(ctl, "the path of the control socket is too long (at most %zu bytes)",
 			sizeof(to.sun_path) - 1);
 		return -1;
 	}
@@ -144,7 +146,7 @@ static bool read_line(int fd, struct buf *line)
 }
 
 /* Sends it and reads the reply; says why where there is none. */
-static json_t *exchange(int fd, const char *text)
+static json_t *exchange(const struct ctl *ctl, int fd, const char *text)
 {
 	json_t *reply = NULL;
 	json_error_t error;
@@ -155,22 +157,22 @@ static json_t *exchange(int fd, const char *text)
 	if (!write_all(fd, text, strlen(text)) || !write_all(fd, "\n", 1) ||
 		!read_line(fd, &line)) {
 		if (!buf_ok(&line))
-			ctl_no_memory();
+			ctl_no_memory(ctl);
 		if (errno == EAGAIN)
-			ctl_refuse("the server has not answered for %d seconds; see its log",
+			ctl_refuse(ctl, "the server has not answered for %d seconds; see its log",
 				ANSWER_S);
 		else
-			ctl_refuse(
+			ctl_refuse(ctl,
 				"the server closed the connection without an answer; see its log");
 	} else {
 		reply = json_loadb(line.p, line.n, 0, &error);
 		if (reply && !json_is_object(reply)) {
 			json_decref(reply);
 			reply = NULL;
-			ctl_refuse("the server's answer cannot be read: it is no object");
+			ctl_refuse(ctl, "the server's answer cannot be read: it is no object");
 		} else if (!reply) {
 			/* It tells the end of memory as a mistake in what it reads. */
-			ctl_refuse(
+			ctl_refuse(ctl,
 				"the server's answer (%zu bytes) cannot be read: %s; if memory is "
 				"short, ask for less at a time (a narrower filter, --limit N)",
 				line.n, error.text);
@@ -187,7 +189,7 @@ static json_t *ask(struct ctl *ctl, json_t *request, bool quiet, bool *reached)
 	*reached = false;
 	json_decref(request);
 	if (!text) {
-		ctl_refuse(
+		ctl_refuse(ctl,
 			"the request cannot be put into words: is everything in it valid UTF-8?");
 		return NULL;
 	}
@@ -196,29 +198,38 @@ static json_t *ask(struct ctl *ctl, json_t *request, bool quiet, bool *reached)
 
 	if (fd >= 0) {
 		*reached = true;
-		reply = exchange(fd, text);
+		reply = exchange(ctl, fd, text);
 		close(fd);
 	}
 	free(text);
+	return reply;
+}
+
+/* Where it is a refusal, that is told. */
+static json_t *taken(const struct ctl *ctl, json_t *reply)
+{
 	if (!reply || !json_object_get(reply, "error"))
 		return reply;
-	fputs("posternctl: ", stderr);
-	show_text_on(stderr, member_text(reply, "error"), true);
-	fputc('\n', stderr);
+	ctl_tell(ctl, member_text(reply, "error"));
 	json_decref(reply);
 	return NULL;
 }
 
-json_t *ctl_ask(struct ctl *ctl, json_t *request)
+json_t *ctl_ask_whole(struct ctl *ctl, json_t *request)
 {
 	bool reached;
 
 	return ask(ctl, request, false, &reached);
 }
 
+json_t *ctl_ask(struct ctl *ctl, json_t *request)
+{
+	return taken(ctl, ctl_ask_whole(ctl, request));
+}
+
 json_t *ctl_ask_if_running(struct ctl *ctl, json_t *request, bool *reached)
 {
-	return ask(ctl, request, true, reached);
+	return taken(ctl, ask(ctl, request, true, reached));
 }
 
 int ctl_ask_and_show(
@@ -228,10 +239,13 @@ int ctl_ask_and_show(
 
 	if (!reply)
 		return EXIT_REFUSED;
-	if (ctl->json)
-		show_json(reply);
-	else
+	if (ctl->json) {
+		/* What the server has put into words is for people. */
+		json_object_del(reply, "text");
+		show_json(ctl, reply);
+	} else {
 		show(ctl, reply);
+	}
 	json_decref(reply);
 	return EXIT_DONE;
 }

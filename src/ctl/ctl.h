@@ -3,6 +3,7 @@
  *
  *   main.c      options, which command
  *   help.c      --help, of all and of each command
+ *   tell.c      why not
  *   connect.c   one request, one reply
  *   show.c      tables and texts for people; everything that came from peers is made harmless
  *   apply.c     check, apply, export
@@ -42,13 +43,6 @@ struct ctl {
 
 /* Loads the start file once; on failure says why and returns an exit code. */
 int ctl_config(struct ctl *ctl);
-/* Says what is wrong with the command line and how to get help; EXIT_USAGE. */
-int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Says why it cannot be done; EXIT_REFUSED. */
-int ctl_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Says that there is not enough memory for it, and ends with EXIT_REFUSED: nothing is half shown as
- * if it were whole. */
-void ctl_no_memory(void) __attribute__((noreturn));
 /* Takes "--name VALUE" or "--name=VALUE" out of the arguments; NULL where it is not given. */
 const char *ctl_option(struct ctl *ctl, const char *name);
 /* Takes "--name" out of the arguments. */
@@ -58,7 +52,23 @@ bool ctl_no_options_left(const struct ctl *ctl);
 /* The remaining arguments joined by blanks; the caller's to free. */
 char *ctl_joined(const struct ctl *ctl, int from);
 /* A whole file ("-": standard input), NUL-terminated; NULL, and said why. */
-char *ctl_read_file(const char *path, size_t *length);
+char *ctl_read_file(const struct ctl *ctl, const char *path, size_t *length);
+
+/* ---- tell.c
+ * ----------------------------------------------------------------------------------- */
+
+/* Why not, on standard error: as text, or, with --json, as a line {"error":TEXT}. */
+void ctl_tell(const struct ctl *ctl, const char *text);
+/* Says what is wrong with the command line and how to get help; EXIT_USAGE. */
+int ctl_usage(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Says why it cannot be done; EXIT_REFUSED. */
+int ctl_refuse(const struct ctl *ctl, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same of many lines. */
+int ctl_refuse_lines(const struct ctl *ctl, const char *what, const struct buf *lines);
+/* Says that there is not enough memory for it, and ends with EXIT_REFUSED: nothing is half shown as
+ * if it were whole. NULL: in a text for people. */
+void ctl_no_memory(const struct ctl *ctl) __attribute__((noreturn));
 
 /* ---- help.c
  * ----------------------------------------------------------------------------------- */
@@ -73,9 +83,11 @@ bool help_command(const char *name);
 /* Sends a request (taken over) and returns the reply, NULL where there was none or it is an error;
  * then the reason has been printed. */
 json_t *ctl_ask(struct ctl *ctl, json_t *request);
-/* The same without a word where no server can be reached: then *reached is false. */
+/* The same, but a refusal, {"error":TEXT}, is returned as the reply that it is. */
+json_t *ctl_ask_whole(struct ctl *ctl, json_t *request);
+/* As ctl_ask(), without a word where no server can be reached: then *reached is false. */
 json_t *ctl_ask_if_running(struct ctl *ctl, json_t *request, bool *reached);
-/* The same, then prints the reply as JSON with --json, else by show(). */
+/* Asks, then prints the reply as JSON with --json, else by show(). */
 int ctl_ask_and_show(
 	struct ctl *ctl, json_t *request, void (*show)(struct ctl *ctl, const json_t *reply));
 
@@ -90,8 +102,11 @@ void add_safe(struct buf *out, const char *text, bool lines);
 void show_status(struct ctl *ctl, const json_t *status);
 /* What a change of the directory did. */
 void show_changes(struct ctl *ctl, const json_t *reply);
+/* What goes with it, on standard error. */
+void show_warnings(const json_t *warnings);
 /* As JSON: a whole reply, or a value within a line. */
-void show_json(const json_t *value);
+void show_json(const struct ctl *ctl, const json_t *value);
+void show_error_json(const json_t *value); /* one line on standard error */
 void show_value(const json_t *value);
 /* A string member, or "". */
 const char *member_text(const json_t *object, const char *key);

@@ -5,7 +5,6 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -32,43 +31,6 @@ static const struct {
 	{"explain", ctl_explain},
 	{"spool", ctl_spool},
 };
-
-int ctl_usage(const char *format, ...)
-{
-	va_list args;
-
-	fputs("posternctl: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputs("\nposternctl --help lists the commands, posternctl COMMAND --help says more of "
-	      "one.\n",
-		stderr);
-	return EXIT_USAGE;
-}
-
-int ctl_refuse(const char *format, ...)
-{
-	va_list args;
-
-	fputs("posternctl: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return EXIT_REFUSED;
-}
-
-void ctl_no_memory(void)
-{
-	static const char text[] =
-		"posternctl: out of memory; ask for less at a time (a narrower filter, "
-		"--limit N)\n";
-
-	fflush(stdout);
-	fputs(text, stderr);
-	exit(EXIT_REFUSED);
-}
 
 /* ---- options -------------------------------------------------------------------------------- */
 
@@ -115,7 +77,8 @@ bool ctl_no_options_left(const struct ctl *ctl)
 {
 	for (int i = 0; i < ctl->count; i++) {
 		if (ctl->args[i][0] == '-' && ctl->args[i][1]) {
-			ctl_usage("unknown option, or one that lacks its value: %s", ctl->args[i]);
+			ctl_usage(ctl, "unknown option, or one that lacks its value: %s",
+				ctl->args[i]);
 			return false;
 		}
 	}
@@ -134,18 +97,18 @@ char *ctl_joined(const struct ctl *ctl, int from)
 	}
 	buf_add_char(&text, '\0');
 	if (!buf_ok(&text))
-		ctl_no_memory();
+		ctl_no_memory(ctl);
 	return text.p;
 }
 
-char *ctl_read_file(const char *path, size_t *length)
+char *ctl_read_file(const struct ctl *ctl, const char *path, size_t *length)
 {
 	bool input = strcmp(path, "-") == 0;
 	FILE *file = input ? stdin : fopen(path, "rbe");
 	struct buf text;
 
 	if (!file) {
-		ctl_refuse("%s: %s", path, strerror(errno));
+		ctl_refuse(ctl, "%s: %s", path, strerror(errno));
 		return NULL;
 	}
 	buf_init(&text, FILE_MOST + 1);
@@ -162,9 +125,9 @@ char *ctl_read_file(const char *path, size_t *length)
 	if (!input)
 		fclose(file);
 	if (!failed && !buf_ok(&text) && text.n + 65536 <= FILE_MOST)
-		ctl_no_memory();
+		ctl_no_memory(ctl);
 	if (failed || !buf_ok(&text)) {
-		ctl_refuse("%s: %s", path,
+		ctl_refuse(ctl, "%s: %s", path,
 			failed ? strerror(why) : "longer than 100 MiB; apply it in parts");
 		buf_done(&text);
 		return NULL;
@@ -172,7 +135,7 @@ char *ctl_read_file(const char *path, size_t *length)
 	*length = text.n;
 	buf_add_char(&text, '\0');
 	if (!buf_ok(&text))
-		ctl_no_memory();
+		ctl_no_memory(ctl);
 	return text.p;
 }
 
@@ -185,14 +148,13 @@ int ctl_config(struct ctl *ctl)
 	buf_init(&problems, 1u << 20);
 	int err = config_load(ctl->config_path, &ctl->config, &problems);
 	if (err) {
-		fprintf(stderr, "posternctl: the start file cannot be used:\n%.*s", (int)problems.n,
-			problems.n ? problems.p : "");
 		if (!problems.n)
-			fprintf(stderr, "%s: %s\n", ctl->config_path, err_text(err));
+			buf_printf(&problems, "%s: %s\n", ctl->config_path, err_text(err));
 		if (access(ctl->config_path, R_OK) != 0)
-			fputs("name the start file of posternd with -c FILE, before the command; "
-			      "without it " DEFAULT_CONFIG " is read\n",
-				stderr);
+			buf_add_str(&problems,
+				"name the start file of posternd with -c FILE, "
+				"before the command; without it " DEFAULT_CONFIG " is read\n");
+		ctl_refuse_lines(ctl, "the start file cannot be used", &problems);
 	}
 	buf_done(&problems);
 	return err ? EXIT_REFUSED : EXIT_DONE;
@@ -208,7 +170,7 @@ static int run(struct ctl *ctl, const char *name)
 		config_free(&ctl->config);
 		return code;
 	}
-	return ctl_usage("unknown command: %s", name);
+	return ctl_usage(ctl, "unknown command: %s", name);
 }
 
 static bool take_wait(struct ctl *ctl)
@@ -217,7 +179,7 @@ static bool take_wait(struct ctl *ctl)
 	uint64_t seconds = 0;
 
 	if (wait && text_parse_u64(span_str(wait), WAIT_MOST, &seconds)) {
-		ctl_usage("--wait takes a number of seconds, at most %d", WAIT_MOST);
+		ctl_usage(ctl, "--wait takes a number of seconds, at most %d", WAIT_MOST);
 		return false;
 	}
 	ctl->wait_s = (int64_t)seconds;
@@ -242,13 +204,13 @@ int main(int argc, char **argv)
 			return EXIT_DONE;
 		}
 		if (strcmp(ctl.args[0], "-c") != 0 || ctl.count < 2)
-			return ctl_usage(
-				"unknown option, or one that lacks its value: %s", ctl.args[0]);
+			return ctl_usage(&ctl, "unknown option, or one that lacks its value: %s",
+				ctl.args[0]);
 		ctl.config_path = ctl.args[1];
 		take_args(&ctl, 0, 2);
 	}
 	if (!ctl.count)
-		return ctl_usage("which command?");
+		return ctl_usage(&ctl, "which command?");
 	const char *name = ctl.args[0];
 	take_args(&ctl, 0, 1);
 	if (strcmp(name, "help") == 0)
@@ -258,6 +220,6 @@ int main(int argc, char **argv)
 	if (!*name)
 		help_all(stdout);
 	else if (!help_command(name))
-		return ctl_usage("unknown command: %s", name);
+		return ctl_usage(&ctl, "unknown command: %s", name);
 	return EXIT_DONE;
 }

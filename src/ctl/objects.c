@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -47,6 +48,18 @@ static size_t list_columns(const json_t *objects, const char *keys[TABLE_COLUMNS
 	return count;
 }
 
+/* "retry-delay": "RETRY DELAY"; to be freed. */
+static char *title_of(const char *key)
+{
+	char *title = strdup(key);
+
+	if (!title)
+		ctl_no_memory(NULL);
+	for (char *p = title; *p; p++)
+		*p = (char)(*p == '-' || *p == '_' ? ' ' : toupper((unsigned char)*p));
+	return title;
+}
+
 static void add_object(struct table *table, json_t *one, const char *const *keys, size_t count)
 {
 	char *cells[TABLE_COLUMNS] = {0};
@@ -60,10 +73,21 @@ static void add_object(struct table *table, json_t *one, const char *const *keys
 		free(cells[i]);
 }
 
+/* It stands under the plural of their kind. */
+static const json_t *list_of(const json_t *reply)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)reply, key, value) if (json_is_array(value)) return value;
+	return NULL;
+}
+
 static void show_list(struct ctl *ctl, const json_t *reply)
 {
-	const json_t *objects = json_object_get(reply, "objects");
-	const char *keys[TABLE_COLUMNS - 2], *titles[TABLE_COLUMNS] = {"name"};
+	const json_t *objects = list_of(reply);
+	const char *keys[TABLE_COLUMNS - 2], *titles[TABLE_COLUMNS] = {"NAME"};
+	char *upper[TABLE_COLUMNS];
 	size_t count = list_columns(objects, keys);
 
 	(void)ctl;
@@ -72,18 +96,20 @@ static void show_list(struct ctl *ctl, const json_t *reply)
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
-		titles[1 + i] = keys[i];
-	titles[1 + count] = "";
+		titles[1 + i] = upper[i] = title_of(keys[i]);
+	titles[1 + count] = "STATE";
 	struct table *table = table_new(count + 2, titles);
 	for (size_t i = 0; i < json_array_size(objects); i++)
 		add_object(table, json_array_get(objects, i), keys, count);
 	table_print(&table);
+	for (size_t i = 0; i < count; i++)
+		free(upper[i]);
 }
 
 /* As the retry calculators that administrators know have it. */
 static void show_retry(const json_t *retry)
 {
-	static const char *const titles[] = {"Retry Count", "Retry Delay", "Example", "Total time"};
+	static const char *const titles[] = {"RETRY COUNT", "RETRY DELAY", "EXAMPLE", "TOTAL TIME"};
 	struct table *table = table_new(ARRAY_SIZE(titles), titles);
 	char count[24], total[400];
 
@@ -97,10 +123,19 @@ static void show_retry(const json_t *retry)
 	table_print(&table);
 }
 
+/* The object stands under the name of its kind. */
+static const json_t *pause_of(const json_t *reply)
+{
+	const json_t *object = json_object_get(reply, "transport");
+
+	if (!object)
+		object = json_object_get(reply, "domain");
+	return json_object_get(object, "pause");
+}
+
 static void show_object(struct ctl *ctl, const json_t *reply)
 {
-	const json_t *retry = json_object_get(reply, "retry");
-	const json_t *pause = json_object_get(json_object_get(reply, "object"), "pause");
+	const json_t *retry = json_object_get(reply, "retry"), *pause = pause_of(reply);
 
 	(void)ctl;
 	if (!*member_text(reply, "text"))
@@ -142,7 +177,7 @@ static int pause_or_resume(struct ctl *ctl, const char *kind, bool pause)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count != 2)
-		return ctl_usage("%s %s needs one name", kind, ctl->args[0]);
+		return ctl_usage(ctl, "%s %s needs one name", kind, ctl->args[0]);
 	return ctl_ask_and_show(ctl,
 		json_pack("{ss, ss, ss, ss}", "cmd", pause ? "pause" : "resume", "scope", kind,
 			"name", ctl->args[1], "reason", reason ? reason : ""),
@@ -157,9 +192,9 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 	for (size_t i = 0; ctl->count && ops[i]; i++)
 		known = known || strcmp(ctl->args[0], ops[i]) == 0;
 	if (!known && ctl->count)
-		return ctl_usage("%s: unknown: %s", kind, ctl->args[0]);
+		return ctl_usage(ctl, "%s: unknown: %s", kind, ctl->args[0]);
 	if (!known)
-		return ctl_usage("%s what? posternctl %s --help lists it", kind, kind);
+		return ctl_usage(ctl, "%s what? posternctl %s --help lists it", kind, kind);
 	const char *op = ctl->args[0];
 	if (strcmp(op, "pause") == 0 || strcmp(op, "resume") == 0)
 		return pause_or_resume(ctl, kind, strcmp(op, "pause") == 0);
@@ -168,7 +203,7 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 		return EXIT_USAGE;
 	if (strcmp(op, "list") == 0) {
 		if (ctl->count > 1)
-			return ctl_usage("%s list takes no name", kind);
+			return ctl_usage(ctl, "%s list takes no name", kind);
 		return ctl_ask_and_show(ctl,
 			json_pack("{ss, ss, ss}", "cmd", "object", "op", op, "kind", kind),
 			show_list);
@@ -176,12 +211,12 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 	bool takes_name = named || strcmp(op, "remove") == 0;
 	bool takes_fields = strcmp(op, "add") == 0 || strcmp(op, "set") == 0;
 	if (takes_name && ctl->count < 2)
-		return ctl_usage("%s %s needs a name", kind, op);
+		return ctl_usage(ctl, "%s %s needs a name", kind, op);
 	if (!takes_fields && ctl->count > (takes_name ? 2 : 1))
-		return ctl_usage("%s %s takes one name and nothing else", kind, op);
+		return ctl_usage(ctl, "%s %s takes one name and nothing else", kind, op);
 	json_t *settings = settings_from(ctl, takes_name ? 2 : 1);
 	if (!settings)
-		return ctl_usage("not valid UTF-8: one of the settings");
+		return ctl_usage(ctl, "not valid UTF-8: one of the settings");
 	json_t *request = json_pack("{ss, ss, ss, ss, so, sb, sb}", "cmd", "object", "op", op,
 		"kind", kind, "name", takes_name ? ctl->args[1] : "", "settings", settings,
 		"dry_run", dry, "force", force);
@@ -256,9 +291,9 @@ int ctl_audit(struct ctl *ctl)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count)
-		return ctl_usage("audit takes only --limit N");
+		return ctl_usage(ctl, "audit takes only --limit N");
 	if (limit_text && (text_parse_u64(span_str(limit_text), AUDIT_MOST, &limit) || !limit))
-		return ctl_usage("--limit takes a number from 1 to %d", AUDIT_MOST);
+		return ctl_usage(ctl, "--limit takes a number from 1 to %d", AUDIT_MOST);
 	return ctl_ask_and_show(
 		ctl, json_pack("{ss, sI}", "cmd", "audit", "limit", (json_int_t)limit), show_audit);
 }

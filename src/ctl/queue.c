@@ -22,7 +22,7 @@ void queue_put_json(json_t *request, const char *key, json_t *value)
 	json_object_set_new(json_object_get(request, "request"), key, value);
 }
 
-bool queue_all_utf8(const char *a, const char *b, const char *c)
+bool queue_all_utf8(const struct ctl *ctl, const char *a, const char *b, const char *c)
 {
 	const char *const texts[] = {a, b, c};
 
@@ -32,7 +32,7 @@ bool queue_all_utf8(const char *a, const char *b, const char *c)
 
 		json_decref(text);
 		if (!fits) {
-			ctl_usage("not valid UTF-8: one of the arguments");
+			ctl_usage(ctl, "not valid UTF-8: one of the arguments");
 			return false;
 		}
 	}
@@ -77,8 +77,9 @@ static int queue_pause(struct ctl *ctl)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count > 1)
-		return ctl_usage("queue %s is for all deliveries; for some: transport %s, domain "
-				 "%s, queue hold",
+		return ctl_usage(ctl,
+			"queue %s is for all deliveries; for some: transport %s, domain "
+			"%s, queue hold",
 			ctl->args[0], ctl->args[0], ctl->args[0]);
 	return ctl_ask_and_show(ctl,
 		json_pack("{ss, ss, ss}", "cmd", ctl->args[0], "scope", "all", "reason",
@@ -92,9 +93,10 @@ int ctl_queue(struct ctl *ctl)
 		"delete", "prioritise", "unprioritise"};
 
 	if (!ctl->count)
-		return ctl_usage("queue: list, show, why, summary, retry, probe, hold, release, "
-				 "reroute, bounce, delete, prioritise, unprioritise, pause or "
-				 "resume?");
+		return ctl_usage(ctl,
+			"queue: list, show, why, summary, retry, probe, hold, release, "
+			"reroute, bounce, delete, prioritise, unprioritise, pause or "
+			"resume?");
 	const char *op = ctl->args[0];
 	if (strcmp(op, "list") == 0)
 		return queue_list(ctl);
@@ -109,5 +111,5 @@ int ctl_queue(struct ctl *ctl)
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
 		if (strcmp(op, changes[i]) == 0)
 			return queue_change(ctl, op);
-	return ctl_usage("queue: unknown: %s", op);
+	return ctl_usage(ctl, "queue: unknown: %s", op);
 }

@@ -10,7 +10,7 @@ json_t *queue_request(const char *op);
 void queue_put(json_t *request, const char *key, const char *value);
 void queue_put_json(json_t *request, const char *key, json_t *value); /* taken over */
 /* What is no UTF-8 has no place in a request, and must not just be missing from it. NULLs fit. */
-bool queue_all_utf8(const char *a, const char *b, const char *c);
+bool queue_all_utf8(const struct ctl *ctl, const char *a, const char *b, const char *c);
 /* "recipient", "recipients" */
 const char *plural(json_int_t n, const char *one, const char *many);
 

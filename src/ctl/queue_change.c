@@ -9,7 +9,8 @@
 #include <time.h>
 
 #define IDS_AT_A_TIME 500
-#define WAIT_MS	      200 /* while notifications are being written */
+#define WAIT_MS	      200 /* while notifications are being written … */
+#define WAITS_MOST    150 /* … and none is: then something is wrong */
 
 struct words {
 	const char *op, *done, *would;
@@ -32,7 +33,8 @@ static const char *const counted[] = {"messages", "units", "recipients", "other_
 
 struct sum {
 	json_int_t n[ARRAY_SIZE(counted)];
-	bool problems;
+	json_t *problems; /* what is wrong with single ids */
+	json_t *warnings; /* what was not as it should be otherwise */
 };
 
 static json_int_t of(const struct sum *sum, const char *key)
@@ -45,20 +47,12 @@ static json_int_t of(const struct sum *sum, const char *key)
 
 static void add(struct sum *sum, const json_t *reply)
 {
-	const json_t *problems = json_object_get(reply, "problems");
+	json_t *problems = json_object_get(reply, "problems");
 
 	for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
 		sum->n[i] += member_int(reply, counted[i]);
-	for (size_t i = 0; i < json_array_size(problems); i++) {
-		const json_t *one = json_array_get(problems, i);
-
-		fputs("posternctl: ", stderr);
-		show_text_on(stderr, member_text(one, "id"), false);
-		fputs(": ", stderr);
-		show_text_on(stderr, member_text(one, "error"), false);
-		fputc('\n', stderr);
-		sum->problems = true;
-	}
+	json_array_extend(sum->problems, problems);
+	json_array_extend(sum->warnings, json_object_get(reply, "warnings"));
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
@@ -123,9 +117,27 @@ static bool change_ids(
 	return true;
 }
 
+/* Delivery cannot go on just now; what does not go on for long is told. */
+static bool is_stuck(const struct ctl *ctl, const json_t *reply, unsigned *waits)
+{
+	const struct timespec wait = {.tv_nsec = WAIT_MS * 1000000l};
+
+	if (!*member_text(reply, "busy"))
+		return false;
+	if (member_int(reply, "messages"))
+		*waits = 0;
+	if (++*waits > WAITS_MOST) {
+		ctl_tell(ctl, member_text(reply, "busy"));
+		return true;
+	}
+	nanosleep(&wait, NULL);
+	return false;
+}
+
 static bool change_filter(
 	struct ctl *ctl, const struct order *order, const char *filter, struct sum *sum)
 {
+	unsigned waits = 0;
 	char after[32] = "";
 
 	do {
@@ -139,23 +151,39 @@ static bool change_filter(
 			return false;
 		add(sum, reply);
 		snprintf(after, sizeof(after), "%s", member_text(reply, "after"));
+		bool stuck = is_stuck(ctl, reply, &waits);
+
 		json_decref(reply);
+		if (stuck)
+			return false;
 	} while (after[0]);
 	return true;
 }
 
 /* ---- telling -------------------------------------------------------------------------------- */
 
-static void show_sum_json(const struct sum *sum, bool dry)
+static void show_sum_json(const struct ctl *ctl, const struct sum *sum, bool dry)
 {
 	json_t *all = json_object();
 
 	for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
 		json_object_set_new(all, counted[i], json_integer(sum->n[i]));
-	if (dry)
-		json_object_set_new(all, "dry_run", json_true());
-	show_json(all);
+	json_object_set_new(all, "dry_run", json_boolean(dry));
+	if (json_array_size(sum->problems))
+		json_object_set(all, "problems", sum->problems);
+	if (json_array_size(sum->warnings))
+		json_object_set(all, "warnings", sum->warnings);
+	show_json(ctl, all);
 	json_decref(all);
+}
+
+static void show_problems(const struct ctl *ctl, const json_t *problems)
+{
+	for (size_t i = 0; i < json_array_size(problems); i++) {
+		const json_t *one = json_array_get(problems, i);
+
+		ctl_refuse(ctl, "%s: %s", member_text(one, "id"), member_text(one, "error"));
+	}
 }
 
 static void show_others(const struct sum *sum, bool dry)
@@ -247,28 +275,35 @@ int queue_change(struct ctl *ctl, const char *op)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count < 2 || is_blank(ctl, 1))
-		return ctl_usage("queue %s needs ids or a filter; everything is age>=0s", op);
+		return ctl_usage(ctl, "queue %s needs ids or a filter; everything is age>=0s", op);
 	if (strcmp(op, "reroute") == 0 && !order.transport)
-		return ctl_usage("queue reroute needs --transport NAME");
+		return ctl_usage(ctl, "queue reroute needs --transport NAME");
 	json_t *ids = queue_ids(ctl, 1, &code);
 	if (code)
 		return code;
 	char *filter = ids ? NULL : ctl_joined(ctl, 1);
-	if (!queue_all_utf8(filter, order.reason, order.transport)) {
+	sum.problems = json_array();
+	sum.warnings = json_array();
+	if (!queue_all_utf8(ctl, filter, order.reason, order.transport)) {
 		code = EXIT_USAGE;
 	} else if (!change(ctl, &order, ids, filter, &sum)) {
 		code = EXIT_REFUSED;
 		if (of(&sum, "messages"))
-			ctl_refuse("%s: %lld %s before that; give the command again to go on", op,
-				(long long)of(&sum, "messages"),
+			ctl_refuse(ctl, "%s: %lld %s before that; give the command again to go on",
+				op, (long long)of(&sum, "messages"),
 				plural(of(&sum, "messages"), "message", "messages"));
 	} else {
-		code = sum.problems ? EXIT_REFUSED : EXIT_DONE;
-		if (ctl->json)
-			show_sum_json(&sum, order.dry);
-		else
+		code = json_array_size(sum.problems) ? EXIT_REFUSED : EXIT_DONE;
+		if (ctl->json) {
+			show_sum_json(ctl, &sum, order.dry);
+		} else {
 			show_sum(&order, &sum, ids != NULL);
+			show_problems(ctl, sum.problems);
+			show_warnings(sum.warnings);
+		}
 	}
+	json_decref(sum.problems);
+	json_decref(sum.warnings);
 	free(filter);
 	json_decref(ids);
 	return code;

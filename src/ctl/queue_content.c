@@ -58,7 +58,7 @@ static void put_safe(struct span bytes)
 	}
 }
 
-static bool put(const json_t *reply, bool terminal)
+static bool put(const struct ctl *ctl, const json_t *reply, bool terminal)
 {
 	const json_t *data = json_object_get(reply, "data");
 	struct buf bytes;
@@ -68,11 +68,11 @@ static bool put(const json_t *reply, bool terminal)
 		json_string_length(data), &bytes);
 
 	if (!fits)
-		ctl_refuse("the server's answer cannot be read");
+		ctl_refuse(ctl, "the server's answer cannot be read");
 	else if (terminal)
 		put_safe(buf_span(&bytes));
 	else if (bytes.n && fwrite(bytes.p, 1, bytes.n, stdout) != bytes.n)
-		fits = ctl_refuse("it cannot be written: %s", strerror(errno)) == EXIT_DONE;
+		fits = ctl_refuse(ctl, "it cannot be written: %s", strerror(errno)) == EXIT_DONE;
 	buf_done(&bytes);
 	return fits;
 }
@@ -83,7 +83,7 @@ int queue_content(struct ctl *ctl, const char *id, const char *part)
 	json_int_t offset = 0;
 
 	if (ctl->json)
-		return ctl_usage("--header and --body are the message itself, and no JSON");
+		return ctl_usage(ctl, "--header and --body are the message itself, and no JSON");
 	do {
 		json_t *request = queue_request("content");
 
@@ -95,13 +95,13 @@ int queue_content(struct ctl *ctl, const char *id, const char *part)
 		if (!reply)
 			return EXIT_REFUSED;
 		json_int_t next = member_int(reply, "next");
-		bool done = put(reply, terminal);
+		bool done = put(ctl, reply, terminal);
 
 		json_decref(reply);
 		if (!done)
 			return EXIT_REFUSED;
 		if (next && next <= offset)
-			return ctl_refuse("the server's answer cannot be read");
+			return ctl_refuse(ctl, "the server's answer cannot be read");
 		offset = next;
 	} while (offset);
 	return EXIT_DONE;

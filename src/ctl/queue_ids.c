@@ -15,10 +15,10 @@ bool is_id(const char *text)
 	return strlen(text) == TEXT_ID_LENGTH && !text_parse_id(span_str(text), &id);
 }
 
-static json_t *read_ids(int *code)
+static json_t *read_ids(const struct ctl *ctl, int *code)
 {
 	size_t length;
-	char *text = ctl_read_file("-", &length), *save = NULL;
+	char *text = ctl_read_file(ctl, "-", &length), *save = NULL;
 	json_t *ids = json_array();
 
 	if (!text) {
@@ -33,7 +33,7 @@ static json_t *read_ids(int *code)
 			continue;
 		}
 		/* One that is mistyped must not leave the others done. */
-		*code = ctl_usage("standard input, word %zu: no id (13 letters and digits)",
+		*code = ctl_usage(ctl, "standard input, word %zu: no id (13 letters and digits)",
 			json_array_size(ids) + 1);
 		json_decref(ids);
 		free(text);
@@ -47,7 +47,7 @@ json_t *queue_ids(const struct ctl *ctl, int from, int *code)
 {
 	*code = EXIT_DONE;
 	if (ctl->count == from + 1 && strcmp(ctl->args[from], "-") == 0)
-		return read_ids(code);
+		return read_ids(ctl, code);
 	for (int i = from; i < ctl->count; i++)
 		if (!is_id(ctl->args[i]))
 			return NULL;

@@ -96,13 +96,13 @@ static int compare(const void *a, const void *b, void *with)
 }
 
 /* A sorted array of the first `most`. */
-static json_t *sorted(json_t *all, const struct order *order, size_t most)
+static json_t *sorted(const struct ctl *ctl, json_t *all, const struct order *order, size_t most)
 {
 	size_t n = json_array_size(all);
 	json_t **list = malloc((n + 1) * sizeof(json_t *)), *out = json_array();
 
 	if (!list)
-		ctl_no_memory();
+		ctl_no_memory(ctl);
 	for (size_t i = 0; i < n; i++)
 		list[i] = json_array_get(all, i);
 	qsort_r(list, n, sizeof(json_t *), compare, (void *)(uintptr_t)order);
@@ -202,15 +202,20 @@ static int list(struct ctl *ctl, struct listing *listing)
 	if (!fetch(ctl, listing, listing->order ? SORT_MOST : listing->limit))
 		return EXIT_REFUSED;
 	if (listing->order && listing->more)
-		return ctl_refuse("more than %d messages fit: too many to be sorted; a filter such "
-				  "as age>2h finds fewer",
+		return ctl_refuse(ctl,
+			"more than %d messages fit: too many to be sorted; a filter such "
+			"as age>2h finds fewer",
 			SORT_MOST);
 	if (listing->order) {
 		listing->more = json_array_size(listing->all) > listing->limit;
-		listing->all = sorted(listing->all, listing->order, (size_t)listing->limit);
+		listing->all = sorted(ctl, listing->all, listing->order, (size_t)listing->limit);
 	}
 	if (ctl->json) {
-		show_json(listing->all);
+		json_t *reply = json_pack("{sO, sb, sI}", "messages", listing->all, "more",
+			listing->more, "limit", (json_int_t)listing->limit);
+
+		show_json(ctl, reply);
+		json_decref(reply);
 		return EXIT_DONE;
 	}
 	if (json_array_size(listing->all))
@@ -229,15 +234,16 @@ int queue_list(struct ctl *ctl)
 	struct listing listing = {.limit = LIST_MOST};
 
 	if (limit && (text_parse_u64(span_str(limit), 100000000, &listing.limit) || !listing.limit))
-		return ctl_usage("--limit takes a number from 1 on");
+		return ctl_usage(ctl, "--limit takes a number from 1 on");
 	listing.order = sort ? find_order(sort) : NULL;
 	if (sort && !listing.order)
-		return ctl_usage("--sort takes age, size, attempts, next-try or give-up");
+		return ctl_usage(ctl, "--sort takes age, size, attempts, next-try or give-up");
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	listing.filter = ctl_joined(ctl, 1);
 	listing.all = json_array();
-	int code = queue_all_utf8(listing.filter, NULL, NULL) ? list(ctl, &listing) : EXIT_USAGE;
+	int code =
+		queue_all_utf8(ctl, listing.filter, NULL, NULL) ? list(ctl, &listing) : EXIT_USAGE;
 
 	free(listing.filter);
 	json_decref(listing.all);

@@ -109,35 +109,49 @@ static void show_message(struct ctl *ctl, const json_t *reply)
 
 /* ---- several -------------------------------------------------------------------------------- */
 
+/* Of several, what is wrong with one does not keep the others from being shown. */
+static void add_problem(const struct ctl *ctl, json_t *problems, const char *id, const char *error)
+{
+	if (ctl->json)
+		json_array_append_new(problems, json_pack("{ss, ss}", "id", id, "error", error));
+	else
+		ctl_refuse(ctl, "%s: %s", id, error);
+}
+
 static int show_each(struct ctl *ctl, const json_t *ids, bool why)
 {
-	json_t *all = json_array();
+	json_t *all = json_array(), *problems = json_array();
+	size_t count = json_array_size(ids);
 	int code = EXIT_DONE;
 
-	for (size_t i = 0; i < json_array_size(ids); i++) {
+	for (size_t i = 0; i < count; i++) {
+		const char *id = json_string_value(json_array_get(ids, i));
 		json_t *request = queue_request("show");
 
-		queue_put(request, "id", json_string_value(json_array_get(ids, i)));
-		json_t *reply = ctl_ask(ctl, request);
+		queue_put(request, "id", id);
+		json_t *reply = count == 1 ? ctl_ask(ctl, request) : ctl_ask_whole(ctl, request);
+		bool refused = !reply || json_object_get(reply, "error");
 
-		if (!reply) {
+		if (refused)
 			code = EXIT_REFUSED;
-			continue;
-		}
-		if (ctl->json) {
+		if (refused && reply)
+			add_problem(ctl, problems, id, member_text(reply, "error"));
+		if (!refused && ctl->json)
 			json_array_append(all, reply);
-		} else {
+		if (!refused && !ctl->json) {
 			if (i)
 				putchar('\n');
 			(why ? show_why : show_message)(ctl, reply);
 		}
 		json_decref(reply);
 	}
-	if (ctl->json && json_array_size(ids) != 1)
-		show_json(all);
-	else if (ctl->json && json_array_size(all))
-		show_json(json_array_get(all, 0));
-	json_decref(all);
+	json_t *shown = json_pack("{so}", "messages", all);
+	if (json_array_size(problems))
+		json_object_set(shown, "problems", problems);
+	if (ctl->json && (count != 1 || !code))
+		show_json(ctl, shown);
+	json_decref(problems);
+	json_decref(shown);
 	return code;
 }
 
@@ -149,19 +163,20 @@ int queue_show(struct ctl *ctl, bool why)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count < 2)
-		return ctl_usage("queue %s needs an id", ctl->args[0]);
+		return ctl_usage(ctl, "queue %s needs an id", ctl->args[0]);
 	json_t *ids = queue_ids(ctl, 1, &code);
 
 	if (code)
 		return code;
 	if (!ids)
-		return ctl_usage("queue %s needs ids (13 letters and digits); queue list takes a "
-				 "filter",
+		return ctl_usage(ctl,
+			"queue %s needs ids (13 letters and digits); queue list takes a "
+			"filter",
 			ctl->args[0]);
 	if (!header && !body) {
 		code = show_each(ctl, ids, why);
 	} else if (json_array_size(ids) != 1) {
-		code = ctl_usage("--header and --body show one message");
+		code = ctl_usage(ctl, "--header and --body show one message");
 	} else {
 		code = queue_content(ctl, json_string_value(json_array_get(ids, 0)),
 			header && body ? "message"

@@ -166,11 +166,13 @@ int queue_summary(struct ctl *ctl)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count > 2 || (!by_transport && strcmp(by, "destination") != 0))
-		return ctl_usage("queue summary takes destination or transport, and nothing else");
+		return ctl_usage(
+			ctl, "queue summary takes destination or transport, and nothing else");
 	json_t *all = all_groups(ctl, ages ? "ages" : "summary", by);
 
 	if (!all)
 		return EXIT_REFUSED;
+	json_t *reply = json_object();
 	if (ages) {
 		json_t *sums = added_up(all, by_transport);
 
@@ -178,13 +180,16 @@ int queue_summary(struct ctl *ctl)
 		all = sums;
 	}
 	if (ctl->json)
-		show_json(all);
+		json_object_set(reply, by_transport ? "transports" : "destinations", all);
+	if (ctl->json)
+		show_json(ctl, reply);
 	else if (ages)
 		show_ages(all);
 	else if (by_transport)
 		show_transports(all);
 	else
 		show_destinations(all);
+	json_decref(reply);
 	json_decref(all);
 	return EXIT_DONE;
 }
@@ -206,8 +211,8 @@ int queue_probe(struct ctl *ctl)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count != 2)
-		return ctl_usage("queue probe needs a domain or the name of a transport");
-	if (!queue_all_utf8(ctl->args[1], NULL, NULL))
+		return ctl_usage(ctl, "queue probe needs a domain or the name of a transport");
+	if (!queue_all_utf8(ctl, ctl->args[1], NULL, NULL))
 		return EXIT_USAGE;
 	json_t *request = queue_request("probe");
 

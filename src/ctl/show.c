@@ -68,35 +68,56 @@ void show_text(const char *text, bool lines)
 	show_text_on(stdout, text, lines);
 }
 
-static int put_piece(const char *piece, size_t n, void *unused)
+/* A character of UTF-8 of two or three bytes, as JSON escapes it. */
+static void put_escaped(const unsigned char *p, size_t n, FILE *to)
 {
-	(void)unused;
-	for (size_t i = 0; i < n; i++) {
-		if (piece[i] == 0x7f)
-			fputs("\\u007f", stdout);
+	unsigned c = n == 1   ? p[0]
+		     : n == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu)
+			      : (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+
+	fprintf(to, "\\u%04x", c);
+}
+
+/* Characters come whole; control characters of ASCII are escaped already, but for DEL. */
+static int put_piece(const char *piece, size_t n, void *to)
+{
+	const unsigned char *p = (const unsigned char *)piece, *end = p + n;
+
+	while (p < end) {
+		size_t bytes = harmful(p, true);
+
+		if (bytes)
+			put_escaped(p, bytes, to);
 		else
-			putchar(piece[i]);
+			putc(*p, to);
+		p += bytes ? bytes : 1;
 	}
 	return 0;
 }
 
-/* Pure ASCII without control characters; jansson leaves DEL as it is. */
-static void put_json(const json_t *value, size_t flags)
+/* What is harmless stays as it is: then it is YAML as well, which has no pairs of surrogates. */
+static bool put_json(FILE *to, const json_t *value, size_t flags)
 {
-	if (json_dump_callback(
-		    value, put_piece, NULL, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) != 0)
-		ctl_no_memory();
+	return json_dump_callback(value, put_piece, to, flags | JSON_ENCODE_ANY) == 0;
 }
 
 void show_value(const json_t *value)
 {
-	put_json(value, JSON_COMPACT);
+	if (!put_json(stdout, value, JSON_COMPACT))
+		ctl_no_memory(NULL);
 }
 
-void show_json(const json_t *value)
+void show_json(const struct ctl *ctl, const json_t *value)
 {
-	put_json(value, JSON_INDENT(2));
+	if (!put_json(stdout, value, JSON_INDENT(2)))
+		ctl_no_memory(ctl);
 	putchar('\n');
+}
+
+void show_error_json(const json_t *value)
+{
+	put_json(stderr, value, JSON_COMPACT);
+	fputc('\n', stderr);
 }
 
 const char *member_text(const json_t *object, const char *key)
@@ -133,7 +154,7 @@ struct table *table_new(size_t columns, const char *const *titles)
 
 	CHECK(columns <= TABLE_COLUMNS);
 	if (!table)
-		ctl_no_memory();
+		ctl_no_memory(NULL);
 	table->columns = columns;
 	table_add(table, titles);
 	return table;
@@ -150,7 +171,7 @@ static char *safe_cell(const char *text, size_t most)
 		;
 	part = strndup(text, n);
 	if (!part)
-		ctl_no_memory();
+		ctl_no_memory(NULL);
 	struct buf out;
 
 	buf_init(&out, 12 * n + 16);
@@ -160,7 +181,7 @@ static char *safe_cell(const char *text, size_t most)
 		buf_add_str(&out, "...");
 	buf_add_char(&out, '\0');
 	if (!buf_ok(&out))
-		ctl_no_memory();
+		ctl_no_memory(NULL);
 	return out.p;
 }
 
@@ -180,7 +201,7 @@ void table_add(struct table *table, const char *const *cells)
 		table->room = table->room ? table->room * 2 : 32 * table->columns;
 		table->cells = realloc(table->cells, table->room * sizeof(*table->cells));
 		if (!table->cells)
-			ctl_no_memory();
+			ctl_no_memory(NULL);
 	}
 	for (size_t i = 0; i < table->columns; i++)
 		table->cells[table->rows * table->columns + i] = safe_cell(cells[i] ? cells[i] : "",

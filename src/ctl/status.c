@@ -11,14 +11,14 @@
 int ctl_status(struct ctl *ctl)
 {
 	if (ctl->count)
-		return ctl_usage("status takes no arguments");
+		return ctl_usage(ctl, "status takes no arguments");
 	return ctl_ask_and_show(ctl, json_pack("{ss}", "cmd", "status"), show_status);
 }
 
 /* ---- trace ---------------------------------------------------------------------------------- */
 
 /* In quotes where it could be taken for more than one word, or another field. */
-static void show_word(const char *text)
+static void show_word(const struct ctl *ctl, const char *text)
 {
 	if (*text && !strpbrk(text, " \"\\,<>=")) {
 		show_text(text, false);
@@ -29,7 +29,7 @@ static void show_word(const char *text)
 		char *part = strndup(text, (size_t)(p - text));
 
 		if (!part)
-			ctl_no_memory();
+			ctl_no_memory(ctl);
 		show_text(part, false);
 		free(part);
 		putchar('\\');
@@ -39,7 +39,7 @@ static void show_word(const char *text)
 	putchar('"');
 }
 
-static void show_event_text(const json_t *event)
+static void show_event_text(const struct ctl *ctl, const json_t *event)
 {
 	static const char *const first[] = {"time", "event", "id"};
 	const char *key;
@@ -59,14 +59,14 @@ static void show_event_text(const json_t *event)
 		show_text(key, false);
 		putchar('=');
 		if (json_is_string(value)) {
-			show_word(json_string_value(value));
+			show_word(ctl, json_string_value(value));
 		} else if (json_is_array(value)) {
 			for (size_t i = 0; i < json_array_size(value); i++) {
 				if (i)
 					putchar(',');
 				const char *one = json_string_value(json_array_get(value, i));
 
-				show_word(one ? one : "?");
+				show_word(ctl, one ? one : "?");
 			}
 		} else {
 			show_value(value);
@@ -83,9 +83,8 @@ static void show_trace(struct ctl *ctl, const json_t *reply)
 	size_t count = json_array_size(events);
 	bool *shown = calloc(count + 1, sizeof(*shown));
 
-	(void)ctl;
 	if (!shown)
-		ctl_no_memory();
+		ctl_no_memory(ctl);
 	for (size_t i = 0; i < count; i++) {
 		const char *id = member_text(json_array_get(events, i), "id");
 
@@ -103,7 +102,7 @@ static void show_trace(struct ctl *ctl, const json_t *reply)
 				continue;
 			shown[k] = true;
 			fputs("  ", stdout);
-			show_event_text(event);
+			show_event_text(ctl, event);
 		}
 	}
 	if (!count)
@@ -128,12 +127,12 @@ int ctl_trace(struct ctl *ctl)
 	uint64_t limit = 20;
 
 	if (limit_text && (text_parse_u64(span_str(limit_text), 1000, &limit) || !limit))
-		return ctl_usage("--limit takes a number from 1 to 1000");
+		return ctl_usage(ctl, "--limit takes a number from 1 to 1000");
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (!ctl->count)
-		return ctl_usage("trace what? An id, an address, @domain, an IP address, or "
-				 "key=value words");
+		return ctl_usage(ctl, "trace what? An id, an address, @domain, an IP address, or "
+				      "key=value words");
 	char *query = ctl_joined(ctl, 0);
 	json_t *request = json_pack(
 		"{ss, ss, sI}", "cmd", "trace", "query", query, "limit", (json_int_t)limit);
@@ -159,12 +158,13 @@ int ctl_explain(struct ctl *ctl)
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (!client || !from || !to || ctl->count)
-		return ctl_usage("explain needs --client IP, --from ADDRESS (\"<>\" for none) and "
-				 "--to ADDRESS");
+		return ctl_usage(ctl,
+			"explain needs --client IP, --from ADDRESS (\"<>\" for none) and "
+			"--to ADDRESS");
 	json_t *request = json_pack("{ss, ss, ss, ss, ss, ss, sb}", "cmd", "explain", "client",
 		client, "from", from, "to", to, "user", user ? user : "", "listener",
 		listener ? listener : "", "tls", tls);
 	if (!request)
-		return ctl_refuse("the addresses are not valid UTF-8");
+		return ctl_refuse(ctl, "the addresses are not valid UTF-8");
 	return ctl_ask_and_show(ctl, request, show_explain);
 }

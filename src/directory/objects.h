@@ -133,6 +133,8 @@ size_t objects_transport_users(const struct objects *objects, struct span name);
 
 /* The whole as an objects file: apply(export) changes nothing. Pauses are not in it. */
 void objects_export(const struct objects *objects, struct buf *out);
+/* The same as members of the open JSON object, which is YAML, too: it may be applied. */
+void objects_export_json(const struct objects *objects, struct json_write *json);
 /* One object as such a file with just it. */
 void object_export(const struct object *object, struct buf *out);
 /* {"name": …, its fields, "created": …, "changed": …, "pause": {…} or null} as the next value. */

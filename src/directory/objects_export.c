@@ -1,6 +1,8 @@
 /* Objects as an objects file and as JSON. */
 #include "directory/objects_inner.h"
 
+#include <stdio.h>
+
 static void add_object(const struct object *object, struct buf *out)
 {
 	const struct schema *schema = object_schema(object->kind);
@@ -49,6 +51,39 @@ void objects_export(const struct objects *objects, struct buf *out)
 		add_settings(objects->sets[OBJECT_SETTINGS].items[i], out);
 	if (out->n == before)
 		buf_add_str(out, "{}\n");
+}
+
+static void add_json_fields(const struct object *object, struct json_write *json)
+{
+	schema_add_json(json, object_schema(object->kind), object->fields, false);
+}
+
+void objects_export_json(const struct objects *objects, struct json_write *json)
+{
+	char name[OBJECT_NAME_BYTES];
+
+	for (int kind = 0; kind < OBJECT_PRIORITY; kind++) {
+		const struct object_set *set = &objects->sets[kind];
+
+		json_open_object(json, object_schema((enum object_kind)kind)->plural);
+		for (size_t i = 0; i < set->count; i++) {
+			snprintf(name, sizeof(name), "%.*s", (int)set->items[i]->name.n,
+				set->items[i]->name.p);
+			json_open_object(json, name);
+			add_json_fields(set->items[i], json);
+			json_close_object(json);
+		}
+		json_close_object(json);
+	}
+	json_open_array(json, object_schema(OBJECT_PRIORITY)->plural);
+	for (size_t i = 0; i < objects->sets[OBJECT_PRIORITY].count; i++) {
+		json_open_object(json, NULL);
+		add_json_fields(objects->sets[OBJECT_PRIORITY].items[i], json);
+		json_close_object(json);
+	}
+	json_close_array(json);
+	for (size_t i = 0; i < objects->sets[OBJECT_SETTINGS].count; i++)
+		add_json_fields(objects->sets[OBJECT_SETTINGS].items[i], json);
 }
 
 void object_export(const struct object *object, struct buf *out)

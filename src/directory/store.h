@@ -34,12 +34,16 @@ int store_load(struct store *store, struct objects **out, uint64_t *generation, 
 int store_commit(struct store *store, const struct plan *plan, struct span actor, int64_t now_ms,
 	uint64_t *generation, struct buf *why);
 
+/* A line of the audit about something else than the directory's objects: the generation stays. */
+int store_note(
+	struct store *store, struct span actor, int64_t now_ms, struct span words, struct buf *why);
+
 /* The audit table, newest first. ERR_CANCELED when each() returned false. */
 struct store_audit {
 	uint64_t number, generation;
 	int64_t wall_ms;
 	struct span actor;
-	struct span what; /* as plan_add_words() says it */
+	struct span what; /* as plan_add_words() says it, or store_note() was told */
 };
 int store_audit(struct store *store, uint64_t before_number, uint32_t most,
 	bool (*each)(void *context, const struct store_audit *entry), void *context,

@@ -79,6 +79,14 @@ static int write_words(struct writer *w, const struct plan *plan)
 	return write_audit(w, buf_span(&w->text));
 }
 
+static int prepare_audit(struct writer *w)
+{
+	return store_prepare(w->store,
+		"INSERT INTO audit (generation, at_ms, actor, what)"
+		" VALUES (?, ?, ?, ?)",
+		&w->audit, w->why);
+}
+
 static int prepare_writer(struct writer *w)
 {
 	int err = store_prepare(w->store,
@@ -89,17 +97,22 @@ static int prepare_writer(struct writer *w)
 	if (err == 0)
 		err = store_prepare(w->store, "DELETE FROM objects WHERE kind = ? AND name = ?",
 			&w->drop, w->why);
-	if (err == 0)
-		err = store_prepare(w->store,
-			"INSERT INTO audit (generation, at_ms, actor, what)"
-			" VALUES (?, ?, ?, ?)",
-			&w->audit, w->why);
-	return err;
+	return err ? err : prepare_audit(w);
+}
+
+static int trim_audit(struct writer *w)
+{
+	char sql[120];
+
+	sqlite3_snprintf(sizeof(sql), sql,
+		"DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - %d",
+		AUDIT_KEPT);
+	return store_run(w->store, sql, w->why);
 }
 
 static int write_changes(struct writer *w, const struct plan *plan)
 {
-	char sql[160];
+	char sql[80];
 
 	int err = prepare_writer(w);
 	for (size_t i = 0; i < plan_count(plan) && err == 0; i++)
@@ -108,11 +121,22 @@ static int write_changes(struct writer *w, const struct plan *plan)
 		err = write_words(w, plan);
 	if (err < 0)
 		return err;
-	sqlite3_snprintf(sizeof(sql), sql,
-		"UPDATE meta SET value = %lld WHERE name = 'generation';"
-		"DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - %d",
-		(long long)w->generation, AUDIT_KEPT);
-	return store_run(w->store, sql, w->why);
+	sqlite3_snprintf(sizeof(sql), sql, "UPDATE meta SET value = %lld WHERE name = 'generation'",
+		(long long)w->generation);
+	err = store_run(w->store, sql, w->why);
+	return err ? err : trim_audit(w);
+}
+
+static int end(struct writer *w, int err)
+{
+	sqlite3_finalize(w->put);
+	sqlite3_finalize(w->drop);
+	sqlite3_finalize(w->audit);
+	if (err == 0)
+		err = store_run(w->store, "COMMIT", w->why);
+	if (err < 0)
+		sqlite3_exec(w->store->db, "ROLLBACK", NULL, NULL, NULL);
+	return err;
 }
 
 static int transaction(struct writer *w, const struct plan *plan)
@@ -131,14 +155,25 @@ static int transaction(struct writer *w, const struct plan *plan)
 		w->generation = present + 1;
 		err = write_changes(w, plan);
 	}
-	sqlite3_finalize(w->put);
-	sqlite3_finalize(w->drop);
-	sqlite3_finalize(w->audit);
-	if (err == 0)
-		err = store_run(w->store, "COMMIT", w->why);
+	return end(w, err);
+}
+
+int store_note(
+	struct store *store, struct span actor, int64_t now_ms, struct span words, struct buf *why)
+{
+	struct writer w = {.store = store,
+		.why = why,
+		.actor = actor,
+		.now_ms = now_ms,
+		.generation = (int64_t)store->generation};
+
+	int err = store_run(store, "BEGIN IMMEDIATE", why);
 	if (err < 0)
-		sqlite3_exec(w->store->db, "ROLLBACK", NULL, NULL, NULL);
-	return err;
+		return err;
+	err = prepare_audit(&w);
+	if (err == 0)
+		err = write_audit(&w, words);
+	return end(&w, err ? err : trim_audit(&w));
 }
 
 int store_commit(struct store *store, const struct plan *plan, struct span actor, int64_t now_ms,

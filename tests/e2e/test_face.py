@@ -147,14 +147,14 @@ def test_apply_says_what_it_changed(gateway):
     out = server.apply("transports:\n  site-a: { server: \"127.0.0.1:2727\" }\ndomains:\n  a.example: { transport: site-a }\n", "--prune", "--dry-run").stdout
     assert "b.example" in out and server.ctl("export").stdout == before
     server.apply("transports:\n  site-a: { server: \"127.0.0.1:2727\" }\ndomains:\n  a.example: { transport: site-a }\n", "--prune")
-    assert server.json("domain", "list")["objects"][0]["name"] == "a.example"
-    assert len(server.json("domain", "list")["objects"]) == 1 and server.json("account", "list")["objects"] == []
+    assert server.json("domain", "list")["domains"][0]["name"] == "a.example"
+    assert len(server.json("domain", "list")["domains"]) == 1 and server.json("account", "list")["accounts"] == []
 
 
 def test_apply_from_standard_input(gateway):
     server = gateway()
     server.ctl("apply", "-f", "-", input=OBJECTS)
-    assert len(server.json("transport", "list")["objects"]) == 3
+    assert len(server.json("transport", "list")["transports"]) == 3
 
 
 def test_single_objects(gateway):
@@ -175,7 +175,7 @@ def test_single_objects(gateway):
     server.ctl("domain", "add", "c.example", "mailboxes=true")
     server.ctl("account", "add", "ann@c.example")
     server.ctl("priority", "add", "sender=@c.example")
-    rule, = server.json("priority", "list")["objects"]
+    rule, = server.json("priority", "list")["priorities"]
     server.ctl("priority", "remove", rule["name"])
     server.ctl("transport", "add", "u", "server=lookup-mx")
     server.ctl("settings", "set", "default-transport=u")
@@ -200,8 +200,14 @@ def test_every_listing_speaks_json(gateway):
     for listing in LISTINGS:
         for command in (["--json", *listing], [*listing, "--json"]):
             out = server.ctl(*command).stdout
-            assert isinstance(json.loads(out), (dict, list)), f"{command}: {out!r}"
+            assert isinstance(json.loads(out), dict), f"{command}: {out!r}"
         assert server.ctl(*listing).stdout.strip(), listing
+    # Refusals, too; and what is exported as JSON is an objects file.
+    refused = server.ctl("--json", "queue", "show", "6p0hg40000003", code=1)
+    assert "no such message" in json.loads(refused.stderr)["error"] and not refused.stdout
+    exported = server.ctl("--json", "export").stdout
+    assert json.loads(exported)["domains"] == yaml.safe_load(OBJECTS)["domains"]
+    assert "nothing to change" in server.ctl("apply", "-f", "-", "--prune", input=exported).stdout
 
 
 @pytest.mark.parametrize("args", [

@@ -202,14 +202,15 @@ class Postern:
         return self.ctl("apply", "-f", path, *options, code=code)
 
     def queue(self, *filter):
-        return self.json("queue", "list", *filter)
+        return self.json("queue", "list", *filter)["messages"]
 
     def units(self, *filter):
         return [unit for message in self.queue(*filter) for unit in message["units"]]
 
     def unit(self, id):
         """The only unit of a message."""
-        units = self.json("queue", "show", id)["units"]
+        message, = self.json("queue", "show", id)["messages"]
+        units = message["units"]
         assert len(units) == 1, units
         return units[0]
 

@@ -551,7 +551,7 @@ static void apply_changes_all_or_nothing(void **state)
 			    "  other: { server: \\\"192.0.2.2\\\" }\\n  bad: { sever: x }\\n\"}"),
 		"o.yaml:3");
 	value = ask(w, "{\"cmd\":\"object\",\"op\":\"list\",\"kind\":\"transport\"}");
-	assert_int_equal(json_array_size(json_object_get(value, "objects")), 1);
+	assert_int_equal(json_array_size(json_object_get(value, "transports")), 1);
 	json_decref(value);
 	assert_int_equal(w->generations, 2);
 }
@@ -576,7 +576,7 @@ static void objects_pauses_and_the_audit(void **state)
 			   "\"reason\":\"works\"}"));
 	json_t *value = ask(
 		w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"transport\",\"name\":\"site\"}");
-	json_t *pause = json_object_get(json_object_get(value, "object"), "pause");
+	json_t *pause = json_object_get(json_object_get(value, "transport"), "pause");
 	assert_string_equal(json_string_value(json_object_get(pause, "by")), "root");
 	assert_string_equal(json_string_value(json_object_get(pause, "reason")), "works");
 	assert_non_null(json_object_get(value, "retry"));
@@ -649,6 +649,173 @@ static void queue_work_names_who_does_it(void **state)
 	/* Nor is a second answer. */
 	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":2}"));
 	assert_null(reply(peer));
+}
+
+static void delivery_says(struct world *w, const char *json)
+{
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, span_str(json));
+}
+
+/* The newest line of the audit. */
+static void assert_audit(struct world *w, size_t lines, const char *who, const char *what)
+{
+	json_t *value = ask(w, "{\"cmd\":\"audit\"}");
+	json_t *entries = json_object_get(value, "entries");
+	json_t *first = json_array_get(entries, 0);
+
+	assert_int_equal(json_array_size(entries), lines);
+	assert_true(json_is_false(json_object_get(value, "more")));
+	assert_int_equal(json_integer_value(json_object_get(value, "limit")), 100);
+	if (lines) {
+		assert_string_equal(json_string_value(json_object_get(first, "actor")), who);
+		assert_string_equal(json_string_value(json_object_get(first, "change")), what);
+		assert_non_null(json_object_get(first, "time"));
+	}
+	json_decref(value);
+}
+
+/* Who deleted what: one line for a command, however many steps it takes. */
+static void what_is_done_to_the_queue_is_in_the_audit(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter_as(w, SPAN("ann (uid 1000)"));
+
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"delete\",\"filter\":"
+			 "\"domain=a.example\",\"reason\":\"spam\"}}");
+	delivery_says(w, "{\"messages\":1000,\"recipients\":1500,\"after\":\"0000000000007\"}");
+	assert_null(reply(peer));
+	assert_non_null(strstr(w->asked, "\"after\":\"0000000000007\""));
+	delivery_says(w, "{\"messages\":2,\"recipients\":2,\"active\":1}");
+	json_t *value = reply(peer);
+	assert_int_equal(json_integer_value(json_object_get(value, "messages")), 1002);
+	assert_int_equal(json_integer_value(json_object_get(value, "recipients")), 1502);
+	assert_int_equal(json_integer_value(json_object_get(value, "active")), 1);
+	assert_null(json_object_get(value, "after"));
+	json_decref(value);
+	assert_audit(w, 1, "ann (uid 1000)",
+		"queue delete domain=a.example: 1002 messages, 1502 recipients (spam)");
+	/* Neither what only counts nor what finds nothing, nor a look. */
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"delete\",\"filter\":"
+			 "\"domain=a.example\",\"dry_run\":true}}");
+	delivery_says(w, "{\"messages\":2,\"recipients\":2,\"dry_run\":true}");
+	value = reply(peer);
+	assert_true(json_is_true(json_object_get(value, "dry_run")));
+	json_decref(value);
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"hold\",\"filter\":\"age>1h\"}}");
+	delivery_says(w, "{\"messages\":0}");
+	assert_done(reply(peer));
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
+	delivery_says(w, "{\"messages\":[]}");
+	assert_done(reply(peer));
+	assert_audit(w, 1, "ann (uid 1000)",
+		"queue delete domain=a.example: 1002 messages, 1502 recipients (spam)");
+	/* By ids, and what is asked at once. */
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"reroute\",\"transport\":\"u\","
+			 "\"ids\":[\"6p0hg40000003\",\"6p0hg40000004\"]}}");
+	delivery_says(w, "{\"messages\":1,\"recipients\":1,\"done\":2,\"problems\":[{}]}");
+	value = reply(peer);
+	assert_int_equal(json_integer_value(json_object_get(value, "done")), 2);
+	json_decref(value);
+	assert_audit(w, 2, "ann (uid 1000)",
+		"queue reroute 6p0hg40000003, 6p0hg40000004 to u: 1 message, 1 recipient");
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"probe\",\"destination\":"
+			 "\"a.example\"}}");
+	delivery_says(w, "{\"destinations\":2,\"probed\":2}");
+	assert_done(reply(peer));
+	assert_audit(w, 3, "ann (uid 1000)", "queue probe a.example: 2 destinations");
+}
+
+/* Done is done, also where the rest could not be, or nobody waits for the answer any more. */
+static void a_change_that_ends_early_is_in_the_audit(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+	static const char request[] =
+		"{\"cmd\":\"queue\",\"request\":{\"op\":\"bounce\",\"filter\":\"age>1h\"}}";
+
+	write_line(peer, request);
+	delivery_says(w, "{\"error\":\"the filter cannot be read\"}");
+	assert_error(reply(peer), "cannot be read");
+	assert_audit(w, 0, NULL, NULL);
+	write_line(peer, request);
+	delivery_says(w, "{\"messages\":3,\"recipients\":3,\"after\":\"0000000000007\"}");
+	delivery_says(w, "{\"error\":\"too many notifications\"}");
+	json_t *value = reply(peer);
+	assert_string_equal(
+		json_string_value(json_object_get(value, "busy")), "too many notifications");
+	assert_string_equal(json_string_value(json_object_get(value, "after")), "0000000000007");
+	assert_int_equal(json_integer_value(json_object_get(value, "messages")), 3);
+	json_decref(value);
+	assert_audit(w, 1, "root", "queue bounce age>1h: 3 messages, 3 recipients");
+	/* One that takes long is answered in parts. */
+	write_line(peer, request);
+	pass(w, 5 * SECOND);
+	delivery_says(w, "{\"messages\":4,\"recipients\":4,\"after\":\"0000000000008\"}");
+	value = reply(peer);
+	assert_string_equal(json_string_value(json_object_get(value, "after")), "0000000000008");
+	json_decref(value);
+	assert_audit(w, 2, "root", "queue bounce age>1h: 4 messages, 4 recipients");
+	/* Who goes away stops it. */
+	write_line(peer, request);
+	delivery_says(w, "{\"messages\":5,\"recipients\":5,\"after\":\"0000000000008\"}");
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+	delivery_says(w, "{\"messages\":1,\"recipients\":1,\"after\":\"0000000000009\"}");
+	assert_false(peer->open);
+	assert_audit(w, 3, "root", "queue bounce age>1h: 6 messages, 6 recipients");
+}
+
+/* Longer ones are cut, and say so. */
+static void a_listing_says_that_it_was_cut(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 3; i++)
+		assert_done(ask(w, i % 2 ? "{\"cmd\":\"resume\",\"scope\":\"all\"}"
+					 : "{\"cmd\":\"pause\",\"scope\":\"all\"}"));
+	for (int limit = 2; limit <= 3; limit++) {
+		char request[64];
+
+		snprintf(request, sizeof(request), "{\"cmd\":\"audit\",\"limit\":%d}", limit);
+		json_t *value = ask(w, request);
+		assert_int_equal(json_array_size(json_object_get(value, "entries")), limit);
+		assert_int_equal(json_is_true(json_object_get(value, "more")), limit == 2);
+		assert_int_equal(json_integer_value(json_object_get(value, "limit")), limit);
+		json_decref(value);
+	}
+}
+
+/* What was exported as JSON is an objects file, too. */
+static void what_was_exported_as_json_can_be_applied(void **state)
+{
+	struct world *w = *state;
+	static const char objects[] =
+		"transports: { t: { server: 'lookup-mx:zone=z.example', retry-delay: '1m, 5m*2', "
+		"delay-warning: 4h, private-hosts: yes } }\ndomains: { a.example: { transport: t },"
+		" c.example: { mailboxes: yes } }\naccounts: { '\xf0\x9f\x98\x80@c.example': {} }\n"
+		"priorities: [ { sender: '@a.example' } ]\ndefault-transport: t\n";
+	json_t *request = json_pack("{ss, ss}", "cmd", "apply", "text", objects);
+	char *text = json_dumps(request, JSON_COMPACT);
+
+	assert_done(ask(w, text));
+	free(text);
+	json_t *exported = ask(w, "{\"cmd\":\"export\",\"json\":true}");
+	json_t *domains = json_object_get(exported, "domains");
+	assert_string_equal(json_string_value(json_object_get(
+				    json_object_get(domains, "a.example"), "transport")),
+		"t");
+	assert_string_equal(json_string_value(json_object_get(exported, "default-transport")), "t");
+	text = json_dumps(exported, JSON_INDENT(2));
+	json_object_set_new(request, "text", json_string(text));
+	json_object_set_new(request, "prune", json_true());
+	free(text);
+	text = json_dumps(request, JSON_COMPACT);
+	json_t *value = ask(w, text);
+	assert_string_equal(error_of(value), "");
+	assert_int_equal(json_array_size(json_object_get(value, "changes")), 0);
+	json_decref(value);
+	free(text);
+	json_decref(exported);
+	json_decref(request);
 }
 
 /* One event for each change, so that each is a line of the log. */
@@ -899,11 +1066,6 @@ static void explain_asks_for_the_hosts(void **state)
 	"domains: { a.example: { transport: t }, b.example: { transport: t } }\\n\"}"
 #define REMOVE "{\"cmd\":\"object\",\"op\":\"remove\",\"kind\":\"domain\",\"name\":\"a.example\""
 
-static void delivery_says(struct world *w, const char *json)
-{
-	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, span_str(json));
-}
-
 static void nothing_is_removed_that_waiting_mail_goes_by(void **state)
 {
 	struct world *w = *state;
@@ -1021,6 +1183,10 @@ int main(int argc, char **argv)
 		TEST(what_no_mail_goes_by_is_removed),
 		TEST(apply_and_trials_warn),
 		TEST(queue_work_names_who_does_it),
+		TEST(what_is_done_to_the_queue_is_in_the_audit),
+		TEST(a_change_that_ends_early_is_in_the_audit),
+		TEST(a_listing_says_that_it_was_cut),
+		TEST(what_was_exported_as_json_can_be_applied),
 		TEST(each_change_is_an_event),
 		TEST(nobody_answers_for_another),
 		TEST(what_is_too_deep_is_not_read),

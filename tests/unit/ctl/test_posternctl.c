@@ -352,6 +352,153 @@ static void a_refusal_is_1_with_its_reason(void **state)
 	assert_string_equal(w->out, "");
 }
 
+/* The only line there is; it is an object with the reason, and nothing a terminal would obey. */
+static void assert_error_json(struct world *w, int code, const char *part)
+{
+	assert_int_equal(w->code, code);
+	assert_string_equal(w->out, "");
+	assert_harmless(w->err);
+	json_t *value = json_loads(w->err, 0, NULL);
+	const char *text = json_string_value(json_object_get(value, "error"));
+	assert_non_null(text);
+	assert_has(text, part);
+	assert_ptr_equal(strchr(w->err, '\n'), w->err + strlen(w->err) - 1);
+	json_decref(value);
+}
+
+/* Whoever asks for JSON can read the refusal as well, whoever it comes from. */
+static void a_refusal_in_json_is_an_object(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("--json", "queue", "list"), REPLIES("{\"error\":\"no \\u001b[2J\\nway\"}"));
+	assert_error_json(w, 1, "no \x1b[2J\nway");
+	run(w, ARGUMENTS("queue", "list", "--json", "--limit", "0"), NULL);
+	assert_error_json(w, 2, "--limit takes");
+	run(w, ARGUMENTS("queue", "\xff\x1b[m", "--json"), NULL);
+	assert_error_json(w, 2, "unknown: \\xff");
+	run(w, ARGUMENTS("--json", "--nonsense"), NULL);
+	assert_error_json(w, 2, "--nonsense");
+	run(w, ARGUMENTS("--json", "queue", "show", "6p0hg40000003"),
+		REPLIES("{\"error\":\"gone\"}"));
+	assert_error_json(w, 1, "gone");
+	write_file(w->file, "transports:\n  x: { sever: y }\n");
+	run(w, ARGUMENTS("check", "-f", w->file, "--json"), NULL);
+	assert_error_json(w, 1, "objects.yaml:2");
+	run(w, ARGUMENTS("spool", "verify", "--json"), NULL);
+	assert_error_json(w, 1, "spool");
+	close(w->listener);
+	run(w, ARGUMENTS("status", "--json"), NULL);
+	assert_error_json(w, 1, "is posternd running");
+	unlink(w->config);
+	run(w, ARGUMENTS("status", "--json"), NULL);
+	assert_error_json(w, 1, w->config);
+	w->listener = -1;
+}
+
+static json_t *json_of(struct world *w, const char *const *args, const char *reply)
+{
+	run(w, args, REPLIES(reply));
+	assert_string_equal(w->err, "");
+	json_t *value = json_loads(w->out, 0, NULL);
+	assert_true(json_is_object(value));
+	return value;
+}
+
+/* Each list is an array under its name; what is put into words for people is left out. */
+static void json_has_one_shape(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *args[5];
+		const char *reply, *list;
+	} lists[] = {
+		{{"--json", "queue", "list"}, "{\"messages\":[{}]}", "messages"},
+		{{"--json", "queue", "show", "6p0hg40000003"}, "{\"id\":\"6p0hg40000003\"}",
+			"messages"},
+		{{"--json", "queue", "why", "6p0hg40000003"}, "{\"id\":\"6p0hg40000003\"}",
+			"messages"},
+		{{"--json", "queue", "summary"}, "{\"groups\":[{}]}", "destinations"},
+		{{"--json", "queue", "summary", "transport"}, "{\"groups\":[{}]}", "transports"},
+		{{"--json", "transport", "list"}, "{\"transports\":[{}]}", "transports"},
+		{{"--json", "audit"}, "{\"entries\":[{}],\"more\":false}", "entries"},
+		{{"--json", "trace", "x"}, "{\"events\":[{}],\"more\":false}", "events"},
+		{{"--json", "check"}, "{\"findings\":[{}]}", "findings"},
+	};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		json_t *value = json_of(w, lists[i].args, lists[i].reply);
+
+		assert_int_equal(w->code, 0);
+		if (json_array_size(json_object_get(value, lists[i].list)) != 1)
+			fail_msg("%s %s: %s", lists[i].args[1], lists[i].args[2], w->out);
+		json_decref(value);
+	}
+	json_t *value = json_of(w, ARGUMENTS("--json", "transport", "show", "t"),
+		"{\"transport\":{\"name\":\"t\"},\"text\":\"transports:\"}");
+	assert_member(json_object_get(value, "transport"), "name", "t");
+	assert_null(json_object_get(value, "text"));
+	json_decref(value);
+	value = json_of(w, ARGUMENTS("export", "--json"), "{\"domains\":{\"a.example\":{}}}");
+	assert_non_null(json_object_get(json_object_get(value, "domains"), "a.example"));
+	json_decref(value);
+	value = request(w);
+	assert_true(json_is_true(json_object_get(value, "json")));
+	json_decref(value);
+}
+
+/* Of several messages, those that are there, and what is wrong with the others. */
+static void several_messages_are_shown_as_far_as_there_are(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("queue", "show", "6p0hg40000003", "6p0hg40000004", "--json"),
+		REPLIES("{\"error\":\"no such message\"}", "{\"id\":\"6p0hg40000004\"}"));
+	assert_int_equal(w->code, 1);
+	json_t *value = json_loads(w->out, 0, NULL);
+	json_t *problem = json_array_get(json_object_get(value, "problems"), 0);
+	assert_int_equal(json_array_size(json_object_get(value, "messages")), 1);
+	assert_member(problem, "id", "6p0hg40000003");
+	assert_member(problem, "error", "no such message");
+	json_decref(value);
+	run(w, ARGUMENTS("queue", "why", "6p0hg40000003", "6p0hg40000004"),
+		REPLIES("{\"error\":\"no such message\"}", "{\"id\":\"6p0hg40000004\"}"));
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "6p0hg40000003: no such message");
+	assert_has(w->out, "6p0hg40000004");
+}
+
+static void titles_are_upper_case_and_none_is_missing(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("transport", "list"),
+		REPLIES("{\"transports\":[{\"name\":\"t\",\"retry-delay\":\"5\",\"pause\":{}}]}"));
+	assert_has(w->out, "NAME  RETRY DELAY  STATE\nt     5            paused\n");
+	run(w, ARGUMENTS("transport", "show", "t"),
+		REPLIES("{\"transport\":{},\"text\":\"x\",\"retry\":{\"count\":3,\"delay\":"
+			"\"1m, 5m*2\",\"example\":\"1,5,5\",\"sum\":\"1+(5*2)\",\"total\":\"11 "
+			"min\"}}"));
+	assert_has(w->out, "RETRY COUNT  RETRY DELAY  EXAMPLE  TOTAL TIME\n"
+			   "3            1m, 5m*2     1,5,5    1+(5*2) = 11 min\n");
+}
+
+/* What delivery cannot go on with at the moment is not given up at once. */
+static void a_change_that_has_to_wait_goes_on(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("queue", "bounce", "age>1h"),
+		REPLIES("{\"messages\":3,\"after\":\"0000000000007\",\"busy\":\"too many\"}",
+			"{\"messages\":2,\"warnings\":[\"the audit is full\"]}"));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->out, "bounce: 5 messages returned to the sender\n");
+	assert_string_equal(w->err, "warning: the audit is full\n");
+	json_t *asked = request(w);
+	assert_member(json_object_get(asked, "request"), "after", "0000000000007");
+	json_decref(asked);
+}
+
 static void json_is_what_the_server_said(void **state)
 {
 	struct world *w = *state;
@@ -388,7 +535,7 @@ static void control_bytes_never_reach_the_terminal(void **state)
 		"\",\"" EVIL "\":\"" EVIL "\",\"recipients\":[\"" EVIL "\",7],\"x\":{\"" EVIL
 		"\":\"" EVIL "\"}}]}";
 	static const char object[] =
-		"{\"text\":\"" EVIL "\\n\",\"object\":{\"pause\":{\"since\":\"" EVIL
+		"{\"text\":\"" EVIL "\\n\",\"transport\":{\"pause\":{\"since\":\"" EVIL
 		"\",\"by\":\"" EVIL "\",\"reason\":\"" EVIL
 		"\"}},\"retry\":{\"count\":1,\"delay\":\"" EVIL "\",\"example\":\"" EVIL
 		"\",\"sum\":\"" EVIL "\",\"total\":\"" EVIL "\"}}";
@@ -410,7 +557,7 @@ static void control_bytes_never_reach_the_terminal(void **state)
 			"\",\"last_failure\":\"" EVIL "\"}]}"},
 		{{"trace", "x"}, events},
 		{{"transport", "list"},
-			"{\"objects\":[{\"name\":\"" EVIL "\",\"" EVIL "\":\"" EVIL "\"}]}"},
+			"{\"transports\":[{\"name\":\"" EVIL "\",\"" EVIL "\":\"" EVIL "\"}]}"},
 		{{"transport", "show", "x"}, object},
 		{{"transport", "remove", "x"}, "{\"changes\":[\"" EVIL "\",7]}"},
 		{{"audit"}, "{\"entries\":[{\"time\":\"" EVIL "\",\"actor\":\"" EVIL
@@ -830,8 +977,9 @@ static void ages_are_added_up(void **state)
 
 	run(w, ARGUMENTS("queue", "summary", "--ages", "--json"), REPLIES(one, two));
 	json_t *all = json_loads(w->out, 0, NULL);
-	assert_int_equal(json_array_size(all), 2);
-	json_t *ages = json_object_get(json_array_get(all, 0), "ages");
+	json_t *list = json_object_get(all, "destinations");
+	assert_int_equal(json_array_size(list), 2);
+	json_t *ages = json_object_get(json_array_get(list, 0), "ages");
 	assert_int_equal(json_integer_value(json_array_get(ages, 0)), 4);
 	assert_int_equal(json_integer_value(json_array_get(ages, 6)), 6);
 	json_decref(all);
@@ -840,7 +988,7 @@ static void ages_are_added_up(void **state)
 	json_decref(asked);
 	run(w, ARGUMENTS("queue", "summary", "transport", "--ages", "--json"), REPLIES(one, two));
 	all = json_loads(w->out, 0, NULL);
-	assert_int_equal(json_array_size(all), 1);
+	assert_int_equal(json_array_size(json_object_get(all, "transports")), 1);
 	json_decref(all);
 }
 
@@ -858,7 +1006,14 @@ static void a_listing_has_all_pages_and_no_more(void **state)
 	assert_has(w->out, "and more");
 	run(w, ARGUMENTS("queue", "list", "--json"), REPLIES(page, "{\"messages\":[]}"));
 	json_t *list = json_loads(w->out, 0, NULL);
-	assert_int_equal(json_array_size(list), 1);
+	assert_int_equal(json_array_size(json_object_get(list, "messages")), 1);
+	assert_true(json_is_false(json_object_get(list, "more")));
+	assert_int_equal(json_integer_value(json_object_get(list, "limit")), 100);
+	json_decref(list);
+	run(w, ARGUMENTS("queue", "list", "--json", "--limit", "1"), REPLIES(page));
+	list = json_loads(w->out, 0, NULL);
+	assert_true(json_is_true(json_object_get(list, "more")));
+	assert_int_equal(json_integer_value(json_object_get(list, "limit")), 1);
 	json_decref(list);
 	run(w, ARGUMENTS("queue", "list"), REPLIES("{\"messages\":[]}"));
 	assert_string_equal(w->out, "nothing is queued that fits\n");
@@ -895,6 +1050,11 @@ int main(int argc, char **argv)
 		TEST(without_a_server_the_reason_and_what_to_do),
 		TEST(answers_that_make_no_sense_are_refused),
 		TEST(a_refusal_is_1_with_its_reason),
+		TEST(a_refusal_in_json_is_an_object),
+		TEST(json_has_one_shape),
+		TEST(several_messages_are_shown_as_far_as_there_are),
+		TEST(titles_are_upper_case_and_none_is_missing),
+		TEST(a_change_that_has_to_wait_goes_on),
 		TEST(json_is_what_the_server_said),
 		TEST(control_bytes_never_reach_the_terminal),
 		TEST(apply_sends_the_file),

@@ -1,0 +1,148 @@
+/*
+ * Changes of the directory. Each is planned whole, committed in one transaction, and given to all
+ * roles; the reply lists what changed in plain words.
+ */
+#include "admin/core.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WARNING_BYTES (16u << 10)
+#define CHANGES_TOLD  100  /* in the trace and the log, of one command */
+#define CHANGE_BYTES  2000 /* of the words of one */
+
+struct plan_options plan_options_of(const struct door *door)
+{
+	return (struct plan_options){
+		.now_ms = door->admin->config.io->wall_ms,
+		.prune = request_flag(door, "prune"),
+	};
+}
+
+static void tell_one(struct door *door, struct span words)
+{
+	struct event event = {
+		.kind = EVENT_ADMIN_ACTION,
+		.wall_ms = door->admin->config.io->wall_ms,
+		.action = SPAN("directory"),
+		.actor = span_str(door->actor),
+		.reason = words,
+	};
+
+	event_emit(door->admin->config.events, &event);
+}
+
+/* An event for each change; of very many, how many more: the audit has all. */
+static void tell(struct door *door, struct span words)
+{
+	char text[64];
+	size_t told = 0, more = 0;
+
+	while (words.n) {
+		size_t end = span_find(words, '\n');
+
+		if (end && told++ < CHANGES_TOLD)
+			tell_one(door, span_of(words.p, MIN(end, (size_t)CHANGE_BYTES)));
+		else
+			more += end > 0;
+		words = span_skip(words, end + 1);
+	}
+	if (!more)
+		return;
+	snprintf(text, sizeof(text), "and %zu more changes; see posternctl audit", more);
+	tell_one(door, span_str(text));
+}
+
+void refuse_lines(struct door *door, int err, struct buf *problems)
+{
+	while (problems->n && problems->p[problems->n - 1] == '\n')
+		problems->n--;
+	if (problems->n)
+		door_refuse_span(door, buf_span(problems));
+	else
+		door_refuse(door, err_text(err));
+}
+
+/* One object is taken away by its name: that has to be meant. */
+static bool is_removal(const struct door *door)
+{
+	return span_equal(request_text(door, "cmd"), SPAN("object")) &&
+	       span_equal(request_text(door, "op"), SPAN("remove"));
+}
+
+/* Commits the plan, and frees it. A line in `problems` where that fails. */
+static int commit(struct door *door, struct plan *plan, struct span words, struct buf *problems)
+{
+	struct admin *admin = door->admin;
+
+	int err = directory_commit(admin->directory, &plan, span_str(door->actor),
+		admin->config.io->wall_ms, problems);
+	if (err)
+		return err;
+	tell(door, words);
+	err = admin_publish(admin);
+	if (err)
+		buf_printf(problems,
+			"the change is stored, but the other roles could not be told (%s); they "
+			"will be with the next change",
+			err_text(err));
+	return err;
+}
+
+static void reply_changes(struct door *door, struct span words, struct span warning)
+{
+	json_open_object(&door->json, NULL);
+	put_lines(&door->json, "changes", words);
+	put_lines(&door->json, "warnings", warning);
+	json_put_u64(&door->json, "generation", directory_generation(door->admin->directory));
+	json_put_bool(&door->json, "dry_run", request_flag(door, "dry_run"));
+	json_close_object(&door->json);
+	door_reply(door);
+}
+
+/* The plan was made: carries it out, if it may be, and replies. */
+static void carry_out(struct door *door, struct plan *plan, struct buf *problems)
+{
+	struct buf words, warning;
+	bool dry = request_flag(door, "dry_run");
+	int err = 0;
+
+	buf_init(&words, ADMIN_REPLY / 2);
+	buf_init(&warning, WARNING_BYTES);
+	plan_add_words(plan, &words);
+	bool warned = depends_add_words(door, &warning);
+	if (!buf_ok(&words)) {
+		buf_add_str(problems, "too many changes to be listed at once; nothing was changed: "
+				      "apply them in parts");
+		err = ERR_LIMIT;
+	} else if (warned && is_removal(door) && !dry) {
+		buf_add_span(problems, buf_span(&warning));
+		buf_add_str(problems, "; --force removes it all the same");
+		err = ERR_BUSY;
+	}
+	if (err || dry || !plan_count(plan))
+		plan_free(&plan);
+	else
+		err = commit(door, plan, buf_span(&words), problems);
+	if (err)
+		refuse_lines(door, err, problems);
+	else
+		reply_changes(door, buf_span(&words), buf_span(&warning));
+	buf_done(&words);
+	buf_done(&warning);
+}
+
+/* The plan was made, or not. Frees it, and `problems`. */
+void plan_finish(struct door *door, int err, struct plan *plan, struct buf *problems)
+{
+	if (err)
+		refuse_lines(door, err, problems);
+	else if (!request_flag(door, "force") && depends_first(door, plan))
+		plan_free(&plan);
+	else
+		carry_out(door, plan, problems);
+	buf_done(problems);
+}

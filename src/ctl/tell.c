@@ -1,0 +1,96 @@
+/* Why something is not done: text for people; with --json a line with an object for programs. */
+#include "ctl/ctl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TELL_MOST (64u << 20) /* bytes: as many as there are mistakes in a file of objects */
+
+static void tell_json(const char *text)
+{
+	json_t *error = json_pack("{ss}", "error", text);
+
+	/* It holds what was typed, which may be no UTF-8. */
+	if (!error) {
+		struct buf escaped;
+
+		buf_init(&escaped, TELL_MOST);
+		buf_add_escaped(&escaped, span_str(text), strlen(text));
+		error = json_pack("{ss%}", "error", escaped.n ? escaped.p : "", escaped.n);
+		buf_done(&escaped);
+	}
+	if (error)
+		show_error_json(error);
+	json_decref(error);
+}
+
+void ctl_tell(const struct ctl *ctl, const char *text)
+{
+	fflush(stdout);
+	if (ctl && ctl->json) {
+		tell_json(text);
+		return;
+	}
+	fputs("posternctl: ", stderr);
+	show_text_on(stderr, text, true);
+	fputc('\n', stderr);
+}
+
+static void tell_list(const struct ctl *ctl, const char *format, va_list args)
+{
+	char *text = NULL;
+
+	if (vasprintf(&text, format, args) < 0)
+		ctl_no_memory(ctl);
+	ctl_tell(ctl, text);
+	free(text);
+}
+
+int ctl_usage(const struct ctl *ctl, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell_list(ctl, format, args);
+	va_end(args);
+	if (!ctl->json)
+		fputs("posternctl --help lists the commands, posternctl COMMAND --help says more "
+		      "of one.\n",
+			stderr);
+	return EXIT_USAGE;
+}
+
+int ctl_refuse(const struct ctl *ctl, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell_list(ctl, format, args);
+	va_end(args);
+	return EXIT_REFUSED;
+}
+
+int ctl_refuse_lines(const struct ctl *ctl, const char *what, const struct buf *lines)
+{
+	size_t n = lines->n;
+
+	while (n && lines->p[n - 1] == '\n')
+		n--;
+	return ctl_refuse(ctl, "%s:\n%.*s", what, (int)n, n ? lines->p : "");
+}
+
+/* Without asking for any. */
+void ctl_no_memory(const struct ctl *ctl)
+{
+	static const char text[] =
+		"out of memory; ask for less at a time (a narrower filter, --limit N)";
+	bool json = ctl && ctl->json;
+
+	fflush(stdout);
+	fputs(json ? "{\"error\":\"" : "posternctl: ", stderr);
+	fputs(text, stderr);
+	fputs(json ? "\"}\n" : "\n", stderr);
+	exit(EXIT_REFUSED);
+}
