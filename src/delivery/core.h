@@ -57,6 +57,7 @@
 #define DELIVERY_OWED_MOST (64u << 20)
 
 struct link;
+struct pauses_job;
 struct session;
 struct attempt;
 struct owed;
@@ -144,6 +145,14 @@ struct delivery {
 
 	struct timer guard_timer;
 	bool guarding; /* it is armed */
+
+	struct {
+		bool loaded;
+		bool told;		/* that they cannot be kept */
+		uint64_t version;	/* that is on disk */
+		struct pauses_job *job; /* writes another one; NULL: none */
+		struct timer again;
+	} pauses;
 
 	struct timer stop_timer;
 	bool cut; /* the time for stopping is over: nothing goes on */
@@ -389,6 +398,16 @@ void damaged_gone(struct delivery *delivery, uint64_t id);
 void guard_step(struct timer *timer);
 /* Something is queued: it is looked at in a while. */
 void guard_wake(struct delivery *delivery);
+
+/* ---- pauses.c ------------------------------------------------------------------------------- */
+
+/* Before the first directory, which says who pauses, and what goes on. */
+void pauses_load(struct delivery *delivery);
+/* Pauses may have changed: they are written where they have. */
+void pauses_keep(struct delivery *delivery);
+void pauses_again(struct timer *timer);
+bool pauses_busy(const struct delivery *delivery);
+void pauses_done(struct delivery *delivery);
 
 /* ---- hosts.c -------------------------------------------------------------------------------- */
 

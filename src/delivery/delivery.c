@@ -30,6 +30,7 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	d->load_timer.fire = load_step;
 	d->stop_timer.fire = stop_now;
 	d->guard_timer.fire = guard_step;
+	d->pauses.again.fire = pauses_again;
 	d->started_ms = delivery_now(d);
 	list_init(&d->owed);
 	list_init(&d->questions);
@@ -89,6 +90,7 @@ void delivery_free(struct delivery **delivery)
 	io_timer_stop(d->io, &d->stop_timer);
 	io_timer_stop(d->io, &d->guard_timer);
 	forget_turn(d->io, &d->pump);
+	pauses_done(d);
 	hosts_forget(d);
 	LIST_FOR_EACH(node, &d->attempts)
 	attempt_drop(CONTAINER_OF(node, struct attempt, node));

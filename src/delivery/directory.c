@@ -116,6 +116,21 @@ static void leave_old_ways(
 	}
 }
 
+/* Transports that are paused, and are not in the directory any more. */
+static int resume_forgotten(struct delivery *d)
+{
+	const struct pause none = {0};
+	struct transport transport;
+	uint32_t at = 0;
+	int err = 0;
+
+	for (struct span name; !err && (name = queue_paused_transport(d->queue, &at)).n;)
+		if (delivery_transport(d, name, &transport))
+			err = queue_set_pause(
+				d->queue, QUEUE_SCOPE_TRANSPORT, name, &none, delivery_now(d));
+	return err;
+}
+
 int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 {
 	static const struct span own[] = {
@@ -128,6 +143,8 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 
 	CHECK_MAGIC(d, DELIVERY_MAGIC);
 	struct snapshot *before = d->snapshot;
+	if (first)
+		pauses_load(d);
 	bool moved = first || snapshot_routes_hash(before) != snapshot_routes_hash(snapshot);
 	d->snapshot = snapshot_hold(snapshot);
 	for (uint32_t i = 0; !err && i < snapshot_transport_count(snapshot); i++) {
@@ -142,7 +159,10 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 	if (!err)
 		err = delivery_set_pauses(d);
 	if (!err)
+		err = resume_forgotten(d);
+	if (!err)
 		err = set_domain_pauses(d);
+	pauses_keep(d);
 	LIST_FOR_EACH(node, &d->links)
 	link_set_limits(CONTAINER_OF(node, struct link, node));
 	if (!first)

@@ -43,7 +43,7 @@ void stop_finish(struct delivery *d)
 {
 	if (!d->stopped || !list_empty(&d->attempts))
 		return;
-	if (!spool_store_busy(d->store))
+	if (!spool_store_busy(d->store) && !pauses_busy(d))
 		tell_stopped(d);
 	else if (io_timer_after(d->io, &d->timer, DELIVERY_STOP_LOOK_MS))
 		CHECK(!"a timer could be armed");

@@ -51,13 +51,14 @@ static void set_clocks(struct queue *q, struct unit *u, const struct saved_unit 
 	const struct message *m = message_at(q, u->message);
 	const struct transport_record *t = transport_of(q, destination_at(q, u->destination));
 	int64_t wall = unit_wall(q, u);
-	int64_t age = sub_clamped(wall, m->arrived);
+	int64_t paused = past_between(q, u, saved ? saved->read_wall : m->arrived, wall);
+	int64_t age = sub_clamped(wall, m->arrived) - paused;
 	u->due = 0;
 	if (saved) {
 		int64_t longest = retry_longest_s(t->retry, t->retry_steps) * 1000ll;
 		age -= saved->correction;
 		if (u->attempts)
-			u->due = MAX(0, MIN(sub_clamped(saved->due_wall, wall), longest));
+			u->due = MAX(0, MIN(sub_clamped(saved->due_wall, wall) + paused, longest));
 	}
 	u->born = MAX(0, age);
 }

@@ -56,7 +56,7 @@ struct transport_record *transport_get(struct queue *q, struct span name)
 	list_init(&t->destinations);
 	if (q->pausing.since) {
 		t->blockers = 1;
-		t->freeze = q->pausing_freeze;
+		t->freeze = q->pausing.clock;
 	}
 	q->transports[q->transport_count++] = t;
 	if (number)

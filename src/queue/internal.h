@@ -106,8 +106,16 @@ struct extra {
 };
 
 struct pausing {
-	int64_t since; /* wall; 0: not paused */
+	int64_t since; /* wall, as people read it; 0: not paused */
+	int64_t clock; /* since when clocks stand still */
 	uint32_t by, reason;
+};
+
+/* A pause that is over. */
+struct past {
+	enum queue_scope scope;
+	uint32_t name;	      /* of names, or domains */
+	int64_t since, until; /* wall */
 };
 
 struct domain_pause {
@@ -181,10 +189,12 @@ struct queue {
 	uint32_t *table; /* of destinations, chained by hash_next */
 	uint32_t table_room;
 	struct pausing pausing; /* of everything */
-	int64_t pausing_freeze;
 	struct domain_pause *domain_pauses;
 	uint32_t domain_pause_room;
 	uint32_t domain_pause_count;
+	struct past *past; /* by their ends */
+	uint32_t past_count, past_room;
+	uint64_t pauses_version;
 	struct heap wakes; /* destinations by clock */
 	struct list runnable[SHARES], linger;
 	uint32_t runnable_count;
@@ -442,12 +452,23 @@ int64_t unit_wall(const struct queue *q, const struct unit *u);
 int64_t unit_due_in(const struct queue *q, const struct unit *u);
 int64_t unit_age(const struct queue *q, const struct unit *u);
 
+/* ---- past.c --------------------------------------------------------------------------------- */
+
+/* A pause is over. Without memory it is not remembered, and costs those a retry that are loaded
+ * after it. */
+void past_add(
+	struct queue *q, enum queue_scope scope, struct span name, int64_t since, int64_t until);
+/* How long a unit was paused in this time (wall), by pauses that are over. */
+int64_t past_between(const struct queue *q, const struct unit *u, int64_t from, int64_t to);
+void past_done(struct queue *q);
+
 /* ---- state.c -------------------------------------------------------------------------------- */
 
 /* One unit of a saved state. Its recipients are rcpts[0 … count). */
 struct saved_unit {
 	uint32_t flags; /* enum unit_flags */
 	uint32_t attempts, count;
+	int64_t read_wall; /* when its clock was read */
 	int64_t due_wall, correction, hold_since;
 	struct span by, reason, reroute;
 	bool has_reply;
@@ -455,6 +476,7 @@ struct saved_unit {
 };
 struct saved {
 	struct cursor in;
+	uint8_t version;
 	uint64_t units;	     /* that are still to come */
 	uint32_t rcpt_count; /* of the envelope */
 	int64_t arrived;

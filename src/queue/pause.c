@@ -30,7 +30,7 @@ int64_t unit_wall(const struct queue *q, const struct unit *u)
 	if (t->blockers)
 		wall = MIN(wall, queue_clock_wall(q, t->freeze));
 	if (pausing)
-		wall = MIN(wall, pausing->since);
+		wall = MIN(wall, queue_clock_wall(q, pausing->clock));
 	if (u->flags & UNIT_HOLD && u->extra)
 		wall = MIN(wall, extra_at(q, u->extra)->hold_since);
 	return wall;
@@ -64,9 +64,13 @@ static void update_destinations(struct queue *q, struct transport_record *t)
 
 /* A pause from before a restart began at its own time, not when the messages were read again; with
  * units at work it begins now. */
-static void block(struct queue *q, struct transport_record *t, int64_t since)
+static int64_t begins(const struct queue *q, uint32_t units, int64_t since)
 {
-	int64_t from = t->units ? q->clock : queue_clock_of(q, since);
+	return units ? q->clock : queue_clock_of(q, since);
+}
+
+static void block(struct queue *q, struct transport_record *t, int64_t from)
+{
 	t->freeze = t->blockers++ ? MIN(t->freeze, from) : from;
 	update_destinations(q, t);
 }
@@ -88,7 +92,9 @@ static void unblock(struct queue *q, struct transport_record *t)
 	update_destinations(q, t);
 }
 
-static int pausing_set(struct queue *q, struct pausing *pausing, const struct pause *pause)
+/* `from`: when its clocks stop, where it begins now. */
+static int pausing_set(
+	struct queue *q, struct pausing *pausing, const struct pause *pause, int64_t from)
 {
 	uint32_t by, reason;
 	if (!intern_take(&q->names, &q->mem, pause->by, &by))
@@ -99,7 +105,13 @@ static int pausing_set(struct queue *q, struct pausing *pausing, const struct pa
 	}
 	intern_give(&q->names, &q->mem, pausing->by);
 	intern_give(&q->names, &q->mem, pausing->reason);
-	*pausing = (struct pausing){.since = pause->since_ms, .by = by, .reason = reason};
+	if (!pausing->since) {
+		pausing->clock = from;
+		q->pauses_version++;
+	}
+	pausing->since = pause->since_ms;
+	pausing->by = by;
+	pausing->reason = reason;
 	return 0;
 }
 
@@ -110,21 +122,31 @@ static void pausing_clear(struct queue *q, struct pausing *pausing)
 	*pausing = (struct pausing){0};
 }
 
+/* It is over. Its length is that of our clock, whatever the wall clock did meanwhile. */
+static void pausing_end(
+	struct queue *q, enum queue_scope scope, struct span name, struct pausing *pausing)
+{
+	if (pausing->since) {
+		past_add(q, scope, name, queue_clock_wall(q, pausing->clock), q->wall);
+		q->pauses_version++;
+	}
+	pausing_clear(q, pausing);
+}
+
 static int pause_all(struct queue *q, const struct pause *pause)
 {
 	bool was = q->pausing.since != 0;
 	if (!pause->since_ms) {
-		pausing_clear(q, &q->pausing);
+		pausing_end(q, QUEUE_SCOPE_ALL, SPAN_NONE, &q->pausing);
 		for (uint32_t i = 0; was && i < q->transport_count; i++)
 			unblock(q, q->transports[i]);
 		return 0;
 	}
-	int err = pausing_set(q, &q->pausing, pause);
+	int err = pausing_set(q, &q->pausing, pause, begins(q, q->units.used, pause->since_ms));
 	if (err || was)
 		return err;
-	q->pausing_freeze = q->units.used ? q->clock : queue_clock_of(q, pause->since_ms);
 	for (uint32_t i = 0; i < q->transport_count; i++)
-		block(q, q->transports[i], pause->since_ms);
+		block(q, q->transports[i], begins(q, q->transports[i]->units, pause->since_ms));
 	return 0;
 }
 
@@ -139,14 +161,14 @@ static int pause_transport(struct queue *q, struct span name, const struct pause
 		return ERR_NOMEM;
 	bool was = t->pausing.since != 0;
 	if (!pause->since_ms) {
-		pausing_clear(q, &t->pausing);
+		pausing_end(q, QUEUE_SCOPE_TRANSPORT, name, &t->pausing);
 		if (was)
 			unblock(q, t);
 		return 0;
 	}
-	int err = pausing_set(q, &t->pausing, pause);
+	int err = pausing_set(q, &t->pausing, pause, begins(q, t->units, pause->since_ms));
 	if (!err && !was)
-		block(q, t, pause->since_ms);
+		block(q, t, t->pausing.clock);
 	return err;
 }
 
@@ -204,7 +226,7 @@ static void resume_domain(struct queue *q, uint32_t domain)
 	uint32_t *tag = intern_tag(&q->domains, domain);
 	struct domain_pause *entry = &q->domain_pauses[*tag - 1];
 	*tag = 0;
-	pausing_clear(q, &entry->pausing);
+	pausing_end(q, QUEUE_SCOPE_DOMAIN, intern_text(&q->domains, domain), &entry->pausing);
 	entry->domain = 0;
 	q->domain_pause_count--;
 	if (intern_refs(&q->domains, domain) > 1)
@@ -223,14 +245,14 @@ static int pause_domain(struct queue *q, struct span name, const struct pause *p
 		return 0;
 	}
 	if (was)
-		return pausing_set(
-			q, &q->domain_pauses[*intern_tag(&q->domains, domain) - 1].pausing, pause);
+		return pausing_set(q,
+			&q->domain_pauses[*intern_tag(&q->domains, domain) - 1].pausing, pause, 0);
 	if (!name.n)
 		return ERR_NOT_FOUND;
 	struct pausing pausing = {0};
 	if (!intern_take(&q->domains, &q->mem, name, &domain))
 		return ERR_NOMEM;
-	int err = pausing_set(q, &pausing, pause);
+	int err = pausing_set(q, &pausing, pause, begins(q, q->units.used, pause->since_ms));
 	if (!err)
 		err = domain_pause_new(q, domain, &at);
 	if (err) {
@@ -264,6 +286,16 @@ struct span queue_paused_domain(const struct queue *q, uint32_t *at)
 		uint32_t domain = q->domain_pauses[(*at)++].domain;
 		if (domain)
 			return intern_text(&q->domains, domain);
+	}
+	return SPAN_NONE;
+}
+
+struct span queue_paused_transport(const struct queue *q, uint32_t *at)
+{
+	while (*at < q->transport_count) {
+		const struct transport_record *t = q->transports[(*at)++];
+		if (t->pausing.since)
+			return intern_text(&q->names, t->name);
 	}
 	return SPAN_NONE;
 }

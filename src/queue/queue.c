@@ -61,6 +61,7 @@ void queue_free(struct queue **queue)
 	*queue = NULL;
 	free_units(q);
 	free_destinations(q);
+	past_done(q);
 	for (uint32_t i = 0; i < q->transport_count; i++)
 		mem_free(&q->mem, q->transports[i], sizeof(struct transport_record));
 	mem_free(&q->mem, q->transports, q->transport_room * sizeof(*q->transports));

@@ -56,16 +56,18 @@
 #define QUEUE_REUSE_FULL     10 /* starts on one connection while others lack one */
 #define QUEUE_LINGER_MS	     (10ll * 60 * 1000) /* an empty destination is remembered so long … */
 #define QUEUE_LINGER_MOST    10000		/* … and at most so many of them */
-#define QUEUE_SHORTAGE_MS                                                                        \
-	1000		       /* after a shortage of our own, until connections are tried again \
-				*/
-#define QUEUE_SHARE_KEPT  4    /* 1/4 of all connections is kept from mail by lookup-mx … */
-#define QUEUE_SHARE_NULL  4    /* … which may have 1/4 of all, not more, for the null sender's */
-#define QUEUE_BUSY_MS	  2000 /* after a host had too many sessions, until it is tried again */
-#define QUEUE_BEHIND_MOST 1000
-#define QUEUE_NEVER	  INT64_MAX
-#define QUEUE_SELF	  "postern" /* who holds what we hold by ourselves */
-#define QUEUE_ALL_UNITS	  0u	    /* for `unit`: every unit of the message */
+#define QUEUE_SHORTAGE_MS                                                                       \
+	1000		      /* after a shortage of our own, until connections are tried again \
+			       */
+#define QUEUE_SHARE_KEPT    4 /* 1/4 of all connections is kept from mail by lookup-mx … */
+#define QUEUE_SHARE_NULL    4 /* … which may have 1/4 of all, not more, for the null sender's */
+#define QUEUE_BUSY_MS	    2000 /* after a host had too many sessions, until it is tried again */
+#define QUEUE_BEHIND_MOST   1000
+#define QUEUE_PAST_MOST	    500	 /* pauses that are over and remembered: the last ones */
+#define QUEUE_PAST_LEAST_MS 1000 /* shorter ones are not worth it */
+#define QUEUE_NEVER	    INT64_MAX
+#define QUEUE_SELF	    "postern" /* who holds what we hold by ourselves */
+#define QUEUE_ALL_UNITS	    0u	      /* for `unit`: every unit of the message */
 
 struct queue;
 
@@ -161,6 +163,16 @@ int queue_set_pause(struct queue *queue, enum queue_scope scope, struct span nam
 /* Domains that are paused, for comparing with a new snapshot: the name at or after `at` and the
  * position after it, or the empty span. */
 struct span queue_paused_domain(const struct queue *queue, uint32_t *at);
+/* The same of transports. */
+struct span queue_paused_transport(const struct queue *queue, uint32_t *at);
+
+/* All pauses, those that last and those that are over: what a restart must know of them, so that a
+ * message that is loaded later has its paused time. Changes with the version. */
+uint64_t queue_pauses_version(const struct queue *queue);
+void queue_pauses_encode(const struct queue *queue, struct buf *out);
+/* Before the first message. What lasted then is paused, by nobody, until queue_set_pause() says who
+ * or that it is over. ERR_CORRUPT: as far as could be read; ERR_NOMEM. */
+int queue_pauses_restore(struct queue *queue, struct span kept, int64_t now);
 
 /* ---- messages ------------------------------------------------------------------------------- */
 

@@ -4,18 +4,19 @@
  * done.
  *
  *   state = version units *unit
- *   unit  = flags attempts due correction [hold] [reroute] [reply] [rcpts]
+ *   unit  = flags attempts read due correction [hold] [reroute] [reply] [rcpts]
  *
- * Numbers are variable-length (seven bits a byte, the lowest first), times are differences to the
- * message's arrival on the wall clock, zigzag where they may be negative. `correction` is the time
- * in which its clock stood still.
+ * Numbers are variable-length, times are differences to the message's arrival on the wall clock.
+ * `read` is when its clock was read, or stood still; what it was paused after that is known
+ * elsewhere (past.c). `correction` is the time before that in which its clock stood still.
  */
 #include "queue/internal.h"
+#include "queue/varint.h"
 
-#define SAVED_VERSION	 1
+#define SAVED_VERSION	 2
+#define SAVED_UNREAD	 1    /* an older one: without `read` */
 #define SAVED_REPLY_TEXT 120  /* bytes of a reply that are kept; the trace has it all */
 #define SAVED_NOISE_MS	 1000 /* less of a correction is not worth keeping */
-#define VARINT_MOST	 10   /* bytes of a number */
 
 enum saved_flags {
 	SAVED_WAITS = 1 << 0,
@@ -33,29 +34,6 @@ enum saved_flags {
 };
 
 /* ---- writing -------------------------------------------------------------------------------- */
-
-static void put_number(struct buf *out, uint64_t value)
-{
-	while (value >= 0x80) {
-		buf_put_u8(out, (uint8_t)(value | 0x80));
-		value >>= 7;
-	}
-	buf_put_u8(out, (uint8_t)value);
-}
-
-static void put_signed(struct buf *out, int64_t value)
-{
-	uint64_t twice = (uint64_t)value << 1;
-
-	put_number(out, value < 0 ? ~twice : twice);
-}
-
-static void put_text(struct buf *out, struct span text, size_t most)
-{
-	size_t n = MIN(text.n, most);
-	put_number(out, n);
-	buf_add(out, text.p, n);
-}
 
 static void put_reply(struct buf *out, const struct verdict *v)
 {
@@ -114,6 +92,7 @@ static void put_unit(const struct queue *q, const struct unit *u, struct buf *ou
 
 	put_number(out, flags);
 	put_number(out, u->attempts);
+	put_signed(out, sub_clamped(unit_wall(q, u), m->arrived));
 	put_signed(out, sub_clamped(unit_wall(q, u) + unit_due_in(q, u), m->arrived));
 	put_number(out, (uint64_t)correction_of(q, u));
 	if (flags & SAVED_HOLD) {
@@ -161,43 +140,14 @@ bool queue_state_encode(const struct queue *q, uint64_t id, struct buf *out)
 
 /* ---- reading; the bytes may be damaged ------------------------------------------------------ */
 
-static uint64_t get_number(struct cursor *in)
-{
-	uint64_t value = 0;
-	for (unsigned i = 0; i < VARINT_MOST; i++) {
-		uint8_t byte = cursor_u8(in);
-		if (i == VARINT_MOST - 1 && byte > 1)
-			break;
-		value |= (uint64_t)(byte & 0x7f) << (7 * i);
-		if (!(byte & 0x80))
-			return value;
-	}
-	in->failed = true;
-	return 0;
-}
-
-static uint64_t get_bounded(struct cursor *in, uint64_t most)
-{
-	uint64_t value = get_number(in);
-	if (value > most)
-		in->failed = true;
-	return in->failed ? 0 : value;
-}
-
 /* Further than QUEUE_AGE_MOST_MS off is damage. */
 static int64_t get_time(struct cursor *in, int64_t arrived)
 {
-	uint64_t raw = get_number(in);
-	int64_t off = (int64_t)(raw >> 1) ^ -(int64_t)(raw & 1), out = 0;
+	int64_t off = get_signed(in), out = 0;
 	if (off > QUEUE_AGE_MOST_MS || off < -QUEUE_AGE_MOST_MS ||
 		__builtin_add_overflow(arrived, off, &out))
 		in->failed = true;
 	return out;
-}
-
-static struct span get_text(struct cursor *in, size_t most)
-{
-	return cursor_bytes(in, get_bounded(in, most));
 }
 
 static void get_reply(struct cursor *in, struct verdict *out)
@@ -256,9 +206,10 @@ int saved_open(struct saved *saved, struct span state, const struct envelope *en
 	*saved = (struct saved){.in = cursor_of(state),
 		.rcpt_count = envelope->rcpt_count,
 		.arrived = envelope->arrived_ms};
-	uint8_t version = cursor_u8(&saved->in);
+	saved->version = cursor_u8(&saved->in);
 	saved->units = get_bounded(&saved->in, saved->rcpt_count);
-	if (!cursor_ok(&saved->in) || version != SAVED_VERSION)
+	if (!cursor_ok(&saved->in) ||
+		(saved->version != SAVED_VERSION && saved->version != SAVED_UNREAD))
 		return ERR_CORRUPT;
 	saved->taken = calloc(1, saved->rcpt_count / 8 + 1);
 	return saved->taken ? 0 : ERR_NOMEM;
@@ -272,6 +223,9 @@ int saved_next(struct saved *saved, struct saved_unit *out, struct unit_rcpt *rc
 	saved->units--;
 	*out = (struct saved_unit){.flags = (uint32_t)get_bounded(in, SAVED_ALL)};
 	out->attempts = (uint32_t)get_bounded(in, UINT32_MAX);
+	out->read_wall = INT64_MAX;
+	if (saved->version != SAVED_UNREAD)
+		out->read_wall = get_time(in, saved->arrived);
 	out->due_wall = get_time(in, saved->arrived);
 	out->correction = (int64_t)get_bounded(in, QUEUE_AGE_MOST_MS);
 	if (out->flags & SAVED_HOLD) {

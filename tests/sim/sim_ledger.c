@@ -59,7 +59,6 @@ void ledger_restart(struct ledger *l, bool death)
 {
 	bool unwell = l->unwell_count && !l->unwell[l->unwell_count - 1].to_ns;
 
-	l->restart_ns = l->sim->now_ns;
 	/* Who ends while nothing can be recorded says so, and is no better than dead. */
 	if (!death && !unwell)
 		return;

@@ -70,7 +70,6 @@ struct ledger_rcpt {
 	uint64_t paused_attempts;
 	uint64_t ended_ns; /* it failed for good: a notification is owed from then on */
 	uint64_t stood_ns; /* its clock did not go on for at least so long */
-	uint64_t stood_since_ns;
 	bool expired;
 };
 
@@ -144,7 +143,6 @@ struct ledger {
 	struct ledger_damage *damages;
 	size_t damage_count, damage_room;
 	uint64_t damage_events, flips, bad_sectors;
-	uint64_t restart_ns; /* delivery last began anew */
 	struct ledger_harm *harms;
 	size_t harm_count, harm_room;
 	struct ledger_close *closes;

@@ -70,9 +70,6 @@ static void expired(struct ledger *l, const struct ledger_mail *mail, struct led
 	uint64_t least = rcpt->domain->patience_ns + rcpt->stood_ns;
 
 	rcpt->expired = true;
-	/* A pause that is over is not on record: a restart after it forgets how long it was. */
-	if (rcpt->stood_ns && l->restart_ns > rcpt->stood_since_ns)
-		return;
 	if (!mail->received_ns || !rcpt->domain->patience_ns || rcpt->moved || rcpt->may_bounce ||
 		l->sim->faults[FAULT_CLOCK_JUMP] || ledger_harmed(l))
 		return;
@@ -194,8 +191,6 @@ static void seen_paused(
 		ledger_violation(l, "%s used up retries while it was paused: %llu, then %llu",
 			rcpt->address, (unsigned long long)rcpt->paused_attempts,
 			(unsigned long long)attempts);
-	if (was && paused && !rcpt->stood_ns)
-		rcpt->stood_since_ns = rcpt->paused_seen_ns;
 	if (was && paused)
 		rcpt->stood_ns += now - rcpt->paused_seen_ns;
 	if (!was || !paused)

@@ -39,6 +39,8 @@ static int set_plan(struct world *w, int err, struct plan **plan)
 		return err;
 	objects_free(&w->objects);
 	w->objects = plan_take(plan);
+	if (!w->d) /* it hears of it when it begins */
+		return 0;
 	CHECK(!snapshot_build(w->objects, ++w->generation, &fd));
 	CHECK(!snapshot_open(fd, &snapshot));
 	err = delivery_set_snapshot(w->d, snapshot);
@@ -200,14 +202,24 @@ void world_done(struct world *w)
 /* What was written before is on the disk; what a helper thread has at the moment goes through. */
 void world_crash(struct world *w)
 {
-	struct snapshot *snapshot;
-	int fd;
+	world_kill(w);
+	world_begin(w);
+}
 
+void world_kill(struct world *w)
+{
 	w->jobs_wait = false;
 	for (int lane = 0; lane < IO_LANES; lane++)
 		while (world_run_job(w, lane))
 			;
 	delivery_free(&w->d);
+}
+
+void world_begin(struct world *w)
+{
+	struct snapshot *snapshot;
+	int fd;
+
 	make_core(w);
 	CHECK(!snapshot_build(w->objects, ++w->generation, &fd));
 	CHECK(!snapshot_open(fd, &snapshot));

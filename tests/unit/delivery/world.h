@@ -127,6 +127,9 @@ void world_init_with(struct world *w, const char *objects);
 void world_done(struct world *w);
 /* The core dies, with all that its journal does not have yet, and begins anew. */
 void world_crash(struct world *w);
+/* The two halves of it: the directory may change between them. */
+void world_kill(struct world *w);
+void world_begin(struct world *w);
 /* The lowest bit of the first of these bytes in the writer's file is changed. */
 void world_flip(struct world *w, const char *text);
 void world_settle(struct world *w);

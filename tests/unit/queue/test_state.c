@@ -237,6 +237,24 @@ static void a_saved_time_from_the_future(void **state)
 	world_done(&w);
 }
 
+/* What was kept before states said when a clock was read: all is as it was. */
+static void a_state_of_the_first_version(void **state)
+{
+	struct world w;
+	struct world_mail mail;
+	/* one unit: three attempts, due after a minute and a bit, its clock stood for no time */
+	const char old[] = "\x01\x01\0\x03\xb0\xbf\x07\0";
+	(void)state;
+	begin(&w);
+	world_mail(&w, &mail, 1, "x@a.example");
+	struct span kept = span_of(old, sizeof(old) - 1);
+	world_pass(&w, MINUTE);
+	assert_int_equal(queue_add(w.q, &mail.envelope, kept, w.now), 0);
+	assert_int_equal(world_unit(&w, 1).attempts, 3);
+	assert_int_equal(world_why(&w, 1).until_ms, WORLD_START + 61 * SECOND + 2 * SECOND / 5);
+	world_done(&w);
+}
+
 static void hostile_states(void **state)
 {
 	struct world w;
@@ -257,10 +275,10 @@ static void hostile_states(void **state)
 	assert_int_equal(world_add_state(&w, 3, "x@a.example", buf_span(&good)), ERR_CORRUPT);
 	assert_int_equal(queue_messages(w.q), 2);
 	/* nothing left */
-	assert_int_equal(world_add_state(&w, 3, rcpts, span_of("\x01\x00", 2)), ERR_NOT_FOUND);
+	assert_int_equal(world_add_state(&w, 3, rcpts, span_of("\x02\x00", 2)), ERR_NOT_FOUND);
 	/* another version; more units than recipients; the same recipient twice; bytes at the
 	 * end */
-	assert_int_equal(world_add_state(&w, 3, rcpts, span_of("\x02\x00", 2)), ERR_CORRUPT);
+	assert_int_equal(world_add_state(&w, 3, rcpts, span_of("\x03\x00", 2)), ERR_CORRUPT);
 	assert_int_equal(world_add_state(&w, 3, rcpts, span_of("\x01\x04", 2)), ERR_CORRUPT);
 	const char twice[] = "\x01\x02\x80\x01\0\0\0\x01\0\x80\x01\0\0\0\x01\0";
 	assert_int_equal(
@@ -293,6 +311,7 @@ int main(void)
 		cmocka_unit_test(clocks_stand_still_over_a_restart),
 		cmocka_unit_test(a_pause_over_a_restart),
 		cmocka_unit_test(a_saved_time_from_the_future),
+		cmocka_unit_test(a_state_of_the_first_version),
 		cmocka_unit_test(hostile_states),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
