@@ -37,6 +37,9 @@ struct disk_ops {
 	/* Where bytes other than zero may begin, at or behind `offset`; the file's size where none
 	 * do. A hint that saves reading holes; NULL: the disk does not know. */
 	int64_t (*data)(struct io_file *file, uint64_t offset);
+	/* False: no name leads to the file any more, so all that is in it is lost when it is
+	 * closed. NULL: the disk does not know. */
+	bool (*linked)(struct io_file *file);
 	/* fdatasync: the bytes and the length are on stable storage. After an error nobody knows
 	 * what is; it must not be asked again for the same file (principle in ARCHITECTURE.md). */
 	int (*sync)(struct io_file *file);
@@ -89,6 +92,10 @@ static inline int64_t disk_size(struct io_file *f)
 static inline int64_t disk_data(struct io_file *f, uint64_t offset)
 {
 	return f->disk->ops->data ? f->disk->ops->data(f, offset) : (int64_t)offset;
+}
+static inline bool disk_linked(struct io_file *f)
+{
+	return !f->disk->ops->linked || f->disk->ops->linked(f);
 }
 static inline int disk_sync(struct io_file *f)
 {

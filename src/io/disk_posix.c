@@ -130,6 +130,13 @@ static int64_t posix_data(struct io_file *file, uint64_t offset)
 	return errno == ENXIO || offset > INT64_MAX ? posix_size(file) : (int64_t)offset;
 }
 
+static bool posix_linked(struct io_file *file)
+{
+	struct stat st;
+
+	return fstat(fd_of(file), &st) < 0 || st.st_nlink > 0;
+}
+
 /* Not repeated, not even when interrupted: the second call may say 0 for bytes that the first one
  * lost. */
 static int posix_sync(struct io_file *file)
@@ -253,6 +260,7 @@ static const struct disk_ops ops = {
 	.read = posix_read,
 	.size = posix_size,
 	.data = posix_data,
+	.linked = posix_linked,
 	.sync = posix_sync,
 	.forget = posix_forget,
 	.allocate = posix_allocate,

@@ -206,6 +206,9 @@ void commit_run(struct commit *c)
 	if (c->err == 0) {
 		c->syncs++;
 		c->err = disk_sync(c->file);
+		/* Somebody removed the log, or all of the spool: nobody will find the batch. */
+		if (c->err == 0 && !disk_linked(c->file))
+			c->err = ERR_NOT_FOUND;
 		if (c->err == 0)
 			return;
 	} else if (c->err == ERR_NO_SPACE && make_void(c, wrote_any) == 0) {

@@ -65,6 +65,9 @@ const char *log_trouble(const struct spool_log *log)
 	if (log->ails == ERR_LIMIT)
 		return "no number is left for another file: in the log's folder lies one whose "
 		       "name is far ahead of the clock, or the clock was set back";
+	if (log->ails == ERR_NOT_FOUND)
+		return "its files or its folder were removed; once the spool directory is there "
+		       "again, a restart takes it up";
 	return "a file cannot be made or written";
 }
 

@@ -46,6 +46,7 @@ static const struct disk_ops ops = {
 	.read = sd_read,
 	.size = sd_size,
 	.data = sd_data,
+	.linked = sd_linked,
 	.sync = sd_sync,
 	.forget = sd_forget,
 	.allocate = sd_allocate,

@@ -158,6 +158,11 @@ int64_t sd_size(struct io_file *base)
 	return (int64_t)sd_file_of(base)->inode->seen_length;
 }
 
+bool sd_linked(struct io_file *base)
+{
+	return stale(base) || sd_file_of(base)->inode->links;
+}
+
 /* A block of zeros is a hole, whether it was ever written or not. */
 int64_t sd_data(struct io_file *base, uint64_t offset)
 {

@@ -126,6 +126,7 @@ int64_t sd_write(struct io_file *base, const struct iovec *parts, size_t count, 
 int64_t sd_read(struct io_file *base, void *to, size_t n, uint64_t offset);
 int64_t sd_size(struct io_file *base);
 int64_t sd_data(struct io_file *base, uint64_t offset);
+bool sd_linked(struct io_file *base);
 int sd_sync(struct io_file *base);
 void sd_forget(struct io_file *base);
 int sd_allocate(struct io_file *base, uint64_t length);

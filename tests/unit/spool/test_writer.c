@@ -255,6 +255,38 @@ static void test_a_refused_batch_never_comes_back(void **state)
 	assert_int_equal(result.torn_tails + result.damaged, 0);
 }
 
+static int remove_log(void *arg, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "w0/%s", name);
+	return disk_unlink(arg, path);
+}
+
+/* What is written to a file without a name is lost with the process: it is not said to be safe. */
+static void test_a_log_that_somebody_removed(void **state)
+{
+	struct world *w = *state;
+	struct disk *disk = sim_disk_base(w->disk);
+
+	assert_true(world_up(w, 1));
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(disk_list(disk, "w0", remove_log, disk), 0);
+	/* In the current file, and in the one made in advance. */
+	for (int i = 0; i < 2; i++) {
+		struct ticket *t = world_send(w, 0, 5000);
+		fake_io_pass(&w->io, 20);
+		assert_true(t->fate == FATE_REFUSED || t->fate == FATE_DOUBT);
+	}
+	fake_io_pass(&w->io, 20000);
+	assert_int_equal(spool_writer_health(w->writers[0]), SPOOL_WELL);
+	struct ticket *t = world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 20);
+	assert_int_equal(t->fate, FATE_TAKEN);
+	crash(w);
+	assert_int_equal(world_live(w), 1);
+}
+
 static void sync_fails(struct world *w, bool keep_pages)
 {
 	assert_true(world_up(w, 1));
@@ -488,6 +520,7 @@ int main(void)
 		TEST(test_an_aborted_commit_stays_in_and_says_nothing),
 		TEST(test_a_full_disk_is_refused_and_comes_back_by_itself),
 		TEST(test_a_refused_batch_never_comes_back),
+		TEST(test_a_log_that_somebody_removed),
 		TEST(test_a_failed_sync_is_refused_and_sealed_in_a_new_file),
 		TEST(test_a_failed_sync_that_dropped_the_pages),
 		TEST(test_what_only_memory_holds_is_not_believed),
