@@ -13,6 +13,7 @@
  *   queue.c     requests that delivery answers
  *   queue_change.c  those of them that change the queue, and are in the audit
  *   status.c    what all roles say of themselves
+ *   status_queue.c  the oldest message, what is down
  *   trace.c     searches of the trace
  *   explain.c   what would happen to a message
  *   depends.c   how many messages go by what a change takes away

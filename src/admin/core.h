@@ -30,6 +30,14 @@ struct asking {
 	void (*late)(struct door *door);
 };
 
+/* What status has heard of the queue so far. */
+struct door_status {
+	void (*then)(struct door *door);
+	int64_t destinations, down;
+	unsigned pages;
+	bool delivery; /* has a queue and can be asked more of it */
+};
+
 /* One control connection and the request that it waits for. */
 struct door {
 	struct list node;
@@ -58,7 +66,8 @@ struct door {
 	void (*heard)(struct door *door, struct span json); /* of door_ask() */
 	struct timer timer;
 	struct search_job *search;
-	struct depends *depends;     /* what was counted for this request; or NULL */
+	struct depends *depends; /* what was counted for this request; or NULL */
+	struct door_status status;
 	struct queue_change *change; /* what this request does to the queue; or NULL */
 };
 
@@ -136,6 +145,9 @@ bool queue_is_change(struct span op);
 void queue_change_begin(struct door *door, const json_t *request);
 /* Before the request is; what was done is on record then. */
 void queue_change_forget(struct door *door);
+
+/* status_queue.c: writes the member "queue", and goes on with then(). */
+void status_ask_queue(struct door *door, void (*then)(struct door *door));
 
 /* ask.c: a new question, with answers to it only; each party is asked; then the answers are waited
  * for, if there are any to be. */

@@ -78,19 +78,39 @@ static void put_pauses(struct door *door)
 	json_close_array(&door->json);
 }
 
+static void finish(struct door *door)
+{
+	json_close_object(&door->json);
+	door_reply(door);
+}
+
 static void end(struct door *door, const char *problem)
 {
 	json_close_object(&door->json); /* roles */
 	if (problem)
 		json_put_str(&door->json, "problem", problem);
-	json_close_object(&door->json);
-	door_reply(door);
+	if (door->status.delivery)
+		status_ask_queue(door, finish);
+	else
+		finish(door);
+}
+
+static bool has_queue(struct span answer)
+{
+	json_error_t error;
+	json_t *json = answer.n ? json_loadb(answer.p, answer.n, 0, &error) : NULL;
+	bool has = json_is_object(json_object_get(json, "queue"));
+
+	json_decref(json);
+	return has;
 }
 
 static void answered(struct door *door, uint32_t party, struct span json)
 {
 	char name[32];
 
+	if (party == ADMIN_DELIVERY)
+		door->status.delivery = has_queue(json);
 	if (party == ADMIN_DELIVERY)
 		snprintf(name, sizeof(name), "delivery");
 	else
@@ -121,6 +141,7 @@ void cmd_status(struct door *door)
 	put_listeners(door);
 	put_directory(door);
 	put_pauses(door);
+	door->status = (struct door_status){0};
 	json_open_object(&door->json, "roles");
 	ask_begin(door, &figures);
 	(void)ask_party(door, ADMIN_DELIVERY, ADMIN_ASK_QUEUE, SPAN("{\"op\":\"status\"}"));

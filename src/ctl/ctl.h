@@ -120,6 +120,8 @@ void table_print(struct table **table);
 void table_free(struct table **table);
 /* "1.2 KiB", "5.0 MiB" */
 const char *size_text(json_int_t bytes, char out[32]);
+/* "45s", "12m", "3h20m", "5d07h" */
+const char *age_text(json_int_t seconds, char out[32]);
 
 /* ---- commands
  * --------------------------------------------------------------------------------- */

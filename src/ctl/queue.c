@@ -44,21 +44,6 @@ const char *plural(json_int_t n, const char *one, const char *many)
 	return n == 1 ? one : many;
 }
 
-const char *age_text(json_int_t seconds, char out[32])
-{
-	if (seconds < 60)
-		snprintf(out, 32, "%llds", (long long)seconds);
-	else if (seconds < 3600)
-		snprintf(out, 32, "%lldm", (long long)seconds / 60);
-	else if (seconds < 48 * 3600ll)
-		snprintf(out, 32, "%lldh%02lldm", (long long)seconds / 3600,
-			(long long)seconds / 60 % 60);
-	else
-		snprintf(out, 32, "%lldd%02lldh", (long long)seconds / 86400,
-			(long long)seconds / 3600 % 24);
-	return out;
-}
-
 static void show_pause(struct ctl *ctl, const json_t *reply)
 {
 	bool any = json_array_size(json_object_get(reply, "changes")) > 0;

@@ -14,9 +14,6 @@ bool queue_all_utf8(const struct ctl *ctl, const char *a, const char *b, const c
 /* "recipient", "recipients" */
 const char *plural(json_int_t n, const char *one, const char *many);
 
-/* "45s", "12m", "3h20m", "5d07h" */
-const char *age_text(json_int_t seconds, char out[32]);
-
 /* ---- queue_ids.c ---------------------------------------------------------------------------- */
 
 bool is_id(const char *text);

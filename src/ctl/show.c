@@ -146,6 +146,21 @@ const char *size_text(json_int_t bytes, char out[32])
 	return out;
 }
 
+const char *age_text(json_int_t seconds, char out[32])
+{
+	if (seconds < 60)
+		snprintf(out, 32, "%llds", (long long)seconds);
+	else if (seconds < 3600)
+		snprintf(out, 32, "%lldm", (long long)seconds / 60);
+	else if (seconds < 48 * 3600ll)
+		snprintf(out, 32, "%lldh%02lldm", (long long)seconds / 3600,
+			(long long)seconds / 60 % 60);
+	else
+		snprintf(out, 32, "%lldd%02lldh", (long long)seconds / 86400,
+			(long long)seconds / 3600 % 24);
+	return out;
+}
+
 /* ---- tables --------------------------------------------------------------------------------- */
 
 struct table *table_new(size_t columns, const char *const *titles)

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #define NAME_COLUMN 12
 
@@ -111,25 +110,33 @@ static void show_pauses(const json_t *status)
 	}
 }
 
-/* On the disk of the spool, as far as who asks may look. */
-static void show_free(const struct ctl *ctl)
+/* Ends the line of the queue. */
+static void show_oldest(const json_t *queue)
 {
-	struct statvfs disk;
-	char path[4096], size[32];
+	json_int_t down = member_int(queue, "destinations_down");
+	json_int_t all = member_int(queue, "destinations");
+	char age[32];
 
-	if (!ctl->config)
+	if (json_object_get(queue, "oldest_age_s")) {
+		printf("; the oldest came %s ago, at ",
+			age_text(member_int(queue, "oldest_age_s"), age));
+		text(member_text(queue, "oldest"));
+	}
+	putchar('\n');
+	if (!down)
 		return;
-	snprintf(path, sizeof(path), "%.*s", (int)ctl->config->spool.n, ctl->config->spool.p);
-	if (statvfs(path, &disk) == 0)
-		printf(", %s free",
-			size_text((json_int_t)disk.f_bavail * (json_int_t)disk.f_frsize, size));
+	line("down");
+	printf("%lld of ", (long long)down);
+	count(all, "destination", "destinations");
+	puts(" (see queue summary)");
 }
 
-static void show_delivery(const struct ctl *ctl, const json_t *role)
+static void show_delivery(const json_t *status, const json_t *role)
 {
 	const json_t *queue = json_object_get(role, "queue"),
 		     *work = json_object_get(role, "delivery");
 	const json_t *spool = json_object_get(role, "spool");
+	const json_t *disk = json_object_get(status, "spool_disk");
 	char size[32];
 
 	line("queue");
@@ -141,7 +148,8 @@ static void show_delivery(const struct ctl *ctl, const json_t *role)
 	part(queue, "paused", "paused");
 	part(queue, "down", "waiting for destinations that are down (see queue summary)");
 	part(queue, "damaged", "damaged on disk (see queue list)");
-	fputs(json_is_false(json_object_get(role, "loaded")) ? " (still loading)\n" : "\n", stdout);
+	fputs(json_is_false(json_object_get(role, "loaded")) ? " (still loading)" : "", stdout);
+	show_oldest(json_object_get(status, "queue"));
 	line("delivery");
 	count(member_int(work, "attempts"), "attempt", "attempts");
 	fputs(": ", stdout);
@@ -156,7 +164,8 @@ static void show_delivery(const struct ctl *ctl, const json_t *role)
 	line("spool");
 	printf("%s in ", size_text(member_int(spool, "file_bytes"), size));
 	count(member_int(spool, "files"), "file", "files");
-	show_free(ctl);
+	if (disk)
+		printf(", %s free", size_text(member_int(disk, "free_bytes"), size));
 	fputs("; journal ", stdout);
 	word(member_text(role, "journal"), "unknown");
 	putchar('\n');
@@ -194,13 +203,14 @@ static void show_worker(const char *name, const json_t *role)
 }
 
 /* The workers by their number, as far as they answered. */
-static void show_roles(const struct ctl *ctl, const json_t *roles)
+static void show_roles(const struct ctl *ctl, const json_t *status)
 {
+	const json_t *roles = json_object_get(status, "roles");
 	const json_t *delivery = json_object_get(roles, "delivery");
 	char name[32];
 
 	if (json_object_get(delivery, "queue")) {
-		show_delivery(ctl, delivery);
+		show_delivery(status, delivery);
 	} else {
 		line("queue");
 		fputs("unknown: ", stdout);
@@ -226,7 +236,7 @@ void show_status(struct ctl *ctl, const json_t *status)
 	show_server(status);
 	show_directory(status);
 	show_pauses(status);
-	show_roles(ctl, json_object_get(status, "roles"));
+	show_roles(ctl, status);
 	if (*member_text(status, "problem")) {
 		line("problem");
 		text(member_text(status, "problem"));

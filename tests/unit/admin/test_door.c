@@ -818,6 +818,43 @@ static void what_was_exported_as_json_can_be_applied(void **state)
 	json_decref(request);
 }
 
+/* What an administrator looks for first: how long mail has been waiting, and for whom. */
+static void status_has_the_oldest_and_what_is_down(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, "{\"cmd\":\"status\"}");
+	delivery_says(w, "{\"queue\":{\"messages\":3}}");
+	assert_non_null(strstr(w->asked, "\"summary\""));
+	delivery_says(
+		w, "{\"groups\":[{\"destinations\":500,\"destinations_down\":2}],\"after\":500}");
+	assert_non_null(strstr(w->asked, "\"after\":500"));
+	delivery_says(w, "{\"groups\":[{\"destinations\":1,\"destinations_down\":1}]}");
+	delivery_says(w,
+		"{\"messages\":[{\"id\":\"0000000000001\"},{\"arrived\":\"T1\",\"age_s\":5},"
+		"{\"arrived\":\"T0\",\"age_s\":7},{\"arrived\":\"T2\",\"age_s\":6}]}");
+	json_t *value = reply(peer);
+	json_t *queue = json_object_get(value, "queue");
+	assert_int_equal(json_integer_value(json_object_get(queue, "destinations")), 501);
+	assert_int_equal(json_integer_value(json_object_get(queue, "destinations_down")), 3);
+	assert_string_equal(json_string_value(json_object_get(queue, "oldest")), "T0");
+	assert_int_equal(json_integer_value(json_object_get(queue, "oldest_age_s")), 7);
+	json_decref(value);
+	/* An empty queue, and a delivery that says no more, make no holes. */
+	write_line(peer, "{\"cmd\":\"status\"}");
+	delivery_says(w, "{\"queue\":{\"messages\":0}}");
+	delivery_says(w, "{\"groups\":[]}");
+	delivery_says(w, "{\"messages\":[]}");
+	value = reply(peer);
+	assert_null(json_object_get(json_object_get(value, "queue"), "oldest"));
+	json_decref(value);
+	write_line(peer, "{\"cmd\":\"status\"}");
+	delivery_says(w, "{\"queue\":{\"messages\":0}}");
+	delivery_says(w, "{\"error\":\"not yet\"}");
+	assert_done(reply(peer));
+}
+
 /* One event for each change, so that each is a line of the log. */
 static void each_change_is_an_event(void **state)
 {
@@ -1187,6 +1224,7 @@ int main(int argc, char **argv)
 		TEST(a_change_that_ends_early_is_in_the_audit),
 		TEST(a_listing_says_that_it_was_cut),
 		TEST(what_was_exported_as_json_can_be_applied),
+		TEST(status_has_the_oldest_and_what_is_down),
 		TEST(each_change_is_an_event),
 		TEST(nobody_answers_for_another),
 		TEST(what_is_too_deep_is_not_read),

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -371,7 +372,8 @@ static void a_refusal_in_json_is_an_object(void **state)
 {
 	struct world *w = *state;
 
-	run(w, ARGUMENTS("--json", "queue", "list"), REPLIES("{\"error\":\"no \\u001b[2J\\nway\"}"));
+	run(w, ARGUMENTS("--json", "queue", "list"),
+		REPLIES("{\"error\":\"no \\u001b[2J\\nway\"}"));
 	assert_error_json(w, 1, "no \x1b[2J\nway");
 	run(w, ARGUMENTS("queue", "list", "--json", "--limit", "0"), NULL);
 	assert_error_json(w, 2, "--limit takes");
@@ -634,6 +636,10 @@ static void fields_of_an_event_cannot_be_mistaken(void **state)
 static void status_reads_well(void **state)
 {
 	struct world *w = *state;
+	char spool[100];
+
+	snprintf(spool, sizeof(spool), "%s/spool", w->dir);
+	assert_int_equal(mkdir(spool, 0700), 0);
 
 	run(w, ARGUMENTS("status"),
 		REPLIES("{\"version\":\"0.1.0\",\"hostname\":\"gw.example.test\",\"uptime_s\":7200,"
@@ -641,7 +647,9 @@ static void status_reads_well(void **state)
 			"\"directory\":{\"generation\":3,\"transports\":2,\"domains\":1,"
 			"\"accounts\":0},"
 			"\"pauses\":[{\"scope\":\"transport\",\"name\":\"site-a\",\"since\":\"T\","
-			"\"by\":\"ann\",\"reason\":\"moving\"}],\"roles\":{\"smtpd "
+			"\"by\":\"ann\",\"reason\":\"moving\"}],\"queue\":{\"oldest\":\"T0\","
+			"\"oldest_age_s\":12000,\"destinations\":5,\"destinations_down\":2},"
+			"\"roles\":{\"smtpd "
 			"1\":{\"sessions\":1,"
 			"\"messages\":5,\"bytes\":2048,\"refused\":{\"size\":2,\"loop\":1},"
 			"\"spool\":{\"health\":1}},\"smtpd 0\":{\"spool\":{\"health\":0}},"
@@ -652,11 +660,31 @@ static void status_reads_well(void **state)
 	assert_int_equal(w->code, 0);
 	assert_has(w->out, "server      gw.example.test, version 0.1.0, up 2h\n");
 	assert_has(w->out, "listeners   mx 127.0.0.1:25\n");
-	assert_has(w->out, "directory   1 domain, 2 transports, 0 accounts (generation 3)\n"
-			   "paused      transport site-a since T by ann: moving\n"
-			   "queue       4 messages, 3 deferred, 1 held\n"
-			   "delivery    1 attempt: 1 recipient delivered\n");
-	assert_has(w->out, "spool       16.0 KiB in 4 files");
+	assert_has(w->out,
+		"directory   1 domain, 2 transports, 0 accounts (generation 3)\n"
+		"paused      transport site-a since T by ann: moving\n"
+		"queue       4 messages, 3 deferred, 1 held; the oldest came 3h20m ago, at T0\n"
+		"down        2 of 5 destinations (see queue summary)\n"
+		"delivery    1 attempt: 1 recipient delivered\n");
+	assert_has(w->out, "spool       16.0 KiB in 4 files, ");
+	assert_has(w->out, "iB free; journal well\n");
+	run(w, ARGUMENTS("status", "--json"), REPLIES("{\"version\":\"0.1.0\"}"));
+	json_t *value = json_loads(w->out, 0, NULL);
+	json_t *disk = json_object_get(value, "spool_disk");
+	assert_member(disk, "path", spool);
+	assert_true(json_is_integer(json_object_get(disk, "free_bytes")));
+	json_decref(value);
+	rmdir(spool);
+}
+
+static void workers_are_shown_in_order(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("status"),
+		REPLIES("{\"roles\":{\"smtpd 1\":{\"sessions\":1,\"messages\":5,\"bytes\":2048,"
+			"\"refused\":{\"size\":2,\"loop\":1},\"spool\":{\"health\":1}},"
+			"\"smtpd 0\":{\"spool\":{\"health\":0}}}}"));
 	assert_has(w->out,
 		"smtpd 0     0 sessions open, 0 messages (0 B) taken in; spool well\n"
 		"smtpd 1     1 session open, 5 messages (2.0 KiB) taken in, 3 refused; spool "
@@ -1075,6 +1103,7 @@ int main(int argc, char **argv)
 		TEST(a_damaged_trace_is_told),
 		TEST(fields_of_an_event_cannot_be_mistaken),
 		TEST(status_reads_well),
+		TEST(workers_are_shown_in_order),
 		TEST(a_server_that_is_just_starting_is_waited_for),
 #ifdef LISTED
 		TEST(what_memory_does_not_hold_is_refused),
