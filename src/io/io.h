@@ -93,6 +93,9 @@ struct io_ops {
 		struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length);
 	/* Bytes given to send, and not yet taken by the kernel. */
 	size_t (*unsent)(const struct io_conn *conn);
+	/* Has something come that received() or closed() did not tell of yet? A system call. NULL:
+	 * nothing ever has. */
+	bool (*arrived)(const struct io_conn *conn);
 	void (*pause)(struct io_conn *conn);
 	void (*resume)(struct io_conn *conn);
 	/* Closes at once; unsent bytes are lost unless `linger`: then they are sent first, for
@@ -190,6 +193,11 @@ static inline int io_conn_send_file(
 static inline size_t io_conn_unsent(const struct io_conn *conn)
 {
 	return conn->io->ops->unsent(conn);
+}
+
+static inline bool io_conn_arrived(const struct io_conn *conn)
+{
+	return conn->io->ops->arrived && conn->io->ops->arrived(conn);
 }
 
 static inline void io_conn_pause(struct io_conn *conn)

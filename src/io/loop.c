@@ -95,6 +95,7 @@ static const struct io_ops loop_ops = {
 	.send = conn_send,
 	.send_file = conn_send_file,
 	.unsent = conn_unsent,
+	.arrived = conn_arrived,
 	.pause = conn_pause,
 	.resume = conn_resume,
 	.close = conn_close,

@@ -287,6 +287,15 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	conn_tell_closed(c, err_from_uv((int)n));
 }
 
+/* The end of input is something, too. */
+bool conn_arrived(const struct io_conn *conn)
+{
+	const struct conn *c = CONTAINER_OF(conn, const struct conn, base);
+	char byte;
+
+	return c->fd >= 0 && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 void conn_pause(struct io_conn *conn)
 {
 	conn_of(conn)->paused = true;

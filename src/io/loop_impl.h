@@ -149,6 +149,7 @@ void conn_tell_closed(struct conn *c, int err);
 int conn_send(struct io_conn *conn, const struct iovec *parts, size_t count, bool more);
 int conn_send_file(struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length);
 size_t conn_unsent(const struct io_conn *conn);
+bool conn_arrived(const struct io_conn *conn);
 bool conn_waits_for_file(const struct conn *c);
 void conn_drop_out(struct conn *c);
 

@@ -150,11 +150,9 @@ static void on_reply(struct client *client, const struct smtp_reply *reply)
 	case CLIENT_EHLO:
 	case CLIENT_HELO: client_hello_reply(client, reply); return;
 	case CLIENT_BUSY: client_transaction_reply(client, reply); return;
-	default: client->outcome = OUTCOME_GONE; return; /* idle: 421, or unasked talk */
+	default: return;
 	}
 }
-
-static const char more_replies[] = "more replies than commands, from";
 
 static void on_received(void *owner, size_t n)
 {
@@ -164,6 +162,10 @@ static void on_received(void *owner, size_t n)
 
 	CHECK_MAGIC(client, CLIENT_MAGIC);
 	client->asked_now = false;
+	client->emptied_ns = n < sizeof(client->in) ? client->io->now_ns : 0;
+	/* Nothing was asked: 421, or unasked talk, were it only half a line. */
+	if (client->state == CLIENT_IDLE)
+		client->outcome = OUTCOME_GONE;
 	while (in.n && client->outcome == OUTCOME_NONE) {
 		struct smtp_reply reply;
 		size_t used;
@@ -171,7 +173,7 @@ static void on_received(void *owner, size_t n)
 
 		in = span_skip(in, used);
 		if (err == 0 && client->asked_now && reply.code / 100 == 2) {
-			client_fail(client, PROTOCOL_ERROR, more_replies);
+			client_fail_step(client);
 		} else if (err == 0) {
 			on_reply(client, &reply);
 			moved = true;
@@ -186,7 +188,7 @@ static void on_received(void *owner, size_t n)
 	if (in.n && client->outcome == OUTCOME_READY) {
 		client->state = CLIENT_GREETING;
 		client->outcome = OUTCOME_NONE;
-		client_fail(client, PROTOCOL_ERROR, more_replies);
+		client_fail_step(client);
 	}
 	/* Half a reply moves no deadline: a server cannot hold us by dripping. */
 	if (moved && client->outcome == OUTCOME_NONE && client->state == CLIENT_BUSY)

@@ -105,6 +105,11 @@ void client_fail_reply(struct client *client, const struct smtp_reply *reply)
 	client->outcome = OUTCOME_FAILED;
 }
 
+void client_fail_step(struct client *client)
+{
+	client_fail(client, PROTOCOL_ERROR, "more replies than commands, from");
+}
+
 void client_fail_protocol(struct client *client, const struct smtp_reply *reply)
 {
 	char text[VERDICT_TEXT];

@@ -134,6 +134,7 @@ struct client {
 	/* What the next reply answers went out while a read is being looked at: it cannot be in
 	 * that read. */
 	bool asked_now;
+	uint64_t emptied_ns; /* the kernel had nothing more from the peer then; 0: it may have */
 	enum client_due due;
 	uint32_t sent, answered; /* RCPTs: places in job->picks that were sent, answered */
 	uint32_t in_flight;	 /* RCPTs without a reply */
@@ -166,6 +167,8 @@ void client_settle(struct client *client);
 /* The session is over: notes why, in a sentence that ends with who the peer is. */
 void client_fail(struct client *client, struct enhanced_code enhanced, const char *text);
 void client_fail_reply(struct client *client, const struct smtp_reply *reply);
+/* There are more replies than commands. */
+void client_fail_step(struct client *client);
 /* The server said something that no server may say here. */
 void client_fail_protocol(struct client *client, const struct smtp_reply *reply);
 

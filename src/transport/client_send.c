@@ -86,8 +86,24 @@ static void wait_for_due(struct client *client)
 	}
 }
 
+/*
+ * Something came that no command asked for. With pipelining it would be taken for the reply to
+ * MAIL, that for the one to the first RCPT, and so on to a recipient delivered to who was refused.
+ * What this turn has read up to the last byte needs no second look. Nobody can tell a late reply
+ * that comes after MAIL is on its way from the reply to it: RFC 5321 gives replies no name.
+ */
+static bool out_of_step(const struct client *client)
+{
+	return client->emptied_ns != client->io->now_ns && io_conn_arrived(client->conn);
+}
+
 void client_transaction_begin(struct client *client)
 {
+	if (out_of_step(client)) {
+		client_fail_step(client);
+		client_soon(client);
+		return;
+	}
 	client->due = client->dirty ? DUE_RSET : DUE_MAIL;
 	client->rset_sent = client->mail_sent = client->data_sent = client->refused = false;
 	client->sent = client->answered = client->in_flight = client->accepted = 0;

@@ -148,6 +148,11 @@ size_t sim_conn_unsent(const struct io_conn *conn)
 	return conn_of(conn)->unsent;
 }
 
+bool sim_conn_arrived(const struct io_conn *conn)
+{
+	return sim_end_has_input(conn_of(conn)->end);
+}
+
 void sim_conn_pause(struct io_conn *conn)
 {
 	conn_of(conn)->paused = true;

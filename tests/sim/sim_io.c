@@ -242,6 +242,7 @@ const struct io_ops sim_io_ops = {
 	.send = sim_conn_send,
 	.send_file = sim_conn_send_file,
 	.unsent = sim_conn_unsent,
+	.arrived = sim_conn_arrived,
 	.pause = sim_conn_pause,
 	.resume = sim_conn_resume,
 	.close = sim_conn_close,

@@ -72,6 +72,7 @@ int sim_conn_send(struct io_conn *conn, const struct iovec *parts, size_t count,
 int sim_conn_send_file(
 	struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length);
 size_t sim_conn_unsent(const struct io_conn *conn);
+bool sim_conn_arrived(const struct io_conn *conn);
 void sim_conn_pause(struct io_conn *conn);
 void sim_conn_resume(struct io_conn *conn);
 void sim_conn_close(struct io_conn **conn, bool linger);

@@ -96,6 +96,23 @@ static int dial_accepted(struct world *w)
 	return fd;
 }
 
+/* What came and was not read yet is seen, be it the end. */
+static void what_has_arrived_is_seen(void **state)
+{
+	struct world *w = *state;
+	int fd = dial_accepted(w);
+	struct io_conn *conn = w->server->conn;
+
+	assert_false(io_conn_arrived(conn));
+	assert_int_equal(write(fd, "250 late\r\n", 10), 10);
+	for (int i = 0; i < 100 && !io_conn_arrived(conn); i++)
+		poll(NULL, 0, 10);
+	assert_true(io_conn_arrived(conn));
+	assert_true(io_conn_arrived(conn)); /* a look takes nothing away */
+	close(fd);
+	assert_true(io_conn_arrived(conn));
+}
+
 static void accepted_connection_knows_its_ends_and_has_no_nagle(void **state)
 {
 	struct world *w = *state;
@@ -768,6 +785,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(accepted_connection_knows_its_ends_and_has_no_nagle),
+		TEST(what_has_arrived_is_seen),
 		TEST(bytes_arrive_in_the_owners_buffer),
 		TEST(end_of_input_is_told_from_reset),
 		TEST(pause_holds_input_back_and_resume_brings_it),

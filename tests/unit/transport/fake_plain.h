@@ -32,6 +32,7 @@ struct fake_io {
 	int refuse;	/* io_connect() fails at once */
 	int send_error; /* the next send fails */
 	bool stuck;	/* the kernel takes nothing */
+	bool arrived;	/* something came, and nobody was told yet */
 	size_t unsent;
 	char *sent; /* what reached the server and was not looked at yet */
 	size_t sent_n;
@@ -106,6 +107,11 @@ static size_t fake_unsent(const struct io_conn *conn)
 	return fake_of(conn->io)->unsent;
 }
 
+static bool fake_arrived(const struct io_conn *conn)
+{
+	return fake_of(conn->io)->arrived;
+}
+
 static void fake_nothing(struct io_conn *conn)
 {
 	(void)conn;
@@ -126,6 +132,7 @@ static const struct io_ops fake_ops = {
 	.send = fake_send,
 	.send_file = fake_send_file,
 	.unsent = fake_unsent,
+	.arrived = fake_arrived,
 	.pause = fake_nothing,
 	.resume = fake_nothing,
 	.close = fake_close,

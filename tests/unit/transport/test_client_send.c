@@ -441,6 +441,50 @@ static void more_replies_than_commands_make_the_session_unusable(void **state)
 	end(s);
 }
 
+/* What came between two transactions, and was not read yet, would be read as the answer to the next
+ * MAIL: nothing is sent, and the session is over. */
+static void a_late_reply_is_no_answer_to_the_next_command(void **state)
+{
+	(void)state;
+	struct scene *s = greeted(EHLO_ALL);
+
+	client_send(s->client, &s->job);
+	says(&s->f, "250 ok\r\n250 ok\r\n354 go\r\n");
+	says(&s->f, "250 ok\r\n");
+	assert_int_equal(s->done, 1);
+	assert_true(s->job.usable);
+	passes(&s->f, 1000);
+	forget(&s->f);
+	s->f.arrived = true;
+	client_send(s->client, &s->job);
+	expects(&s->f, "");
+	assert_int_equal(s->done, 1);
+	assert_int_equal(s->failed, 1);
+	assert_int_equal(s->stage, CLIENT_AT_MAIL); /* nothing was taken: another session will do */
+	verdict_is(s, 0, VERDICT_TEMPORARY, 421);
+	assert_false(s->f.open);
+	end(s);
+}
+
+/* One that is read while nothing was asked ends the session at once. */
+static void a_reply_while_idle_ends_the_session(void **state)
+{
+	(void)state;
+	static const char *const said[] = {
+		"250 ok\r\n", "550 no\r\n", "421 bye\r\n", "250-ok\r\n", "x"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		struct scene *s = greeted(EHLO_ALL);
+
+		client_send(s->client, &s->job);
+		says(&s->f, "250 ok\r\n250 ok\r\n354 go\r\n");
+		says(&s->f, "250 ok\r\n");
+		says(&s->f, said[i]);
+		assert_int_equal(s->gone, 1);
+		end(s);
+	}
+}
+
 static void many_recipients_go_in_windows(void **state)
 {
 	(void)state;
@@ -697,6 +741,8 @@ int main(void)
 		cmocka_unit_test(codes_that_make_no_sense),
 		cmocka_unit_test(a_refusal_with_the_354_counts),
 		cmocka_unit_test(more_replies_than_commands_make_the_session_unusable),
+		cmocka_unit_test(a_late_reply_is_no_answer_to_the_next_command),
+		cmocka_unit_test(a_reply_while_idle_ends_the_session),
 		cmocka_unit_test(many_recipients_go_in_windows),
 		cmocka_unit_test(recipients_beyond_rcptmax_are_not_tried),
 		cmocka_unit_test(too_many_recipients_are_told_from_a_full_mailbox),
