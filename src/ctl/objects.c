@@ -97,8 +97,10 @@ static void show_list(struct ctl *ctl, const json_t *reply)
 	}
 	for (size_t i = 0; i < count; i++)
 		titles[1 + i] = upper[i] = title_of(keys[i]);
+	/* Where they can be paused. */
 	titles[1 + count] = "STATE";
-	struct table *table = table_new(count + 2, titles);
+	bool state = json_object_get(json_array_get(objects, 0), "pause") != NULL;
+	struct table *table = table_new(count + 1 + state, titles);
 	for (size_t i = 0; i < json_array_size(objects); i++)
 		add_object(table, json_array_get(objects, i), keys, count);
 	table_print(&table);

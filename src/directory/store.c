@@ -26,14 +26,19 @@ static int err_of(int code)
 	}
 }
 
-const char *store_advice(int err)
+void store_advise(int err, struct buf *why)
 {
 	switch (err) {
-	case ERR_CORRUPT: return "; restore it from a backup, or move it away and apply an export";
-	case ERR_NO_SPACE: return "; free some space";
-	case ERR_BUSY: return "; another process writes to it, try again";
-	case ERR_DENIED: return "; mind who owns the file and its folder";
-	default: return "";
+	case ERR_CORRUPT:
+		buf_add_str(why,
+			"; restore it from a backup, or move it and its -journal away, start "
+			"posternd, and apply your objects file or an export (posternctl "
+			"apply -f); mail waits meanwhile");
+		break;
+	case ERR_NO_SPACE: buf_add_str(why, "; free some space"); break;
+	case ERR_BUSY: buf_add_str(why, "; another process writes to it, try again"); break;
+	case ERR_DENIED: buf_add_str(why, "; mind who owns the file and its folder"); break;
+	default: break;
 	}
 }
 
@@ -41,15 +46,13 @@ int store_fail(struct store *store, int code, struct buf *why)
 {
 	int err = err_of(code);
 
-	buf_printf(why, "directory database: %s", sqlite3_errmsg(store->db));
-	buf_add_str(why, store_advice(err));
-	return err;
+	return store_say(store, why, err, sqlite3_errmsg(store->db));
 }
 
-int store_say(struct buf *why, int err, const char *text)
+int store_say(const struct store *store, struct buf *why, int err, const char *text)
 {
-	buf_printf(why, "directory database: %s", text);
-	buf_add_str(why, store_advice(err));
+	buf_printf(why, "directory database: %s: %s", store->path, text);
+	store_advise(err, why);
 	return err;
 }
 
@@ -76,7 +79,7 @@ int store_ask(struct store *store, const char *sql, int64_t *out, struct buf *wh
 	if (code == SQLITE_ROW)
 		*out = sqlite3_column_int64(query, 0);
 	else
-		err = code == SQLITE_DONE ? store_say(why, ERR_CORRUPT, "a row is missing")
+		err = code == SQLITE_DONE ? store_say(store, why, ERR_CORRUPT, "a row is missing")
 					  : store_fail(store, code, why);
 	sqlite3_finalize(query);
 	return err;
@@ -156,11 +159,11 @@ static int load(struct store *store, struct objects **out, int64_t *generation, 
 	objects_free(&objects);
 	err = err ? err : finished;
 	if (problems.unknown)
-		return store_say(why, ERR_UNSUPPORTED,
+		return store_say(store, why, ERR_UNSUPPORTED,
 			"it was written by a newer Postern, which has fields that this one has not;"
 			" start that version");
 	if (problems.count)
-		store_say(why, err, "its contents are damaged");
+		store_say(store, why, err, "its contents are damaged");
 	return err;
 }
 

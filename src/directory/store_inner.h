@@ -8,13 +8,14 @@
 
 struct store {
 	sqlite3 *db;
+	char *path;	     /* for people */
 	uint64_t generation; /* what load or commit saw last */
 };
 
 /* Tells what SQLite found wrong, or what we did, and what to do; returns the enum err. */
 int store_fail(struct store *store, int code, struct buf *why);
-int store_say(struct buf *why, int err, const char *text);
-const char *store_advice(int err);
+int store_say(const struct store *store, struct buf *why, int err, const char *text);
+void store_advise(int err, struct buf *why);
 
 int store_run(struct store *store, const char *sql, struct buf *why);
 int store_prepare(struct store *store, const char *sql, sqlite3_stmt **out, struct buf *why);

@@ -55,7 +55,7 @@ static int check_pages(struct store *store, struct buf *why)
 	if (code != SQLITE_ROW)
 		err = store_fail(store, code, why);
 	else if (!span_equal(store_column(query, 0), SPAN("ok")))
-		err = store_say(why, ERR_CORRUPT, "the file is damaged");
+		err = store_say(store, why, ERR_CORRUPT, "the file is damaged");
 	sqlite3_finalize(query);
 	return err;
 }
@@ -74,14 +74,14 @@ static int check_form(struct store *store, bool may_write, struct buf *why)
 		return err;
 	bool fresh = id == 0 && version == 0 && things == 0;
 	if (!fresh && (id != APPLICATION_ID || version < 1))
-		return store_say(why, ERR_CORRUPT, "the file is not a Postern directory");
+		return store_say(store, why, ERR_CORRUPT, "the file is not a Postern directory");
 	if (version > STORE_SCHEMA_VERSION)
-		return store_say(why, ERR_UNSUPPORTED,
+		return store_say(store, why, ERR_UNSUPPORTED,
 			"the file was made by a newer Postern; use that version");
 	if (version == STORE_SCHEMA_VERSION)
 		return check_pages(store, why);
 	if (!may_write)
-		return store_say(why, ERR_UNSUPPORTED,
+		return store_say(store, why, ERR_UNSUPPORTED,
 			"the file is empty or of an older form; start posternd once");
 	if (!fresh)
 		err = check_pages(store, why);
@@ -103,8 +103,8 @@ static int open_error(const char *path, struct buf *why, int system_errno)
 {
 	int err = err_from_errno(system_errno);
 
-	buf_printf(why, "directory database: %s cannot be opened: %s%s", path, err_text(err),
-		store_advice(err));
+	buf_printf(why, "directory database: %s cannot be opened: %s", path, err_text(err));
+	store_advise(err, why);
 	return err;
 }
 
@@ -125,8 +125,11 @@ static int open_with(const char *path, bool may_write, struct store **out, struc
 		SQLITE_OPEN_NOMUTEX | (may_write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
 	struct store *store = calloc(1, sizeof(*store));
 
-	if (!store)
-		return store_say(why, ERR_NOMEM, "out of memory");
+	if (!store || !(store->path = strdup(path))) {
+		free(store);
+		buf_add_str(why, "directory database: out of memory");
+		return ERR_NOMEM;
+	}
 	int code = sqlite3_open_v2(path, &store->db, flags, NULL);
 	int err = code == SQLITE_OK ? 0 : store_fail(store, code, why);
 	if (err == 0) {
@@ -170,6 +173,7 @@ void store_close(struct store **store)
 	if (!*store)
 		return;
 	sqlite3_close((*store)->db);
+	free((*store)->path);
 	free(*store);
 	*store = NULL;
 }

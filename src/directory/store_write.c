@@ -43,7 +43,7 @@ static int write_object(struct writer *w, const struct change *change)
 	schema_add_json(&json, object_schema(change->kind), object->fields, false);
 	json_close_object(&json);
 	if (!buf_ok(&w->text))
-		return store_say(w->why, ERR_LIMIT, "an object is too large");
+		return store_say(w->store, w->why, ERR_LIMIT, "an object is too large");
 	store_bind(w->put, 1, span_str(kind));
 	store_bind(w->put, 2, object->name);
 	store_bind(w->put, 3, buf_span(&w->text));
@@ -149,8 +149,8 @@ static int transaction(struct writer *w, const struct plan *plan)
 	err = store_ask(
 		w->store, "SELECT value FROM meta WHERE name = 'generation'", &present, w->why);
 	if (err == 0 && (uint64_t)present != w->store->generation)
-		err = store_say(
-			w->why, ERR_BUSY, "it was changed by somebody else since it was read");
+		err = store_say(w->store, w->why, ERR_BUSY,
+			"it was changed by somebody else since it was read");
 	if (err == 0) {
 		w->generation = present + 1;
 		err = write_changes(w, plan);

@@ -477,6 +477,9 @@ static void titles_are_upper_case_and_none_is_missing(void **state)
 	run(w, ARGUMENTS("transport", "list"),
 		REPLIES("{\"transports\":[{\"name\":\"t\",\"retry-delay\":\"5\",\"pause\":{}}]}"));
 	assert_has(w->out, "NAME  RETRY DELAY  STATE\nt     5            paused\n");
+	run(w, ARGUMENTS("account", "list"),
+		REPLIES("{\"accounts\":[{\"name\":\"a@c.example\"}]}"));
+	assert_string_equal(w->out, "NAME\na@c.example\n");
 	run(w, ARGUMENTS("transport", "show", "t"),
 		REPLIES("{\"transport\":{},\"text\":\"x\",\"retry\":{\"count\":3,\"delay\":"
 			"\"1m, 5m*2\",\"example\":\"1,5,5\",\"sum\":\"1+(5*2)\",\"total\":\"11 "

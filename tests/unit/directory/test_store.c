@@ -218,6 +218,10 @@ static void assert_not_opened(int err, const char *part)
 		fail_msg("%d: %s", got, text_of(&why));
 	assert_null(directory);
 	assert_has(&why, part);
+	/* Which file, and what to do with it. */
+	assert_has(&why, path);
+	if (err == ERR_CORRUPT)
+		assert_has(&why, "posternctl apply -f");
 	buf_done(&why);
 }
 
