@@ -15,6 +15,9 @@
 
 /* For delivery to say that it knows this worker, before the log says what is waited for. */
 #define KNOWN_MS 5000
+/* For clients to read their last reply in, at the end: who does not close by then is not waited
+ * for. */
+#define LINGER_MS 1000
 
 struct door {
 	struct smtpd_role *s;
@@ -37,6 +40,7 @@ struct smtpd_role {
 	bool open;    /* clients are let in */
 	bool failed;  /* it cannot go on */
 	struct timer known_timer;
+	uint64_t drained_ns; /* the last session ended then */
 	struct door doors[CONFIG_LISTENERS];
 	size_t door_count;
 };
@@ -279,15 +283,17 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 static bool written(void *core)
 {
 	struct smtpd_role *s = core;
+	bool lingers = loop_lingering(s->role->loop) &&
+		       s->role->io->now_ns - s->drained_ns < LINGER_MS * NS_PER_MS;
 
-	return !spool_writer_busy(s->writer) && world_flushed(&s->world) &&
-	       !loop_lingering(s->role->loop);
+	return !spool_writer_busy(s->writer) && world_flushed(&s->world) && !lingers;
 }
 
 static void drained(void *arg)
 {
 	struct smtpd_role *s = arg;
 
+	s->drained_ns = s->role->io->now_ns;
 	spool_writer_close(s->writer);
 	role_end_when(s->role, written);
 }

@@ -138,6 +138,22 @@ def test_term_does_not_wait_for_ever(gateway, sink):
     hop.wait_for("x@a.example")
 
 
+def test_clients_that_do_not_hang_up_hold_nothing_up(gateway):
+    """Also one that was sent away and does not care: it gets a second to read why, and is not waited for."""
+    server = gateway()
+    idle = server.client()
+    over = server.client()
+    over.raw(b"NONSENSE\r\n" * 100)
+    while over.reply().code != 421:
+        pass
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 5
+    assert idle.reply().code == 421
+    idle.close()
+    over.close()
+
+
 def test_int_ends_it_too(gateway):
     server = gateway()
     server.process.send_signal(signal.SIGINT)
