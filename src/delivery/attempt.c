@@ -193,7 +193,15 @@ void attempt_send(struct attempt *attempt)
 		attempt->job_results =
 			arena_alloc(arena, attempt->pick_count * sizeof(*attempt->job_results));
 	}
-	CHECK(!arena->overflow); /* bounded by DELIVERY_ARENA, which holds ten times the most */
+	if (arena->overflow) {
+		struct verdict verdict;
+
+		link_drop_session(attempt->session);
+		attempt_verdict(&verdict, VERDICT_TEMPORARY, 451, 3, 0,
+			"no memory for another transaction");
+		attempt_finish_all(attempt, &verdict);
+		return;
+	}
 	for (uint32_t i = 0; i < attempt->pick_count; i++) {
 		if (!attempt->results[i].not_tried)
 			continue;

@@ -50,6 +50,7 @@
 #define DELIVERY_STOP_LOOK_MS	  10   /* between two looks whether the journal is written */
 #define DELIVERY_DAMAGED_MOST	  1000 /* damaged messages that are known by their id */
 #define DELIVERY_DAMAGED_TEXT	  120
+#define DELIVERY_HELD_MOST	  4096 /* files that writers name while loading */
 #define DELIVERY_EVENT_RCPTS	  1000 /* recipients in one event; more come in further ones */
 
 /* Notifications that are not on stable storage yet, in bytes; beyond it nothing is begun or given
@@ -136,6 +137,7 @@ struct delivery {
 	size_t live_count;
 	struct held *held; /* what was heard of writers while loading, in that order */
 	size_t held_count, held_room;
+	bool held_told; /* that there were more */
 
 	enum spool_health journal;
 	int64_t journal_since_ms; /* it is not well */
@@ -253,6 +255,13 @@ struct attempt {
 	uint64_t began_ns;
 	/* results, one for each pick */
 	struct client_result *results;
+	/* What telling of them needs, as many of each: taken at the beginning, when there may still
+	 * be no memory for it. */
+	struct {
+		enum verdict_kind *kinds;
+		bool *said;
+		struct notify_rcpt *notified;
+	} telling;
 	/* Of the transaction that is over, and so of every recipient that it delivered to: those of
 	 * earlier ones are gone from `results` (RFC 3461 sections 4.2 and 5.2). */
 	bool dsn_passed;

@@ -50,6 +50,9 @@ static void tell_note(struct delivery *d, const struct note *note, enum event_ki
 	buf_init(&bytes, DELIVERY_ENVELOPE);
 	arena_init(&arena, DELIVERY_ARENA);
 	int err = delivery_envelope(d, note->id, &bytes, &arena, &envelope);
+	/* It could be read a moment ago, when the queue asked. Nothing is on record yet: the role
+	 * starts anew from the spool, and comes here again. */
+	CHECK(err != ERR_NOMEM);
 	for (uint32_t i = 0; !err && i < note->rcpt_count; i++) {
 		if (note->rcpts[i] >= envelope.rcpt_count) {
 			err = ERR_CORRUPT;
@@ -65,11 +68,9 @@ static void tell_note(struct delivery *d, const struct note *note, enum event_ki
 		if (may_notify)
 			owed = notify(d, &envelope, what, rcpts, note->rcpt_count, SPAN_NONE,
 				note->give_up_ms);
-		for (uint32_t i = 0; i < note->rcpt_count; i += event.recipient_count) {
-			event.recipients = names + i;
-			event.recipient_count = MIN(note->rcpt_count - i, DELIVERY_EVENT_RCPTS);
-			owed_tell(d, owed, &event);
-		}
+		event.recipients = names;
+		event.recipient_count = note->rcpt_count;
+		owed_tell(d, owed, &event);
 	} else {
 		log_write(d->config.log, LOG_ERROR,
 			"the envelope of a queued message cannot be read", LOG_ID("id", note->id),

@@ -36,10 +36,12 @@ void note_done(struct note *note)
 	free(note->verdict);
 }
 
-static void note_end(struct delivery *d, enum note_kind kind, const struct queue_end *end)
+/* Of recipients, `count` from `first` on. */
+static void note_some(struct delivery *d, enum note_kind kind, const struct queue_end *end,
+	uint32_t first, uint32_t count)
 {
 	struct note *note = note_new(d, kind, end->id);
-	size_t rcpts = end->rcpt_count * sizeof(*end->rcpts);
+	size_t rcpts = count * sizeof(*end->rcpts);
 
 	note->why = end->why;
 	note->attempts = end->attempts;
@@ -47,8 +49,8 @@ static void note_end(struct delivery *d, enum note_kind kind, const struct queue
 	note->give_up_ms = end->give_up_ms;
 	note->rcpts = malloc(rcpts + end->transport.n);
 	CHECK(note->rcpts);
-	memcpy(note->rcpts, end->rcpts, rcpts);
-	note->rcpt_count = end->rcpt_count;
+	memcpy(note->rcpts, end->rcpts + first, rcpts);
+	note->rcpt_count = count;
 	note->transport = (char *)note->rcpts + rcpts;
 	note->transport_length = end->transport.n;
 	if (end->transport.n)
@@ -58,6 +60,14 @@ static void note_end(struct delivery *d, enum note_kind kind, const struct queue
 		CHECK(note->verdict);
 		*note->verdict = *end->verdict;
 	}
+}
+
+/* In pieces, so that none needs much memory, however many there are: each has its event and its
+ * notification. */
+static void note_end(struct delivery *d, enum note_kind kind, const struct queue_end *end)
+{
+	for (uint32_t i = 0; i < end->rcpt_count; i += DELIVERY_EVENT_RCPTS)
+		note_some(d, kind, end, i, MIN(end->rcpt_count - i, DELIVERY_EVENT_RCPTS));
 }
 
 /* Without its envelope nobody can be told of its end, nor whom it was for: then it is not given up
@@ -239,10 +249,8 @@ static void on_message(void *context, const struct envelope *envelope, struct sp
 		/* All recipients were done when it was last kept. */
 		note_new(d, NOTE_FINISHED, envelope->id);
 	} else if (err) {
-		/* Without memory the role had better start anew. */
-		CHECK(err != ERR_NOMEM);
-		/* Its envelope is whole but useless: it stays in the spool for a person to look at.
-		 */
+		/* Its envelope is whole but useless, or there is no memory for so many recipients:
+		 * it stays in the spool, for a person to look at and for the next start. */
 		char what[DELIVERY_DAMAGED_TEXT];
 
 		snprintf(what, sizeof(what), "it cannot be queued: %s", err_text(err));

@@ -126,6 +126,16 @@ static void hold_notice(struct delivery *d, const struct spool_notice *notice)
 			return;
 		}
 	}
+	/* An honest writer fills a file or two in that time. What is not named is found when the
+	 * writer names a later file, or is gone. */
+	if (d->held_count >= DELIVERY_HELD_MOST) {
+		if (!d->held_told)
+			log_write(d->config.log, LOG_ERROR,
+				"workers name more files than can be remembered while loading",
+				LOG_U64("worker", notice->owner));
+		d->held_told = true;
+		return;
+	}
 	hold(d, &(struct held){.notice = *notice});
 }
 

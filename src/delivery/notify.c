@@ -14,6 +14,8 @@
 	(1u << 20) /* bytes that a notification may have besides the returned content \
 		    */
 
+#define NOTIFY_RCPTS 500 /* recipients in one notification; more come in further ones */
+
 static const enum dsn_action actions[] = {
 	[NOTIFY_OF_FAILURE] = DSN_FAILED,
 	[NOTIFY_OF_DELAY] = DSN_DELAYED,
@@ -98,24 +100,59 @@ static int make(struct delivery *d, const struct dsn *dsn, struct owed **out)
 	return err;
 }
 
+/* About these, in one notification. */
+static struct owed *notify_of(struct delivery *d, const struct envelope *envelope,
+	const struct dsn_rcpt *rcpts, uint32_t n)
+{
+	struct owed *owed = NULL;
+	char *memory;
+	struct dsn dsn = {
+		.hostname = d->config.config->hostname,
+		.original = envelope,
+		.id = prng_u64(&d->prng),
+		.boundary = prng_u64(&d->prng),
+		.now_ms = delivery_now(d),
+		.rcpts = rcpts,
+		.rcpt_count = n,
+	};
+
+	dsn.content = read_content(d, envelope, rcpts->action, &memory);
+	int err = make(d, &dsn, &owed);
+	if (err && dsn.content.n) {
+		/* Better without what it is about than not at all. */
+		dsn.content = SPAN_NONE;
+		err = make(d, &dsn, &owed);
+	}
+	/* It is short, and must not get lost: the role starts anew from the spool. */
+	CHECK(err != ERR_NOMEM);
+	if (err)
+		log_write(d->config.log, LOG_ERROR, "a notification cannot be made",
+			LOG_ID("id", envelope->id), LOG_STR("error", err_text(err)));
+	free(memory);
+	return owed;
+}
+
 struct owed *notify(struct delivery *d, const struct envelope *envelope, enum notify_kind kind,
 	const struct notify_rcpt *rcpts, uint32_t count, struct span remote_mta,
 	int64_t retry_until_ms)
 {
-	struct dsn_rcpt *listed;
 	struct owed *owed = NULL;
 	uint32_t n = 0;
 
 	/* RFC 3461 section 6.1, RFC 5321 section 6.1: nothing is ever said to the null sender. */
 	if (!envelope->sender.n || (envelope->flags & ENVELOPE_DSN))
 		return NULL;
-	listed = calloc(count, sizeof(*listed));
+	struct dsn_rcpt *listed = calloc(MIN(count, NOTIFY_RCPTS), sizeof(*listed));
 	CHECK(listed);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct envelope_rcpt *rcpt = &envelope->rcpts[rcpts[i].rcpt];
 
 		if (!wanted(rcpt->notify, kind))
 			continue;
+		if (n == NOTIFY_RCPTS) {
+			owed = notify_of(d, envelope, listed, n);
+			n = 0;
+		}
 		listed[n++] = (struct dsn_rcpt){
 			.rcpt = rcpt,
 			.action = actions[kind],
@@ -125,30 +162,8 @@ struct owed *notify(struct delivery *d, const struct envelope *envelope, enum no
 			.retry_until_ms = retry_until_ms,
 		};
 	}
-	if (n) {
-		char *memory;
-		struct dsn dsn = {
-			.hostname = d->config.config->hostname,
-			.original = envelope,
-			.id = prng_u64(&d->prng),
-			.boundary = prng_u64(&d->prng),
-			.now_ms = delivery_now(d),
-			.rcpts = listed,
-			.rcpt_count = n,
-		};
-
-		dsn.content = read_content(d, envelope, actions[kind], &memory);
-		int err = make(d, &dsn, &owed);
-		if (err && dsn.content.n) {
-			/* Better without what it is about than not at all. */
-			dsn.content = SPAN_NONE;
-			err = make(d, &dsn, &owed);
-		}
-		if (err)
-			log_write(d->config.log, LOG_ERROR, "a notification cannot be made",
-				LOG_ID("id", envelope->id), LOG_STR("error", err_text(err)));
-		free(memory);
-	}
+	if (n)
+		owed = notify_of(d, envelope, listed, n);
 	free(listed);
 	return owed;
 }

@@ -64,12 +64,12 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 	struct delivery *d = attempt->delivery;
 	uint32_t count = attempt->pick_count;
 	struct span one[1];
-	bool first[1] = {false};
 	struct span *names =
 		count <= 1 ? one : calloc(MIN(count, DELIVERY_EVENT_RCPTS), sizeof(*names));
-	bool *said = count <= 1 ? first : calloc(count, sizeof(*said));
+	bool *said = attempt->telling.said;
 
-	CHECK(names && said);
+	CHECK(names);
+	memset(said, 0, count * sizeof(*said));
 	for (uint32_t i = 0; i < count; i++) {
 		const struct verdict *verdict = &attempt->results[i].verdict;
 		uint32_t n = 0;
@@ -90,10 +90,8 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 		event->verdict = verdict;
 		owed_tell(d, owed, event);
 	}
-	if (count > 1) {
+	if (names != one)
 		free(names);
-		free(said);
-	}
 }
 
 /* ---- notifications about an attempt --------------------------------------------------------- */
@@ -101,13 +99,10 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 static struct owed *notify_results(
 	const struct attempt *attempt, enum verdict_kind kind, enum notify_kind what)
 {
-	struct notify_rcpt one[1];
-	struct notify_rcpt *rcpts =
-		attempt->pick_count <= 1 ? one : calloc(attempt->pick_count, sizeof(*rcpts));
+	struct notify_rcpt *rcpts = attempt->telling.notified;
 	struct owed *owed = NULL;
 	uint32_t n = 0;
 
-	CHECK(rcpts);
 	for (uint32_t i = 0; i < attempt->pick_count; i++)
 		if (is_of(attempt, i, kind))
 			rcpts[n++] = (struct notify_rcpt){
@@ -115,8 +110,6 @@ static struct owed *notify_results(
 	if (n)
 		owed = notify(attempt->delivery, &attempt->envelope, what, rcpts, n,
 			attempt->session ? span_str(attempt->session->host) : SPAN_NONE, 0);
-	if (rcpts != one)
-		free(rcpts);
 	return owed;
 }
 
@@ -175,18 +168,14 @@ static void tell_deferred(const struct attempt *attempt)
 
 /* What every recipient got; one without an answer yet is one that stays. */
 struct tally {
-	enum verdict_kind one[1], *kinds;
+	enum verdict_kind *kinds;
 	uint32_t counts[3];
 	const struct verdict *stays;
 };
 
 static void count_results(const struct attempt *attempt, struct tally *tally)
 {
-	*tally = (struct tally){0};
-	tally->kinds = attempt->pick_count == 1
-			       ? tally->one
-			       : calloc(attempt->pick_count, sizeof(*tally->kinds));
-	CHECK(tally->kinds);
+	*tally = (struct tally){.kinds = attempt->telling.kinds};
 	for (uint32_t i = 0; i < attempt->pick_count; i++) {
 		const struct client_result *result = &attempt->results[i];
 
@@ -198,12 +187,6 @@ static void count_results(const struct attempt *attempt, struct tally *tally)
 		if (result->verdict.kind == VERDICT_TEMPORARY)
 			tally->stays = &result->verdict;
 	}
-}
-
-static void tally_done(struct tally *tally)
-{
-	if (tally->kinds != tally->one)
-		free(tally->kinds);
 }
 
 /* Those that leave the queue. */
@@ -237,7 +220,6 @@ void outcome_so_far(struct attempt *attempt)
 		attempt->results[kept++] = attempt->results[i];
 	}
 	attempt->pick_count = kept;
-	tally_done(&tally);
 }
 
 void outcome(struct attempt *attempt)
@@ -253,7 +235,6 @@ void outcome(struct attempt *attempt)
 	queue_unit_result(d->queue, attempt->unit, tally.kinds, tally.stays, delivery_now(d));
 	if (tally.counts[VERDICT_TEMPORARY])
 		tell_deferred(attempt);
-	tally_done(&tally);
 	attempt->session = NULL;
 	attempt_end(attempt);
 }

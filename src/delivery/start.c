@@ -22,6 +22,10 @@ static bool copy_start(struct attempt *attempt, const struct queue_start *start)
 	attempt->destination = start->destination;
 	attempt->picks = arena_alloc(arena, start->rcpt_count * sizeof(*attempt->picks));
 	attempt->results = arena_alloc(arena, start->rcpt_count * sizeof(*attempt->results));
+	attempt->telling.kinds = arena_alloc(arena, start->rcpt_count * sizeof(enum verdict_kind));
+	attempt->telling.said = arena_alloc(arena, start->rcpt_count * sizeof(bool));
+	attempt->telling.notified =
+		arena_alloc(arena, start->rcpt_count * sizeof(struct notify_rcpt));
 	if (arena->overflow)
 		return false;
 	memcpy(attempt->picks, start->rcpts, start->rcpt_count * sizeof(*attempt->picks));
