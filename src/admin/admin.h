@@ -4,6 +4,7 @@
  *
  *   admin.c     life, the directory's generations
  *   door.c      control connections: one JSON object a line in, one a line out
+ *   bounds.c    what is not read
  *   dispatch.c  which command a request is
  *   objects.c   apply, single objects, pause and resume
  *   change.c    carries out what they plan

@@ -81,6 +81,8 @@ void door_reply(struct door *door);
 void door_refuse(struct door *door, const char *text);
 void door_refuse_span(struct door *door, struct span text);
 void door_free(struct door *door);
+/* bounds.c: at most ADMIN_VALUES. */
+bool json_has_few_values(struct span text);
 /* Values inside one another are read, and written, one call inside the other. */
 bool json_depth_fits(struct span text);
 /* change.c: with the problems, or what the error means. */

@@ -161,46 +161,9 @@ void door_refuse(struct door *door, const char *text)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-/* Each value takes many times its bytes in memory: a request may be long, by the text in it, but
- * never needs many of them. */
-static bool has_few_values(struct span line)
-{
-	size_t values = 0;
-	bool quoted = false;
-
-	for (size_t i = 0; i < line.n && values <= ADMIN_VALUES; i++) {
-		switch (line.p[i]) {
-		case '"': quoted = !quoted; break;
-		case '\\': i += quoted; break;
-		case '[':
-		case '{':
-		case ',': values += !quoted; break;
-		}
-	}
-	return values <= ADMIN_VALUES;
-}
-
-bool json_depth_fits(struct span text)
-{
-	size_t depth = 0;
-	bool quoted = false;
-
-	for (size_t i = 0; i < text.n && depth <= ADMIN_DEPTH; i++) {
-		switch (text.p[i]) {
-		case '"': quoted = !quoted; break;
-		case '\\': i += quoted; break;
-		case '[':
-		case '{': depth += !quoted; break;
-		case ']':
-		case '}': depth -= !quoted && depth; break;
-		}
-	}
-	return depth <= ADMIN_DEPTH;
-}
-
 static void begin(struct door *door, struct span line)
 {
-	bool few = has_few_values(line) && json_depth_fits(line);
+	bool few = json_has_few_values(line) && json_depth_fits(line);
 	json_error_t error;
 
 	door->busy = true;

@@ -7,7 +7,8 @@
  *   connect.c   one request, one reply
  *   show.c      tables and texts for people; everything that came from peers is made harmless
  *   apply.c     check, apply, export
- *   objects.c   transport, domain, account, priority, settings, audit
+ *   objects.c   transport, domain, account, priority, settings
+ *   audit.c     audit
  *   queue.c     queue …
  *   status.c    status, trace, explain
  *   status_text.c  how status reads

@@ -21,6 +21,29 @@ bool is_id(const char *text);
  * standard input, as an array. NULL: they are no ids; *code: wrong usage, and said so. */
 json_t *queue_ids(const struct ctl *ctl, int from, int *code);
 
+/* ---- queue_sum.c ---------------------------------------------------------------------------- */
+
+#define QUEUE_COUNTED 8 /* numbers of a reply */
+
+/* What is asked for. */
+struct queue_order {
+	const char *op, *reason, *transport;
+	bool dry;
+};
+
+/* What all replies together say. */
+struct queue_sum {
+	json_int_t n[QUEUE_COUNTED];
+	json_t *problems; /* what is wrong with single ids */
+	json_t *warnings; /* what was not as it should be otherwise */
+};
+
+void queue_sum_add(struct queue_sum *sum, const json_t *reply);
+/* One of the numbers, such as "messages". */
+json_int_t queue_sum_of(const struct queue_sum *sum, const char *key);
+void queue_sum_show(const struct ctl *ctl, const struct queue_order *order,
+	const struct queue_sum *sum, bool ids);
+
 /* ---- the commands --------------------------------------------------------------------------- */
 
 int queue_list(struct ctl *ctl);

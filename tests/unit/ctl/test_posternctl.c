@@ -620,6 +620,8 @@ static void nothing_is_said_as_well(void **state)
 	run(w, ARGUMENTS("audit"), REPLIES("{\"entries\":[]}"));
 	assert_int_equal(w->code, 0);
 	assert_string_equal(w->out, "nothing was changed yet\n");
+	run(w, ARGUMENTS("audit"), REPLIES("{\"entries\":[{\"change\":\"x\"}],\"more\":true}"));
+	assert_has(w->out, "… and more");
 }
 
 /* A local part in quotes may hold all that separates fields. */
