@@ -198,14 +198,13 @@ static int apply_message(struct spool_index *index, struct segment *segment,
 	return 0;
 }
 
-bool index_lose(struct spool_index *index, struct segment *segment, uint64_t place_id, bool *told)
+bool index_lose(struct spool_index *index, struct segment *segment, uint64_t place_id,
+	uint64_t offset, bool *told)
 {
 	uint32_t number = format_id_place(place_id);
 	const struct place *known = number < segment->place_count ? &segment->places[number] : NULL;
 
-	/* Records of the journal are of all kinds, and what is missed there may concern any file.
-	 */
-	if (segment->id.owner == SPOOL_OWNER_DELIVERY || !has_room(index, segment, number))
+	if (!has_room(index, segment, number) || offset / INDEX_UNIT > UINT32_MAX)
 		return false;
 	if (known && (known->flags & PLACE_FREE || is_lost(known))) {
 		*told = true;
@@ -218,8 +217,11 @@ bool index_lose(struct spool_index *index, struct segment *segment, uint64_t pla
 		return false;
 	set_flag(index, segment, place, PLACE_USED);
 	place->flags |= PLACE_BAD;
+	place->at = (uint32_t)(offset / INDEX_UNIT);
 	segment->live++;
 	segment->lost++;
+	/* A later record of the journal may say that it is done. */
+	*told = *told || (index->loading && segment->id.owner == SPOOL_OWNER_DELIVERY);
 	return true;
 }
 

@@ -220,7 +220,7 @@ static void look(struct timer *timer)
 		clean_segment(store, segment);
 		if (is_stuck(store, segment))
 			move_start(store, segment);
-		again = again || segment->sparse_ns;
+		again = again || segment->sparse_ns || (segment->live && segment->move_fails);
 	}
 	bool relocating = relocate_step(store);
 	if (again || relocating)

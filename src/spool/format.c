@@ -14,6 +14,7 @@
 #define RECORD_MAGIC 0x52535450u /* "PTSR" */
 #define VERSION	     1
 #define PAGE_SEED    0x706f737465726e31ull /* of the file header, which holds the salt itself */
+#define SALT_AT	     72			   /* in a batch header */
 
 uint64_t format_hash(struct span bytes, uint64_t seed)
 {
@@ -107,6 +108,7 @@ void format_put_batch(
 	put32(header + 52, batch->before_serial);
 	put64(header + 56, batch->records_hash);
 	put64(header + 64, batch->before_end);
+	put64(header + SALT_AT, salt);
 	put_hash(header, FORMAT_BATCH_HEADER, salt);
 }
 
@@ -131,6 +133,24 @@ int format_get_batch(struct span header, uint64_t salt, struct format_batch *out
 	batch.records_hash = cursor_u64(&c);
 	batch.before_end = cursor_u64(&c);
 	*out = batch;
+	return 0;
+}
+
+int format_get_first(struct span header, struct format_file *out)
+{
+	struct format_batch batch;
+
+	if (header.n < FORMAT_BATCH_HEADER)
+		return ERR_CORRUPT;
+	struct cursor c = cursor_of(span_skip(header, SALT_AT));
+	struct format_file file = {.salt = cursor_u64(&c)};
+	if (format_get_batch(header, file.salt, &batch) != 0)
+		return ERR_CORRUPT;
+	file.serial = batch.serial;
+	file.owner = batch.owner;
+	if (!format_batch_fits(&batch, &file, FORMAT_PAGE))
+		return ERR_CORRUPT;
+	*out = file;
 	return 0;
 }
 
@@ -188,6 +208,20 @@ size_t format_record_claims(struct span in)
 		length > FORMAT_RECORD_BYTES)
 		return 0;
 	return (size_t)format_record_bytes(length);
+}
+
+int format_get_head(struct span in, struct format_record *out)
+{
+	struct cursor c = cursor_of(span_skip(in, HASH_BYTES + 2 * sizeof(uint32_t)));
+	uint32_t type = cursor_u32(&c);
+	uint32_t sequence = cursor_u32(&c);
+	uint64_t id = cursor_u64(&c);
+
+	if (in.n < FORMAT_RECORD || !cursor_ok(&c))
+		return ERR_CORRUPT;
+	*out = (struct format_record){
+		.type = type > UINT8_MAX ? 0 : (uint8_t)type, .sequence = sequence, .id = id};
+	return 0;
 }
 
 int format_get_record(struct span in, uint64_t salt, struct format_record *out, size_t *out_bytes)

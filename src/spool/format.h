@@ -156,6 +156,9 @@ int format_get_page(struct span page, struct format_file *out);
 void format_put_batch(
 	char header[FORMAT_BATCH_HEADER], const struct format_batch *batch, uint64_t salt);
 int format_get_batch(struct span header, uint64_t salt, struct format_batch *out);
+/* What a lost header page said, from the header of the file's first batch. Only from that one: at
+ * its place no body ever lies, and a body's author may choose a salt. */
+int format_get_first(struct span header, struct format_file *out);
 /* The header is one of this file, at this offset, and its numbers fit together. */
 bool format_batch_fits(
 	const struct format_batch *batch, const struct format_file *file, uint64_t offset);
@@ -166,6 +169,9 @@ void format_put_record(
 /* How many bytes on disk the record whose head begins `in` claims to have; 0: that is no head. What
  * the claim is worth shows when so many bytes are hashed. */
 size_t format_record_claims(struct span in);
+/* What the head of a damaged record says, whatever that is worth: type, sequence and id.
+ * ERR_CORRUPT: it is too short. */
+int format_get_head(struct span in, struct format_record *out);
 /* The record at the start of `in` with its length on disk. */
 int format_get_record(struct span in, uint64_t salt, struct format_record *out, size_t *out_bytes);
 

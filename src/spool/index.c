@@ -83,7 +83,8 @@ int index_add_segment(struct spool_index *index, const struct format_file *id, s
 		.end = FORMAT_PAGE,
 		.next = FORMAT_PAGE,
 		.sequence = -1,
-		.limit = WALK_ALL};
+		.limit = WALK_ALL,
+		.patience = index->patience};
 	memmove(index->segments + at + 1, index->segments + at,
 		(index->count - at) * sizeof(struct segment *));
 	index->segments[at] = segment;
@@ -163,29 +164,49 @@ void index_release(struct spool_index *index, struct segment *segment)
 }
 
 /* A walk that begins anew in a file meets the same damage once more. */
-static void on_damage(
-	void *arg, const struct format_file *file, uint64_t id, uint64_t offset, const char *what)
+static void on_damage(void *arg, const struct walk_loss *loss)
 {
 	struct spool_index *index = arg;
-	struct segment *segment = index_find(index, file->owner, file->serial);
-	bool told = segment && offset < segment->told;
+	struct segment *segment = index_find(index, loss->file->owner, loss->file->serial);
+	bool told = segment && loss->offset < segment->told;
 
 	if (!segment)
 		return;
-	segment->told = MAX(segment->told, offset + 1);
-	/* Where it is known which messages it hit, nothing else was missed. */
-	if (!id || !index_lose(index, segment, id, &told))
+	segment->told = MAX(segment->told, loss->offset + 1);
+	/* Where it is known which messages it hit, nothing else was missed; and what else the
+	 * journal said of them cannot be read better by keeping it. */
+	bool known = loss->no_message ||
+		     (loss->id && index_lose(index, segment, loss->id, loss->offset, &told));
+	if (!known)
 		segment->damaged = segment->damaged || !told;
 	if (!told)
-		index_report(index, segment, id, offset, what);
+		index_report(index, segment, loss->id, loss->offset, loss->what);
 }
 
-bool index_waits(struct spool_index *index)
+/* Nothing can be delivered without the journal, so it has one patience for all its files. */
+static uint32_t *patience_of(struct spool_index *index, struct segment *segment)
 {
-	if (!index->patience)
+	return segment->id.owner == SPOOL_OWNER_DELIVERY ? &index->patience : &segment->patience;
+}
+
+bool index_waits(struct spool_index *index, struct segment *segment)
+{
+	uint32_t *patience = patience_of(index, segment);
+
+	if (!*patience)
 		return false;
-	index->patience--;
+	--*patience;
 	return true;
+}
+
+/* One whose header could not be read when it became known. */
+static int learn_header(struct segment *segment)
+{
+	if (!segment->headless)
+		return 0;
+	int err = walk_page(segment->io, segment->id.owner, segment->id.serial, &segment->id);
+	segment->headless = err != 0;
+	return err;
 }
 
 /* What the walk is to look at: asks the file only where nobody knows. */
@@ -216,18 +237,20 @@ int index_walk(
 
 	int err = index_hold(index, segment);
 	if (err == 0) {
-		err = size_of(segment, known, &size);
+		err = learn_header(segment);
+		if (err == 0)
+			err = size_of(segment, known, &size);
 		if (err)
 			index_release(index, segment);
 	}
-	if (err == ERR_NOMEM || err == ERR_NOT_FOUND)
+	if (err == ERR_NOMEM || err == ERR_NOT_FOUND || err == ERR_CORRUPT)
 		return err;
 	if (err)
-		return index_waits(index) ? ERR_IO : ERR_CORRUPT;
+		return index_waits(index, segment) ? ERR_IO : ERR_CORRUPT;
 	walk_begin(walk, segment->io, &segment->id, size);
 	if (walk->too_long)
 		say_too_long(index, segment);
-	walk->patience = &index->patience;
+	walk->patience = patience_of(index, segment);
 	walk->damage = on_damage;
 	walk->arg = index;
 	walk->at = segment->next;

@@ -57,6 +57,9 @@ struct segment {
 	uint64_t wanted;	/* durable by notice, but not read yet */
 	bool behind;		/* reading it was put off in the middle */
 	uint64_t again_ns;	/* it could not be read: not before then */
+	uint32_t patience;	/* how often reading it may still be put off: ERR_IO */
+	bool headless;		/* its header could not be read yet: the salt is not known */
+	bool seal_waits;	/* its seal is looked for later, since it could not be read */
 	bool seal_tried;	/* its seal was looked for while running */
 	bool closed;		/* nobody writes to it any more */
 	bool loaded;
@@ -70,6 +73,10 @@ struct segment {
 	bool cut_kept;	    /* it says so, durably */
 	bool marks_asked;   /* a checkpoint is under way */
 	uint64_t sparse_ns; /* almost empty since; 0: it is not */
+	/* of its messages being moved away */
+	uint32_t move_at;    /* the place to begin with next */
+	uint32_t move_fails; /* how often nothing came of it, one time after the other … */
+	uint64_t move_ns;    /* … so not before then */
 	/* what the file's first header says of the log before it */
 	bool seal_known;
 	uint32_t before_serial;
@@ -96,10 +103,10 @@ struct spool_index {
 	size_t last;	    /* found last */
 	struct idmap moved; /* message id → place */
 	uint32_t holes[SPOOL_OWNER_DELIVERY + 1];
-	struct walk walk;	  /* for what is read at once; verify's */
-	bool fresh;		  /* what the walk holds was read in this turn of the loop */
-	uint64_t read_last;	  /* the place whose record was read in this turn; 0: none */
-	uint32_t patience;	  /* how often reading may still be put off: ERR_IO */
+	struct walk walk;   /* for what is read at once; verify's */
+	bool fresh;	    /* what the walk holds was read in this turn of the loop */
+	uint64_t read_last; /* the place whose record was read in this turn; 0: none */
+	uint32_t patience;  /* … of the journal, all files of it; and as each other begins */
 	struct buf record, state; /* one record each */
 	struct arena arena;
 	uint64_t clock; /* counts openings */
@@ -146,8 +153,10 @@ void index_release(struct spool_index *index, struct segment *segment);
 int index_walk(
 	struct spool_index *index, struct walk *walk, struct segment *segment, uint64_t known);
 void index_walk_end(struct spool_index *index, struct walk *walk, struct segment *segment);
-/* Something cannot be read: is it to be tried again later? */
-bool index_waits(struct spool_index *index);
+/* Something in it cannot be read: is it to be tried again later? */
+bool index_waits(struct spool_index *index, struct segment *segment);
+/* A later file, which cannot be read yet, may say where this one ends. */
+bool index_awaits_seal(const struct spool_index *index, const struct segment *segment);
 /* How far a first header is looked for: behind a damaged one the next comes after one batch. */
 static inline uint64_t index_seal_reach(uint8_t owner)
 {
@@ -188,8 +197,9 @@ int index_envelope(const struct format_message *message, struct arena *arena, st
 int index_apply(struct spool_index *index, struct segment *segment,
 	const struct format_record *record, uint64_t offset, struct place **out);
 /* Of a message only the place is known, since its record is damaged. False: it has none, or has no
- * need of one; *told: nor is it news. */
-bool index_lose(struct spool_index *index, struct segment *segment, uint64_t place_id, bool *told);
+ * need of one; *told: nor is it news, or that comes when all of the journal is read. */
+bool index_lose(struct spool_index *index, struct segment *segment, uint64_t place_id,
+	uint64_t offset, bool *told);
 /* The bitmap of a segment's free places. */
 void index_put_checkpoint(const struct segment *segment, struct buf *buf);
 

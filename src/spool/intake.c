@@ -49,20 +49,25 @@ static int read_wanted(struct spool_store *store, struct segment *segment, uint3
 	struct reading *r = &store->fast;
 	uint64_t each = store->intake.record_bytes ? store->intake.record_bytes : NOTICE_RECORD;
 
-	if (segment->wanted <= segment->end || segment == store->slow.reading.segment)
+	if (segment->wanted <= segment->end || segment == store->slow.reading.segment ||
+		store->io->now_ns < segment->again_ns)
 		return 0;
 	/* The notice says where the batch ends, and about how long its records are: they are read
 	 * in one go, and their bodies are not. */
 	int err = reading_begin(store, r, segment, false);
-	if (err)
-		return err;
-	r->walk->proven = r->walk->limit = segment->wanted;
-	r->walk->guess = MIN(FORMAT_BATCH_HEADER + messages * (each + each / 4), NOTICE_READ);
-	err = store_read(store, r, STORE_AT_ONCE);
-	keep_fresh(store);
-	if (err == 0)
-		learn_size(&store->intake, &r->batch.header);
-	reading_end(store, r);
+	if (err == 0) {
+		r->walk->proven = r->walk->limit = segment->wanted;
+		r->walk->guess =
+			MIN(FORMAT_BATCH_HEADER + messages * (each + each / 4), NOTICE_READ);
+		err = store_read(store, r, STORE_AT_ONCE);
+		keep_fresh(store);
+		if (err == 0)
+			learn_size(&store->intake, &r->batch.header);
+		reading_end(store, r);
+	}
+	/* Many notices are no more patience. */
+	if (err == ERR_IO)
+		segment->again_ns = store->io->now_ns + STORE_CLEAN_MS * NS_PER_MS;
 	if (err != ERR_AGAIN)
 		return err;
 	segment->behind = true;
@@ -113,7 +118,8 @@ static int take_seals(struct spool_store *store, uint8_t owner, uint32_t serial)
 		i < index_last(index, owner) && index->segments[i]->id.serial <= serial; i++) {
 		struct segment *segment = index->segments[i];
 		uint64_t effort = 0;
-		if (segment->removing || (segment->seal_tried && !segment->seal_known))
+		if (segment->removing || segment->seal_waits ||
+			(segment->seal_tried && !segment->seal_known))
 			continue;
 		uint64_t reach = slice < STORE_SLICES * WALK_SLICE ? WALK_SLICE : 1;
 		int err = index_take_seal(index, segment, reach, &effort);

@@ -38,11 +38,17 @@ static int take_seal(struct spool_store *store, struct segment *segment)
 	uint64_t reach = is_laborious(store, owner) ? 1 : index_seal_reach(owner);
 	int err = r->segment ? 0 : reading_begin(store, r, segment, true);
 
-	if (err)
-		return err == ERR_IO || err == ERR_NOMEM ? err : 0;
-	uint64_t before = r->walk->effort;
-	err = index_find_seal(&store->index, r->walk, segment, reach);
-	store->loader.effort[owner] += r->walk->effort - before;
+	if (err == 0) {
+		uint64_t before = r->walk->effort;
+		err = index_find_seal(&store->index, r->walk, segment, reach);
+		store->loader.effort[owner] += r->walk->effort - before;
+	} else if (err != ERR_IO && err != ERR_NOMEM) {
+		return 0;
+	}
+	if (err == ERR_IO && owner != SPOOL_OWNER_DELIVERY) {
+		segment->seal_waits = true;
+		err = 0;
+	}
 	if (err == 0)
 		reading_end(store, r);
 	return err;
@@ -78,6 +84,7 @@ static void end_loading(struct spool_store *store, const struct reading *r)
 	segment->limit = WALK_ALL;
 }
 
+/* It is read beside the deliveries. */
 static void defer(struct segment *segment)
 {
 	segment->loaded = true;
@@ -90,33 +97,47 @@ static void defer(struct segment *segment)
 	segment->limit = WALK_ALL;
 }
 
+static void give_up(struct spool_store *store, struct segment *segment)
+{
+	segment->damaged = segment->hidden = segment->loaded = true;
+	segment->limit = segment->closed ? segment->limit : WALK_ALL;
+	store_report_file(store, segment->id.owner, segment->id.serial, "the file cannot be read");
+}
+
+/* One file that cannot be read keeps nobody else's mail waiting; but without the journal nobody
+ * knows what is done. */
+static bool can_wait(const struct spool_store *store, const struct segment *segment)
+{
+	return segment->id.owner != SPOOL_OWNER_DELIVERY && !store->slow.reading.untold;
+}
+
 static int read_log(struct spool_store *store, struct segment *segment, uint32_t most)
 {
 	struct reading *r = &store->slow.reading;
 	uint8_t owner = segment->id.owner;
 	int err = r->segment ? 0 : reading_begin(store, r, segment, true);
 
-	if (err == ERR_IO || err == ERR_NOMEM)
-		return err;
-	if (err) {
-		segment->damaged = segment->loaded = true;
-		segment->limit = segment->closed ? segment->limit : WALK_ALL;
-		store_report_file(store, owner, segment->id.serial, "the file cannot be read");
-		return 0;
+	if (err == 0) {
+		uint64_t before = r->walk->effort;
+		err = store_read(store, r, most);
+		store->loader.effort[owner] += r->walk->effort - before;
+		if (err == 0)
+			end_loading(store, r);
+	} else if (err != ERR_IO && err != ERR_NOMEM) {
+		give_up(store, segment);
+		err = 0;
 	}
-	uint64_t before = r->walk->effort;
-	err = store_read(store, r, most);
-	store->loader.effort[owner] += r->walk->effort - before;
-	if (err && err != ERR_AGAIN)
-		return err; /* and goes on there */
-	if (err == 0)
-		end_loading(store, r);
-	else if (is_laborious(store, owner))
+	if (err == ERR_IO && can_wait(store, segment)) {
+		segment->again_ns = store->io->now_ns + STORE_CLEAN_MS * NS_PER_MS;
 		defer(segment);
-	else
-		return ERR_AGAIN;
-	reading_end(store, r);
-	return 0;
+		err = 0;
+	} else if (err == ERR_AGAIN && is_laborious(store, owner)) {
+		defer(segment);
+		err = 0;
+	}
+	if (err == 0)
+		reading_end(store, r);
+	return err; /* else it goes on there */
 }
 
 static int read_logs(struct spool_store *store, bool journal, uint32_t most)
@@ -126,7 +147,9 @@ static int read_logs(struct spool_store *store, bool journal, uint32_t most)
 
 	/* The walk stands where the last step left it. */
 	while ((segment = r->segment ? r->segment : next_unread(store, journal))) {
-		if (!r->segment && is_laborious(store, segment->id.owner)) {
+		if (!r->segment &&
+			(is_laborious(store, segment->id.owner) ||
+				(segment->closed && index_awaits_seal(&store->index, segment)))) {
 			defer(segment);
 			continue;
 		}
@@ -139,6 +162,20 @@ static int read_logs(struct spool_store *store, bool journal, uint32_t most)
 
 /* ---- the journal's own messages ------------------------------------------------------------- */
 
+/* Only where it lies is known, so that is what it is called. */
+static int lose_place(struct spool_index *index, struct segment *segment, struct place *place)
+{
+	uint64_t id = SPOOL_ID(
+		segment->id.serial, segment->id.owner, (uint64_t)(place - segment->places));
+	int err = place->flags & PLACE_MOVED ? idmap_put(&index->moved, id, id) : 0;
+
+	if (err)
+		return err;
+	place->flags |= PLACE_BAD;
+	index_report(index, segment, id, (uint64_t)place->at * INDEX_UNIT, "a record is damaged");
+	return 0;
+}
+
 /* ERR_IO, ERR_NOMEM: later. */
 static int emit_place(struct spool_store *store, struct segment *segment, struct place *place)
 {
@@ -147,14 +184,10 @@ static int emit_place(struct spool_store *store, struct segment *segment, struct
 	struct format_message message;
 
 	int err = index_read(index, segment, place, &record, &message);
-	if (err == ERR_NOMEM || (err == ERR_IO && index_waits(index)))
+	if (err == ERR_NOMEM || (err == ERR_IO && index_waits(index, segment)))
 		return err;
-	if (err) {
-		place->flags |= PLACE_BAD;
-		index_report(
-			index, segment, 0, (uint64_t)place->at * INDEX_UNIT, "a record is damaged");
-		return 0;
-	}
+	if (err)
+		return lose_place(index, segment, place);
 	/* Where a moved message lies now. */
 	if (place->flags & PLACE_MOVED)
 		err = idmap_put(&index->moved, message.id, record.id);
@@ -193,6 +226,7 @@ static void finish(struct spool_store *store)
 	struct spool_index *index = &store->index;
 
 	index->loading = false;
+	index->patience = STORE_READ_TRIES;
 	buf_done(&index->ahead);
 	buf_init(&index->ahead, SIZE_MAX);
 	store_orphans(store);

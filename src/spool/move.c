@@ -18,6 +18,7 @@ struct copy_job {
 	struct format_message from[STORE_MOVES];
 	int errs[STORE_MOVES];
 	size_t count;
+	bool failed; /* a record could not be read */
 };
 
 static int read_one(struct copy_job *copy, size_t i)
@@ -57,7 +58,8 @@ static void run(struct io_job *job)
 		copy->errs[i] = copy_one(copy, i);
 }
 
-static void settle(struct copy_job *copy, size_t i)
+/* True: it is on its way into the journal. */
+static bool settle(struct copy_job *copy, size_t i)
 {
 	struct spool_store *store = copy->store;
 	struct change *change = copy->changes[i];
@@ -72,20 +74,36 @@ static void settle(struct copy_job *copy, size_t i)
 		place->flags |= PLACE_BAD;
 	}
 	if (place && !copy->errs[i] && journal_add(store, change) == 0)
-		return;
+		return true;
 	if (place)
 		place->flags &= (uint8_t)~PLACE_MOVING;
 	change_free(change);
+	return false;
+}
+
+/* What cannot be read now is left alone for a while, each time longer. */
+static void count_tries(struct spool_store *store, struct segment *segment, bool any)
+{
+	uint64_t wait = STORE_CLEAN_MS * NS_PER_MS;
+
+	if (!any) {
+		segment->move_ns = store->io->now_ns + (wait << segment->move_fails);
+		segment->move_fails = MIN(segment->move_fails + 1, (uint32_t)STORE_MOVE_FAILS);
+	} else {
+		segment->move_fails = 0;
+	}
 }
 
 static void done(struct io_job *job)
 {
 	struct copy_job *copy = CONTAINER_OF(job, struct copy_job, job);
 	struct spool_store *store = copy->store;
+	bool any = false;
 
 	index_release(&store->index, copy->segment);
 	for (size_t i = 0; i < copy->count; i++)
-		settle(copy, i);
+		any = settle(copy, i) || any;
+	count_tries(store, copy->segment, any);
 	store->copy = NULL;
 	free(copy);
 	clean_wake(store);
@@ -121,24 +139,29 @@ static struct change *make_change(struct spool_store *store, struct segment *seg
 
 /* STORE_MOVE_BYTES and one message, which is no longer than FORMAT_INLINE_BYTES and a record: more
  * memory than that no move takes. */
-
 static void pick(struct copy_job *copy)
 {
 	struct spool_store *store = copy->store;
 	struct segment *segment = copy->segment;
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < segment->place_count; i++) {
+	/* From where the last one ended: what fails must not keep others from their turn. */
+	for (uint32_t k = 0; k < segment->place_count; k++) {
+		uint32_t i = (uint32_t)(((uint64_t)segment->move_at + k) % segment->place_count);
 		struct place *place = &segment->places[i];
-		if (copy->count == STORE_MOVES || bytes > STORE_MOVE_BYTES)
+		if (copy->count == STORE_MOVES || bytes > STORE_MOVE_BYTES) {
+			segment->move_at = i;
 			return;
+		}
 		if (!(place->flags & PLACE_USED) ||
 			(place->flags & (PLACE_FREE | PLACE_DONE | PLACE_BAD | PLACE_MOVING)))
 			continue;
 		struct change *change =
 			make_change(store, segment, place, &copy->from[copy->count]);
-		if (!change)
+		if (!change) {
+			copy->failed = true;
 			continue;
+		}
 		place->flags |= PLACE_MOVING;
 		bytes += change->body_bytes + change->bytes.n;
 		copy->changes[copy->count++] = change;
@@ -151,6 +174,8 @@ bool move_start(struct spool_store *store, struct segment *segment)
 
 	if (store->copy)
 		return true;
+	if (store->io->now_ns < segment->move_ns)
+		return false;
 	/* Not on the reserve of a full disk. */
 	if (log->health != SPOOL_WELL || !log->next.made.io)
 		return false;
@@ -164,6 +189,8 @@ bool move_start(struct spool_store *store, struct segment *segment)
 	copy->segment = segment;
 	pick(copy);
 	if (!copy->count) {
+		if (copy->failed)
+			count_tries(store, segment, false);
 		index_release(&store->index, segment);
 		free(copy);
 		return false;

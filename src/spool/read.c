@@ -29,8 +29,11 @@ int store_emit(struct spool_store *store, struct segment *segment, struct place 
 	}
 	err = index_read_state(index, place, record->id, &state);
 	/* Without it, recipients that are done would get the message again. */
-	if (err == ERR_IO && store->loader.phase != LOAD_DONE && index_waits(index))
+	bool may_wait = store->loader.phase != LOAD_DONE || segment == store->slow.reading.segment;
+	if (err == ERR_IO && may_wait && index->patience) {
+		index->patience--;
 		return ERR_IO;
+	}
 	if (err) {
 		index_report(index, segment, message.id, offset,
 			"its kept state is damaged; all recipients are tried anew");
@@ -121,7 +124,7 @@ int reading_begin(struct spool_store *store, struct reading *r, struct segment *
 	r->segment = segment;
 	r->rest = rest;
 	r->in_batch = r->unapplied = false;
-	r->untold = 0;
+	r->untold = r->again_ns = 0;
 	r->walk->settle = true;
 	r->walk->slice = WALK_SLICE;
 	return 0;
@@ -132,6 +135,15 @@ void reading_end(struct spool_store *store, struct reading *r)
 	if (r->segment)
 		index_walk_end(&store->index, r->walk, r->segment);
 	r->segment = NULL;
+	r->untold = r->again_ns = 0;
+}
+
+void reading_give_up_state(struct spool_store *store, struct reading *r)
+{
+	if (!r->segment || !r->untold)
+		return;
+	store->index.patience = 0;
+	(void)tell(store, r);
 }
 
 static int next_batch(struct reading *r)
@@ -161,9 +173,9 @@ int store_read(struct spool_store *store, struct reading *r, uint32_t most)
 			keep_position(store, r);
 		if (err == 0)
 			err = take_batch(store, r, &count, most);
-		/* Running, the next trouble is another one. */
-		if (err != ERR_IO && store->loader.phase == LOAD_DONE)
-			store->index.patience = STORE_READ_TRIES;
+		/* Of a file that grows, the next trouble is another one. */
+		if (err != ERR_IO && r == &store->fast)
+			r->segment->patience = STORE_READ_TRIES;
 		if (err == 0 && count >= most)
 			err = ERR_AGAIN;
 	}

@@ -97,8 +97,10 @@ static int repeat_state(
 		segment->id.serial, segment->id.owner, (uint64_t)(place - segment->places));
 	struct span state;
 
+	if (!id)
+		return ERR_IO; /* whose it is cannot be read now */
 	/* A newer one is on its way. */
-	if (!id || idmap_get(&store->journal.states, id, &found))
+	if (idmap_get(&store->journal.states, id, &found))
 		return 0;
 	int err = index_read_state(&store->index, place, place_id, &state);
 	if (err)

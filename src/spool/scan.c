@@ -101,27 +101,29 @@ int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial)
 	int err = disk_open(store->config.disk, path, DISK_READ, &io);
 	if (err == ERR_NOT_FOUND)
 		return 0;
-	int64_t size = 0;
+	int64_t size = -1;
 	if (err == 0) {
 		err = walk_page(io, owner, serial, &id);
 		size = disk_size(io);
 		disk_close(&io);
 	}
-	/* Made, but never finished: nothing can be in it. */
-	if (err == ERR_CORRUPT && size >= 0 && size <= FORMAT_PAGE)
-		return add_orphan(&store->loader, (struct store_orphan){owner, serial, 0, true});
 	if (err == ERR_NOMEM)
 		return err;
-	if (err && err != ERR_CORRUPT && index_waits(&store->index))
-		return ERR_IO;
-	if (err) {
+	/* Made, but never finished: nothing can be in it. */
+	if (err && size >= 0 && size <= FORMAT_PAGE)
+		return add_orphan(&store->loader, (struct store_orphan){owner, serial, 0, true});
+	if (err == ERR_CORRUPT) {
 		store->loader.damaged[owner] = true;
-		store_report_file(store, owner, serial,
-			err == ERR_CORRUPT ? "the file's header is damaged"
-					   : "the file cannot be read");
+		store_report_file(store, owner, serial, "the file's header is damaged");
 		return 0;
 	}
+	/* Its path says enough for what the journal knows of it; all else is read later. */
+	bool headless = err != 0;
+	if (headless)
+		id = (struct format_file){.serial = serial, .owner = owner};
 	err = index_add_segment(&store->index, &id, &segment);
+	if (err == 0)
+		segment->headless = headless;
 	return err == ERR_LIMIT ? too_many(store, owner, serial) : err;
 }
 

@@ -21,6 +21,21 @@ static void apply_seal(struct spool_index *index, const struct segment *segment)
 	}
 }
 
+bool index_awaits_seal(const struct spool_index *index, const struct segment *segment)
+{
+	for (size_t i = index_first(index, segment->id.owner);
+		i < index_last(index, segment->id.owner); i++) {
+		const struct segment *later = index->segments[i];
+		if (later->id.serial <= segment->id.serial)
+			continue;
+		if (later->seal_waits)
+			return true;
+		if (later->seal_known && later->before_serial)
+			return false; /* it is said already */
+	}
+	return false;
+}
+
 int index_find_seal(
 	struct spool_index *index, struct walk *walk, struct segment *segment, uint64_t reach)
 {

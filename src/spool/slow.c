@@ -11,13 +11,16 @@
 static bool wants_more(const struct segment *segment)
 {
 	/* What is damaged does not grow longer by reading it again. */
-	return segment->orphan || segment->behind ||
+	return segment->orphan || segment->behind || segment->seal_waits ||
 	       (segment->wanted > segment->end && !segment->damaged);
 }
 
 static bool is_due(const struct spool_store *store, const struct segment *segment)
 {
-	return wants_more(segment) && !segment->removing && store->io->now_ns >= segment->again_ns;
+	return wants_more(segment) && !segment->removing &&
+	       store->io->now_ns >= segment->again_ns &&
+	       (segment->seal_waits || !segment->closed ||
+		       !index_awaits_seal(&store->index, segment));
 }
 
 bool slow_pending(const struct spool_store *store)
@@ -59,15 +62,30 @@ static int begin(struct spool_store *store, struct segment *segment)
 	return 0;
 }
 
+static uint64_t later(const struct spool_store *store)
+{
+	return store->io->now_ns + STORE_CLEAN_MS * NS_PER_MS;
+}
+
+/* Is it tried again? */
+static bool put_off(struct spool_store *store, struct segment *segment, int err)
+{
+	if (err != ERR_IO && err != ERR_NOMEM)
+		return false;
+	segment->again_ns = later(store);
+	store->slow.err = err;
+	clean_wake(store);
+	return true;
+}
+
 /* What was not read must not be removed: the next start looks at it again. */
 static void finish(struct spool_store *store, struct segment *segment, bool rest, int err)
 {
-	if (err == ERR_IO || err == ERR_NOMEM) {
-		segment->again_ns = store->io->now_ns + STORE_CLEAN_MS * NS_PER_MS;
-		store->slow.err = err;
-		clean_wake(store);
+	if (put_off(store, segment, err))
 		return;
-	}
+	if (err)
+		store_report_file(
+			store, segment->id.owner, segment->id.serial, "the file cannot be read");
 	segment->damaged = segment->damaged || err;
 	segment->loaded = true;
 	segment->behind = false;
@@ -86,22 +104,47 @@ static bool is_own(const struct spool_store *store, const struct segment *segmen
 	       !store_is_ahead(store, segment->id.owner, segment->id.serial);
 }
 
+/* What a file says of those before it, which could not be read when the queue was loaded; they wait
+ * for it. */
+static enum step find_seal(struct spool_store *store, struct segment *segment, int err)
+{
+	struct reading *r = &store->slow.reading;
+
+	if (err == 0)
+		err = index_find_seal(
+			&store->index, r->walk, segment, index_seal_reach(segment->id.owner));
+	if (err == ERR_AGAIN)
+		return STEP_PAUSED;
+	reading_end(store, r);
+	segment->seal_waits = put_off(store, segment, err);
+	return STEP_ENDED;
+}
+
 /* A piece of one file. */
 static enum step step(struct spool_store *store)
 {
 	struct reading *r = &store->slow.reading;
 	struct segment *segment = r->segment ? r->segment : pick(store);
 
-	if (!segment)
+	if (!segment || (r->segment && store->io->now_ns < r->again_ns))
 		return STEP_NONE;
 	int err = r->segment ? 0 : begin(store, segment);
+	if (segment->seal_waits)
+		return find_seal(store, segment, err);
 	bool rest = err ? segment->orphan : r->rest;
 	/* Its writer lives after all, and says how far it is. */
 	bool live = rest && !segment->orphan;
+	if (live)
+		reading_give_up_state(store, r);
 	if (err == 0 && !live)
 		err = store_read(store, r, STORE_AT_ONCE);
 	if (err == ERR_AGAIN)
 		return STEP_PAUSED;
+	if (err == ERR_IO && r->untold) {
+		r->again_ns = later(store);
+		clean_wake(store);
+		return STEP_NONE;
+	}
 	if (rest && err == 0 && !live && is_own(store, segment))
 		store_end_segment(store, r);
 	reading_end(store, r);

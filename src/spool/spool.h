@@ -159,9 +159,10 @@ bool spool_store_busy(const struct spool_store *store);
  * each is; beyond that point the files are theirs. Calls message() for each message that is not
  * done. A writer of whom only that it runs is known has serial 0: nothing of it is read before it
  * is heard of, or gone. Large queues take several calls: returns ERR_AGAIN until all is read (at
- * most about SPOOL_LOAD_STEP messages a call), 0 at the end. ERR_IO: the disk fails; asked again a
- * little later, it goes on where it was. What fails again and again counts as damage, so it comes
- * to an end. Another error: the spool cannot be used.
+ * most about SPOOL_LOAD_STEP messages a call), 0 at the end. ERR_IO: delivery's own log cannot be
+ * read; asked again a little later, it goes on where it was. What fails again and again counts as
+ * damage, so it comes to an end. A writer's log that cannot be read comes later, by itself. Another
+ * error: the spool cannot be used.
  */
 #define SPOOL_LOAD_STEP 20000
 int spool_store_load(struct spool_store *store, const struct spool_notice *live, size_t live_count);

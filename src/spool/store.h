@@ -18,7 +18,7 @@
 
 #define STORE_MAGIC 0x53535450u
 
-#define STORE_READ_TRIES    20	/* reads that are put off before they count as damage */
+#define STORE_READ_TRIES    20	/* reads of a file that are put off before they count as damage */
 #define STORE_REST_MS	    500 /* the end of all logs is put on record when they come to rest */
 #define STORE_PENDING_BYTES (256u << 20) /* changes that wait for the journal */
 #define STORE_DONE_IDS	    512		 /* ids in one record: what damage to it can cost */
@@ -26,12 +26,12 @@
 #define STORE_SPARSE	    20		 /* a file is almost empty when under 1/20 of it is live */
 #define STORE_JOURNALS	    2		 /* closed journal files that are left alone */
 #define STORE_RELOCATE_MS   50 /* between two pieces of copying the journal's oldest file forward */
-#define STORE_RELOCATE_STEP 2000	 /* states in such a piece */
-#define STORE_CHECKPOINTS   32		 /* bitmaps in such a piece */
-#define STORE_SCAN_STEP	    50000	 /* places looked at for them */
-#define STORE_TRUST_MS	    3600000	 /* a body that lay longer is checked before it is sent */
-#define STORE_MOVES	    16		 /* messages being copied at a time */
-#define STORE_MOVE_FAILS    10 /* after so many vain tries the wait does not double any more */
+#define STORE_RELOCATE_STEP 2000    /* states in such a piece */
+#define STORE_CHECKPOINTS   32	    /* bitmaps in such a piece */
+#define STORE_SCAN_STEP	    50000   /* places looked at for them */
+#define STORE_TRUST_MS	    3600000 /* a body that lay longer is checked before it is sent */
+#define STORE_MOVES	    16	    /* messages being copied at a time */
+#define STORE_MOVE_FAILS    10	    /* after so many vain tries the wait does not double any more */
 #define STORE_MOVE_BYTES    (4u << 20)	 /* in one copy job, after the first message */
 #define STORE_LOAD_EFFORT   (1ull << 30) /* bytes of a worker's logs looked through at load … */
 #define STORE_AT_ONCE	    4096u	 /* records taken in on the word of one notice … */
@@ -159,8 +159,9 @@ struct reading {
 	struct walk_cursor at;
 	struct format_record record; /* the last one … */
 	uint64_t record_at;
-	bool unapplied;	 /* … of which the index does not know yet */
-	uint64_t untold; /* … nor the queue: its place; 0: it does */
+	bool unapplied;	   /* … of which the index does not know yet */
+	uint64_t untold;   /* … nor the queue: its place; 0: it does */
+	uint64_t again_ns; /* what the journal has of it cannot be read: not before then */
 };
 
 /* What is read in pieces, beside the deliveries. */
@@ -224,8 +225,8 @@ int store_scan(struct spool_store *store, const struct spool_notice *live, size_
 /* Makes all logs of an owner known, and puts its body files among what may be orphans. */
 int store_list_logs(struct spool_store *store, uint8_t owner);
 int store_list_bodies(struct spool_store *store, uint8_t owner);
-/* Makes a log file known; one whose header is damaged is reported and left alone. ERR_IO: try again
- * later. */
+/* Makes a log file known, also where it cannot be read now; one whose header is damaged is reported
+ * and left alone. */
 int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial);
 void store_report_file(struct spool_store *store, uint8_t owner, uint32_t serial, const char *what);
 

@@ -110,7 +110,7 @@ int walk_next(struct walk *w, struct walk_batch *out)
 		}
 		if (w->at >= walk_reach(w)) {
 			if (w->at < MIN(w->proven, w->limit))
-				walk_damage(w, 0, w->size, "the file is shorter than it was");
+				walk_damage(w, w->size, "the file is shorter than it was");
 			w->proven = MIN(w->proven, w->at); /* said once */
 			return ERR_NOT_FOUND;
 		}
@@ -134,10 +134,9 @@ struct walk_cursor walk_records(const struct walk_batch *batch)
 
 /* ---- beginning and end ------------------------------------------------------------------ */
 
-static void ignore_damage(
-	void *arg, const struct format_file *file, uint64_t id, uint64_t offset, const char *what)
+static void ignore_damage(void *arg, const struct walk_loss *loss)
 {
-	(void)arg, (void)file, (void)id, (void)offset, (void)what;
+	(void)arg, (void)loss;
 }
 
 void walk_init(struct walk *w, struct disk *disk)

@@ -39,6 +39,16 @@ struct walk_body {
 	uint64_t at, left, expected;
 };
 
+/* Something that cannot be read as what it was. */
+struct walk_loss {
+	const struct format_file *file;
+	uint64_t offset;
+	const char *what;
+	/* what the head of a record says, as far as it can be believed */
+	uint64_t id;	 /* the place of the message that is lost; 0: nobody knows what is */
+	bool no_message; /* a record of the journal that was none */
+};
+
 struct walk {
 	struct disk *disk;
 	struct io_file *io;
@@ -56,8 +66,7 @@ struct walk {
 	bool damaged;
 	bool too_long;	    /* the file is longer than a log can be */
 	uint32_t *patience; /* how often "try again" may still be said; NULL: never */
-	void (*damage)(void *arg, const struct format_file *file, uint64_t id, uint64_t offset,
-		const char *what);
+	void (*damage)(void *arg, const struct walk_loss *loss);
 	void *arg;
 	uint64_t slice;	 /* bytes of work before it pauses; 0: it does not */
 	uint64_t effort; /* bytes looked at beyond headers and records, since the walk began */
@@ -101,7 +110,8 @@ void walk_begin(struct walk *walk, struct io_file *io, const struct format_file 
 void walk_end(struct walk *walk);
 /* As disk_read(), with a few tries where the device fails. */
 int64_t walk_read(struct io_file *io, void *to, uint64_t n, uint64_t offset);
-/* The file's own header. ERR_CORRUPT; ERR_IO where it cannot be read. */
+/* The file's own header; where the page is lost, by its first batch. ERR_CORRUPT; ERR_IO where it
+ * cannot be read. */
 int walk_page(struct io_file *io, uint8_t owner, uint32_t serial, struct format_file *out);
 /* The first batch header that can be found within `reach` bytes, for what it says of earlier files.
  * ERR_NOT_FOUND; ERR_IO: try again later. */

@@ -5,10 +5,16 @@
 #include "base/err.h"
 #include "spool/spool.h"
 
-void walk_damage(struct walk *w, uint64_t id, uint64_t offset, const char *what)
+static void lose(struct walk *w, struct walk_loss *loss)
 {
 	w->damaged = true;
-	w->damage(w->arg, &w->id, id, offset, what);
+	loss->file = &w->id;
+	w->damage(w->arg, loss);
+}
+
+void walk_damage(struct walk *w, uint64_t offset, const char *what)
+{
+	lose(w, &(struct walk_loss){.offset = offset, .what = what});
 }
 
 bool walk_in_vain(struct walk *w, uint64_t bytes)
@@ -115,7 +121,7 @@ int walk_no_header(struct walk *w)
 		walk_end_tail(w);
 		return ERR_NOT_FOUND;
 	}
-	walk_damage(w, 0, w->at, "a batch header is damaged");
+	walk_damage(w, w->at, "a batch header is damaged");
 	w->blind_end =
 		err ? MIN(format_align(w->proven), format_align(walk_reach(w))) : later.offset;
 	w->blind_sequence = err ? INT64_MAX : (int64_t)later.sequence;
@@ -126,16 +132,19 @@ int walk_no_header(struct walk *w)
 
 /* ---- records ---------------------------------------------------------------------------- */
 
-/* Whose record it was, if its head can still be believed. */
-static uint64_t whose(const struct walk *w, struct span bytes)
+/* What record it was, if its head can still be believed. A worker's are all messages. */
+static void read_head(const struct walk *w, struct span bytes, struct walk_loss *loss)
 {
-	uint64_t id = 0;
+	struct format_record head;
 
-	if (bytes.n < FORMAT_RECORD)
-		return 0;
-	for (int i = 7; i >= 0; i--)
-		id = id << 8 | (unsigned char)bytes.p[24 + i];
-	return format_id_serial(id) == w->id.serial && format_id_owner(id) == w->id.owner ? id : 0;
+	if (format_get_head(bytes, &head) != 0)
+		return;
+	bool journal = w->id.owner == SPOOL_OWNER_DELIVERY;
+	bool message = !journal || head.type == FORMAT_MESSAGE;
+	if (message && format_id_serial(head.id) == w->id.serial &&
+		format_id_owner(head.id) == w->id.owner)
+		loss->id = head.id;
+	loss->no_message = !message && head.type >= FORMAT_STATE && head.type <= FORMAT_EXTENT;
 }
 
 /* Reports what stands where a record should be, once for a stretch of it. False: records were
@@ -143,9 +152,11 @@ static uint64_t whose(const struct walk *w, struct span bytes)
 static bool skip_damage(struct walk *w, struct walk_cursor *at)
 {
 	size_t claims = format_record_claims(at->left);
+	struct walk_loss loss = {.offset = at->offset, .what = "a record is damaged"};
 
+	read_head(w, at->left, &loss);
 	if (!at->in_damage)
-		walk_damage(w, whose(w, at->left), at->offset, "a record is damaged");
+		lose(w, &loss);
 	at->in_damage = true;
 	if (claims && claims <= at->left.n && walk_in_vain(w, claims))
 		return false;

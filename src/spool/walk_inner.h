@@ -41,7 +41,7 @@ void walk_end_tail(struct walk *walk);
 bool walk_is_hidden(const struct walk *walk);
 
 /* walk_damage.c */
-void walk_damage(struct walk *walk, uint64_t id, uint64_t offset, const char *what);
+void walk_damage(struct walk *walk, uint64_t offset, const char *what);
 /* So many bytes were hashed, and were no record. True: that was too often in this file. */
 bool walk_in_vain(struct walk *walk, uint64_t bytes);
 /* No header where one should be: the end, a torn tail (ERR_NOT_FOUND), or damage (0). ERR_AGAIN. */

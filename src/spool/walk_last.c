@@ -138,5 +138,5 @@ void walk_end_tail(struct walk *w)
 	}
 	/* Messages that were answered 250 may be in it, should it ever be readable again. */
 	w->hidden = true;
-	walk_damage(w, 0, w->at, "the end of the file cannot be read, and may hold messages");
+	walk_damage(w, w->at, "the end of the file cannot be read, and may hold messages");
 }

@@ -36,16 +36,16 @@ int walk_unreadable(struct walk *w, uint64_t end, int err)
 	return 0;
 }
 
-/* Reads what can be read; bytes of blocks that were given up are zero, which nothing valid is. */
-static int64_t read_around(struct walk *w, char *to, uint64_t n, uint64_t offset)
+/* Reads what can be read; bytes of blocks that were given up are zero, which nothing valid is.
+ * Behind the `needed` ones it ends before the first bad block: that may be anything's, a body's for
+ * one, that nobody asks for. */
+static int64_t read_around(struct walk *w, char *to, uint64_t n, uint64_t needed, uint64_t offset)
 {
-	int64_t got = disk_read(w->io, to, (size_t)n, offset);
-
-	if (got >= 0)
-		return got;
 	for (uint64_t at = 0; at < n; at += FORMAT_ALIGN) {
 		uint64_t some = MIN((uint64_t)FORMAT_ALIGN, n - at);
 		int64_t block = walk_read(w->io, to + at, some, offset + at);
+		if (block < 0 && at >= needed)
+			return (int64_t)at;
 		int err = block < 0 ? walk_unreadable(w, offset + at + some, (int)block) : 0;
 		if (err)
 			return err;
@@ -66,14 +66,16 @@ int walk_bytes(struct walk *w, uint64_t offset, uint64_t n, uint64_t ahead, stru
 			return ERR_NOMEM;
 		}
 		w->window_at = offset;
-		int64_t got = want ? read_around(w, w->window.p, want, offset) : 0;
+		int64_t got = want ? disk_read(w->io, w->window.p, (size_t)want, offset) : 0;
+		/* Whoever said how long the file is may have been wrong. */
+		if (got >= 0 && (uint64_t)got < want)
+			w->size = offset + (uint64_t)got;
+		if (got < 0)
+			got = read_around(w, w->window.p, want, n, offset);
 		if (got < 0)
 			return (int)got;
 		buf_wrote(&w->window, (size_t)got);
 		n = MIN(n, (uint64_t)got);
-		/* Whoever said how long the file is may have been wrong. */
-		if ((uint64_t)got < want)
-			w->size = offset + (uint64_t)got;
 	}
 	*out = n ? span_of(w->window.p + (offset - w->window_at), (size_t)n) : SPAN_NONE;
 	return 0;
@@ -160,17 +162,45 @@ int walk_any_header(struct walk *w, uint64_t reach, struct format_batch *out)
 	return walk_find_header(w, FORMAT_PAGE, FORMAT_PAGE + reach, -1, out);
 }
 
+/* ---- the file's own header ---------------------------------------------------------------- */
+
+/* A page of which not all can be read may still have a copy of the header that can. */
+static int read_page(struct io_file *io, char page[FORMAT_PAGE], size_t *out_bytes)
+{
+	int64_t n = walk_read(io, page, FORMAT_PAGE, 0);
+
+	if (n >= 0) {
+		*out_bytes = (size_t)n;
+		return 0;
+	}
+	memset(page, 0, FORMAT_PAGE);
+	*out_bytes = FORMAT_PAGE;
+	(void)walk_read(io, page, FORMAT_FILE_HEADER, 0);
+	(void)walk_read(io, page + FORMAT_PAGE_COPY, FORMAT_FILE_HEADER, FORMAT_PAGE_COPY);
+	return (int)n;
+}
+
+static int read_first(struct io_file *io, struct format_file *out)
+{
+	char header[FORMAT_BATCH_HEADER];
+
+	int64_t n = walk_read(io, header, sizeof(header), FORMAT_PAGE);
+	return n < 0 ? (int)n : format_get_first(span_of(header, (size_t)n), out);
+}
+
 int walk_page(struct io_file *io, uint8_t owner, uint32_t serial, struct format_file *out)
 {
 	char page[FORMAT_PAGE];
 	struct format_file file;
+	size_t n;
 
-	int64_t n = walk_read(io, page, sizeof(page), 0);
-	if (n < 0)
-		return (int)n;
-	int err = format_get_page(span_of(page, (size_t)n), &file);
-	if (err)
-		return err;
+	int unread = read_page(io, page, &n);
+	if (format_get_page(span_of(page, n), &file) != 0) {
+		int err = read_first(io, &file);
+		/* What cannot be read now may be right. */
+		if (err)
+			return unread ? unread : ERR_CORRUPT;
+	}
 	if (file.owner != owner || file.serial != serial)
 		return ERR_CORRUPT;
 	*out = file;

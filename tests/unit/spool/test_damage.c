@@ -439,6 +439,129 @@ static void test_a_lost_message_keeps_its_body(void **state)
 	free(w);
 }
 
+/* ---- the journal --------------------------------------------------------------------------- */
+
+/* A bounce, which lies in the journal, and a state of a message; then other batches. */
+static struct ticket *with_a_bounce(struct world *w, char path[64])
+{
+	w->segment_bytes = 64 << 10;
+	w->sync_ms = 5;
+	assert_true(world_up(w, 1));
+	for (int i = 0; i < 4; i++)
+		world_send(w, 0, 300);
+	fake_io_pass(&w->io, 100);
+	world_finish(&w->tickets[0], true);
+	fake_io_pass(&w->io, 100);
+	world_state(&w->tickets[1]);
+	fake_io_pass(&w->io, 1000);
+	struct ticket *dsn = &w->tickets[w->tickets[0].dsn];
+	assert_true(dsn->known);
+	snprintf(path, 64, "d/%08" PRIx32 ".log", (uint32_t)(dsn->id >> 32));
+	return dsn;
+}
+
+/* A bit in the payload of the first record of this kind. */
+static void flip_record(struct world *w, const char *path, enum format_type type)
+{
+	struct span bytes;
+	struct format_record head;
+
+	assert_int_equal(sim_disk_peek(w->disk, path, &bytes), 0);
+	for (size_t at = FORMAT_PAGE; at < bytes.n; at += FORMAT_RECORD_ALIGN) {
+		struct span in = span_skip(bytes, at);
+		if (format_record_claims(in) && format_get_head(in, &head) == 0 &&
+			head.type == type) {
+			sim_disk_flip(w->disk, path, (at + FORMAT_RECORD + 5) * 8);
+			return;
+		}
+	}
+	fail_msg("no such record");
+}
+
+/* Old states make the journal's oldest file one that is not worth keeping. */
+static void grow_journal(struct world *w)
+{
+	for (int i = 0; i < 600; i++) {
+		for (int k = 1; k < 4; k++)
+			world_state(&w->tickets[k]);
+		fake_io_pass(&w->io, 40);
+	}
+	fake_io_pass(&w->io, 20000);
+}
+
+static void test_a_lost_bounce_is_told_until_it_is_deleted(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	struct spool_verify_result result;
+	char path[64];
+
+	(void)state;
+	assert_non_null(w);
+	world_init(w, 24);
+	struct ticket *dsn = with_a_bounce(w, path);
+	world_stop(w);
+	sim_disk_process_died(w->disk);
+	flip_record(w, path, FORMAT_MESSAGE);
+	assert_int_equal(spool_verify(sim_disk_base(w->disk), NULL, NULL, &result), 0);
+	assert_int_equal(result.damaged, 1);
+	w->damage_expected = true;
+	for (uint32_t lives = 0; lives < 2; lives++) {
+		if (lives)
+			restart(w);
+		else
+			assert_true(world_up(w, 1));
+		assert_int_equal(w->damage_reports, 1);
+		assert_true(dsn->damaged && !dsn->known);
+		assert_int_equal(world_live(w), 3);
+	}
+	/* It keeps its file, and the other files of the journal. */
+	grow_journal(w);
+	assert_true(is_there(w, path));
+	assert_int_equal(spool_store_done(w->store, dsn->id), 0);
+	assert_int_equal(spool_store_done(w->store, dsn->id), ERR_NOT_FOUND);
+	fake_io_pass(&w->io, 1000);
+	restart(w);
+	assert_int_equal(w->damage_reports, 0);
+	grow_journal(w);
+	assert_false(is_there(w, path));
+	world_check(w);
+	assert_null(w->fault);
+	world_done(w);
+	free(w);
+}
+
+/* Nothing more can be made of it, so it does not keep the journal growing. */
+static void test_a_lost_state_does_not_keep_the_journal(void **state)
+{
+	static const enum format_type types[] = {FORMAT_STATE, FORMAT_DONE, FORMAT_EXTENT};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct world *w = malloc(sizeof(*w));
+		char path[64];
+		assert_non_null(w);
+		world_init(w, 25);
+		with_a_bounce(w, path);
+		world_stop(w);
+		sim_disk_process_died(w->disk);
+		flip_record(w, path, types[i]);
+		w->damage_expected = true;
+		/* A lost mark repeats a delivery. */
+		w->tickets[0].done_durable = false;
+		w->tickets[0].dsn = 0;
+		assert_true(world_up(w, 1));
+		assert_int_equal(w->damage_reports, 1);
+		assert_true(is_there(w, path));
+		grow_journal(w);
+		assert_false(is_there(w, path));
+		restart(w);
+		assert_int_equal(w->damage_reports, 0);
+		assert_null(w->fault);
+		world_done(w);
+		free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +576,8 @@ int main(void)
 		cmocka_unit_test(test_a_lost_message_is_told_until_it_is_deleted),
 		cmocka_unit_test(test_a_deleted_message_is_not_told_again),
 		cmocka_unit_test(test_a_lost_message_keeps_its_body),
+		cmocka_unit_test(test_a_lost_bounce_is_told_until_it_is_deleted),
+		cmocka_unit_test(test_a_lost_state_does_not_keep_the_journal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

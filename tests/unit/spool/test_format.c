@@ -77,6 +77,30 @@ static void test_batch_header_round_trip_and_every_flip(void **state)
 	}
 }
 
+/* Whoever writes a body may know all of a header but the salt, and choose one. */
+static void test_only_the_first_batch_stands_in_for_the_file_header(void **state)
+{
+	struct format_batch batch = some_batch();
+	struct format_file got;
+	char header[FORMAT_BATCH_HEADER];
+
+	(void)state;
+	batch.offset = FORMAT_PAGE;
+	format_put_batch(header, &batch, SALT);
+	assert_int_equal(format_get_first(span_of(header, sizeof(header)), &got), 0);
+	assert_true(got.serial == 9 && got.owner == 3 && got.salt == SALT);
+	for (size_t bit = 0; bit < sizeof(header) * 8; bit++) {
+		header[bit / 8] ^= (char)(1 << bit % 8);
+		assert_int_equal(
+			format_get_first(span_of(header, sizeof(header)), &got), ERR_CORRUPT);
+		header[bit / 8] ^= (char)(1 << bit % 8);
+	}
+	assert_int_equal(format_get_first(span_of(header, sizeof(header) - 1), &got), ERR_CORRUPT);
+	batch.offset = 2 * FORMAT_PAGE;
+	format_put_batch(header, &batch, SALT);
+	assert_int_equal(format_get_first(span_of(header, sizeof(header)), &got), ERR_CORRUPT);
+}
+
 static void test_batches_that_do_not_fit_are_refused(void **state)
 {
 	const struct format_file file = {.serial = 9, .owner = 3, .salt = SALT};
@@ -202,6 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file_header_survives_the_loss_of_one_copy),
 		cmocka_unit_test(test_batch_header_round_trip_and_every_flip),
+		cmocka_unit_test(test_only_the_first_batch_stands_in_for_the_file_header),
 		cmocka_unit_test(test_batches_that_do_not_fit_are_refused),
 		cmocka_unit_test(test_record_round_trip_and_every_flip),
 		cmocka_unit_test(test_names),
