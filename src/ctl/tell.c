@@ -38,7 +38,8 @@ void ctl_tell(const struct ctl *ctl, const char *text)
 	fputc('\n', stderr);
 }
 
-static void tell_list(const struct ctl *ctl, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0)))
+tell_list(const struct ctl *ctl, const char *format, va_list args)
 {
 	char *text = NULL;
 
