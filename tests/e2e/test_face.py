@@ -9,7 +9,7 @@ import yaml
 
 from lib.peers import Knot
 from lib.smtp import message
-from lib.world import IS_ROOT, WAIT_S
+from lib.world import IS_ROOT, WAIT_S, free_port
 
 START = """\
 # postern.yaml
@@ -267,6 +267,45 @@ def test_explain_goes_rule_by_rule(gateway):
     whole = server.json("explain", "--client", "192.0.2.1", "--from", "<>", "--to", "joe@a.example")
     assert whole["outcome"] == "transport" and whole["next"] == "delivered" and whole["transport"]["name"] == "site-a" and whole["steps"]
     assert "no listener" in server.ctl("explain", "--client", "192.0.2.1", "--from", "<>", "--to", "joe@a.example", "--listener", "nope", code=1).stderr
+
+
+def test_status_tells_what_an_administrator_looks_for(gateway):
+    """How long mail has been waiting, for whom, and what room there is."""
+    server = gateway({"transports": {"t": {"server": f"127.0.0.1:{free_port()}"}, "u": {"server": f"127.0.0.1:{free_port()}"}},
+                      "domains": {"a.example": {"transport": "t"}, "b.example": {"transport": "u"}}})
+    assert "oldest" not in server.status()["queue"]
+    id = server.send("bob@sender.example", "joe@a.example")
+    server.wait_blocker(id, "destination-down", "down")
+    server.ctl("transport", "pause", "u", "--reason", "moving house")
+    status, text = server.status(), server.ctl("status").stdout
+    assert status["queue"]["destinations_down"] == 1 and status["queue"]["oldest_age_s"] < WAIT_S
+    assert status["queue"]["oldest"] == server.queue()[0]["arrived"]
+    assert status["spool_disk"]["free_bytes"] <= status["spool_disk"]["total_bytes"]
+    assert status["pauses"][0]["name"] == "u" and status["version"] and status["uptime_s"] >= 0 and status["listeners"][0]["name"] == "mx"
+    for part in ("1 message", "the oldest came", "of 1 destination (see queue summary)", " free", "transport u since", "moving house"):
+        assert part in text, text
+    server.ctl("queue", "delete", id)
+    assert "oldest" not in server.ctl("status").stdout
+
+
+def test_a_damaged_directory_says_which_file_and_what_to_do(gateway):
+    server = gateway(OBJECTS)
+    exported = server.ctl("export").stdout
+    server.stop()
+    server.deaths_expected = True
+    database = server.home / "directory.db"
+    database.write_bytes(b"a letter to my aunt " * 1000)
+    server.spawn()
+    assert server.process.wait(WAIT_S) == 1
+    server.process = None
+    log = server.log_since_start()
+    assert str(database) in log and "restore it from a backup" in log and "posternctl apply -f" in log
+    # What it says works.
+    for path in server.home.glob("directory.db*"):
+        path.unlink()
+    server.start(apply=False)
+    server.apply(exported)
+    assert server.ctl("export").stdout == exported
 
 
 # ---- the start file
