@@ -276,9 +276,11 @@ def test_a_spool_that_may_not_be_written(disk, on):
     disk = disk(Disk, "64m")
     server, hop = on(disk)
     server.ctl("queue", "pause")
-    (server.spool / "w0").chmod(0o550)
+    for folder in "w0", "b0":
+        (server.spool / folder).chmod(0o550)
     no_new_file(server, hop, Load(server), 451)
-    (server.spool / "w0").chmod(0o770)
+    for folder in "w0", "b0":
+        (server.spool / folder).chmod(0o770)
     with server.client() as client:
         client.send(SENDER, "long@a.example", message("long", TEXT * 8))
     hop.wait_for("long@a.example")
