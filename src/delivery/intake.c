@@ -274,9 +274,16 @@ static void on_durable(void *context, uint64_t mark)
 		delivery_wake(d);
 }
 
+/* Also at the start, where it is not well then. */
 static void on_health(void *context, enum spool_health health)
 {
+	static const char *const words[] = {"well",
+		"full: nothing is delivered until there is space",
+		"sick: nothing is delivered until a file can be written again"};
 	struct delivery *d = context;
+
+	log_write(d->config.log, health == SPOOL_WELL ? LOG_INFO : LOG_ERROR,
+		"the health of the spool's journal changed", LOG_STR("journal", words[health]));
 
 	if (d->journal == SPOOL_WELL)
 		d->journal_since_ms = delivery_now(d);

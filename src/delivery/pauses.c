@@ -195,7 +195,9 @@ static struct pauses_job *job_new(struct delivery *d)
 
 void pauses_keep(struct delivery *d)
 {
-	if (!d->pauses.loaded || d->pauses.job ||
+	/* Where the journal cannot be written this cannot either: once it is well, it comes here.
+	 */
+	if (!d->pauses.loaded || d->pauses.job || d->journal != SPOOL_WELL ||
 		d->pauses.version == queue_pauses_version(d->queue))
 		return;
 	io_timer_stop(d->io, &d->pauses.again);

@@ -19,6 +19,8 @@ static void tell_stopped(struct delivery *d)
 /* First what runs is cut off; should that, too, have no end, nobody waits any longer. */
 void stop_now(struct timer *timer)
 {
+	static const char *const unwritten[] = {
+		"not written yet", "not written: full", "not written: sick"};
 	struct delivery *d = CONTAINER_OF(timer, struct delivery, stop_timer);
 
 	if (d->cut) {
@@ -26,7 +28,8 @@ void stop_now(struct timer *timer)
 			log_write(d->config.log, LOG_ERROR,
 				"stopping although not all is recorded: after the next start, "
 				"deliveries of the last moments are repeated",
-				LOG_STR("journal", d->journal == SPOOL_WELL ? "busy" : "not well"));
+				LOG_STR("journal", unwritten[d->journal]),
+				LOG_STR("pauses", pauses_busy(d) ? "not written" : "written"));
 		tell_stopped(d);
 		return;
 	}
