@@ -140,6 +140,6 @@ int explain_run(const struct snapshot *snapshot, const struct route_config *conf
 	if (!out->parsed)
 		return 0;
 	route_decide(snapshot, config, &out->query, &out->trail, &out->decision);
-	explain_way(out, snapshot, config);
+	explain_way(out, snapshot, config, start);
 	return 0;
 }

@@ -79,7 +79,7 @@ void explain_json(const struct explain *explain, struct json_write *out);
 
 /* For the files above. */
 void explain_way(struct explain *explain, const struct snapshot *snapshot,
-	const struct route_config *config);
+	const struct route_config *config, const struct config *start);
 const char *explain_next(const struct explain *explain);
 
 #endif

@@ -62,18 +62,26 @@ static void say_pause(struct explain *explain, const char *what, const struct pa
 	buf_done(&since);
 }
 
-static void say_server(struct explain *explain, const struct route_config *config)
+static void say_lookup(struct explain *explain, const struct config *start)
+{
+	const struct transport *t = &explain->decision.transport;
+	struct span servers = t->query.n ? t->query : start->dns_servers;
+
+	route_trail_add(&explain->trail, "server", "lookup-mx",
+		"Asks %s%.*s%s for the mail exchangers of %.*s%s%.*s, and connects to port %u.",
+		servers.n ? "the DNS servers " : "the system's DNS servers", SHOWN(servers),
+		servers.n && !t->query.n ? " of the start file" : "",
+		SHOWN(explain->decision.domain), t->zone.n ? "." : "", SHOWN(t->zone), t->port);
+}
+
+static void say_server(
+	struct explain *explain, const struct route_config *config, const struct config *start)
 {
 	const struct transport *t = &explain->decision.transport;
 	struct netaddr address;
 
 	if (!t->host.n) {
-		route_trail_add(&explain->trail, "server", "lookup-mx",
-			"Asks %s%.*s for the mail exchangers of %.*s%s%.*s, and connects to "
-			"port %u.",
-			t->query.n ? "the DNS servers " : "the system's DNS servers",
-			SHOWN(t->query), SHOWN(explain->decision.domain), t->zone.n ? "." : "",
-			SHOWN(t->zone), t->port);
+		say_lookup(explain, start);
 		return;
 	}
 	route_trail_add(&explain->trail, "server", "fixed", "Connects to %.*s, port %u.",
@@ -101,8 +109,8 @@ static void say_retry(struct explain *explain)
 	buf_done(&total);
 }
 
-void explain_way(
-	struct explain *explain, const struct snapshot *snapshot, const struct route_config *config)
+void explain_way(struct explain *explain, const struct snapshot *snapshot,
+	const struct route_config *config, const struct config *start)
 {
 	const struct route_decision *d = &explain->decision;
 	struct pause all = {0};
@@ -119,7 +127,7 @@ void explain_way(
 		return;
 	say_pause(explain, "transport", &d->transport.pause);
 	say_retry(explain);
-	say_server(explain, config);
+	say_server(explain, config, start);
 }
 
 bool explain_wants_hosts(const struct explain *explain)

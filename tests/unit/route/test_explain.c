@@ -48,6 +48,7 @@ static const struct transport transports[] = {
 		.port = 2525,
 		.retry = {{60, 1}},
 		.retry_steps = 1},
+	{.index = 4, .name = SPAN("world"), .port = 25, .retry = {{60, 1}}, .retry_steps = 1},
 };
 static const struct domain domains[] = {
 	{.name = SPAN("a.example"), .kind = DOMAIN_TRANSPORT, .transport = 0},
@@ -55,6 +56,7 @@ static const struct domain domains[] = {
 	{.name = SPAN("c.example"), .kind = DOMAIN_MAILBOXES},
 	{.name = SPAN("s.example"), .kind = DOMAIN_TRANSPORT, .transport = 2},
 	{.name = SPAN("n.example"), .kind = DOMAIN_TRANSPORT, .transport = 3},
+	{.name = SPAN("w.example"), .kind = DOMAIN_TRANSPORT, .transport = 4},
 };
 static const struct span accounts[] = {SPAN("ann@c.example")};
 static const struct priority_rule rules[] = {
@@ -62,7 +64,7 @@ static const struct priority_rule rules[] = {
 	{.transport = SPAN("mx-only")},
 };
 static const struct snapshot directory = {
-	domains, 5, accounts, 1, transports, 4, -1, 0, false, rules, 2};
+	domains, 6, accounts, 1, transports, 5, -1, 0, false, rules, 2};
 
 static struct netaddr listener;
 static struct route_config config = {SPAN("gw.example.test"), &listener, 1, NULL, 0};
@@ -175,6 +177,22 @@ static void test_lookup_mx(void **state)
 		"sent by transport mx-only\n");
 	assert_true(explain_wants_hosts(&explain));
 	assert_says("then the message is discarded");
+}
+
+/* Who is asked: the transport's own servers, those of the start file, or the system's. */
+static void test_dns_servers(void **state)
+{
+	(void)state;
+	run("192.0.2.1", "<>", "x@w.example");
+	assert_says("Asks the system's DNS servers for the mail exchangers of w.example, and "
+		    "connects to port 25.");
+	start.dns_servers = SPAN("192.0.2.53, 192.0.2.54");
+	run("192.0.2.1", "<>", "x@w.example");
+	assert_says("Asks the DNS servers 192.0.2.53, 192.0.2.54 of the start file for the mail "
+		    "exchangers of w.example, and connects to port 25.");
+	run("192.0.2.1", "<>", "x@b.example");
+	assert_says("Asks the DNS servers 127.0.0.1:5353 for the mail exchangers of ");
+	start.dns_servers = SPAN_NONE;
 }
 
 static void test_mailbox_and_pause(void **state)
@@ -413,6 +431,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_transport),
 		cmocka_unit_test(test_lookup_mx),
+		cmocka_unit_test(test_dns_servers),
 		cmocka_unit_test(test_mailbox_and_pause),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_loop_is_seen),
