@@ -29,6 +29,7 @@ struct config_limits {
 	uint32_t connections;		 /* per worker */
 	uint32_t connections_per_client; /* per worker and address, loopback not counted; 0: no
 					    limit */
+	uint32_t connections_per_site;	 /* the same of an IPv6 /48 */
 	uint32_t errors;		 /* bad commands before 421 */
 	uint32_t refused_recipients;	 /* per connection without a message; 0: no limit */
 	uint32_t commands;	   /* per connection without a message: idle talk; 0: no limit */

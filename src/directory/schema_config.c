@@ -62,6 +62,9 @@ static const struct schema_field limit_fields[] = {
 	LIMIT_U32("connections-per-client", connections_per_client, "200", 1, 1000000, true,
 		"Connections of one worker with one client address, loopback not counted; 0: no "
 		"limit."),
+	LIMIT_U32("connections-per-site", connections_per_site, "1000", 1, 1000000, true,
+		"Connections of one worker with the IPv6 clients of one site, a /48, beside those "
+		"of each; a client is a /64, and a site has 65,536 of them. 0: no limit."),
 	LIMIT_U32("errors", errors, "20", 1, 10000, false,
 		"Bad commands in one connection before it is closed with 421."),
 	LIMIT_U32("refused-recipients", refused_recipients, "200", 10, 1000000, true,

@@ -100,15 +100,20 @@ struct greeting_refusal {
 };
 
 /* This machine's own clients are not counted one by one: all of them come from one address. */
-static uint32_t client_limit(const struct config_limits *limits, const struct netaddr *client)
+static struct clients_limits client_limits(
+	const struct config_limits *limits, const struct netaddr *client)
 {
-	return netaddr_is_loopback(client) ? 0 : limits->connections_per_client;
+	if (netaddr_is_loopback(client))
+		return (struct clients_limits){0};
+	return (struct clients_limits){
+		limits->connections_per_client, limits->connections_per_site};
 }
 
 /* May one more come in? What follows is undone by session_free(). */
 static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greeting_refusal *why)
 {
 	const struct config_limits *limits = &smtpd->c.config->limits;
+	const struct clients_limits most = client_limits(limits, client);
 	enum spool_health health = spool_writer_health(smtpd->c.writer);
 
 	if (smtpd->draining)
@@ -122,7 +127,7 @@ static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greet
 	else if (smtpd->session_count >= limits->connections)
 		*why = (struct greeting_refusal){
 			ERR_LIMIT, "4.3.2", "Too many connections; try later"};
-	else if (clients_add(&smtpd->clients, client, client_limit(limits, client)) != 0)
+	else if (clients_add(&smtpd->clients, client, &most) != 0)
 		*why = (struct greeting_refusal){
 			ERR_LIMIT, "4.7.0", "Too many connections from your address"};
 	else
