@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void answered(struct door *door, uint32_t party, struct span json)
 {
@@ -59,8 +60,11 @@ void cmd_queue(struct door *door)
 		door_refuse(door, "request: an object is needed");
 		return;
 	}
-	/* Who does it is not for the client to say. */
-	if (json_object_set_new(request, "by", json_string(door->actor))) {
+	/* Who does it is not for the client to say. Nothing is done by a summary, in which "by"
+	 * says what is added up. */
+	bool summary = json_is_string(op) && strcmp(json_string_value(op), "summary") == 0;
+
+	if (!summary && json_object_set_new(request, "by", json_string(door->actor))) {
 		door_refuse(door, err_text(ERR_NOMEM));
 		return;
 	}

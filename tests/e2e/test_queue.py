@@ -139,8 +139,8 @@ def test_filters(world):
     assert not problems, problems
     assert len(server.queue(f"id={ids[2]}")) == 1
     assert len(server.queue("--limit", "2")) == 2
-    groups = {g["transport"]: g["deferred"] for g in server.json("queue", "summary", "transport")["transports"]}
-    assert groups["t"] == 3 and groups["u"] == 1
+    groups = {g["transport"]: g for g in server.json("queue", "summary", "transport")["transports"]}
+    assert groups["t"]["deferred"] == 3 and groups["u"]["deferred"] == 1 and groups["t"]["destinations"] == 1
     server.ctl("queue", "hold", "domain=a.example")
     assert len(server.queue("state=held")) == 2
 

@@ -631,6 +631,11 @@ static void the_audit_has_names_and_numbers(void **state)
 	}
 }
 
+static void delivery_says(struct world *w, const char *json)
+{
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, span_str(json));
+}
+
 static void queue_work_names_who_does_it(void **state)
 {
 	struct world *w = *state;
@@ -649,11 +654,12 @@ static void queue_work_names_who_does_it(void **state)
 	/* Nor is a second answer. */
 	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":2}"));
 	assert_null(reply(peer));
-}
-
-static void delivery_says(struct world *w, const char *json)
-{
-	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, span_str(json));
+	/* A summary is made by something, not by somebody. */
+	write_line(
+		peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"summary\",\"by\":\"transport\"}}");
+	assert_non_null(strstr(w->asked, "\"by\":\"transport\""));
+	delivery_says(w, "{\"groups\":[]}");
+	assert_done(reply(peer));
 }
 
 /* The newest line of the audit. */
