@@ -94,7 +94,7 @@ static struct layout lay_out(const struct dsn *dsn)
 		  dsn->rcpts[0].action == DSN_FAILED;
 	if (!l.whole && original->header_bytes < l.header.n)
 		l.header.n = (size_t)original->header_bytes;
-	l.content_8bit = dsn_has_8bit(l.header);
+	l.content_8bit = dsn_has_8bit(l.header) || dsn_has_8bit(original->prepend);
 	return l;
 }
 
@@ -212,6 +212,8 @@ int dsn_build(const struct dsn *dsn, struct buf *out, uint32_t *flags, uint64_t 
 		l.utf8);
 	dsn_add_status(out, dsn, l.utf8);
 	add_part(out, dsn, content_type(dsn, &l), l.content_8bit);
+	if (l.header.n)
+		add_original(out, dsn->original->prepend, false);
 	add_original(out, l.header, dsn->original->flags & ENVELOPE_BODY_STUFFED);
 	add_delimiter(out, dsn, "--\r\n");
 	if (!buf_ok(out)) {

@@ -34,9 +34,12 @@ enum dsn_action {
 struct dsn_rcpt {
 	const struct envelope_rcpt *rcpt; /* address and ORCPT */
 	enum dsn_action action;
-	const struct verdict *verdict; /* gives Status, and Diagnostic-Code where it is remote */
+	const struct verdict *verdict; /* gives Status, and Diagnostic-Code: the remote server's
+					* words or open ones of ours; of others what the code means,
+					* since the reader may be anybody */
 	struct span remote_mta;	       /* name or address of the host that said so; empty: none */
 	int64_t last_attempt_ms;       /* 0: none was made */
+	int64_t tried_since_ms;	       /* FAILED, DELAYED: how long it was tried; 0: not told */
 	int64_t retry_until_ms;	       /* DELAYED only; 0: not known */
 };
 
@@ -51,8 +54,8 @@ struct dsn {
 	const struct dsn_rcpt *rcpts;
 	uint32_t rcpt_count; /* at least one */
 	/* The original as stored, from its first byte: its header section (the first
-	 * original->header_bytes bytes) or all body_bytes; without prepended fields. Fewer bytes
-	 * than the header section are a cut header, which is returned as far as it goes.
+	 * original->header_bytes bytes) or all body_bytes; original->prepend goes before it. Fewer
+	 * bytes than the header section are a cut header, which is returned as far as it goes.
 	 * Dot-stuffing is taken out where original->flags say that it is there. */
 	struct span content;
 };

@@ -1,5 +1,5 @@
 /* The inside of the DSN builder: dsn.c the message, dsn_text.c the text for people, dsn_status.c
- * the status for machines. */
+ * the status for machines, dsn_reason.c what both say of a verdict. */
 #ifndef CODEC_DSN_PRIVATE_H
 #define CODEC_DSN_PRIVATE_H
 
@@ -19,6 +19,12 @@ bool dsn_has_8bit(struct span bytes);
 
 /* The notification speaks UTF-8: an address in it cannot be written in ASCII (RFC 6533). */
 bool dsn_is_utf8(const struct dsn *dsn);
+
+/* Why, in words that anybody may read. */
+void dsn_add_reason(struct buf *buf, const struct dsn *dsn, const struct dsn_rcpt *rcpt, bool utf8);
+
+/* What the sender can do about it. */
+const char *dsn_advice(const struct dsn_rcpt *rcpt);
 
 void dsn_add_text(struct buf *buf, const struct dsn *dsn, bool utf8);
 void dsn_add_status(struct buf *buf, const struct dsn *dsn, bool utf8);

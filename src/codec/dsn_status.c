@@ -102,11 +102,13 @@ static void add_original_recipient(struct buf *buf, struct span orcpt, bool utf8
 	buf_add_str(buf, "\r\n");
 }
 
-static void add_diagnostic(struct buf *buf, const struct verdict *verdict, bool utf8)
+static void add_diagnostic(
+	struct buf *buf, const struct dsn *dsn, const struct dsn_rcpt *rcpt, bool utf8)
 {
+	const struct verdict *verdict = rcpt->verdict;
 	struct enhanced_code code = verdict->enhanced;
 
-	if (!verdict->length && !verdict->remote)
+	if (verdict->kind == VERDICT_OK && !verdict->remote)
 		return;
 	if (verdict->remote) {
 		buf_printf(buf, "Diagnostic-Code: smtp; %u ", verdict->code);
@@ -115,12 +117,13 @@ static void add_diagnostic(struct buf *buf, const struct verdict *verdict, bool 
 	} else {
 		buf_add_str(buf, "Diagnostic-Code: x-postern; ");
 	}
-	dsn_add_safe(buf, verdict_text(verdict), utf8);
+	dsn_add_reason(buf, dsn, rcpt, utf8);
 	buf_add_str(buf, "\r\n");
 }
 
 /* RFC 3464 section 2.3 */
-static void add_rcpt_fields(struct buf *buf, const struct dsn_rcpt *rcpt, bool utf8)
+static void add_rcpt_fields(
+	struct buf *buf, const struct dsn *dsn, const struct dsn_rcpt *rcpt, bool utf8)
 {
 	struct enhanced_code status = dsn_status(rcpt);
 
@@ -137,7 +140,7 @@ static void add_rcpt_fields(struct buf *buf, const struct dsn_rcpt *rcpt, bool u
 		dsn_add_safe(buf, rcpt->remote_mta, utf8);
 		buf_add_str(buf, "\r\n");
 	}
-	add_diagnostic(buf, rcpt->verdict, utf8);
+	add_diagnostic(buf, dsn, rcpt, utf8);
 	add_date(buf, "Last-Attempt-Date: ", rcpt->last_attempt_ms);
 	if (rcpt->action == DSN_DELAYED)
 		add_date(buf, "Will-Retry-Until: ", rcpt->retry_until_ms);
@@ -147,5 +150,5 @@ void dsn_add_status(struct buf *buf, const struct dsn *dsn, bool utf8)
 {
 	add_message_fields(buf, dsn, utf8);
 	for (uint32_t i = 0; i < dsn->rcpt_count; i++)
-		add_rcpt_fields(buf, &dsn->rcpts[i], utf8);
+		add_rcpt_fields(buf, dsn, &dsn->rcpts[i], utf8);
 }

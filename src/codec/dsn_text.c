@@ -33,56 +33,8 @@ static void add_paragraph(struct buf *buf, const char *text)
 	buf_add_str(buf, "\r\n");
 }
 
-/* What the sender can do about it, by what RFC 3463 calls the subject of the code. */
-static const char *advice(const struct dsn_rcpt *rcpt)
-{
-	struct enhanced_code code = dsn_status(rcpt);
-
-	switch (code.subject) {
-	case 1:
-		return "Please check the address for typing mistakes, or ask the recipient for the "
-		       "right "
-		       "one, and send the message again.";
-	case 2:
-		if (code.detail == 2)
-			return "The mailbox is full. Please reach the recipient in another way, or "
-			       "send "
-			       "again later.";
-		return "The mailbox does not take mail at present. Please reach the recipient in "
-		       "another "
-		       "way.";
-	case 3:
-		if (code.detail == 4)
-			return "The message is too large for the recipient's server. Please send a "
-			       "smaller "
-			       "one, or share large files in another way.";
-		break;
-	case 4:
-		if (code.detail == 6)
-			return "The recipient's mail goes round in circles. Only the "
-			       "administrators of the "
-			       "domain can mend that; please let the recipient know.";
-		return "The recipient's server could not be reached. Please check the part of the "
-		       "address "
-		       "behind the @; if it is right, send again later.";
-	case 6:
-		return "The recipient's server cannot take a message of this form. Please send it "
-		       "again as "
-		       "plain text, without special characters in addresses and subject.";
-	case 7:
-		if (!rcpt->verdict->remote)
-			return "That was decided here. Please ask the administrators of this mail "
-			       "gateway.";
-		return "The recipient's server refuses the message by its own rules. Please ask "
-		       "the "
-		       "recipient, or the administrators of that server, what to change.";
-	default: break;
-	}
-	return "If the reason above does not help, please send it to the recipient's "
-	       "administrators.";
-}
-
-static void add_reason(struct buf *buf, const struct dsn_rcpt *rcpt, bool utf8)
+static void add_reason(
+	struct buf *buf, const struct dsn *dsn, const struct dsn_rcpt *rcpt, bool utf8)
 {
 	const struct verdict *verdict = rcpt->verdict;
 	struct buf line;
@@ -95,12 +47,21 @@ static void add_reason(struct buf *buf, const struct dsn_rcpt *rcpt, bool utf8)
 	} else {
 		buf_add_str(&line, "Reason: ");
 	}
-	dsn_add_safe(&line, verdict_text(verdict), utf8);
+	dsn_add_reason(&line, dsn, rcpt, utf8);
 	add_wrapped(buf, "    ", buf_span(&line));
 	buf_done(&line);
 }
 
-static void add_rcpt(struct buf *buf, const struct dsn_rcpt *rcpt, bool utf8)
+static void add_date(struct buf *buf, const char *before, int64_t wall_ms)
+{
+	if (!wall_ms)
+		return;
+	buf_add_str(buf, before);
+	text_add_date(buf, wall_ms);
+	buf_add_str(buf, ".\r\n");
+}
+
+static void add_rcpt(struct buf *buf, const struct dsn *dsn, const struct dsn_rcpt *rcpt, bool utf8)
 {
 	buf_add_str(buf, "  <");
 	dsn_add_safe(buf, rcpt->rcpt->address, utf8);
@@ -112,13 +73,13 @@ static void add_rcpt(struct buf *buf, const struct dsn_rcpt *rcpt, bool utf8)
 	else if (rcpt->action == DSN_EXPANDED)
 		add_wrapped(buf, "    ", SPAN("was handed on to the members of a list."));
 	else if (rcpt->action != DSN_DELIVERED)
-		add_reason(buf, rcpt, utf8);
-	if (rcpt->action == DSN_FAILED)
-		add_wrapped(buf, "    ", span_str(advice(rcpt)));
-	if (rcpt->action == DSN_DELAYED && rcpt->retry_until_ms) {
-		buf_add_str(buf, "    It is tried until ");
-		text_add_date(buf, rcpt->retry_until_ms);
-		buf_add_str(buf, ".\r\n");
+		add_reason(buf, dsn, rcpt, utf8);
+	if (rcpt->action == DSN_FAILED) {
+		add_date(buf, "    It had been tried since ", rcpt->tried_since_ms);
+		add_wrapped(buf, "    ", span_str(dsn_advice(rcpt)));
+	} else if (rcpt->action == DSN_DELAYED) {
+		add_date(buf, "    It has been tried since ", rcpt->tried_since_ms);
+		add_date(buf, "    It is tried until ", rcpt->retry_until_ms);
 	}
 	buf_add_str(buf, "\r\n");
 }
@@ -150,7 +111,7 @@ void dsn_add_text(struct buf *buf, const struct dsn *dsn, bool utf8)
 	buf_add_str(buf, ".\r\n\r\n");
 	add_paragraph(buf, opening(dsn->rcpts[0].action));
 	for (uint32_t i = 0; i < shown; i++)
-		add_rcpt(buf, &dsn->rcpts[i], utf8);
+		add_rcpt(buf, dsn, &dsn->rcpts[i], utf8);
 	if (shown < dsn->rcpt_count)
 		buf_printf(buf, "  and %u more, who are named in the attached report.\r\n\r\n",
 			dsn->rcpt_count - shown);

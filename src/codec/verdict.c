@@ -9,6 +9,7 @@ void verdict_set(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
 	verdict->code = code;
 	verdict->enhanced = enhanced;
 	verdict->remote = remote;
+	verdict->open = false;
 	verdict->length = (uint16_t)MIN(text.n, (size_t)VERDICT_TEXT);
 	for (size_t i = 0; i < verdict->length; i++) {
 		unsigned char c = (unsigned char)text.p[i];

@@ -30,12 +30,15 @@ struct verdict {
 	uint16_t code; /* the SMTP reply code, or the one that stands for the reason */
 	struct enhanced_code enhanced;
 	bool remote; /* the next hop's own words (else ours: DNS, connection, policy) */
+	bool open;   /* our own words, but for the sender of the message, too: they name no host or
+		      * setting of the inside. Otherwise a notification says what the code means
+		      * (codec/dsn.h), and only log, trace and queue the text */
 	uint16_t length;
 	char text[VERDICT_TEXT]; /* reply text without codes; lines of a multi-line reply joined by
 				  * " "; may hold any byte that a peer sends but CR, LF and NUL */
 };
 
-/* Fills one in; text longer than VERDICT_TEXT is cut, control bytes become "?". */
+/* Fills one in, not open; text longer than VERDICT_TEXT is cut, control bytes become "?". */
 void verdict_set(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
 	struct enhanced_code enhanced, bool remote, struct span text);
 

@@ -147,6 +147,11 @@ static void a_delay_says_until_when_it_is_tried(void **state)
 	has(&s, "Action: delayed\r\nStatus: 4.7.1\r\n");
 	has(&s, "Will-Retry-Until: Sat, 22 Nov 2025 22:20:48 +0000\r\n");
 	has(&s, "It is tried until Sat, 22 Nov 2025");
+	hasnt(&s, "tried since");
+	s.results[0].tried_since_ms = NOW - 3600000;
+	build(&s);
+	has(&s, "    It has been tried since Fri, 21 Nov 2025 21:20:48 +0000.\r\n"
+		"    It is tried until Sat, 22 Nov 2025 22:20:48 +0000.\r\n");
 	has(&s, "kept and will");
 	hasnt(&s, "postmaster@");
 	hasnt(&s, "body\r\n");
@@ -172,22 +177,126 @@ static void success_relayed_and_delivered(void **state)
 	end(&s);
 }
 
-static void our_own_reason_is_not_called_smtp(void **state)
+/* What our own words say of hosts, addresses and settings is for the log: the sender of the message
+ * may be anybody. The code stays. */
+static void our_own_reason_tells_nothing_of_the_inside(void **state)
 {
 	(void)state;
 	struct scene s;
 
 	begin(&s);
 	verdict_set(&s.verdict, VERDICT_TEMPORARY, 421, (struct enhanced_code){4, 4, 1}, false,
-		SPAN("no connection (refused) to mx"));
+		SPAN("no connection (connection refused) to 10.0.0.9:12690"));
 	s.results[0].remote_mta = SPAN_NONE;
 	s.results[0].last_attempt_ms = 0;
+	s.results[0].tried_since_ms = NOW - 3600000;
 	build(&s);
-	has(&s, "Status: 4.4.1\r\nDiagnostic-Code: x-postern; no connection (refused) to mx\r\n");
-	has(&s, "Reason: no connection");
-	has(&s, "could not be reached");
+	has(&s, "Status: 4.4.1\r\n"
+		"Diagnostic-Code: x-postern; no connection to a mail server for b.example\r\n");
+	has(&s, "    Reason: no connection to a mail server for b.example\r\n"
+		"    It had been tried since Fri, 21 Nov 2025 21:20:48 +0000.\r\n"
+		"    The recipient's server could not be reached in that time.");
+	hasnt(&s, "10.0.0.9");
 	hasnt(&s, "Remote-MTA");
 	hasnt(&s, "Last-Attempt-Date");
+	end(&s);
+}
+
+static void what_will_not_change_is_not_to_be_sent_again(void **state)
+{
+	(void)state;
+	struct scene s;
+
+	begin(&s);
+	verdict_set(&s.verdict, VERDICT_PERMANENT, 550, (struct enhanced_code){5, 4, 4}, false,
+		SPAN("the mail host mx1 of b.example has the address 127.0.0.2, which is not a "
+		     "public one; set private-hosts of the transport where that is meant"));
+	build(&s);
+	has(&s, "Status: 5.4.4\r\n");
+	has(&s, "x-postern; there is no usable mail server for b.example\r\n");
+	hasnt(&s, "127.0.0.2");
+	hasnt(&s, "private-hosts");
+	hasnt(&s, "send again later");
+	hasnt(&s, "tried since");
+	end(&s);
+}
+
+static void our_reasons_for_every_code_are_sentences(void **state)
+{
+	(void)state;
+	struct scene s;
+
+	begin(&s);
+	for (uint16_t subject = 0; subject <= 8; subject++)
+		for (uint16_t detail = 0; detail <= 12; detail++)
+			for (int kind = VERDICT_TEMPORARY; kind <= VERDICT_PERMANENT; kind++) {
+				bool for_now = kind == VERDICT_TEMPORARY;
+
+				verdict_set(&s.verdict, kind, for_now ? 451 : 550,
+					(struct enhanced_code){for_now ? 4 : 5, subject, detail},
+					false, SPAN("/var/spool/secret"));
+				build(&s);
+				hasnt(&s, "secret");
+				hasnt(&s, "x-postern; \r\n");
+				has(&s, "    Reason: ");
+			}
+	/* An address without a domain (RFC 5321 section 4.5.1). */
+	s.rcpts[0].address = SPAN("postmaster");
+	verdict_set(&s.verdict, VERDICT_PERMANENT, 550, (struct enhanced_code){5, 1, 2}, false,
+		SPAN("secret"));
+	build(&s);
+	has(&s, "x-postern; there is no mail domain gw.example\r\n");
+	end(&s);
+}
+
+static void what_is_meant_for_the_sender_is_told(void **state)
+{
+	(void)state;
+	struct scene s;
+
+	begin(&s);
+	verdict_set(&s.verdict, VERDICT_PERMANENT, 554, (struct enhanced_code){5, 7, 0}, false,
+		SPAN("please write to our new address"));
+	s.verdict.open = true;
+	build(&s);
+	has(&s, "Diagnostic-Code: x-postern; please write to our new address\r\n");
+	has(&s, "    Reason: please write to our new address\r\n");
+	end(&s);
+}
+
+/* A mailbox of ours says nothing that is worth a field. */
+static void a_delivery_has_no_diagnosis(void **state)
+{
+	(void)state;
+	struct scene s;
+
+	begin(&s);
+	verdict_set(&s.verdict, VERDICT_OK, 250, (struct enhanced_code){2, 0, 0}, false,
+		SPAN("delivered to the mailbox"));
+	s.results[0].action = DSN_DELIVERED;
+	build(&s);
+	has(&s, "Action: delivered\r\nStatus: 2.0.0\r\n");
+	hasnt(&s, "Diagnostic-Code");
+	end(&s);
+}
+
+/* What comes back is what was sent on: with the line that says how it came here. */
+static void the_returned_message_has_our_received_field(void **state)
+{
+	(void)state;
+	struct scene s;
+
+	begin(&s);
+	s.original.prepend = SPAN("Received: from c.example ([192.0.2.9])\r\n\tby gw.example\r\n");
+	s.original.flags = ENVELOPE_BODY_STUFFED;
+	s.dsn.content = SPAN(HEADER "body\r\n");
+	build(&s);
+	has(&s, "message/rfc822\r\n\r\nReceived: from c.example ([192.0.2.9])\r\n"
+		"\tby gw.example\r\n" HEADER "body\r\n\r\n--");
+	s.dsn.content = SPAN(HEADER);
+	build(&s);
+	has(&s, "text/rfc822-headers\r\n\r\nReceived: from c.example ([192.0.2.9])\r\n"
+		"\tby gw.example\r\n" HEADER "\r\n--");
 	end(&s);
 }
 
@@ -401,7 +510,12 @@ int main(void)
 		cmocka_unit_test(a_failure_in_full),
 		cmocka_unit_test(a_delay_says_until_when_it_is_tried),
 		cmocka_unit_test(success_relayed_and_delivered),
-		cmocka_unit_test(our_own_reason_is_not_called_smtp),
+		cmocka_unit_test(our_own_reason_tells_nothing_of_the_inside),
+		cmocka_unit_test(what_will_not_change_is_not_to_be_sent_again),
+		cmocka_unit_test(our_reasons_for_every_code_are_sentences),
+		cmocka_unit_test(what_is_meant_for_the_sender_is_told),
+		cmocka_unit_test(a_delivery_has_no_diagnosis),
+		cmocka_unit_test(the_returned_message_has_our_received_field),
 		cmocka_unit_test(a_status_always_fits_its_action),
 		cmocka_unit_test(the_whole_message_comes_back_where_it_should),
 		cmocka_unit_test(a_body_that_no_message_can_hold_is_not_returned),
