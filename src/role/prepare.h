@@ -13,7 +13,18 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define PREPARE_LOCK_MS 3000 /* the roles of a killed supervisor die with it, but not at once */
+/* How long the lock of another posternd is waited for: where it works on, as the roles of a killed
+ * supervisor die with it, but not at once; and where it is ending, which takes a while. */
+#define PREPARE_LOCK_MS	    3000
+#define PREPARE_LOCK_END_MS (STOP_MOST_MS + 2000)
+
+/* How long an end in good order may take: the workers', delivery's, admin's, one after the other.
+ */
+#define STOP_SMTPD_MS	 8000
+#define STOP_DELIVERY_MS 8000
+#define STOP_ADMIN_MS	 2000
+#define STOP_KILL_MS	 2000 /* beyond each of these */
+#define STOP_MOST_MS	 (STOP_SMTPD_MS + STOP_DELIVERY_MS + STOP_ADMIN_MS + 3 * STOP_KILL_MS)
 
 struct users {
 	bool root; /* started as root: each role gets its own user */
@@ -34,8 +45,11 @@ int prepare_folders(const struct config *config, const struct users *users, stru
  */
 int prepare_database(const struct config *config, const struct users *users, struct buf *problem);
 
-/* Held while the descriptor, or a copy in a role, is open. ERR_BUSY. */
+/* Held while the descriptor, or a copy in a role, is open. ERR_BUSY; ERR_CANCELED: SIGTERM or
+ * SIGINT came while another one's end was waited for. */
 int prepare_lock(const struct config *config, struct log *log, int *out_fd, struct buf *problem);
+/* From now on its holder is ending: who wants it waits for that. */
+void prepare_lock_ends(int fd);
 
 /* A folder as a role gets it. */
 int prepare_open(const struct config *config, enum ipc_directory which, enum role_kind kind,

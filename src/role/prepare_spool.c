@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,10 +17,59 @@
 #define PATH_ROOM    4096
 #define LOCK_STEP_MS 100
 
+/* What its holder does, for who waits for it: a few bytes that are written over each other, so that
+ * they can be on a full disk as well. */
+static const char runs[] = "runs\n", ends[] = "ends\n";
+
+static void say_state(int fd, const char *state)
+{
+	/* Where it cannot be written who waits is patient. */
+	(void)!pwrite(fd, state, sizeof(runs) - 1, 0);
+}
+
+/* One that works will not end by being waited for. */
+static bool holder_runs(int fd)
+{
+	char state[sizeof(runs) - 1];
+
+	return pread(fd, state, sizeof(state), 0) == (ssize_t)sizeof(state) &&
+	       memcmp(state, runs, sizeof(state)) == 0;
+}
+
+void prepare_lock_ends(int fd)
+{
+	say_state(fd, ends);
+}
+
+static int wait_for_lock(int fd, const sigset_t *stop, const struct config *config, struct log *log,
+	struct buf *problem)
+{
+	const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000l};
+
+	for (uint32_t waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+		uint32_t most = holder_runs(fd) ? PREPARE_LOCK_MS : PREPARE_LOCK_END_MS;
+
+		if (errno != EWOULDBLOCK || waited >= most) {
+			buf_printf(problem,
+				"%.*s: another posternd uses this spool; end it first, or give "
+				"this one a spool of its own",
+				(int)config->spool.n, config->spool.p);
+			return ERR_BUSY;
+		}
+		if (waited == 0)
+			log_write(log, LOG_WARN,
+				"another posternd uses this spool: waiting for it to end",
+				LOG_SPAN("spool", config->spool));
+		if (sigtimedwait(stop, NULL, &step) > 0)
+			return ERR_CANCELED;
+	}
+	return 0;
+}
+
 int prepare_lock(const struct config *config, struct log *log, int *out_fd, struct buf *problem)
 {
 	char path[PATH_ROOM];
-	const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000l};
+	sigset_t stop, before;
 
 	snprintf(path, sizeof(path), "%.*s/lock", (int)config->spool.n, config->spool.p);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -28,21 +78,18 @@ int prepare_lock(const struct config *config, struct log *log, int *out_fd, stru
 		buf_printf(problem, "%s: cannot be opened: %s", path, strerror(errno));
 		return err;
 	}
-	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
-		if (errno != EWOULDBLOCK || waited >= PREPARE_LOCK_MS) {
-			buf_printf(problem,
-				"%.*s: another posternd uses this spool; end it first, or give "
-				"this one a spool of its own",
-				(int)config->spool.n, config->spool.p);
-			close(fd);
-			return ERR_BUSY;
-		}
-		if (waited == 0)
-			log_write(log, LOG_WARN,
-				"another posternd uses this spool: waiting for it to end",
-				LOG_SPAN("spool", config->spool));
-		nanosleep(&step, NULL);
+	/* There is no loop yet that would hear them, and the wait may be long. */
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigprocmask(SIG_BLOCK, &stop, &before);
+	int err = wait_for_lock(fd, &stop, config, log, problem);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (err) {
+		close(fd);
+		return err;
 	}
+	say_state(fd, runs);
 	*out_fd = fd;
 	return 0;
 }

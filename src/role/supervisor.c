@@ -122,6 +122,7 @@ void supervisor_stop(struct supervisor *sv, int result)
 	if (sv->stage != STAGE_RUN)
 		return;
 	sv->result = result;
+	prepare_lock_ends(sv->lock);
 	notify_manager("STOPPING=1");
 	io_timer_stop(sv->io, &sv->watch_timer);
 	io_timer_stop(sv->io, &sv->leftovers_timer);
@@ -224,7 +225,7 @@ static int prepare(struct supervisor *sv)
 		err = prepare_database(sv->config, &sv->users, &problem);
 	if (err == 0)
 		err = sockets_open(sv, &problem);
-	if (err)
+	if (err && err != ERR_CANCELED)
 		dprintf(STDERR_FILENO, "posternd: %.*s\n", (int)problem.n, problem.p);
 	buf_done(&problem);
 	return err;
@@ -282,7 +283,7 @@ int supervisor_main(const char *config_path)
 		loop_run(sv->loop);
 		slots_reap(sv);
 	}
-	int result = err ? ROLE_EXIT_FAILED : sv->result;
+	int result = err == ERR_CANCELED ? ROLE_EXIT_DONE : err ? ROLE_EXIT_FAILED : sv->result;
 	finish(sv);
 	return result;
 }

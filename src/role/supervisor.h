@@ -22,10 +22,6 @@
 #define RESTART_SLOW_MS	  30000	     /* afterwards */
 #define RESTART_FORGET_MS 60000	     /* a role that ran so long starts with a clean sheet */
 #define CONFIG_TEXT	  (1u << 20) /* bytes of a start file */
-#define STOP_SMTPD_MS	  8000
-#define STOP_DELIVERY_MS  8000
-#define STOP_ADMIN_MS	  2000
-#define STOP_KILL_MS	  2000 /* beyond these */
 
 struct supervisor;
 

@@ -308,15 +308,8 @@ static pid_t child_named(struct gateway *g, const char *name)
 	return 0;
 }
 
-static long now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* The log of a worker that delivery has not heard of would be taken for a dead one's. Yet a
- * delivery that hangs does not keep mail out for long. */
+/* The log of a worker that delivery has not heard of would be taken for a dead one's: clients wait
+ * in the kernel's queue until it has, also where it hangs; then they are served. */
 static void a_worker_waits_for_delivery_to_know_it(void **state)
 {
 	struct gateway *g = *state;
@@ -330,14 +323,16 @@ static void a_worker_waits_for_delivery_to_know_it(void **state)
 			kill(delivery, SIGSTOP);
 		for (int i = 0; i < 2; i++)
 			kill(child_named(g, i ? "postern: smtpd 1" : "postern: smtpd 0"), SIGKILL);
-		long before = now_ms();
 		wait_log(g, "a role died", 2 + 2 * stopped);
+		if (stopped) {
+			wait_log(g, "delivery does not answer: no mail is taken in", 2);
+			assert_int_equal(count(g->log, "all roles work again"), 1);
+			kill(delivery, SIGCONT);
+		}
 		greeting(g, line);
 		assert_memory_equal(line, "220 gw.example.test", 19);
-		assert_in_range(now_ms() - before, stopped ? 1000 : 0, 8000);
 		wait_log(g, "all roles work again", 1 + stopped);
 	}
-	kill(delivery, SIGCONT);
 	kill(g->pid, SIGTERM);
 	assert_int_equal(wait_exit(g->pid), 0);
 	g->pid = 0;
