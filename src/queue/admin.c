@@ -85,11 +85,8 @@ static int retry_unit(struct queue *q, uint32_t unit, const void *with)
 	(void)with;
 	if (unit_is_tried(u))
 		return 0;
-	unit_lift(q, unit);
-	u->due = MIN(u->due, 0);
-	unit_place(q, unit, false);
-	if (d->down && !d->probe_unit)
-		d->next_probe = MIN(d->next_probe, q->clock);
+	unit_ask(q, unit);
+	destination_ask(q, d);
 	tell_changed(q, unit);
 	return 0;
 }

@@ -73,6 +73,7 @@ static void take_out(struct queue *q, struct unit *u)
 	}
 	u->due = MAX(MIN(unit_due_in(q, u), QUEUE_AGE_MOST_MS), -QUEUE_AGE_MOST_MS);
 	u->born = MAX(MIN(unit_age(q, u), QUEUE_AGE_MOST_MS), 0);
+	u->flags &= (uint16_t)~UNIT_ASKED;
 	u->place = PLACE_NONE;
 	u->slot = 0;
 	u->flags &= (uint16_t) ~(

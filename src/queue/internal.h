@@ -59,6 +59,7 @@ enum unit_flags {
 	/* while active: shares that it has part of */
 	UNIT_LOOKED_UP = 1 << 10,
 	UNIT_OF_NULL_SHARE = 1 << 11,
+	UNIT_ASKED = 1 << 12, /* somebody wants it tried before its own time (asked.c) */
 };
 
 /* Lines of a destination. What is prioritised goes first, the others take turns. */
@@ -101,6 +102,7 @@ struct unit {
 struct extra {
 	uint32_t by, reason, reroute; /* names */
 	int64_t hold_since;	      /* wall */
+	int64_t own_due;	      /* of one that is asked for: as `due`, which is past then */
 	uint32_t *attempt;	/* of one that others are joined to: all recipients that it … */
 	uint32_t attempt_count; /* … is being tried for */
 };
@@ -160,6 +162,8 @@ struct destination {
 	uint32_t open_unit;   /* while units are made: the one that takes more recipients … */
 	uint64_t open_serial; /* … for this operation */
 	int64_t down_since, up_since, last_success, last_failure, next_probe; /* clock */
+	int64_t planned_probe; /* clock: the one that stands when the one asked for fails; 0: none
+				*/
 	int64_t probe_step;
 	int64_t rate_at_us; /* clock in microseconds: the next start is due by rate */
 	int64_t empty_since;
@@ -337,6 +341,20 @@ void unit_move(struct queue *q, uint32_t unit, uint32_t destination);
 /* Of one that is lined up: when it has waited long enough. */
 void unit_arm_warning(struct queue *q, uint32_t unit);
 void limbo_retry(struct queue *q);
+
+/* ---- asked.c -------------------------------------------------------------------------------- */
+
+/* To its destination's line now, whatever its due; it is not being tried. */
+void unit_ask(struct queue *q, uint32_t unit);
+/* In no place, after a try that failed: its own due is back. True: that has not come, so the try
+ * was one more, and does not count. */
+bool unit_asked_over(struct queue *q, struct unit *u);
+/* When its own time comes, whatever was asked for. */
+int64_t unit_own_due_in(const struct queue *q, const struct unit *u);
+/* The next probe may be made at once. */
+void destination_ask(const struct queue *q, struct destination *d);
+/* A probe is over and settled nothing. True: it was one more, and the planned one is next. */
+bool destination_asked_over(const struct queue *q, struct destination *d);
 
 /* ---- destination.c -------------------------------------------------------------------------- */
 

@@ -37,20 +37,33 @@ static bool unit_exists(const struct queue *q, uint32_t unit)
 	return unit && unit < q->units.top && unit_at(q, unit)->rcpt_count;
 }
 
+static int64_t next_probe(const struct queue *q, const struct destination *d)
+{
+	int64_t at = d->planned_probe ? MIN(d->planned_probe, d->next_probe) : d->next_probe;
+	return queue_clock_wall(q, MAX(at, q->clock));
+}
+
+/* While its destination is down that is asked first, whatever the unit's own time is. */
 static int64_t next_try(const struct queue *q, const struct unit *u, enum queue_state state)
 {
 	int64_t in = unit_due_in(q, u);
-	bool own = state == QUEUE_DEFERRED || state == QUEUE_DOWN;
-	return own && in > 0 ? q->wall + in : 0;
+
+	if (state == QUEUE_DOWN)
+		return next_probe(q, destination_at(q, u->destination));
+	return state == QUEUE_DEFERRED && in > 0 ? q->wall + in : 0;
 }
 
 static int64_t give_up(const struct queue *q, const struct unit *u, enum queue_state state)
 {
-	const struct transport_record *t = transport_of(q, destination_at(q, u->destination));
+	const struct destination *d = destination_at(q, u->destination);
+	int64_t next = MAX(0, unit_own_due_in(q, u));
 
 	if (state == QUEUE_HELD || state == QUEUE_PAUSED)
 		return 0;
-	return q->wall + MAX(0, unit_due_in(q, u)) + retries_left_ms(t, u->attempts);
+	/* Not without a failure after its last attempt. */
+	if (d->down && u->seen == d->failures)
+		next = MAX(next, (d->planned_probe ? d->planned_probe : d->next_probe) - q->clock);
+	return q->wall + next + retries_left_ms(transport_of(q, d), u->attempts);
 }
 
 int queue_unit_info(struct queue *q, uint32_t unit, int64_t now, struct queue_unit_info *out)
@@ -137,7 +150,7 @@ int queue_destination_info(
 	};
 	if (d->down) {
 		out->down_since_ms = queue_clock_wall(q, d->down_since);
-		out->next_probe_ms = queue_clock_wall(q, MAX(d->next_probe, q->clock));
+		out->next_probe_ms = next_probe(q, d);
 	}
 	out->has_verdict = (d->down || d->last_success < d->last_failure) &&
 			   last_reply_verdict(q, d->reply, &out->verdict);

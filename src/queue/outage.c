@@ -15,6 +15,7 @@ static void go_down(struct queue *q, struct destination *d, enum down why)
 	d->down_since = q->clock;
 	d->probe_step = QUEUE_PROBE_FIRST_MS;
 	d->next_probe = q->clock + jittered(q, d->probe_step);
+	d->planned_probe = 0;
 	d->ramp = 1;
 	d->ramp_credit = 0;
 }
@@ -49,7 +50,7 @@ void destination_success(struct queue *q, struct destination *d)
 		ramp_up(q, d);
 }
 
-/* A probe that fails makes the next one wait longer. */
+/* A probe that fails makes the next one wait longer, but for one that somebody asked for. */
 void destination_failure(struct queue *q, struct destination *d, enum down why, bool probe,
 	const struct verdict *verdict)
 {
@@ -59,7 +60,7 @@ void destination_failure(struct queue *q, struct destination *d, enum down why, 
 		last_reply_set(q, &d->reply, last_reply_take(q, verdict));
 	if (!d->down) {
 		go_down(q, d, why);
-	} else if (probe) {
+	} else if (probe && !destination_asked_over(q, d)) {
 		d->probe_step = MIN(d->probe_step * 2, QUEUE_PROBE_MOST_MS);
 		d->next_probe = q->clock + jittered(q, d->probe_step);
 	}
@@ -67,7 +68,8 @@ void destination_failure(struct queue *q, struct destination *d, enum down why, 
 
 void destination_probe_again(struct queue *q, struct destination *d)
 {
-	d->next_probe = q->clock + jittered(q, d->probe_step);
+	if (!destination_asked_over(q, d))
+		d->next_probe = q->clock + jittered(q, d->probe_step);
 }
 
 /* due as a distance */
@@ -105,7 +107,7 @@ void unit_virtual_attempt(struct queue *q, uint32_t unit)
 	intern_hold(&q->replies, reply);
 	last_reply_set(q, &u->reply, reply);
 	u->flags |= UNIT_WAITS;
-	if (unit_attempted(q, unit))
+	if (unit_asked_over(q, u) || unit_attempted(q, unit))
 		unit_place(q, unit, false);
 }
 
@@ -119,12 +121,8 @@ static void start_anew(struct queue *q, struct destination *d)
 		destination_come_up(q, d);
 	d->throttled = 0;
 	last_reply_set(q, &d->reply, 0);
-	while (d->deferred.count) {
-		uint32_t unit = heap_first(&d->deferred)->item;
-
-		unit_at(q, unit)->due = vclock(q, transport_of(q, d));
-		unit_ready(q, unit);
-	}
+	while (d->deferred.count)
+		unit_ask(q, heap_first(&d->deferred)->item);
 	destination_update(q, destination);
 }
 
@@ -148,18 +146,14 @@ int queue_probe(struct queue *q, uint32_t destination, int64_t now)
 	CHECK(d->of_transport.next);
 	if (!d->down || d->probe_unit || transport_of(q, d)->blockers)
 		return ERR_NOT_FOUND;
-	if (!destination_lined_up(d) && d->deferred.count) {
-		/* Somebody has to find out. */
-		uint32_t unit = heap_first(&d->deferred)->item;
-
-		unit_at(q, unit)->due = vclock(q, transport_of(q, d));
-		unit_ready(q, unit);
-	}
+	/* Somebody has to find out. */
+	if (!destination_lined_up(d) && d->deferred.count)
+		unit_ask(q, heap_first(&d->deferred)->item);
 	if (!destination_lined_up(d)) {
 		destination_update(q, destination);
 		return ERR_NOT_FOUND;
 	}
-	d->next_probe = MIN(d->next_probe, q->clock);
+	destination_ask(q, d);
 	destination_update(q, destination);
 	return 0;
 }

@@ -75,11 +75,6 @@ static void block(struct queue *q, struct transport_record *t, int64_t from)
 	update_destinations(q, t);
 }
 
-static void probe_now(const struct queue *q, struct destination *d)
-{
-	d->next_probe = MIN(d->next_probe, q->clock);
-}
-
 static void unblock(struct queue *q, struct transport_record *t)
 {
 	CHECK(t->blockers);
@@ -87,7 +82,7 @@ static void unblock(struct queue *q, struct transport_record *t)
 		t->shift += q->clock - t->freeze;
 		/* Whoever lets it go on wants to know now whether it does. */
 		LIST_FOR_EACH(node, &t->destinations)
-		probe_now(q, CONTAINER_OF(node, struct destination, of_transport));
+		destination_ask(q, CONTAINER_OF(node, struct destination, of_transport));
 	}
 	update_destinations(q, t);
 }
@@ -198,7 +193,7 @@ static void replace_units(struct queue *q, uint32_t domain, bool resumed)
 		unit_lift(q, at);
 		unit_place(q, at, false);
 		if (resumed)
-			probe_now(q, destination_at(q, destination));
+			destination_ask(q, destination_at(q, destination));
 		destination_update(q, destination);
 	}
 }

@@ -79,6 +79,24 @@ static bool clock_stands(const struct unit *u)
 	       u->place == PLACE_LIMBO;
 }
 
+/* due and born become distances … */
+static void clocks_stop(struct queue *q, struct unit *u, int64_t v)
+{
+	u->due -= v;
+	u->born = v - u->born;
+	if (u->flags & UNIT_ASKED)
+		extra_at(q, u->extra)->own_due -= v;
+}
+
+/* … and times again. */
+static void clocks_go(struct queue *q, struct unit *u, int64_t v)
+{
+	u->due += v;
+	u->born = v - u->born;
+	if (u->flags & UNIT_ASKED)
+		extra_at(q, u->extra)->own_due += v;
+}
+
 void unit_lift(struct queue *q, uint32_t unit)
 {
 	struct unit *u = unit_at(q, unit);
@@ -88,11 +106,8 @@ void unit_lift(struct queue *q, uint32_t unit)
 	leave(q, unit);
 	if (u->warn_place)
 		heap_remove(&d->warn, u->warn_place, warn_moved, q);
-	if (!stood) {
-		int64_t v = vclock(q, transport_of(q, d));
-		u->due -= v;
-		u->born = v - u->born;
-	}
+	if (!stood)
+		clocks_stop(q, u, vclock(q, transport_of(q, d)));
 }
 
 static bool is_kept(const void *with, uint32_t at)
@@ -191,14 +206,12 @@ void unit_place_whole(struct queue *q, uint32_t unit, bool front)
 		return;
 	}
 	int64_t v = vclock(q, transport_of(q, d));
-	u->due += v;
-	u->born = v - u->born;
+	clocks_go(q, u, v);
 	if (line_up(q, unit, front)) {
 		unit_arm_warning(q, unit);
 		return;
 	}
-	u->due -= v;
-	u->born = v - u->born;
+	clocks_stop(q, u, v);
 	limbo_enter(q, unit);
 }
 
@@ -217,8 +230,7 @@ void unit_join(struct queue *q, uint32_t unit, uint32_t leader)
 	int64_t v = vclock(q, transport_of(q, d));
 
 	CHECK(u->place == PLACE_NONE && unit_at(q, leader)->place == PLACE_ACTIVE);
-	u->due += v;
-	u->born = v - u->born;
+	clocks_go(q, u, v);
 	d->joined++;
 	enter(q, u, PLACE_JOINED);
 	u->slot = leader;
@@ -243,8 +255,7 @@ void unit_ready(struct queue *q, uint32_t unit)
 		if (u->warn_place)
 			heap_remove(&destination_at(q, u->destination)->warn, u->warn_place,
 				warn_moved, q);
-		u->due -= v;
-		u->born = v - u->born;
+		clocks_stop(q, u, v);
 		limbo_enter(q, unit);
 	}
 }

@@ -21,8 +21,9 @@
  * Retries: a transport's retry-count counts retries, so a unit is given up when attempt
  * retry-count + 1 fails. While a destination is down the units' own clocks go on: when a unit's
  * time comes and the destination failed for real since its last attempt, that counts as its
- * attempt ("virtual"). Nothing is given up without a real failure of its destination after its
- * arrival, its last attempt, or a restart.
+ * attempt ("virtual"). Tries and probes that somebody asks for are made beside the schedule: they
+ * count for nothing unless its own time comes meanwhile (asked.c). Nothing is given up without a
+ * real failure of its destination after its arrival, its last attempt, or a restart.
  *
  * Owner: the delivery role; one thread. Handles of units and destinations are small integers, never
  * 0. A unit's handle is good while the unit exists: from queue_next() to queue_unit_result(), or

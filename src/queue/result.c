@@ -58,7 +58,10 @@ static void go_back(struct queue *q, uint32_t unit, const struct ending *ending)
 		return;
 	if (ending->verdict)
 		last_reply_set(q, &u->reply, last_reply_take(q, ending->verdict));
-	if (ending->back == BACK_COUNTED && !unit_attempted(q, unit))
+	bool counts = ending->back == BACK_COUNTED;
+	if (ending->back != BACK_FRONT && unit_asked_over(q, u))
+		counts = false;
+	if (counts && !unit_attempted(q, unit))
 		return;
 	if (ending->back == BACK_LATER)
 		unit_put_off(q, u);

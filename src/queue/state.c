@@ -93,7 +93,7 @@ static void put_unit(const struct queue *q, const struct unit *u, struct buf *ou
 	put_number(out, flags);
 	put_number(out, u->attempts);
 	put_signed(out, sub_clamped(unit_wall(q, u), m->arrived));
-	put_signed(out, sub_clamped(unit_wall(q, u) + unit_due_in(q, u), m->arrived));
+	put_signed(out, sub_clamped(unit_wall(q, u) + unit_own_due_in(q, u), m->arrived));
 	put_number(out, (uint64_t)correction_of(q, u));
 	if (flags & SAVED_HOLD) {
 		const struct extra *extra = extra_at(q, u->extra);

@@ -27,7 +27,7 @@ void unit_tidy_extra(struct queue *q, struct unit *u)
 {
 	const struct extra *extra = u->extra ? extra_at(q, u->extra) : NULL;
 
-	if (extra && !(u->flags & UNIT_HOLD) && !extra->reroute && !extra->attempt)
+	if (extra && !(u->flags & (UNIT_HOLD | UNIT_ASKED)) && !extra->reroute && !extra->attempt)
 		drop_extra(q, u);
 }
 
@@ -115,6 +115,7 @@ uint32_t unit_clone(struct queue *q, uint32_t like, uint32_t after)
 			return 0;
 		}
 		*extra = *extra_at(q, from->extra);
+		extra->own_due = unit_own_due_in(q, from);
 		extra->attempt = NULL;
 		extra->attempt_count = 0;
 		intern_hold(&q->names, extra->by);

@@ -15,15 +15,13 @@ static void retry_now(void **state)
 	assert_int_equal(queue_retry(w.q, 1, QUEUE_ALL_UNITS, w.now), 0);
 	start = world_expect(&w, 1);
 	assert_int_equal(start.attempts, 1);
-	/* a destination that is down is asked at once, and what was asked for now counts */
+	/* a destination that is down is asked at once */
 	world_failed(&w, &start);
 	world_expect_none(&w);
 	assert_int_equal(queue_retry(w.q, 1, QUEUE_ALL_UNITS, w.now), 0);
 	start = world_expect(&w, 1);
 	assert_true(start.probe);
-	assert_int_equal(start.attempts, 2);
 	world_failed(&w, &start);
-	assert_int_equal(world_unit(&w, 1).attempts, 3);
 	assert_int_equal(queue_retry(w.q, 2, QUEUE_ALL_UNITS, w.now), ERR_NOT_FOUND);
 	/* a hold is stronger */
 	queue_hold(w.q, 1, QUEUE_ALL_UNITS, SPAN("ann"), SPAN(""), w.now);
@@ -31,6 +29,66 @@ static void retry_now(void **state)
 	world_expect_none(&w);
 	queue_release(w.q, 1, QUEUE_ALL_UNITS, w.now);
 	world_expect(&w, 1);
+	world_done(&w);
+}
+
+/* Whoever asks again and again in an outage bounces nothing by it. */
+static void asking_uses_no_retries_up(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	(void)state;
+	world_init(&w, 10);
+	world_add(&w, 1, "x@a.example");
+	start = world_expect(&w, 1);
+	world_result(&w, &start, VERDICT_TEMPORARY, 450);
+	int64_t next = world_unit(&w, 1).next_try_ms, give_up = world_unit(&w, 1).give_up_ms;
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(queue_retry(w.q, 1, QUEUE_ALL_UNITS, w.now), 0);
+		assert_int_equal(world_unit(&w, 1).give_up_ms, give_up);
+		start = world_expect(&w, 1);
+		world_pass(&w, SECOND);
+		if (i % 2)
+			world_result(&w, &start, VERDICT_TEMPORARY, 450);
+		else
+			world_failed(&w, &start);
+		assert_int_equal(world_unit(&w, 1).attempts, 1);
+	}
+	assert_int_equal(world_unit(&w, 1).next_try_ms, next);
+	/* its own time comes as planned, and counts */
+	world_pass(&w, next - w.now);
+	start = world_expect(&w, 1);
+	world_result(&w, &start, VERDICT_TEMPORARY, 450);
+	assert_int_equal(world_unit(&w, 1).attempts, 2);
+	/* one that was asked for, and whose time comes before it is over, is that attempt */
+	queue_retry(w.q, 1, QUEUE_ALL_UNITS, w.now);
+	start = world_expect(&w, 1);
+	world_pass(&w, HOUR);
+	world_result(&w, &start, VERDICT_TEMPORARY, 450);
+	assert_int_equal(world_unit(&w, 1).attempts, 3);
+	world_done(&w);
+}
+
+/* The own time of one that is asked for stays what it is while it is held, in what is saved, and
+ * in its parts. */
+static void the_own_time_is_kept(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	(void)state;
+	world_init(&w, 10);
+	world_add(&w, 1, "x@a.example y@a.example");
+	start = world_expect(&w, 1);
+	world_result(&w, &start, VERDICT_TEMPORARY, 450);
+	int64_t next = world_unit(&w, 1).next_try_ms;
+	queue_hold(w.q, 1, QUEUE_ALL_UNITS, SPAN("ann"), SPAN(""), w.now);
+	queue_retry(w.q, 1, QUEUE_ALL_UNITS, w.now);
+	world_pass(&w, 10 * MINUTE);
+	queue_release(w.q, 1, QUEUE_ALL_UNITS, w.now);
+	start = world_expect(&w, 1);
+	world_result(&w, &start, VERDICT_TEMPORARY, 450);
+	assert_int_equal(world_unit(&w, 1).attempts, 1);
+	assert_int_equal(world_unit(&w, 1).next_try_ms, next + 10 * MINUTE);
 	world_done(&w);
 }
 
@@ -214,6 +272,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(retry_now),
+		cmocka_unit_test(asking_uses_no_retries_up),
+		cmocka_unit_test(the_own_time_is_kept),
 		cmocka_unit_test(bounce_and_delete),
 		cmocka_unit_test(one_unit_of_a_message),
 		cmocka_unit_test(active_ones_finish_first),

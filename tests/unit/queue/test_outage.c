@@ -8,6 +8,76 @@ static bool near(int64_t got, int64_t want, int64_t off)
 	return got >= want - off && got <= want + off;
 }
 
+/* Who looks whether it is back puts no probe off, and makes the next ones no rarer. */
+static void a_probe_that_is_asked_for_moves_none(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	struct queue_destination_info info;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	world_set_transport(&w, &mx);
+	world_add(&w, 1, "x@a.example");
+	start = world_expect(&w, 1);
+	world_failed(&w, &start);
+	for (int i = 0; i < 6; i++) {
+		world_pass(&w, world_why(&w, 1).until_ms - w.now);
+		start = world_expect(&w, 1);
+		world_failed(&w, &start);
+	}
+	struct queue_why why = world_why(&w, 1);
+	int64_t planned = why.until_ms;
+	for (int i = 0; i < 8; i++) {
+		uint32_t destination = world_unit(&w, 1).destination;
+		assert_int_equal(queue_probe(w.q, destination, w.now), 0);
+		start = world_expect(&w, 1);
+		assert_true(start.probe);
+		world_pass(&w, SECOND);
+		if (i % 2)
+			world_failed(&w, &start);
+		else
+			queue_unit_postpone(w.q, start.unit, NULL, w.now);
+		assert_int_equal(queue_destination_info(w.q, destination, &info), 0);
+		assert_int_equal(info.next_probe_ms, planned);
+		assert_int_equal(world_unit(&w, 1).attempts, 1);
+	}
+	world_pass(&w, planned - w.now);
+	start = world_expect(&w, 1);
+	world_failed(&w, &start);
+	/* 5, 10, 20, 40, 80, 160 and 300 seconds, as without all that */
+	assert_true(near(world_why(&w, 1).until_ms, w.now + 5 * MINUTE, MINUTE));
+	world_done(&w);
+}
+
+/* While its destination is down, nothing is given up before the next probe has failed. */
+static void the_end_is_foretold(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	mx.retry[0].delay_s = 10;
+	mx.retry_count = 3;
+	world_set_transport(&w, &mx);
+	world_add(&w, 1, "x@a.example");
+	start = world_expect(&w, 1);
+	world_failed(&w, &start);
+	int64_t foretold = 0;
+	while (!w.end_count) {
+		int64_t now = w.now, said = world_unit(&w, 1).give_up_ms;
+		assert_true(said > now);
+		foretold = said;
+		world_pass(&w, MIN(said - now, 1000));
+		if (!w.end_count && world_next(&w, &start) == 0)
+			world_failed(&w, &start);
+		queue_run(w.q, w.now);
+	}
+	assert_true(w.ends[0].at <= foretold + 1000 && w.ends[0].at >= foretold - 1000);
+	world_done(&w);
+}
+
 /* A failed connection takes the destination down; probes come after 5, 10, 20 … 300 seconds, one
  * at a time, and use nobody's retries up. */
 static void probes_grow(void **state)
@@ -450,6 +520,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_shortage_is_nobodys_fault),
 		cmocka_unit_test(probes_grow),
+		cmocka_unit_test(a_probe_that_is_asked_for_moves_none),
+		cmocka_unit_test(the_end_is_foretold),
 		cmocka_unit_test(giving_up_while_down),
 		cmocka_unit_test(virtual_attempts_are_not_saved),
 		cmocka_unit_test(nothing_is_counted_without_a_failure),
