@@ -89,7 +89,7 @@ static void end(struct door *door, const char *problem)
 	json_close_object(&door->json); /* roles */
 	if (problem)
 		json_put_str(&door->json, "problem", problem);
-	if (door->status.delivery)
+	if (door->status.delivery && !door->gone)
 		status_ask_queue(door, finish);
 	else
 		finish(door);

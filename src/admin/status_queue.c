@@ -77,7 +77,7 @@ static void page_heard(struct door *door, struct span answer)
 	bool answered = groups != NULL;
 
 	json_decref(reply);
-	if (!answered) {
+	if (!answered || door->gone) {
 		go_on(door);
 	} else if (next > 0 && ++status->pages < PAGES_MOST) {
 		ask_page(door, next);

@@ -134,6 +134,34 @@ static json_t *added_up(const json_t *parts, bool by_transport)
 	return all;
 }
 
+/* Ages come without the server of a destination that has no domain of its own; the summary has it.
+ * False: refused, and said why. */
+static bool add_servers(struct ctl *ctl, json_t *ages)
+{
+	json_t *all = all_groups(ctl, "summary", "destination"), *known = json_object();
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		json_t *one = json_array_get(all, i);
+
+		if (!*member_text(one, "next_hop"))
+			json_object_set(known, member_text(one, "transport"), one);
+	}
+	for (size_t i = 0; i < json_array_size(ages); i++) {
+		json_t *one = json_array_get(ages, i);
+		const json_t *from = json_object_get(known, member_text(one, "transport"));
+
+		if (*member_text(one, "next_hop") || !from)
+			continue;
+		json_object_set(one, "kind", json_object_get(from, "kind"));
+		json_object_set(one, "server", json_object_get(from, "server"));
+	}
+	bool answered = all != NULL;
+
+	json_decref(known);
+	json_decref(all);
+	return answered;
+}
+
 static void show_ages(const json_t *all)
 {
 	static const char *const titles[] = {
@@ -143,8 +171,7 @@ static void show_ages(const json_t *all)
 	for (size_t i = 0; i < json_array_size(all); i++) {
 		const json_t *one = json_array_get(all, i);
 		char numbers[AGES][NUMBER_TEXT];
-		const char *cells[ARRAY_SIZE(titles)] = {
-			member_text(one, "transport"), member_text(one, "next_hop")};
+		const char *cells[ARRAY_SIZE(titles)] = {member_text(one, "transport"), where(one)};
 
 		for (size_t k = 0; k < AGES; k++) {
 			snprintf(numbers[k], NUMBER_TEXT, "%lld",
@@ -170,15 +197,19 @@ int queue_summary(struct ctl *ctl)
 			ctl, "queue summary takes destination or transport, and nothing else");
 	json_t *all = all_groups(ctl, ages ? "ages" : "summary", by);
 
-	if (!all)
-		return EXIT_REFUSED;
-	json_t *reply = json_object();
-	if (ages) {
+	if (all && ages) {
 		json_t *sums = added_up(all, by_transport);
 
 		json_decref(all);
 		all = sums;
+		if (!by_transport && !add_servers(ctl, all)) {
+			json_decref(all);
+			all = NULL;
+		}
 	}
+	if (!all)
+		return EXIT_REFUSED;
+	json_t *reply = json_object();
 	if (ctl->json)
 		json_object_set(reply, by_transport ? "transports" : "destinations", all);
 	if (ctl->json)

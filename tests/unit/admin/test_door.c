@@ -859,6 +859,11 @@ static void status_has_the_oldest_and_what_is_down(void **state)
 	delivery_says(w, "{\"queue\":{\"messages\":0}}");
 	delivery_says(w, "{\"error\":\"not yet\"}");
 	assert_done(reply(peer));
+	/* For one that has gone away nothing more is asked. */
+	write_line(peer, "{\"cmd\":\"status\"}");
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+	delivery_says(w, "{\"queue\":{\"messages\":0}}");
+	assert_false(peer->open);
 }
 
 /* One event for each change, so that each is a line of the log. */

@@ -1008,7 +1008,8 @@ static void ages_are_added_up(void **state)
 				  "\"ages\":[3,0,0,0,0,0,4]},{\"transport\":\"t\",\"next_hop\":"
 				  "\"b.example\",\"ages\":[5,0,0,0,0,0,0]}]}";
 
-	run(w, ARGUMENTS("queue", "summary", "--ages", "--json"), REPLIES(one, two));
+	run(w, ARGUMENTS("queue", "summary", "--ages", "--json"),
+		REPLIES(one, two, "{\"groups\":[]}"));
 	json_t *all = json_loads(w->out, 0, NULL);
 	json_t *list = json_object_get(all, "destinations");
 	assert_int_equal(json_array_size(list), 2);
@@ -1016,10 +1017,16 @@ static void ages_are_added_up(void **state)
 	assert_int_equal(json_integer_value(json_array_get(ages, 0)), 4);
 	assert_int_equal(json_integer_value(json_array_get(ages, 6)), 6);
 	json_decref(all);
+	/* Where there is no domain, the server is named, as in the summary without ages. */
+	run(w, ARGUMENTS("queue", "summary", "--ages"),
+		REPLIES("{\"groups\":[{\"transport\":\"s\",\"ages\":[1,0,0,0,0,0,2]}]}",
+			"{\"groups\":[{\"transport\":\"s\",\"kind\":\"server\",\"server\":\"192.0."
+			"2.1:25\"}]}"));
+	assert_has(w->out, "s          192.0.2.1:25  1    0");
+	run(w, ARGUMENTS("queue", "summary", "transport", "--ages", "--json"), REPLIES(one, two));
 	json_t *asked = request(w);
 	assert_member(json_object_get(asked, "request"), "after", "0000000000007");
 	json_decref(asked);
-	run(w, ARGUMENTS("queue", "summary", "transport", "--ages", "--json"), REPLIES(one, two));
 	all = json_loads(w->out, 0, NULL);
 	assert_int_equal(json_array_size(json_object_get(all, "transports")), 1);
 	json_decref(all);
