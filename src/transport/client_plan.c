@@ -58,6 +58,7 @@ static void refuse_all(
 	struct verdict verdict;
 
 	verdict_set(&verdict, VERDICT_PERMANENT, code, enhanced, false, text);
+	verdict.open = true; /* about the message, and no word about hosts */
 	client_settle_all(client, &verdict);
 }
 
@@ -104,8 +105,11 @@ static void plan_rcpt(struct client *client, struct client_result *result, struc
 		verdict_set(&result->verdict, VERDICT_PERMANENT, 553,
 			(struct enhanced_code){5, 6, 7}, false,
 			SPAN("the address is not ASCII, and the next server has no SMTPUTF8"));
-	else
+	else {
 		client->plan.utf8 |= utf8;
+		return;
+	}
+	result->verdict.open = true;
 }
 
 /* Before the header, which may name the recipient: where both need SMTPUTF8, the address is the

@@ -122,6 +122,7 @@ static void pump_counted(struct client *client)
 			mime_reason_text(mime_downgrade_reason(pump->downgrade)));
 		verdict_set(&verdict, VERDICT_PERMANENT, 554, NOT_CONVERTIBLE, false,
 			span_of(text, (size_t)n));
+		verdict.open = true;
 		client_settle_all(client, &verdict);
 		client_finish(client, true);
 		return;
