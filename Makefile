@@ -14,7 +14,7 @@ build: ## install what is missing, leave build/posternd and build/posternctl
 	@ninja -C $(BUILD)
 
 install: build ## put it on this machine: make install PREFIX=/usr [DESTDIR=/tmp/stage]
-	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) >/dev/null
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
 	@echo "installed below $(DESTDIR)$(PREFIX); the start file is $(DESTDIR)/etc/postern/postern.yaml"
 

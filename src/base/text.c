@@ -128,6 +128,29 @@ void text_add_duration(struct buf *buf, uint64_t ms)
 	}
 }
 
+/* With one digit after the point, rounded. */
+static void add_tenths(struct buf *buf, uint64_t tenths, const char *unit)
+{
+	buf_add_u64(buf, tenths / 10);
+	buf_add_char(buf, '.');
+	buf_add_u64(buf, tenths % 10);
+	buf_add_str(buf, unit);
+}
+
+void text_add_us(struct buf *buf, uint64_t us)
+{
+	if (us < 1000) {
+		buf_add_u64(buf, us);
+		buf_add_str(buf, "us");
+	} else if (us < 999950) {
+		add_tenths(buf, (us + 50) / 100, "ms");
+	} else if (us < 59950000) {
+		add_tenths(buf, (us + 50000) / 100000, "s");
+	} else {
+		text_add_duration(buf, (us + 500000) / 1000000 * 1000);
+	}
+}
+
 static const char size_units[] = "KMGT";
 
 int text_parse_size(struct span in, uint64_t *out_bytes)

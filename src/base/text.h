@@ -18,6 +18,9 @@ int text_parse_duration(struct span in, uint64_t unit_ms, uint64_t *out_ms);
 
 /* The shortest exact form: "1h30m", "500ms", "0s". */
 void text_add_duration(struct buf *buf, uint64_t ms);
+/* How long something took, for people, who want three digits of it: "850us", "12.3ms", "35.7s",
+ * "4m12s". */
+void text_add_us(struct buf *buf, uint64_t us);
 
 /* "512", "64K", "50M", "2G", "1T": bytes, powers of 1024. ERR_SYNTAX, ERR_LIMIT on overflow. */
 int text_parse_size(struct span in, uint64_t *out_bytes);

@@ -72,22 +72,6 @@ static int make_parents(char *path)
 	return 0;
 }
 
-/* Started by an ordinary user; what root started before lies there as the roles'. */
-static int say_whose(
-	struct buf *problem, const char *path, const struct users *users, const char *what)
-{
-	int err = say(problem, path, what);
-
-	if (err == ERR_DENIED && !users->root)
-		buf_printf(problem,
-			"; if posternd was started as root with this start file before, it belongs "
-			"to the roles' users now: start it as root again, or give it back (as "
-			"root: "
-			"chown -R %u:%u %s)",
-			(unsigned)geteuid(), (unsigned)getegid(), path);
-	return err;
-}
-
 static int make_folder(const char *path, const struct users *users, uid_t uid, gid_t gid,
 	mode_t mode, struct buf *problem)
 {
@@ -99,10 +83,10 @@ static int make_folder(const char *path, const struct users *users, uid_t uid, g
 		mode &= 0700;
 	snprintf(copy, sizeof(copy), "%s", path);
 	if (make_parents(copy) < 0 || (mkdir(path, mode) < 0 && errno != EEXIST))
-		return say_whose(problem, path, users, "cannot be made");
+		return say(problem, path, "cannot be made");
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &info) < 0) {
-		int err = say_whose(problem, path, users, "cannot be opened");
+		int err = say(problem, path, "cannot be opened");
 		if (fd >= 0)
 			close(fd);
 		return err;
@@ -184,13 +168,24 @@ static int refuse_system_folder(struct span base, const char *field, struct buf 
 			"%s: a folder of the system, which others use too, cannot be used; name "
 			"one of Postern's own in the start file, at \"%s\"",
 			path, field);
-		return ERR_DENIED;
+		return ERR_REFUSED;
 	}
 	return 0;
 }
 
-int prepare_folders(const struct config *config, const struct users *users, struct buf *problem)
+/* What delivery writes there is never gone from a spool that was in use. */
+static bool is_new_spool(const struct config *config)
 {
+	char path[PATH_ROOM];
+
+	snprintf(path, sizeof(path), "%.*s/d", (int)config->spool.n, config->spool.p);
+	return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+int prepare_folders(const struct config *config, const struct users *users, struct log *log,
+	struct buf *problem)
+{
+	bool fresh = is_new_spool(config);
 	int refused = refuse_system_folder(config->spool, "spool", problem);
 
 	if (refused == 0)
@@ -221,8 +216,14 @@ int prepare_folders(const struct config *config, const struct users *users, stru
 	}
 	int err = make_workers(config, users, problem);
 	/* And the names in the spool itself. */
-	return err ? err
-		   : make_below(config->spool, "", users, ROLE_SUPERVISOR, SPOOL_MODE, problem);
+	if (err == 0)
+		err = make_below(config->spool, "", users, ROLE_SUPERVISOR, SPOOL_MODE, problem);
+	if (err == 0 && fresh)
+		log_write(log, LOG_WARN,
+			"a new, empty spool was made: if this gateway had one before, the start "
+			"file names another path now, or its disk is not there",
+			LOG_SPAN("spool", config->spool));
+	return err;
 }
 
 int prepare_open(const struct config *config, enum ipc_directory which, enum role_kind kind,
@@ -271,7 +272,7 @@ static int make_file(const char *path, const struct users *users, struct buf *pr
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 || fstat(fd, &info) < 0) {
-		int err = say(problem, path, "cannot be made");
+		int err = say(problem, path, "cannot be made or opened");
 		if (fd >= 0)
 			close(fd);
 		return err;
@@ -285,7 +286,8 @@ static int make_file(const char *path, const struct users *users, struct buf *pr
 	return err;
 }
 
-int prepare_database(const struct config *config, const struct users *users, struct buf *problem)
+int prepare_database(const struct config *config, const struct users *users, struct log *log,
+	struct buf *problem)
 {
 	char path[PATH_ROOM], journal[PATH_ROOM + 16], closed[PATH_ROOM];
 
@@ -294,6 +296,7 @@ int prepare_database(const struct config *config, const struct users *users, str
 	snprintf(closed, sizeof(closed), "%s", path);
 	if (make_parents(closed) < 0)
 		return say(problem, path, "its folder cannot be made");
+	bool fresh = access(path, F_OK) < 0 && errno == ENOENT;
 	int err = make_file(path, users, problem);
 	if (err == 0)
 		err = make_file(journal, users, problem);
@@ -304,5 +307,11 @@ int prepare_database(const struct config *config, const struct users *users, str
 			path, users->uid[ROLE_ADMIN], closed, closed);
 		err = ERR_DENIED;
 	}
+	if (err == 0 && fresh)
+		log_write(log, LOG_WARN,
+			"a new, empty directory was made: all mail is deferred until objects are "
+			"applied; if this gateway had one before, the start file names another "
+			"path now",
+			LOG_STR("directory", path));
 	return err;
 }

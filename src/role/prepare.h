@@ -38,12 +38,18 @@ struct users {
 int prepare_users(
 	const struct config *config, struct log *log, struct users *out, struct buf *problem);
 
-/* All folders. `problem` says in a sentence what to do. */
-int prepare_folders(const struct config *config, const struct users *users, struct buf *problem);
+/* All folders. `problem` says in a sentence what to do. A spool that was not there before is told:
+ * it may be a mistake. */
+int prepare_folders(const struct config *config, const struct users *users, struct log *log,
+	struct buf *problem);
 
 /* The database and its journal exist and are admin's, so that admin needs no right to their folder.
  */
-int prepare_database(const struct config *config, const struct users *users, struct buf *problem);
+int prepare_database(const struct config *config, const struct users *users, struct log *log,
+	struct buf *problem);
+/* An ordinary user was denied what is there: adds which of it belongs to somebody else, as after a
+ * start by root, and how to get all of it back. */
+void prepare_say_whose(const struct config *config, struct buf *problem);
 
 /* Held while the descriptor, or a copy in a role, is open. ERR_BUSY; ERR_CANCELED: SIGTERM or
  * SIGINT came while another one's end was waited for. */

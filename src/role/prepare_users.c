@@ -27,12 +27,13 @@ static bool number(const char *name, uint64_t *out)
 	return text_parse_u64(span_str(name), UINT32_MAX - 1, out) == 0 && *out != 0;
 }
 
-static void advise(struct buf *out, const char *group)
+static void advise(struct buf *out)
 {
 	buf_printf(out,
-		"groupadd --system %s; for u in smtpd delivery admin; do useradd --system --gid %s "
-		"--no-create-home --shell /usr/sbin/nologin postern-$u; done",
-		group, group);
+		"groupadd --system %s; groupadd --system %s; for u in smtpd delivery admin; do "
+		"useradd --system --gid %s --no-create-home --shell /usr/sbin/nologin postern-$u; "
+		"done",
+		usual_group, roles_group, usual_group);
 }
 
 static int missing(struct buf *problem, const char *what, const char *command, const char *name)
@@ -136,7 +137,7 @@ int prepare_users(
 	if (spare) {
 		struct buf advice;
 		buf_init(&advice, 1024);
-		advise(&advice, usual_group);
+		advise(&advice);
 		log_write(log, LOG_WARN,
 			"the roles' users do not exist: they run under numbers without an account",
 			LOG_U64("first", SPARE_ID), LOG_SPAN("make_them", buf_span(&advice)));

@@ -218,13 +218,15 @@ static int prepare(struct supervisor *sv)
 	if (err == 0)
 		err = prepare_users(sv->config, sv->log, &sv->users, &problem);
 	if (err == 0)
-		err = prepare_folders(sv->config, &sv->users, &problem);
+		err = prepare_folders(sv->config, &sv->users, sv->log, &problem);
 	if (err == 0)
 		err = prepare_lock(sv->config, sv->log, &sv->lock, &problem);
 	if (err == 0)
-		err = prepare_database(sv->config, &sv->users, &problem);
+		err = prepare_database(sv->config, &sv->users, sv->log, &problem);
 	if (err == 0)
 		err = sockets_open(sv, &problem);
+	else if (err == ERR_DENIED && !sv->users.root)
+		prepare_say_whose(sv->config, &problem);
 	if (err && err != ERR_CANCELED)
 		dprintf(STDERR_FILENO, "posternd: %.*s\n", (int)problem.n, problem.p);
 	buf_done(&problem);

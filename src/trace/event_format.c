@@ -204,6 +204,16 @@ static void add_number(struct buf *out, const char *name, uint64_t value, const 
 	buf_add_str(out, unit);
 }
 
+static void add_time(struct buf *out, const char *name, uint64_t us)
+{
+	if (!us)
+		return;
+	buf_add_char(out, ' ');
+	buf_add_str(out, name);
+	buf_add_char(out, '=');
+	text_add_us(out, us);
+}
+
 void event_text(const struct event *e, struct buf *out)
 {
 	buf_add_str(out, event_name(e->kind));
@@ -226,9 +236,9 @@ void event_text(const struct event *e, struct buf *out)
 	add_address(out, "peer", &e->peer, true);
 	add_number(out, "attempt", e->attempt, "");
 	add_number(out, "more", e->more, " like this");
-	add_number(out, "took", e->attempt_us, "us");
-	add_number(out, "queued", e->queued_us, "us");
-	add_number(out, "commit", e->commit_us, "us");
+	add_time(out, "took", e->attempt_us);
+	add_time(out, "queued", e->queued_us);
+	add_time(out, "commit", e->commit_us);
 	if (e->next_try_ms) {
 		buf_add(out, " next=", 6);
 		text_add_time(out, e->next_try_ms);

@@ -89,6 +89,9 @@ def test_the_sample_configuration_is_good(root, prefix):
     config = root / "etc/postern/postern.yaml"
     examples = prefix / "share/doc/postern/examples"
     assert config.read_text() == (examples / "postern.yaml").read_text()
+    # Where it says that the other one is.
+    named = re.search(r"see (/\S+/objects\.yaml)", config.read_text())[1]
+    assert root / named.lstrip("/") == examples / "objects.yaml" and (examples / "objects.yaml").is_file()
     done = run(prefix / "sbin/posternd", "-c", config, "--check")
     assert done.returncode == 0, done.stderr
     done = run(prefix / "bin/posternctl", "-c", config, "check", "-f", examples / "objects.yaml")

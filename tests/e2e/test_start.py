@@ -81,3 +81,68 @@ def test_who_waits_can_be_ended(gateway, again, number):
     client.close()
     assert server.process.wait(20) == 0
     server.process = None
+
+
+# ---- what is new
+
+
+def warnings_of_new(server):
+    return [line for line in server.log_since_start().splitlines() if " warning " in line and "a new, empty" in line]
+
+
+def test_a_new_spool_and_a_new_directory_are_told_once(gateway):
+    """A path that was mistyped, or a disk that is not mounted, would else be a new gateway without a word."""
+    server = gateway(MAILBOX)
+    told = warnings_of_new(server)
+    assert len(told) == 2 and str(server.spool) in told[0] and str(server.home / "directory.db") in told[1], told
+    server.stop()
+    server.start(apply=False)
+    assert warnings_of_new(server) == []
+    server.stop()
+    server.spool.rename(server.home / "moved-away")
+    server.spool.mkdir()  # as the place where a disk is to be mounted
+    server.start(apply=False)
+    told = warnings_of_new(server)
+    assert len(told) == 1 and str(server.spool) in told[0], told
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root has roles with users of their own")
+def test_the_advice_makes_all_that_the_roles_need(gateway):
+    server = gateway(MAILBOX)
+    if "the roles' users do not exist" not in server.log():
+        pytest.skip("they do exist here")
+    advice = re.search(r'make_them="([^"]*)"', server.log())[1]
+    for group in ("postern", "postern-roles"):
+        assert f"groupadd --system {group};" in advice
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
+def test_the_way_back_from_root_is_one_step(gateway):
+    server = gateway(MAILBOX, started=False)
+    owner = pwd.getpwnam("nobody")
+    os.chown(server.home, owner.pw_uid, owner.pw_gid)
+    server.start()
+    server.send("a@b.example", "ann@c.example")
+    server.wait_mailbox("ann@c.example")
+    server.stop()
+    server.user = "nobody"
+    server.spawn()
+    assert server.process.wait(10) == 1
+    server.process = None
+    said, = [line for line in server.log_since_start().splitlines() if "chown" in line]
+    advice = re.search(r"\((?:as root: )(chown -R [^)]*)\)", said)[1]
+    for path in (server.spool, server.mail, server.home / "trace", server.home / "directory.db"):
+        assert f" {path}" in advice
+    subprocess.run(advice, shell=True, check=True)
+    server.start(apply=False)
+    server.send("a@b.example", "ann@c.example")
+    server.wait_mailbox("ann@c.example", 2)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="root's folders are not root's")
+def test_no_advice_gives_a_folder_of_the_system_away(gateway):
+    server = gateway(MAILBOX, started=False, start={"mailboxes": "/var/mail"}, user="nobody")
+    server.spawn()
+    assert server.process.wait(10) == 1
+    server.process = None
+    assert "a folder of the system" in server.log() and "chown" not in server.log()

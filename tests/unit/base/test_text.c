@@ -84,6 +84,24 @@ static void durations_come_back_as_they_are_best_read(void **state)
 	buf_done(&buf);
 }
 
+static void how_long_something_took_has_the_unit_that_fits(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t us;
+		const char *text;
+	} known[] = {{0, "0us"}, {850, "850us"}, {999, "999us"}, {1000, "1.0ms"}, {12345, "12.3ms"},
+		{999949, "999.9ms"}, {999950, "1.0s"}, {35668000, "35.7s"}, {59949999, "59.9s"},
+		{59950000, "1m"}, {252000000, "4m12s"}, {7380400000, "2h3m"}, {86400000000, "1d"}};
+	struct buf buf;
+	buf_init(&buf, 100);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		text_add_us(&buf, known[i].us);
+		expect_text(&buf, known[i].text);
+	}
+	buf_done(&buf);
+}
+
 static void sizes(void **state)
 {
 	(void)state;
@@ -170,6 +188,7 @@ int main(void)
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(durations_as_administrators_write_them),
 		cmocka_unit_test(durations_come_back_as_they_are_best_read),
+		cmocka_unit_test(how_long_something_took_has_the_unit_that_fits),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(ids_are_read_back_and_sort_like_numbers),
 		cmocka_unit_test(utf8_is_told_from_noise),

@@ -541,6 +541,23 @@ static void test_peers_cannot_forge_fields(void **state)
 	buf_done(&text);
 }
 
+/* Seconds as seconds: nobody counts the digits of microseconds. */
+static void test_times_are_written_for_people(void **state)
+{
+	const struct event event = {.kind = EVENT_DELIVERY,
+		.attempt_us = 12345,
+		.queued_us = 35668000,
+		.commit_us = 850};
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 10000);
+	event_text(&event, &text);
+	buf_add_char(&text, '\0');
+	assert_string_equal(text.p, "Delivery took=12.3ms queued=35.7s commit=850us");
+	buf_done(&text);
+}
+
 /* Names are read in the letters that they are written in; what a terminal obeys, or reads
  * backwards, never gets there. */
 static void test_letters_of_all_the_world_stay(void **state)
@@ -929,6 +946,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_reception_stands_first_within_a_millisecond, setup, teardown),
 		cmocka_unit_test(test_peers_cannot_forge_fields),
+		cmocka_unit_test(test_times_are_written_for_people),
 		cmocka_unit_test(test_letters_of_all_the_world_stay),
 		cmocka_unit_test_setup_teardown(test_damaged_lines_are_left_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(
