@@ -1,7 +1,7 @@
 /*
  * One unit being tried: its recipients' results, its transactions, and all ways in which it ends.
  */
-#include "delivery/core.h"
+#include "delivery/link.h"
 
 #include "base/check.h"
 #include "base/err.h"

@@ -1,5 +1,6 @@
 /* Requests that change what is queued: what they are for, and their answers. */
 #include "delivery/control_change.h"
+#include "delivery/tell.h"
 
 #include "base/check.h"
 #include "base/err.h"

@@ -1,5 +1,6 @@
 /*
- * What the files of this folder share. Nobody else includes it.
+ * What the files of this folder share; beside it attempt.h, link.h and tell.h. Nobody else includes
+ * them.
  */
 #ifndef DELIVERY_CORE_H
 #define DELIVERY_CORE_H
@@ -11,8 +12,6 @@
 #include "delivery/peers.h"
 #include "route/lookup.h"
 #include "route/route.h"
-#include "transport/client.h"
-#include "transport/maildir.h"
 
 #define DELIVERY_MAGIC 0x44454c49u
 
@@ -162,230 +161,19 @@ struct delivery {
 	void *stopped_arg;
 };
 
-/* ---- link.c
- * ----------------------------------------------------------------------------------- */
+/* ---- noted.c -------------------------------------------------------------------------------- */
 
-/* One destination's hosts and sessions; made with its first attempt, gone with the destination. */
-struct link {
-	struct list node;
-	struct delivery *delivery;
-	uint32_t destination; /* the queue's handle */
-	struct span name;     /* of the transport; own copy */
-	struct span next_hop; /* own copy */
-	struct list waiting;  /* attempts without a session */
-	uint32_t waiting_count;
-	struct list sessions; /* all of them */
-	uint32_t session_count, connecting;
-	struct list idle; /* of these, those that wait for work */
-	struct mx_lookup *lookup;
-	struct mx_result *hosts;
-	uint64_t hosts_until_ns;
-	uint32_t first_address; /* where the next session begins; hosts may have changed since */
-	uint64_t *bad_until_ns; /* one for each of hosts->addresses */
-};
-
-/* One SMTP session of a link. */
-struct session {
-	struct list node;      /* in link->sessions */
-	struct list idle_node; /* in link->idle */
-	struct list lru_node;  /* in delivery->idle */
-	struct link *link;
-	struct client *client;
-	struct attempt *attempt; /* under way; NULL: connecting or idle */
-	struct timer timer;	 /* not ready, later idle, for too long */
-	uint32_t address;	 /* of the hosts, as they were when it began */
-	uint32_t tried;		 /* addresses that failed before */
-	uint32_t jobs;		 /* transactions done */
-	uint32_t jobs_most;	 /* 0: no limit */
-	bool ready;
-	bool counted;  /* in delivery->peers */
-	bool outdated; /* it goes where the directory said before: no further work */
-	struct netaddr peer;
-	char host[256]; /* name of the host, for events and DSNs */
-};
-
-int link_get(struct delivery *delivery, uint32_t destination, struct span transport,
-	struct span next_hop, struct link **out);
-/* The attempt takes an idle session or waits for one; never calls back at once with a result. */
-void link_run(struct link *link, struct attempt *attempt);
-/* Opens sessions for what waits, where it may. */
-void link_open(struct link *link);
-/* An attempt that waits is given up by its owner. */
-void link_forget(struct link *link, struct attempt *attempt);
-/* A new directory generation: hosts are looked up anew, sessions end with the job they have. */
-void link_refresh(struct link *link);
-/* What is open goes by its new limits. */
-void link_set_limits(struct link *link);
-void link_destination_gone(void *context, uint32_t destination, void *user);
-void link_free(struct link *link);
-/* Cuts a session off in the middle of its work. */
-void link_drop_session(struct session *session);
-/* The session has done its job: what it does next. */
-void session_free_for_work(struct session *session);
-
-/* ---- attempt.c
- * -------------------------------------------------------------------------------- */
-
-struct attempt {
-	struct list node;    /* in delivery->attempts, or spare */
-	struct list waiting; /* in link->waiting */
-	struct delivery *delivery;
-	struct link *link; /* NULL for mailboxes */
-	struct session *session;
-	/* from the queue */
-	uint32_t unit;
-	uint64_t id;
-	uint32_t attempts; /* before this one */
-	int64_t ready_ms;
-	uint32_t *picks; /* recipients: indexes in the envelope */
-	uint32_t pick_count;
-	/* from the spool */
-	struct buf bytes;
-	struct arena arena;
-	struct envelope envelope;
-	struct spool_body body;
-	bool body_open;
-	/* The spool looks at its body before it gives it out. */
-	enum { BODY_NOT_AWAITED, BODY_AWAITED, BODY_LOOKED_AT } body_check;
-	/* of the transport */
-	struct span transport; /* in the arena */
-	struct span next_hop;  /* likewise */
-	uint32_t destination;
-	enum give_up give_up;
-	uint64_t began_ns;
-	/* results, one for each pick */
-	struct client_result *results;
-	/* What telling of them needs, as many of each: taken at the beginning, when there may still
-	 * be no memory for it. */
-	struct {
-		enum verdict_kind *kinds;
-		bool *said;
-		struct notify_rcpt *notified;
-	} telling;
-	/* Of the transaction that is over, and so of every recipient that it delivered to: those of
-	 * earlier ones are gone from `results` (RFC 3461 sections 4.2 and 5.2). */
-	bool dsn_passed;
-	struct client_job job; /* a transaction: all picks, or those not tried yet */
-	uint32_t *job_picks;
-	uint32_t *job_places; /* place of each in picks */
-	struct client_result *job_results;
-	bool job_again; /* not the first transaction of this attempt */
-	/* mailboxes: one recipient after the other */
-	struct maildir_delivery maildir;
-	uint32_t mailbox;  /* place in picks */
-	bool maildir_runs; /* a helper thread has it */
-};
-
-/* Empty, in no list; NULL: no memory. */
-struct attempt *attempt_new(struct delivery *delivery);
-/* Starts what the queue gave (start.c). */
-void attempt_start(struct delivery *delivery, const struct queue_start *start);
-/* The body of this message was checked: attempts that wait for it go on. */
-void attempts_body_checked(struct delivery *delivery, uint64_t id);
-/* Sends the job of the recipients that were not tried yet over attempt->session. */
-void attempt_send(struct attempt *attempt);
-/* The transaction ended; true: the attempt goes on (recipients that were not tried). */
-bool attempt_job_done(struct attempt *attempt, struct client_job *job);
-/* The transaction did not happen: its recipients are still to be tried. */
-void attempt_job_undone(struct attempt *attempt);
-/* No answer about the message: the destination could not be asked. */
-void attempt_destination_failed(struct attempt *attempt, const struct verdict *verdict);
-/* Something of our own is short: not its fault, nor the destination's. */
-void attempt_short(struct attempt *attempt, const struct verdict *verdict);
-/* Its destination's hosts take no further session; `limit`: they have so many. */
-void attempt_busy(struct attempt *attempt, uint32_t limit);
-/* As attempt_short(), where there is no attempt yet. */
-void attempt_queue_short(struct delivery *delivery, uint32_t unit, const struct verdict *verdict);
-/* One verdict for all recipients that have none yet, then the outcome. */
-void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict);
-/* Back to the queue, nothing counted; but what is known of some recipients is kept. */
-void attempt_put_back(struct attempt *attempt);
-/* Forgotten as if it had never begun; nobody is told anything. */
-void attempt_drop(struct attempt *attempt);
-/* Its memory; the queue has its result already. */
-void attempt_end(struct attempt *attempt);
-/* For recipients whose turn did not come before the end. */
-void attempt_stopped(struct attempt *attempt);
-/* A verdict of our own. */
-void attempt_verdict(struct verdict *verdict, enum verdict_kind kind, uint16_t code,
-	uint8_t subject, uint8_t detail, const char *text);
-
-/* ---- mailbox.c ------------------------------------------------------------------------------ */
-
-/* Begins with the first recipient that has no result, or goes on; ends the attempt. */
-void mailbox_deliver(struct attempt *attempt);
-
-/* ---- outcome.c
- * -------------------------------------------------------------------------------- */
-
-/* One transaction of several is over: what it decided is told and recorded at once, so that a crash
- * does not send it again. What is left goes on. */
-void outcome_so_far(struct attempt *attempt);
-/* All results are in: events, DSN, the queue's own reckoning. Ends the attempt. */
-void outcome(struct attempt *attempt);
-/* The destination could not be asked at all; nothing is known about the message. */
-void outcome_unreachable(struct attempt *attempt, const struct verdict *verdict);
-/* It could not be begun, for a reason that may pass and counts for nothing. */
-void outcome_postponed(struct attempt *attempt, const struct verdict *verdict);
-/* One recipient's copy lies in its mailbox, at attempt->maildir.path. */
-void outcome_in_mailbox(const struct attempt *attempt, uint32_t pick);
-
-/* ---- ended.c
- * ---------------------------------------------------------------------------------- */
-
-/* A note of the queue: given up, or late. */
-void outcome_ended(struct delivery *delivery, const struct note *note);
-void outcome_warned(struct delivery *delivery, const struct note *note);
-
-/* ---- notify.c
- * --------------------------------------------------------------------------------- */
-
-enum notify_kind { NOTIFY_OF_FAILURE, NOTIFY_OF_DELAY, NOTIFY_OF_RELAY, NOTIFY_OF_DELIVERY };
-
-struct notify_rcpt {
-	uint32_t rcpt; /* index in the envelope */
-	const struct verdict *verdict;
-};
-
-/* Makes a DSN for those recipients that want one (RFC 3461 section 4.1), in the journal's current
- * record. NULL where nobody wants one or nobody may have one. */
-struct owed *notify(struct delivery *delivery, const struct envelope *envelope,
-	enum notify_kind kind, const struct notify_rcpt *rcpts, uint32_t count,
-	struct span remote_mta, int64_t retry_until_ms);
-
-/* ---- owed.c
- * -----------------------------------------------------------------------------------
- */
-
-/* A notification that was given to the journal. */
-struct owed {
-	struct list node;   /* in delivery->owed */
-	uint64_t parent;    /* the message that it speaks of */
-	size_t bytes;	    /* of its text */
-	struct list events; /* told when it has its id */
-};
-
-struct owed *owed_new(struct delivery *delivery, uint64_t parent, size_t bytes);
-/* Tells it when the notification is written; at once where there is none. */
-void owed_tell(struct delivery *delivery, struct owed *owed, const struct event *event);
-/* The next notification is written. */
-void owed_made(struct delivery *delivery, const struct envelope *envelope);
-void owed_forget(struct delivery *delivery);
-
-static inline bool owed_too_much(const struct delivery *delivery)
-{
-	return delivery->owed_bytes > DELIVERY_OWED_MOST;
-}
-
-/* ---- intake.c
- * --------------------------------------------------------------------------------- */
-
-extern const struct spool_store_handler intake_store_handler;
 extern const struct queue_ops intake_queue_ops;
 /* Settles the notes; called after every call into the queue that may leave some. */
 void intake_settle(struct delivery *delivery);
+/* No recipient of the message is left. */
+void note_finished(struct delivery *delivery, uint64_t id);
 /* Frees what a note holds. */
 void note_done(struct note *note);
+
+/* ---- intake.c ------------------------------------------------------------------------------- */
+
+extern const struct spool_store_handler intake_store_handler;
 void intake_notice(struct delivery *delivery, const struct spool_notice *notice);
 
 /* ---- damaged.c

@@ -5,7 +5,7 @@
  * calls delivery_wake(); the pump then runs once, at the end of the turn, asks the queue for what
  * may start, and arms one timer for when to ask again.
  */
-#include "delivery/core.h"
+#include "delivery/link.h"
 
 #include "base/check.h"
 #include "base/err.h"

@@ -2,7 +2,7 @@
  * The directory's generations: settings, pauses, and what is routed or connected anew where mail
  * goes another way than before.
  */
-#include "delivery/core.h"
+#include "delivery/link.h"
 
 #include "base/err.h"
 

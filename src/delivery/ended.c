@@ -1,7 +1,7 @@
 /*
  * What the queue gave up, or warns about: its events and notifications.
  */
-#include "delivery/core.h"
+#include "delivery/attempt.h"
 
 #include "base/check.h"
 #include "base/err.h"
@@ -42,11 +42,15 @@ static void tell_note(struct delivery *d, const struct note *note, enum event_ki
 	};
 
 	CHECK(names && rcpts);
-	if (note->verdict)
+	if (note->verdict) {
 		verdict = *note->verdict;
-	else
+		/* What stays in the queue was never refused for good: this is an administrator's
+		 * word (control_act.c), and for the sender. */
+		verdict.open = note->why == QUEUE_BOUNCED && verdict.kind == VERDICT_PERMANENT;
+	} else {
 		verdict_set(&verdict, VERDICT_TEMPORARY, 451, (struct enhanced_code){4, 4, 7},
 			false, SPAN("no attempt has been answered yet"));
+	}
 	buf_init(&bytes, DELIVERY_ENVELOPE);
 	arena_init(&arena, DELIVERY_ARENA);
 	int err = delivery_envelope(d, note->id, &bytes, &arena, &envelope);
@@ -95,7 +99,8 @@ void outcome_ended(struct delivery *d, const struct note *note)
 	enum event_kind kind = end_event(note, give_up);
 	if (kind == EVENT_DISCARD)
 		d->figures.discarded += note->rcpt_count;
-	tell_note(d, note, kind, kind != EVENT_DISCARD, NOTIFY_OF_FAILURE);
+	tell_note(d, note, kind, kind != EVENT_DISCARD,
+		note->why == QUEUE_EXPIRED ? NOTIFY_OF_EXPIRY : NOTIFY_OF_FAILURE);
 }
 
 void outcome_warned(struct delivery *d, const struct note *note)

@@ -1,5 +1,5 @@
 /* Asking the DNS for an administrator: where mail for a domain would go at this moment. */
-#include "delivery/core.h"
+#include "delivery/link.h"
 
 #include "base/check.h"
 #include "base/err.h"

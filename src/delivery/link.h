@@ -1,8 +1,71 @@
-/* What link.c, session.c and connect.c share. */
+/*
+ * Links and sessions: the way to one destination, and its SMTP sessions (link.c, session.c,
+ * connect.c).
+ */
 #ifndef DELIVERY_LINK_H
 #define DELIVERY_LINK_H
 
-#include "delivery/core.h"
+#include "delivery/attempt.h"
+
+/* One destination's hosts and sessions; made with its first attempt, gone with the destination. */
+struct link {
+	struct list node;
+	struct delivery *delivery;
+	uint32_t destination; /* the queue's handle */
+	struct span name;     /* of the transport; own copy */
+	struct span next_hop; /* own copy */
+	struct list waiting;  /* attempts without a session */
+	uint32_t waiting_count;
+	struct list sessions; /* all of them */
+	uint32_t session_count, connecting;
+	struct list idle; /* of these, those that wait for work */
+	struct mx_lookup *lookup;
+	struct mx_result *hosts;
+	uint64_t hosts_until_ns;
+	uint32_t first_address; /* where the next session begins; hosts may have changed since */
+	uint64_t *bad_until_ns; /* one for each of hosts->addresses */
+};
+
+/* One SMTP session of a link. */
+struct session {
+	struct list node;      /* in link->sessions */
+	struct list idle_node; /* in link->idle */
+	struct list lru_node;  /* in delivery->idle */
+	struct link *link;
+	struct client *client;
+	struct attempt *attempt; /* under way; NULL: connecting or idle */
+	struct timer timer;	 /* not ready, later idle, for too long */
+	uint32_t address;	 /* of the hosts, as they were when it began */
+	uint32_t tried;		 /* addresses that failed before */
+	uint32_t jobs;		 /* transactions done */
+	uint32_t jobs_most;	 /* 0: no limit */
+	bool ready;
+	bool counted;  /* in delivery->peers */
+	bool outdated; /* it goes where the directory said before: no further work */
+	struct netaddr peer;
+	char host[256]; /* name of the host, for events and DSNs */
+};
+
+int link_get(struct delivery *delivery, uint32_t destination, struct span transport,
+	struct span next_hop, struct link **out);
+/* The attempt takes an idle session or waits for one; never calls back at once with a result. */
+void link_run(struct link *link, struct attempt *attempt);
+/* Opens sessions for what waits, where it may. */
+void link_open(struct link *link);
+/* An attempt that waits is given up by its owner. */
+void link_forget(struct link *link, struct attempt *attempt);
+/* A new directory generation: hosts are looked up anew, sessions end with the job they have. */
+void link_refresh(struct link *link);
+/* What is open goes by its new limits. */
+void link_set_limits(struct link *link);
+void link_destination_gone(void *context, uint32_t destination, void *user);
+void link_free(struct link *link);
+/* Cuts a session off in the middle of its work. */
+void link_drop_session(struct session *session);
+/* The session has done its job: what it does next. */
+void session_free_for_work(struct session *session);
+
+/* ---- among link.c, session.c and connect.c --------------------------------------------------- */
 
 /* The one that has waited longest, or NULL. */
 struct attempt *link_take_waiting(struct link *link);

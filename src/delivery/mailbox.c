@@ -2,7 +2,7 @@
  * An attempt that goes into mailboxes, one recipient after the other, each in a job of a helper
  * thread. A repetition after a crash meets its own earlier file (transport/maildir.h).
  */
-#include "delivery/core.h"
+#include "delivery/attempt.h"
 
 #include "base/check.h"
 #include "base/err.h"

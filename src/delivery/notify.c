@@ -2,7 +2,7 @@
  * Delivery status notifications (RFC 3461, RFC 3464): who gets one, with how much of the message,
  * and into the journal's current record, so that it is there exactly when its cause is.
  */
-#include "delivery/core.h"
+#include "delivery/attempt.h"
 
 #include "base/check.h"
 #include "base/err.h"
@@ -18,6 +18,7 @@
 
 static const enum dsn_action actions[] = {
 	[NOTIFY_OF_FAILURE] = DSN_FAILED,
+	[NOTIFY_OF_EXPIRY] = DSN_FAILED,
 	[NOTIFY_OF_DELAY] = DSN_DELAYED,
 	[NOTIFY_OF_RELAY] = DSN_RELAYED,
 	[NOTIFY_OF_DELIVERY] = DSN_DELIVERED,
@@ -29,7 +30,8 @@ static bool wanted(uint8_t notify, enum notify_kind kind)
 	if (notify & NOTIFY_NEVER)
 		return false;
 	switch (kind) {
-	case NOTIFY_OF_FAILURE: return notify == NOTIFY_DEFAULT || (notify & NOTIFY_FAILURE);
+	case NOTIFY_OF_FAILURE:
+	case NOTIFY_OF_EXPIRY: return notify == NOTIFY_DEFAULT || (notify & NOTIFY_FAILURE);
 	case NOTIFY_OF_DELAY: return notify == NOTIFY_DEFAULT || (notify & NOTIFY_DELAY);
 	case NOTIFY_OF_RELAY:
 	case NOTIFY_OF_DELIVERY: return (notify & NOTIFY_SUCCESS) != 0;
@@ -137,6 +139,7 @@ struct owed *notify(struct delivery *d, const struct envelope *envelope, enum no
 	int64_t retry_until_ms)
 {
 	struct owed *owed = NULL;
+	bool was_tried = kind == NOTIFY_OF_EXPIRY || kind == NOTIFY_OF_DELAY;
 	uint32_t n = 0;
 
 	/* RFC 3461 section 6.1, RFC 5321 section 6.1: nothing is ever said to the null sender. */
@@ -159,6 +162,7 @@ struct owed *notify(struct delivery *d, const struct envelope *envelope, enum no
 			.verdict = rcpts[i].verdict,
 			.remote_mta = rcpts[i].verdict->remote ? remote_mta : SPAN_NONE,
 			.last_attempt_ms = delivery_now(d),
+			.tried_since_ms = was_tried ? envelope->arrived_ms : 0,
 			.retry_until_ms = retry_until_ms,
 		};
 	}

@@ -2,7 +2,7 @@
  * What became of an attempt: events, notifications, and the queue's reckoning. Everything that one
  * call here changes is in one record of the journal.
  */
-#include "delivery/core.h"
+#include "delivery/link.h"
 
 #include "base/check.h"
 #include "base/err.h"
@@ -96,6 +96,19 @@ static void emit_results(const struct attempt *attempt, enum verdict_kind kind, 
 
 /* ---- notifications about an attempt --------------------------------------------------------- */
 
+/* Who said so, where that is for everybody to know: a mail exchanger by the public DNS. Fixed
+ * servers, zones and DNS servers of one's own are matters of the inside. */
+static struct span remote_mta(const struct attempt *attempt)
+{
+	struct transport transport;
+
+	if (!attempt->session ||
+		delivery_transport(attempt->delivery, attempt->transport, &transport) ||
+		transport.host.n || transport.zone.n || transport.query.n)
+		return SPAN_NONE;
+	return span_str(attempt->session->host);
+}
+
 static struct owed *notify_results(
 	const struct attempt *attempt, enum verdict_kind kind, enum notify_kind what)
 {
@@ -109,7 +122,7 @@ static struct owed *notify_results(
 				attempt->picks[i], &attempt->results[i].verdict};
 	if (n)
 		owed = notify(attempt->delivery, &attempt->envelope, what, rcpts, n,
-			attempt->session ? span_str(attempt->session->host) : SPAN_NONE, 0);
+			remote_mta(attempt), 0);
 	return owed;
 }
 

@@ -3,7 +3,7 @@
  * notification has none before it is written; events that name it wait until then. Should the role
  * die before, its cause happens again, and so do they.
  */
-#include "delivery/core.h"
+#include "delivery/tell.h"
 
 #include "base/check.h"
 

@@ -2,7 +2,7 @@
  * How an attempt begins: its envelope and its body from the spool, and the way that it goes; and
  * what becomes of it where these cannot be had.
  */
-#include "delivery/core.h"
+#include "delivery/link.h"
 
 #include "base/check.h"
 #include "base/err.h"

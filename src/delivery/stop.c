@@ -1,7 +1,7 @@
 /*
  * The end: nothing is started any more, what runs has its time, the journal is written.
  */
-#include "delivery/core.h"
+#include "delivery/attempt.h"
 
 #include "base/check.h"
 

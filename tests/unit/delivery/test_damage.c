@@ -1,7 +1,7 @@
 /* Messages that the disk damaged: each has a place where it is found, and an end. */
 #include "world.h"
 
-#include "delivery/core.h"
+#include "delivery/link.h"
 
 #define BODY "Subject: hello\r\n\r\nhello\r\n"
 /* In the record of the message, not in its body. */

@@ -1,5 +1,5 @@
 /* The queue's check at run time. */
-#include "delivery/core.h"
+#include "delivery/link.h"
 #include "lose_unit.h"
 #include "world.h"
 
