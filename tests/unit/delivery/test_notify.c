@@ -41,6 +41,10 @@ static void a_failure_is_reported_to_the_sender(void **state)
 	assert_non_null(strstr(dsn->body, "Final-Recipient: rfc822; bad@site.example"));
 	assert_non_null(strstr(dsn->body, "Action: failed"));
 	assert_non_null(strstr(dsn->body, "550 5.1.1 no such user"));
+	/* Where the transport leads is nobody's business. */
+	assert_null(strstr(dsn->body, "Remote-MTA"));
+	assert_null(strstr(dsn->body, "192.0.2.1"));
+	assert_non_null(strstr(dsn->body, "Received: "));
 	assert_int_equal(world_events(w, EVENT_BOUNCE), 1);
 	/* The notification has its own story, which says whom it is about. */
 	const struct seen *reception = world_event(w, EVENT_RECEPTION, 0);
@@ -50,6 +54,34 @@ static void a_failure_is_reported_to_the_sender(void **state)
 	assert_true(world_event(w, EVENT_DELIVERY, 0)->id == reception->id);
 	assert_true(world_event(w, EVENT_BOUNCE, 0)->dsn == reception->id);
 	assert_int_equal(world_queued(w), 0);
+}
+
+/* The mail exchangers of a domain are in the DNS for everybody to read. */
+static void a_mail_exchanger_that_refuses_is_named(void **state)
+{
+	static const struct dns_row rows[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
+		{"mx1.far.example", DNS_A, 0, "192.0.2.77"}, {0}};
+	struct world *w = *state;
+
+	w->rows = rows;
+	world_send(w, "a@one.example", "bad@far.example", BODY);
+	const struct taken *dsn = taken_for(w, "a@one.example");
+	assert_non_null(dsn);
+	assert_non_null(strstr(dsn->body, "Remote-MTA: dns; mx1.far.example\r\n"));
+	assert_non_null(strstr(dsn->body, "The server mx1.far.example said: 550 "));
+	assert_true(world_apply(w,
+		"transports:\n"
+		"  own: { server: \"lookup-mx:query=192.0.2.53\", private-hosts: yes }\n"
+		"  one: { server: \"192.0.2.3:25\" }\n"
+		"domains:\n"
+		"  one.example: { transport: one }\n"
+		"  far.example: { transport: own }\n"));
+	world_send(w, "b@one.example", "bad@far.example", BODY);
+	world_pass(w, MINUTE);
+	dsn = taken_for(w, "b@one.example");
+	assert_non_null(dsn);
+	assert_null(strstr(dsn->body, "mx1.far.example"));
+	assert_non_null(strstr(dsn->body, "The server said: 550 "));
 }
 
 static void nothing_is_said_to_the_null_sender(void **state)
@@ -189,7 +221,15 @@ static void giving_up_is_told(void **state)
 	world_pass(w, 2 * HOUR);
 	assert_int_equal(world_events(w, EVENT_TRANSIENT_FAILURE), 4);
 	assert_int_equal(world_events(w, EVENT_EXPIRATION), 1);
-	assert_non_null(strstr(taken_for(w, "a@one.example")->body, "mailbox busy"));
+	const char *dsn = taken_for(w, "a@one.example")->body;
+	assert_non_null(strstr(dsn, "mailbox busy"));
+	struct buf since;
+	buf_init(&since, 100);
+	buf_add_str(&since, "    It had been tried since ");
+	text_add_date(&since, WORLD_WALL);
+	buf_add_char(&since, '\0');
+	assert_non_null(strstr(dsn, since.p));
+	buf_done(&since);
 	assert_int_equal(world_queued(w), 0);
 }
 
@@ -201,7 +241,14 @@ static void giving_up_after_an_outage_is_told(void **state)
 	world_send(w, "a@one.example", "b@site.example", BODY);
 	world_pass(w, 2 * HOUR);
 	assert_int_equal(world_events(w, EVENT_EXPIRATION), 1);
-	assert_non_null(taken_for(w, "a@one.example"));
+	const char *dsn = taken_for(w, "a@one.example")->body;
+	assert_non_null(strstr(dsn, "Status: 4.4.1\r\n"));
+	assert_non_null(
+		strstr(dsn, "x-postern; no connection to a mail server for site.example\r\n"));
+	assert_non_null(strstr(dsn, "It had been tried since "));
+	assert_null(strstr(dsn, "192.0.2.1"));
+	/* The trace is for those who can mend it. */
+	assert_non_null(strstr(world_event(w, EVENT_EXPIRATION, 0)->text, "192.0.2.1"));
 	assert_int_equal(world_queued(w), 0);
 }
 
@@ -233,6 +280,8 @@ static void a_bounce_by_an_administrator_is_told_once(void **state)
 	assert_int_equal(world_events(w, EVENT_BOUNCE), 1);
 	assert_int_equal(world_taken(w, "a@one.example"), 1);
 	assert_null(strstr(taken_for(w, "a@one.example")->body, "\r\nX: y"));
+	/* What administrators say with it is said to the sender. */
+	assert_non_null(strstr(taken_for(w, "a@one.example")->body, "Reason: closed"));
 	assert_int_equal(world_queued(w), 0);
 }
 
@@ -305,6 +354,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(a_failure_is_reported_to_the_sender),
+		TEST(a_mail_exchanger_that_refuses_is_named),
 		TEST(nothing_is_said_to_the_null_sender),
 		TEST(a_notification_that_fails_makes_no_other),
 		TEST(notify_never_is_honoured),
