@@ -10,6 +10,7 @@
 #include "base/prng.h"
 #include "delivery/delivery.h"
 #include "delivery/peers.h"
+#include "queue/look.h"
 #include "route/lookup.h"
 #include "route/route.h"
 

@@ -6,7 +6,7 @@
 #define DELIVERY_WHY_TEXT_H
 
 #include "base/buf.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 
 /* A stable word for scripts: "ready", "limit-destination", "down", …; never NULL. */
 const char *why_kind_name(enum queue_why_kind kind);

@@ -44,7 +44,7 @@
 #include "base/buf.h"
 #include "base/netaddr.h"
 #include "base/span.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 
 #include <stdbool.h>
 #include <stdint.h>

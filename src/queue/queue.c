@@ -1,8 +1,6 @@
 /*
  * The queue as a whole: made, set up, taken down.
  */
-#include "queue/queue.h"
-
 #include "queue/internal.h"
 
 int queue_new(const struct queue_ops *ops, void *context, uint64_t seed, uint32_t connections,

@@ -4,7 +4,7 @@
  */
 #include "sim_wrap.h"
 
-#include "queue/queue.h"
+#include "queue/look.h"
 #include "spool/format.h"
 #include "spool/spool.h"
 

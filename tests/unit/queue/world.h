@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
-#include "queue/queue.h"
+#include "queue/look.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
