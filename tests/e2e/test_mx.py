@@ -242,7 +242,7 @@ def test_explain_says_what_the_dns_says(world):
     loop = explain("x@loops.mx.test")
     assert loop["next"] == "bounces" and loop["failure"]["enhanced"] == "5.4.6"
     private = explain("x@strict.mx.test")
-    assert private["failure"]["enhanced"] == "5.4.4" and "private-hosts" in private["text"]
+    assert private["failure"]["enhanced"] == "5.4.4" and "private-hosts" in str(private["steps"])
     assert explain("x@broken.test")["next"] == "waits"
 
 
