@@ -60,9 +60,11 @@ def test_failure(gateway, sink):
     assert one["Action"] == "failed" and one["Status"] == "5.1.1"
     assert one["Original-Recipient"].replace("; ", ";") == "rfc822;Bad+x@a.example"
     assert "550 5.1.1" in one["Diagnostic-Code"] and one["Diagnostic-Code"].startswith("smtp;")
-    assert "127.0.0.1" in one["Remote-MTA"]
+    assert one["Remote-MTA"] is None, "where a transport leads is nobody's business"
     assert "bad@a.example" in report.text and "no such user here" in report.text
     assert report.returned.get_content_type() == "message/rfc822"
+    original = report.returned.get_payload(0)
+    assert id in original.get_all("Received")[0], "with our own field, as it was sent on"
     assert body.replace(b"\r\n", b"\n") in report.data
     bounce = server.wait_event(id, "Bounce")
     assert bounce["notification"] and "550 5.1.1" in bounce["reply"]
@@ -153,6 +155,29 @@ def test_expired_after_the_last_retry(gateway, sink):
     assert hop.connections >= 1 and len([c for c in hop.commands if c.startswith("RCPT")]) == 3, "retry-count counts retries"
     assert end["notification"]
     server.wait_empty()
+
+
+def test_what_is_inside_stays_inside(gateway, sink):
+    """The sender may be anybody: addresses, servers and settings are for the log and the trace."""
+    hop = sink()
+    port = hop.port
+    hop.stop()
+    server = gateway({**OBJECTS, "transports": {"t": {"server": f"127.0.0.1:{port}", "retry-delay": "1s", "retry-count": 0},
+                                                "mx": {"server": f"lookup-mx:port={port}"}},
+                      "domains": {**OBJECTS["domains"], "a.example": {"transport": "t"}}, "default-transport": "mx"})
+    id = server.send(SENDER, "x@a.example")
+    assert f"127.0.0.1:{port}" in server.wait_event(id, "Expiration")["reason"]
+    report = reports(server)[0]
+    one = report.rcpt("x@a.example")
+    assert one["Status"] == "4.4.1" and one["Action"] == "failed"
+    assert f":{port}" not in report.text + one["Diagnostic-Code"]
+    assert "It had been tried since " in report.text and "send again later" in " ".join(report.text.split())
+    id = server.send(SENDER, "x@[192.168.0.1]")
+    assert "private-hosts" in server.wait_event(id, "Bounce")["reason"]
+    report = reports(server, 2)[1]
+    one = report.rcpt("x@[192.168.0.1]")
+    assert one["Status"] == "5.4.4" and one["Diagnostic-Code"] == "x-postern; there is no usable mail server for [192.168.0.1]"
+    assert "private-hosts" not in report.text and "again later" not in report.text and "tried since" not in report.text
 
 
 def test_discard_leaves_a_line_and_no_report(gateway, sink):
