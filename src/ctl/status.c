@@ -65,6 +65,26 @@ static void show_word(const struct ctl *ctl, const char *text)
 	putchar('"');
 }
 
+/* A number of microseconds: as the log has it, queued=35.7s. */
+static bool show_time(const char *key, const json_t *value)
+{
+	struct span name = span_str(key);
+	char memory[128];
+	struct buf text = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
+
+	if (!span_ends_nocase(name, SPAN("_us")) || !json_is_integer(value) ||
+		json_integer_value(value) < 0)
+		return false;
+	buf_add_span(&text, span_of(name.p, name.n - 3));
+	buf_add_char(&text, '=');
+	text_add_us(&text, (uint64_t)json_integer_value(value));
+	buf_add_char(&text, '\0');
+	if (!buf_ok(&text))
+		return false;
+	show_text(memory, false);
+	return true;
+}
+
 static void show_event_text(const struct ctl *ctl, const json_t *event)
 {
 	static const char *const first[] = {"time", "event", "id"};
@@ -82,6 +102,8 @@ static void show_event_text(const struct ctl *ctl, const json_t *event)
 			strcmp(key, first[2]) == 0)
 			continue;
 		putchar(' ');
+		if (show_time(key, value))
+			continue;
 		show_text(key, false);
 		putchar('=');
 		if (json_is_string(value)) {
@@ -102,10 +124,20 @@ static void show_event_text(const struct ctl *ctl, const json_t *event)
 }
 
 /* Message by message, in the order of their first events. */
+static void show_missing(const json_t *lines, const char *what)
+{
+	for (size_t i = 0; i < json_array_size(lines); i++) {
+		const char *line = json_string_value(json_array_get(lines, i));
+
+		fprintf(stderr, "posternctl: a part of the trace %s: ", what);
+		show_text_on(stderr, line ? line : "?", false);
+		fputc('\n', stderr);
+	}
+}
+
 static void show_trace(struct ctl *ctl, const json_t *reply)
 {
 	const json_t *events = json_object_get(reply, "events");
-	const json_t *unread = json_object_get(reply, "unread");
 	size_t count = json_array_size(events);
 	bool *shown = calloc(count + 1, sizeof(*shown));
 
@@ -134,13 +166,8 @@ static void show_trace(struct ctl *ctl, const json_t *reply)
 	if (!count)
 		puts("nothing in the trace fits");
 	fflush(stdout);
-	for (size_t i = 0; i < json_array_size(unread); i++) {
-		const char *line = json_string_value(json_array_get(unread, i));
-
-		fputs("posternctl: a part of the trace cannot be read: ", stderr);
-		show_text_on(stderr, line ? line : "?", false);
-		fputc('\n', stderr);
-	}
+	show_missing(json_object_get(reply, "unread"), "cannot be read");
+	show_missing(json_object_get(reply, "unwritten"), "is missing");
 	if (json_is_true(json_object_get(reply, "more")))
 		puts("… and more, older ones; --limit N shows more, since= and until= narrow it "
 		     "down");

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/json_write.h"
 
 #include <unistd.h>
 
@@ -23,14 +24,42 @@ static void take_directory(struct admin_link *link, int fd)
 /* ---- the trace, before a search ---------------------------------------------------------------
  */
 
+/* And what is missing in it. */
+static void answer_flush(struct admin_link *link, uint32_t request)
+{
+	struct trace_gaps gaps = {.count = 0};
+	struct json_write json;
+	struct buf buf;
+
+	if (link->world->trace)
+		gaps = trace_writer_gaps(link->world->trace);
+	buf_init(&buf, IO_CHANNEL_BYTES);
+	json_write_init(&json, &buf);
+	json_open_object(&json, NULL);
+	json_open_array(&json, "lost");
+	for (size_t i = 0; i < gaps.count; i++) {
+		const struct trace_gap *gap = &gaps.list[i];
+
+		json_open_object(&json, NULL);
+		json_put_u64(&json, "lines", gap->lines);
+		json_put_i64(&json, "first_ms", gap->first_ms);
+		json_put_i64(&json, "last_ms", gap->last_ms);
+		json_put_str(&json, "why", gap->err ? err_text(gap->err) : "the disk was too slow");
+		json_close_object(&json);
+	}
+	json_close_array(&json);
+	json_close_object(&json);
+	admin_link_answer(link, IPC_TRACE_REPLY, request, buf_span(&buf));
+	buf_done(&buf);
+}
+
 static void answer_flushes(struct admin_link *link)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < link->flush_count; i++) {
 		if (trace_writer_wrote(link->world->trace, link->flushes[i].mark))
-			admin_link_answer(
-				link, IPC_TRACE_REPLY, link->flushes[i].request, SPAN("{}"));
+			answer_flush(link, link->flushes[i].request);
 		else
 			link->flushes[kept++] = link->flushes[i];
 	}
@@ -47,7 +76,7 @@ static void look_again(struct timer *timer)
 static void flush(struct admin_link *link, uint32_t request)
 {
 	if (!link->world->trace || link->flush_count == ADMIN_LINK_FLUSHES) {
-		admin_link_answer(link, IPC_TRACE_REPLY, request, SPAN("{}"));
+		answer_flush(link, request);
 		return;
 	}
 	link->flushes[link->flush_count].request = request;

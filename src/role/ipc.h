@@ -52,7 +52,8 @@ enum ipc_type {
 	IPC_FIGURES_REPLY, /* JSON */
 	/* admin → smtpd, delivery, and back when what waited of the trace is written */
 	IPC_TRACE_REQUEST,
-	IPC_TRACE_REPLY, /* {} */
+	IPC_TRACE_REPLY, /* {"lost": [{lines, first_ms, last_ms, why}]}: what could not be
+			  * written, and when */
 	IPC_TYPES
 };
 

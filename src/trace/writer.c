@@ -34,6 +34,10 @@ struct trace_writer {
 	bool busy;
 	uint64_t begun, ended; /* jobs */
 	uint64_t dropped, dropped_told;
+	uint64_t told_ns; /* when the log heard of it last; 0: never */
+	bool told_bad;	  /* what it heard was that nothing can be written */
+	bool wrote;	  /* the job had lines */
+	struct trace_gaps gaps;
 	/* Of the job while it runs, else of the loop. */
 	int64_t wall_ms; /* when the job was made */
 	int err;
@@ -76,12 +80,42 @@ static uint64_t lines_in(const struct buf *buf)
 	return lines;
 }
 
-/* What could not be written is lost. */
-static void give_up(struct trace_writer *w)
+static void lose(struct trace_writer *w, uint64_t lines, int err)
 {
-	w->dropped += lines_in(&w->events.writing) + lines_in(&w->refusals.writing);
+	w->dropped += lines;
+	trace_gaps_add(&w->gaps, lines, err, w->config.io->wall_ms);
+}
+
+/* What could not be written is lost. */
+static void give_up(struct trace_writer *w, int err)
+{
+	lose(w, lines_in(&w->events.writing) + lines_in(&w->refusals.writing), err);
 	buf_clear(&w->events.writing);
 	buf_clear(&w->refusals.writing);
+}
+
+/* A full disk fails with every line that somebody causes: the log hears of the first, then of all
+ * of a minute at once, and when it is over. */
+static void tell(struct trace_writer *w)
+{
+	uint64_t now = w->config.io->now_ns;
+	bool over = w->told_bad && !w->err && w->wrote;
+	bool due = !w->told_ns || now - w->told_ns >= WRITER_TELL_MS * NS_PER_MS;
+
+	if (!over && (!due || (!w->err && w->dropped == w->dropped_told)))
+		return;
+	if (w->err)
+		log_write(w->config.log, LOG_ERROR, "the trace cannot be written",
+			LOG_STR("error", err_text(w->err)), LOG_U64("lines_lost", w->dropped));
+	else if (over)
+		log_write(w->config.log, LOG_INFO, "the trace is written again",
+			LOG_U64("lines_lost", w->dropped));
+	else
+		log_write(w->config.log, LOG_WARN, "the trace lost lines, the disk was too slow",
+			LOG_U64("lines_lost", w->dropped));
+	w->told_bad = w->err != 0;
+	w->dropped_told = w->dropped;
+	w->told_ns = now;
 }
 
 static bool has_lines(const struct trace_writer *w)
@@ -95,16 +129,8 @@ static void write_done(struct io_job *job)
 
 	w->busy = false;
 	w->ended = w->begun;
-	give_up(w);
-	if (w->err) {
-		log_write(w->config.log, LOG_ERROR, "the trace cannot be written",
-			LOG_STR("error", err_text(w->err)), LOG_U64("lines_lost", w->dropped));
-		w->dropped_told = w->dropped;
-	} else if (w->dropped != w->dropped_told) {
-		log_write(w->config.log, LOG_WARN, "the trace lost lines, the disk was too slow",
-			LOG_U64("lines_lost", w->dropped));
-		w->dropped_told = w->dropped;
-	}
+	give_up(w, w->err);
+	tell(w);
 	if (has_lines(w))
 		start_job(w);
 }
@@ -123,6 +149,7 @@ static void submit(struct trace_writer *w)
 {
 	take(&w->events);
 	take(&w->refusals);
+	w->wrote = w->events.writing.n || w->refusals.writing.n;
 	w->busy = true;
 	w->begun++;
 	w->wall_ms = w->config.io->wall_ms;
@@ -130,7 +157,7 @@ static void submit(struct trace_writer *w)
 	if (io_submit(w->config.io, IO_LANE_FILE, &w->job)) {
 		w->busy = false;
 		w->ended = w->begun;
-		give_up(w);
+		give_up(w, ERR_NOMEM);
 	}
 }
 
@@ -173,7 +200,7 @@ static void put_event(struct trace_writer *w, struct stream *to, const struct ev
 	if (!buf_ok(&to->gather)) {
 		to->gather.n = before;
 		to->gather.overflow = false;
-		w->dropped++;
+		lose(w, 1, 0);
 	}
 	if (to->gather.n >= WRITER_BATCH)
 		start_job(w);
@@ -285,6 +312,11 @@ bool trace_writer_busy(const struct trace_writer *w)
 uint64_t trace_writer_dropped(const struct trace_writer *w)
 {
 	return w->dropped;
+}
+
+struct trace_gaps trace_writer_gaps(const struct trace_writer *w)
+{
+	return trace_gaps_since(&w->gaps, w->config.io->wall_ms - (int64_t)w->config.age_ms);
 }
 
 void trace_writer_free(struct trace_writer **writer)

@@ -17,10 +17,12 @@
 #include "io/disk.h"
 #include "io/io.h"
 #include "trace/event.h"
+#include "trace/gaps.h"
 
 #define WRITER_DELAY_MS 100
 #define WRITER_BATCH	(64u << 10) /* bytes that are written at once, without waiting */
 #define WRITER_PENDING	(8u << 20)  /* bytes that wait at most; more lines are dropped */
+#define WRITER_TELL_MS	60000	    /* between two words in the log about lines that are lost */
 
 struct trace_writer;
 
@@ -46,6 +48,9 @@ bool trace_writer_wrote(const struct trace_writer *writer, uint64_t mark);
 bool trace_writer_busy(const struct trace_writer *writer);
 /* Lines that were dropped, as the disk was slow or full. */
 uint64_t trace_writer_dropped(const struct trace_writer *writer);
+
+/* When, since this role began, as far as it is not too long ago to be looked for. */
+struct trace_gaps trace_writer_gaps(const struct trace_writer *writer);
 /* Not while it is busy. */
 void trace_writer_free(struct trace_writer **writer);
 

@@ -146,3 +146,47 @@ def test_no_advice_gives_a_folder_of_the_system_away(gateway):
     assert server.process.wait(10) == 1
     server.process = None
     assert "a folder of the system" in server.log() and "chown" not in server.log()
+
+
+# ---- disks that are too small, or full
+
+
+def refuse_one(server, n):
+    """Somebody is refused, each time from another address: so each is told."""
+    with Client(server.address, source=(f"127.0.1.{n % 250 + 1}", 0)) as client:
+        assert client.cmd("MAIL FROM:<a@b.example>").code == 250
+        assert client.cmd("RCPT TO:<unknown@c.example>").code == 550
+
+
+def test_what_the_trace_lacks_is_told(peer, gateway):
+    disk = peer(Disk("8m"))
+    server = gateway(MAILBOX, start={"workers": 1, "trace": {"path": str(disk.at / "trace"), "size": "4M"}})
+    assert "missing" not in server.ctl("trace", "event=Rejection").stderr
+    server.send("a@b.example", "ann@c.example")
+    disk.fill()
+    for n in range(30):
+        refuse_one(server, n)
+        time.sleep(0.1)
+    found = wait_until("it is told", lambda: "missing" in (f := server.ctl("trace", "event=Rejection")).stderr and f)
+    lines = re.search(r"a part of the trace is missing: (\d+) lines? of smtpd 0 could not be written, from (\S+) to (\S+): .*space",
+                      found.stderr)
+    assert lines and int(lines[1]) > 0 and lines[2] <= lines[3]
+    assert server.json("trace", "event=Rejection")["unwritten"]
+    # Of what was before, or is long after, nothing is missing.
+    assert "missing" not in server.ctl("trace", "event=Rejection", "until=2020-01-01").stderr
+    # And the log is not full of it.
+    assert 1 <= len([line for line in server.log().splitlines() if "smtpd 0: the trace cannot be written" in line]) <= 2
+    disk.empty()
+    refuse_one(server, 100)
+    wait_until("it is written again", lambda: "smtpd 0: the trace is written again" in server.log())
+    assert "Rejection" in server.ctl("trace", "event=Rejection").stdout
+
+
+def test_times_in_the_trace_are_for_people(gateway, sink):
+    hop = sink()
+    server = gateway({"transports": {"t": {"server": hop.server_name}}, "domains": {"a.example": {"transport": "t"}}})
+    id = server.send("a@b.example", "x@a.example")
+    server.wait_event(id, "Delivery")
+    text = server.ctl("trace", id).stdout
+    assert re.search(r" attempt=[\d.]+(us|ms|s)\b", text) and "_us=" not in text
+    assert isinstance(server.events(id, "Delivery")[0]["attempt_us"], int)

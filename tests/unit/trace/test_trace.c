@@ -106,6 +106,12 @@ static void count_line(void *context, struct span json, struct span text)
 }
 
 static struct below role_disk;
+static struct log *log_of_writer;
+
+struct counting {
+	struct log log;
+	int errors, goods, others;
+};
 
 static void start(struct world *w, uint64_t bytes, uint64_t age_ms)
 {
@@ -119,6 +125,7 @@ static void start(struct world *w, uint64_t bytes, uint64_t age_ms)
 		.line = count_line,
 		.context = w,
 		.text = true,
+		.log = log_of_writer,
 	};
 
 	assert_int_equal(trace_writer_new(&config, &w->writer), 0);
@@ -920,6 +927,77 @@ static void test_a_full_disk_does_not_push_stories_out(void **state)
 	assert_in_range(trace_writer_dropped(w->writer), 50, 98);
 }
 
+static void count_log(struct log *log, enum log_level level, const char *message,
+	const struct log_field *fields, size_t count)
+{
+	struct counting *c = CONTAINER_OF(log, struct counting, log);
+
+	(void)fields;
+	(void)count;
+	c->errors += level == LOG_ERROR && strcmp(message, "the trace cannot be written") == 0;
+	c->goods += level == LOG_INFO && strcmp(message, "the trace is written again") == 0;
+	c->others += level != LOG_ERROR && level != LOG_INFO;
+}
+
+/* Whoever can cause a line can cause a million of them. */
+static void test_a_full_disk_does_not_flood_the_log(void **state)
+{
+	struct world *w = *state;
+	struct counting c = {.log = {.least = LOG_DEBUG, .write = count_log}};
+
+	trace_writer_free(&w->writer);
+	log_of_writer = &c.log;
+	start(w, 16 << 20, 24 * HOUR_MS);
+	log_of_writer = NULL;
+	sim_disk_set_capacity(w->sim, 1);
+	for (uint64_t id = 1; id <= 1800; id++) { /* three minutes */
+		tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+		pass(w, 100);
+	}
+	assert_in_range(c.errors, 3, 4);
+	sim_disk_set_capacity(w->sim, 0);
+	pass(w, 10000);
+	assert_int_equal(c.goods, 0); /* nothing was written yet */
+	for (uint64_t id = 1801; id < 1810; id++) {
+		tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+		pass(w, 1000);
+	}
+	assert_int_equal(c.goods, 1);
+	assert_int_equal(c.others, 0);
+}
+
+/* Who searches must learn that there was more. */
+static void test_what_was_lost_is_known(void **state)
+{
+	struct world *w = *state;
+	int64_t began = w->io.wall_ms;
+
+	trace_writer_free(&w->writer);
+	start(w, 16 << 20, 24 * HOUR_MS);
+	assert_int_equal(trace_writer_gaps(w->writer).count, 0);
+	for (int time = 0; time < 2; time++) {
+		sim_disk_set_capacity(w->sim, 1);
+		for (uint64_t id = 1; id <= 60; id++) {
+			tell(w, EVENT_RECEPTION, id, "ann@x.example", "joe@a.example");
+			pass(w, 1000);
+		}
+		sim_disk_set_capacity(w->sim, 0);
+		tell(w, EVENT_RECEPTION, 61, "ann@x.example", "joe@a.example");
+		pass(w, HOUR_MS);
+	}
+	struct trace_gaps gaps = trace_writer_gaps(w->writer);
+	assert_int_equal(gaps.count, 2);
+	assert_int_equal(gaps.list[0].lines, 60);
+	assert_int_equal(gaps.list[0].err, ERR_NO_SPACE);
+	assert_in_range(gaps.list[0].first_ms - began, 0, 1200);
+	assert_in_range(gaps.list[0].last_ms - gaps.list[0].first_ms, 58000, 122000);
+	assert_in_range(gaps.list[1].first_ms - began, HOUR_MS, HOUR_MS + 120000);
+	assert_int_equal(gaps.list[0].lines + gaps.list[1].lines, trace_writer_dropped(w->writer));
+	/* What is too old to be looked for is not missed. */
+	pass(w, 22 * HOUR_MS + HOUR_MS / 2);
+	assert_int_equal(trace_writer_gaps(w->writer).count, 1);
+}
+
 static void test_a_full_disk_costs_lines_not_the_role(void **state)
 {
 	struct world *w = *state;
@@ -975,6 +1053,9 @@ int main(void)
 			test_little_traffic_does_not_keep_old_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_full_disk_does_not_push_stories_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_full_disk_does_not_flood_the_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_was_lost_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peers_cannot_forge_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_bytes_are_bounded_and_survive_a_restart, setup, teardown),
