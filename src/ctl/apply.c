@@ -3,6 +3,7 @@
 
 #include "directory/check.h"
 #include "directory/objects.h"
+#include "io/room.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,23 @@ static void show_findings(struct ctl *ctl, json_t *findings)
 		puts("no problems found");
 }
 
+/* What only who stands beside the server can see. */
+static void add_room(const struct ctl *ctl, json_t *findings)
+{
+	uint64_t files = config_reserve_files(ctl->config), bytes = ctl->config->segment_bytes;
+	struct room room;
+	struct buf text;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%.*s", (int)ctl->config->spool.n, ctl->config->spool.p);
+	buf_init(&text, 1024);
+	if (room_look(path, files * bytes, &room) == 0 && room_lacks(&room, files, bytes, &text))
+		json_array_append_new(findings,
+			json_pack("{ss, ss, ss%}", "severity", check_severity_name(CHECK_WARNING),
+				"about", path, "text", text.p, text.n));
+	buf_done(&text);
+}
+
 /* Without a file the directory is the running server's, if there is one. */
 static int check_with_server(struct ctl *ctl)
 {
@@ -106,14 +124,17 @@ static int check_with_server(struct ctl *ctl)
 	json_t *reply = ctl_ask_if_running(
 		ctl, json_pack("{ss, sb}", "cmd", "check", "as_root", geteuid() == 0), &reached);
 
-	if (reply)
+	if (reply) {
+		add_room(ctl, json_object_get(reply, "findings"));
 		show_findings(ctl, json_object_get(reply, "findings"));
+	}
 	json_decref(reply);
 	if (reached)
 		return reply ? EXIT_DONE : EXIT_REFUSED;
 	json_t *findings = json_array();
 
 	check_all(ctl->config, NULL, geteuid() == 0, print_finding, findings);
+	add_room(ctl, findings);
 	show_findings(ctl, findings);
 	json_decref(findings);
 	if (!ctl->json)

@@ -173,8 +173,9 @@ static void show_delivery(const json_t *status, const json_t *role)
 
 static const char *health_text(const json_t *role)
 {
-	static const char *const words[] = {
-		"well", "full: mail is refused with 452", "sick: mail is refused with 451"};
+	static const char *const words[] = {"well",
+		"full: mail is refused with 452, new connections with 421",
+		"sick: mail is refused with 451, new connections with 421"};
 	const json_t *health = json_object_get(json_object_get(role, "spool"), "health");
 	json_int_t n = json_integer_value(health);
 

@@ -81,6 +81,13 @@ struct config {
 	struct span dns_servers; /* comma list; empty: /etc/resolv.conf */
 };
 
+/* Files that the logs of all workers and of delivery set aside, segment_bytes each: the one in use
+ * and the next. */
+static inline uint64_t config_reserve_files(const struct config *config)
+{
+	return 2 * ((uint64_t)config->workers + 1);
+}
+
 /* Parses the text of a start file. On ERR_SYNTAX (or another error) `problems` holds one line each,
  * "file:line:column: field: what is wrong; what to do". Warnings come as lines too with result
  * 0. */

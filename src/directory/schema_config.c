@@ -285,7 +285,10 @@ static const struct schema_field storage_fields[] = {
 		.least = MIB,
 		.most = 4 * GIB - 1,
 		.since = SINCE,
-		.doc = "A spool file is closed when it is longer."},
+		.doc = "A spool file is closed when it is longer. Each worker and delivery set two "
+		       "of that length aside, the one in use and the next, so that mail flows on "
+		       "a full disk: with one worker four times this must be free on the spool's "
+		       "disk, or mail is refused as if that were full."},
 	{.name = "journal-delay",
 		.type = SCHEMA_DURATION,
 		.offset = AT(journal_ms),

@@ -84,6 +84,9 @@ static int check(const char *path)
 	struct users users;
 	if (err == 0 && (err = prepare_users(config, NULL, &users, &problems)) != 0)
 		fprintf(stderr, "%.*s\n", (int)problems.n, problems.p);
+	buf_clear(&problems);
+	if (err == 0 && !prepare_room(config, &problems))
+		fprintf(stderr, "%s: warning: %.*s\n", path, (int)problems.n, problems.p);
 	if (err == 0)
 		printf("%s: good\n", path);
 	buf_done(&problems);

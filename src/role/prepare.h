@@ -61,6 +61,9 @@ void prepare_lock_ends(int fd);
 int prepare_open(const struct config *config, enum ipc_directory which, enum role_kind kind,
 	uint8_t index, char *path, size_t room, int *out_fd);
 
+/* Whether the spool's disk has room for what its logs set aside; false with a sentence in `out`. */
+bool prepare_room(const struct config *config, struct buf *out);
+
 /* The numbers that a worker may give its spool files. */
 int prepare_serials(const struct config *config, uint8_t worker, struct spool_serials *out);
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "io/disk_posix.h"
+#include "io/room.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,6 +93,18 @@ int prepare_lock(const struct config *config, struct log *log, int *out_fd, stru
 	say_state(fd, runs);
 	*out_fd = fd;
 	return 0;
+}
+
+bool prepare_room(const struct config *config, struct buf *out)
+{
+	char path[PATH_ROOM];
+	struct room room;
+
+	snprintf(path, sizeof(path), "%.*s", (int)config->spool.n, config->spool.p);
+	/* Who may not look says nothing. */
+	uint64_t files = config_reserve_files(config);
+	return room_look(path, files * config->segment_bytes, &room) != 0 ||
+	       !room_lacks(&room, files, config->segment_bytes, out);
 }
 
 int prepare_serials(const struct config *config, uint8_t worker, struct spool_serials *out)

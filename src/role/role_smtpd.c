@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/json_write.h"
+#include "io/disk.h"
+#include "io/room.h"
 #include "role/admin_link.h"
 #include "role/notices.h"
 #include "role/world.h"
@@ -85,18 +87,40 @@ static void close_doors(struct smtpd_role *s)
 		listener_close(&s->doors[--s->door_count].listener);
 }
 
+/* A disk with some space left is no full one to who looks at it. */
+static void add_needs(const struct smtpd_role *s, struct buf *why)
+{
+	uint64_t free_bytes, needs = s->role->config->segment_bytes;
+
+	if (disk_free_bytes(s->world.disks[IPC_DIRECTORY_SPOOL], &free_bytes) != 0 ||
+		free_bytes >= needs)
+		return;
+	buf_add_str(why, " for the next file, which needs ");
+	room_add_size(why, needs);
+	buf_add_str(why, ": ");
+	room_add_size(why, free_bytes);
+	buf_add_str(why, " are free; see storage.segment-size");
+}
+
 static void health(void *context, enum spool_health health)
 {
 	static const char *const words[] = {"well",
-		"full: mail is refused with 452 until there is space",
-		"sick: mail is refused with 451 until a file can be written again"};
+		"full: mail is refused with 452, new connections with 421, until there is space",
+		"sick: mail is refused with 451, new connections with 421, until a file can be "
+		"written again"};
 	struct smtpd_role *s = context;
 
 	const char *trouble = s->writer ? spool_writer_trouble(s->writer) : NULL;
+	struct buf why;
 
+	buf_init(&why, 512);
+	buf_add_str(&why, trouble ? trouble : "");
+	if (health == SPOOL_FULL)
+		add_needs(s, &why);
 	log_write(s->role->log, health == SPOOL_WELL ? LOG_INFO : LOG_ERROR,
 		"the spool's health changed", LOG_STR("spool", words[health]),
-		LOG_STR("why", trouble ? trouble : ""));
+		LOG_SPAN("why", buf_span(&why)));
+	buf_done(&why);
 }
 
 /* Whatever the disk's health is: where it is bad, clients are told. */

@@ -209,6 +209,17 @@ static int make_loop(struct supervisor *sv)
 	return err;
 }
 
+static void tell_room(struct supervisor *sv)
+{
+	struct buf why;
+
+	buf_init(&why, 1024);
+	if (!prepare_room(sv->config, &why))
+		log_write(sv->log, LOG_WARN, "the spool's disk is too small",
+			LOG_SPAN("spool", sv->config->spool), LOG_SPAN("why", buf_span(&why)));
+	buf_done(&why);
+}
+
 static int prepare(struct supervisor *sv)
 {
 	struct buf problem;
@@ -221,6 +232,8 @@ static int prepare(struct supervisor *sv)
 		err = prepare_folders(sv->config, &sv->users, sv->log, &problem);
 	if (err == 0)
 		err = prepare_lock(sv->config, sv->log, &sv->lock, &problem);
+	if (err == 0)
+		tell_room(sv);
 	if (err == 0)
 		err = prepare_database(sv->config, &sv->users, sv->log, &problem);
 	if (err == 0)

@@ -190,3 +190,27 @@ def test_times_in_the_trace_are_for_people(gateway, sink):
     text = server.ctl("trace", id).stdout
     assert re.search(r" attempt=[\d.]+(us|ms|s)\b", text) and "_us=" not in text
     assert isinstance(server.events(id, "Delivery")[0]["attempt_us"], int)
+
+
+def test_a_disk_that_is_too_small_is_told(peer, gateway):
+    """It is nearly empty, yet no mail is taken: why, and what would do."""
+    disk = peer(Disk("24m"))
+    server = gateway(MAILBOX, started=False, start={"spool": str(disk.at / "spool"), "workers": 1}, apart=True)
+    needs = r"needs 256\.0 MiB for its reserve, 4 files of 64\.0 MiB, and 2\d\.\d MiB are free.*lower storage\.segment-size to [23]M"
+    checked = subprocess.run([server.programs / "posternd", "-c", server.config, "--check"], capture_output=True, text=True)
+    assert checked.returncode == 0 and re.search("warning: .*" + needs, checked.stderr)
+    assert re.search(f"warning: {disk.at}/spool: .*{needs}", server.ctl("check").stdout)
+    server.start()
+    assert re.search(f" warning supervisor: the spool's disk is too small .*{needs}", server.log())
+    said = wait_until("its health is told", lambda: re.search(r" error smtpd 0: the spool's health changed .*", server.log()))[0]
+    assert "452" in said and "421" in said
+    assert re.search(r"the next file, which needs 64\.0 MiB: 2\d\.\d MiB are free; see storage\.segment-size", said)
+    assert "421" in server.ctl("status").stdout
+    server.stop()
+    # What was advised is enough, and then nothing is said.
+    server.config.write_text(server.config.read_text() + "storage: { segment-size: 2M }\n")
+    server.start()
+    assert "too small" not in server.log_since_start()
+    assert "too small" not in server.ctl("check").stdout and "reserve" not in server.ctl("check").stdout
+    server.send("a@b.example", "ann@c.example")
+    server.wait_mailbox("ann@c.example")

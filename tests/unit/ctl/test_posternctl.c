@@ -693,7 +693,7 @@ static void workers_are_shown_in_order(void **state)
 	assert_has(w->out,
 		"smtpd 0     0 sessions open, 0 messages (0 B) taken in; spool well\n"
 		"smtpd 1     1 session open, 5 messages (2.0 KiB) taken in, 3 refused; spool "
-		"full: mail is refused with 452\n");
+		"full: mail is refused with 452, new connections with 421\n");
 }
 
 /* As in a script that has just started the server. */
