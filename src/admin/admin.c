@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "directory/check.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,6 +31,15 @@ int admin_publish(struct admin *admin)
 	return 0;
 }
 
+/* What would otherwise be noticed by nobody but those who are refused. */
+static void warn(void *context, const struct check_finding *finding)
+{
+	struct admin *admin = context;
+
+	log_write(admin->config.log, LOG_WARN, "the directory should be changed",
+		LOG_SPAN("about", finding->about), LOG_SPAN("what", finding->text));
+}
+
 int admin_new(const struct admin_config *config, struct admin **out, struct buf *why)
 {
 	struct admin *admin = calloc(1, sizeof(*admin));
@@ -50,6 +60,8 @@ int admin_new(const struct admin_config *config, struct admin **out, struct buf 
 		admin_free(&admin);
 		return err;
 	}
+	if (directory_generation(admin->directory))
+		check_postmaster(config->config, directory_objects(admin->directory), warn, admin);
 	*out = admin;
 	return 0;
 }

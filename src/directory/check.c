@@ -280,6 +280,7 @@ void check_all(const struct config *config, const struct objects *objects, bool 
 		check_config(&c, as_root);
 	if (objects) {
 		check_settings(&c);
+		check_postmaster(config, objects, found, context);
 		check_transports(&c);
 		check_private(&c);
 		check_unused(&c);

@@ -24,6 +24,10 @@ struct check_finding {
 void check_all(const struct config *config, const struct objects *objects, bool as_root,
 	void (*found)(void *context, const struct check_finding *finding), void *context);
 
+/* Of these only what is said of the postmaster's mail (RFC 5321 section 4.5.1). */
+void check_postmaster(const struct config *config, const struct objects *objects,
+	void (*found)(void *context, const struct check_finding *finding), void *context);
+
 const char *check_severity_name(enum check_severity severity);
 
 #endif

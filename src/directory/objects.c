@@ -206,6 +206,13 @@ struct span objects_default_transport(const struct objects *objects)
 	return settings ? object_settings(settings)->default_transport : SPAN_NONE;
 }
 
+struct span objects_postmaster(const struct objects *objects)
+{
+	const struct object *settings = objects_find(objects, OBJECT_SETTINGS, SPAN(""));
+
+	return settings ? object_settings(settings)->postmaster : SPAN_NONE;
+}
+
 size_t objects_transport_users(const struct objects *objects, struct span name)
 {
 	const struct object_set *domains = &objects->sets[OBJECT_DOMAIN];

@@ -62,7 +62,7 @@ struct object_priority {
 };
 
 struct object_settings {
-	struct span default_transport;
+	struct span default_transport, postmaster;
 };
 
 struct object_pause {
@@ -128,6 +128,7 @@ int objects_look_up(const struct objects *objects, enum object_kind kind, struct
 	struct buf *problems, const struct object **out);
 /* Never NULL; empty where none is set. */
 struct span objects_default_transport(const struct objects *objects);
+struct span objects_postmaster(const struct objects *objects);
 /* By how many domains, and as the default, this transport is named. */
 size_t objects_transport_users(const struct objects *objects, struct span name);
 

@@ -61,6 +61,7 @@ static const char objects_head[] =
 	"priorities:\n"
 	"  - { sender: \"ann@c.example\" }\n"
 	"default-transport: outbound\n"
+	"postmaster: ann@c.example\n"
 	"```\n\n"
 	"# OBJECTS\n\n";
 

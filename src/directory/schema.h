@@ -21,6 +21,7 @@
  *   SCHEMA_CIDR          struct span        an address or a network
  *   SCHEMA_PATTERN       struct span        an address, @domain or *-pattern, lower case
  *   SCHEMA_NAME          struct span        the name of another object (a transport's)
+ *   SCHEMA_MAILBOX       struct span        a mail address in canonical form (codec/address.h)
  *   SCHEMA_USER          struct span        a user or group of the system
  *   SCHEMA_ADDRESS       struct netaddr     address:port, port `least` where none is given
  *   SCHEMA_SERVERS       struct span        a list of DNS servers, kept as a comma list
@@ -61,6 +62,7 @@ enum schema_type {
 	SCHEMA_CIDR,
 	SCHEMA_PATTERN,
 	SCHEMA_NAME,
+	SCHEMA_MAILBOX,
 	SCHEMA_USER,
 	SCHEMA_ADDRESS,
 	SCHEMA_SERVERS,

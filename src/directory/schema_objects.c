@@ -179,6 +179,15 @@ static const struct schema_field settings_fields[] = {
 		.doc = "The transport for mail to domains that are not served here. Where none is "
 		       "given, such mail is refused.",
 		.example = "outbound"},
+	{.name = "postmaster",
+		.type = SCHEMA_MAILBOX,
+		.offset = offsetof(struct object_settings, postmaster),
+		.since = SINCE,
+		.doc = "Who gets mail to postmaster, without a domain or at the host name, and at "
+		       "domains with mailboxes that have no account of that name. Where none is "
+		       "given, such mail is refused, though RFC 5321 (section 4.5.1) wants it "
+		       "taken.",
+		.example = "ann@c.example"},
 };
 
 #define AT(member) offsetof(struct object_pause, member)

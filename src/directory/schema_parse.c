@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "codec/address.h"
 #include "directory/names.h"
 #include "directory/schema_value.h"
 
@@ -142,6 +143,20 @@ static int parse_pattern(
 	return 0;
 }
 
+/* One that every hop can take: not all have SMTPUTF8. */
+static int parse_mailbox(struct span text, struct arena *arena, struct span *out)
+{
+	struct address address;
+	int err = address_parse_mailbox(text, arena, &address);
+
+	if (err == ERR_NOMEM)
+		return err;
+	if (err < 0 || !address.domain.n || address.utf8)
+		return ERR_SYNTAX;
+	*out = address.mailbox;
+	return 0;
+}
+
 static int parse_user(struct span text, struct arena *arena, struct span *out)
 {
 	if (text.n > USER_BYTES || (text.p[0] >= '0' && text.p[0] <= '9') || text.p[0] == '-')
@@ -256,6 +271,7 @@ int schema_value_parse(const struct schema_field *field, struct span text, struc
 	case SCHEMA_CIDR: return parse_cidr(text, arena, at);
 	case SCHEMA_PATTERN: return parse_pattern(field, text, arena, at);
 	case SCHEMA_NAME: return name_is_transport(text) ? copy(text, arena, at) : ERR_SYNTAX;
+	case SCHEMA_MAILBOX: return parse_mailbox(text, arena, at);
 	case SCHEMA_USER: return parse_user(text, arena, at);
 	case SCHEMA_ADDRESS: return parse_address(field, text, at, why);
 	case SCHEMA_SERVERS: return parse_servers(field, text, arena, at, why);

@@ -152,6 +152,7 @@ void schema_add_allowed(struct buf *buf, const struct schema_field *field)
 		buf_add_str(
 			buf, "a transport's name: at most 63 of a-z, 0-9, \".\", \"_\" and \"-\"");
 		break;
+	case SCHEMA_MAILBOX: buf_add_str(buf, "a mail address such as ann@example.org"); break;
 	case SCHEMA_USER: buf_add_str(buf, "a name of a system user or group"); break;
 	case SCHEMA_ADDRESS:
 		buf_add_str(

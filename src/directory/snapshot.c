@@ -267,6 +267,19 @@ int snapshot_default_transport(const struct snapshot *s, struct transport *out)
 	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
 }
 
+int snapshot_postmaster(const struct snapshot *s, struct span *out)
+{
+	bool bad = false;
+	struct span address = text(s, s->header.postmaster, &bad);
+
+	if (bad)
+		return ERR_CORRUPT;
+	if (!address.n)
+		return ERR_NOT_FOUND;
+	*out = address;
+	return 0;
+}
+
 uint32_t snapshot_transport_count(const struct snapshot *s)
 {
 	return count_of(s, SECTION_TRANSPORTS);

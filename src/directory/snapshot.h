@@ -91,6 +91,8 @@ int snapshot_transport(const struct snapshot *s, uint32_t index, struct transpor
 int snapshot_transport_by_name(const struct snapshot *s, struct span name, struct transport *out);
 /* The one for mail to domains that are not ours; ERR_NOT_FOUND where none is set. */
 int snapshot_default_transport(const struct snapshot *s, struct transport *out);
+/* Who gets mail to our postmaster, a canonical address; ERR_NOT_FOUND where nobody is set. */
+int snapshot_postmaster(const struct snapshot *s, struct span *out);
 uint32_t snapshot_transport_count(const struct snapshot *s);
 /* Everything is paused? */
 void snapshot_pause(const struct snapshot *s, struct pause *out);

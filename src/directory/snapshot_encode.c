@@ -204,6 +204,7 @@ static int encode(struct encoder *e, uint64_t generation)
 		err = add_hash(e, SECTION_ACCOUNT_HASH, OBJECT_ACCOUNT);
 	if (err < 0)
 		return err;
+	e->header.postmaster = add_text(e, objects_postmaster(e->objects));
 	begin(e, SECTION_TEXTS, e->texts.n);
 	buf_add_span(e->out, buf_span(&e->texts));
 	if (!buf_ok(e->out) || !buf_ok(&e->texts) || !buf_ok(&e->paused_domains))

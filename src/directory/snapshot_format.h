@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 #define SNAPSHOT_MAGIC	 0x3150414e53545350ull /* "PSTSNAP1" */
-#define SNAPSHOT_VERSION 3u
+#define SNAPSHOT_VERSION 4u
 
 enum snapshot_section {
 	SECTION_TRANSPORTS,
@@ -37,6 +37,10 @@ struct snapshot_range {
 	uint32_t offset, count; /* count: of records; of bytes for the texts */
 };
 
+struct snapshot_text {
+	uint32_t offset, length; /* in the texts */
+};
+
 struct snapshot_header {
 	uint64_t magic;
 	uint64_t checksum; /* XXH3 of all that follows it */
@@ -47,13 +51,10 @@ struct snapshot_header {
 	uint32_t default_transport; /* index plus 1; 0: none */
 	uint32_t pause;		    /* of everything: index plus 1; 0: none */
 	uint32_t unused;
+	struct snapshot_text postmaster;
 	struct snapshot_range sections[SECTIONS];
 };
 #define SNAPSHOT_CHECKED_FROM 16u /* bytes before the checksum begins */
-
-struct snapshot_text {
-	uint32_t offset, length; /* in the texts */
-};
 
 struct snapshot_pause_record {
 	uint32_t since_low, since_high;

@@ -73,8 +73,9 @@ void explain_hosts(struct explain *explain, struct span json);
 void explain_text(const struct explain *explain, struct buf *out);
 
 /* Members of the open object: outcome (transport, mailbox, refused), client, listener, sender,
- * recipient, domain, served; refusal, or: next (delivered, paused, bounces, waits), mailbox or
- * transport (with retry), priority, pauses, failure, dns, scans; and steps. */
+ * recipient, postmaster (whoever gets his mail, where it is that), domain, served; refusal, or:
+ * next (delivered, paused, bounces, waits), mailbox or transport (with retry), priority, pauses,
+ * failure, dns, scans; and steps. */
 void explain_json(const struct explain *explain, struct json_write *out);
 
 /* For the files above. */

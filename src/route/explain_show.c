@@ -214,6 +214,8 @@ void explain_json(const struct explain *explain, struct json_write *out)
 	if (explain->parsed) {
 		json_put_string(out, "sender", explain->query.sender);
 		json_put_string(out, "recipient", explain->query.recipient);
+		if (!span_equal(d->recipient, explain->query.recipient))
+			json_put_string(out, "postmaster", d->recipient);
 		json_put_string(out, "domain", d->domain);
 		json_put_bool(out, "served", d->served);
 	}

@@ -21,7 +21,7 @@ static void say_priority(struct explain *explain, const struct snapshot *snapsho
 	const struct priority_subject subject = {
 		.client = explain->query.client,
 		.sender = explain->query.sender,
-		.recipient = explain->query.recipient,
+		.recipient = d->recipient,
 		.domain = d->domain,
 		.transport = d->kind == ROUTE_TRANSPORT ? d->transport.name : SPAN_NONE,
 	};

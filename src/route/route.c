@@ -50,6 +50,7 @@ static void find_domain(struct decide *d)
 	struct netaddr literal;
 
 	d->local = span_of(d->recipient.p, at_sign(d->recipient));
+	d->out->recipient = d->recipient;
 	d->out->domain = domain;
 	if (d->local.n == d->recipient.n && domain.n) {
 		route_trail_add(d->trail, "postmaster", "means",
@@ -157,9 +158,7 @@ static void refuse_own_name(struct decide *d)
 {
 	d->out->kind = ROUTE_REFUSED;
 	route_verdict(&d->out->verdict, 550, 1, 2,
-		"%.*s is the name of this gateway, which has no mailboxes of its own; its "
-		"administrator "
-		"can add it as a domain",
+		"%.*s is the name of this mail gateway, which has no mailboxes of its own",
 		SHOWN(d->out->domain));
 	route_trail_add(d->trail, "own name", "refused",
 		"%.*s is this gateway's own name and no domain of the directory: add it as a "
@@ -242,18 +241,64 @@ static bool refuse_no_domain(struct decide *d)
 	return true;
 }
 
+/* The postmaster of our own name, or of a domain with mailboxes, who has no account there. */
+static bool is_absent_postmaster(struct decide *d)
+{
+	struct domain domain;
+	struct account account;
+
+	if (!span_equal_nocase(d->local, SPAN("postmaster")))
+		return false;
+	switch (snapshot_domain(d->snapshot, d->out->domain, &domain)) {
+	case 0:
+		return domain.kind == DOMAIN_MAILBOXES &&
+		       find_account(d, &account) == ERR_NOT_FOUND;
+	case ERR_NOT_FOUND: return route_is_own_name(d->config, d->out->domain);
+	default: return false; /* the next rule meets it, too, and says so */
+	}
+}
+
+/* RFC 5321 section 4.5.1 wants his mail taken: from here on it is about whoever gets it. That may
+ * be another absent postmaster, so this happens once. */
+static int follow_postmaster(struct decide *d, bool *followed)
+{
+	struct span domain = d->out->domain;
+
+	*followed = false;
+	if (!is_absent_postmaster(d))
+		return 0;
+	int err = snapshot_postmaster(d->snapshot, &d->recipient);
+	if (err == ERR_NOT_FOUND) {
+		route_trail_add(d->trail, "postmaster", "nobody",
+			"The directory's setting postmaster, which would get this, is not set.");
+		return 0;
+	}
+	if (err < 0) {
+		broken_directory(d, err);
+		return err;
+	}
+	*followed = true;
+	route_trail_add(d->trail, "postmaster", "means",
+		"The directory's setting postmaster gets the mail of the one of %.*s: %.*s.",
+		SHOWN(domain), SHOWN(d->recipient));
+	find_domain(d);
+	return 0;
+}
+
 void route_decide(const struct snapshot *snapshot, const struct route_config *config,
 	const struct route_query *query, struct route_trail *trail, struct route_decision *out)
 {
 	struct decide d = {snapshot, config, trail, query->recipient, SPAN_NONE, out};
+	bool our_own; /* the postmaster's mail, which needs no right to relay */
 
 	out->served = false;
 	find_domain(&d);
-	if (refuse_no_domain(&d) || refuse_never_filled(&d) || decide_served(&d))
+	if (refuse_no_domain(&d) || refuse_never_filled(&d) ||
+		follow_postmaster(&d, &our_own) < 0 || decide_served(&d))
 		return;
 	if (route_is_own_name(config, out->domain))
 		refuse_own_name(&d);
-	else if (may_relay(&d, query))
+	else if (our_own || may_relay(&d, query))
 		use_default_transport(&d);
 }
 

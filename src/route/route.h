@@ -8,6 +8,8 @@
  *   2. A domain that Postern serves needs no relaying right: mailboxes need an account (550 5.1.1
  *      where there is none), a transport takes every local part.
  *   3. Our host name, where it is no domain in the directory, has no mailboxes: 550 5.1.2.
+ *      But where rules 2 and 3 know no account of postmaster, the directory's `postmaster` gets his
+ *      mail, once: the decision is for that address, and needs no right to relay.
  *   4. Anything else is relaying: allowed for clients on a loopback address, refused to all others
  *      (550 5.7.1, with what to do). It leaves by the default transport; without one 550 5.4.4.
  * A directory that cannot be read gives 451 4.3.5, never a decision.
@@ -46,8 +48,9 @@ enum route_kind {
  * config. */
 struct route_decision {
 	enum route_kind kind;
-	bool served;	    /* the domain is in the directory */
-	struct span domain; /* the recipient's, after rule 1; a literal keeps its brackets */
+	bool served;	       /* the domain is in the directory */
+	struct span recipient; /* the query's; or whoever gets the postmaster's mail, canonical */
+	struct span domain;    /* the recipient's, after rule 1; a literal keeps its brackets */
 	struct domain served_domain; /* where served: its pause among others */
 	struct transport transport;
 	struct account account;

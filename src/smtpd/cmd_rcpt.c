@@ -38,8 +38,9 @@ static void count_refused(struct session *s)
 	}
 }
 
-/* Does mail for it pass? Tells the client where it does not. */
-static bool admitted(struct session *s, struct span recipient)
+/* Does mail for it pass? Tells the client where it does not. *out: whom it goes to, which is
+ * somebody else where the postmaster's mail does (route/route.h). */
+static bool admitted(struct session *s, struct span recipient, struct span *out)
 {
 	struct smtpd *smtpd = s->smtpd;
 	const struct route_query query = {
@@ -58,7 +59,23 @@ static bool admitted(struct session *s, struct span recipient)
 			count_refused(s);
 		return false;
 	}
-	set_priority(s, &decision, recipient);
+	set_priority(s, &decision, decision.recipient);
+	*out = decision.recipient;
+	return true;
+}
+
+/* RFC 3461 section 5.2.1 (d): where the address becomes another one, notifications still name the
+ * one that the sender wrote. There is nothing to encode in "postmaster@" and a domain. */
+static bool keep_original(struct session *s, struct span address, struct span *orcpt)
+{
+	static const struct span type = {"rfc822;", 7};
+	char *text = arena_alloc(&s->smtpd->parsed, type.n + address.n);
+
+	if (!text)
+		return false;
+	memcpy(text, type.p, type.n);
+	memcpy(text + type.n, address.p, address.n);
+	*orcpt = span_of(text, type.n + address.n);
 	return true;
 }
 
@@ -95,14 +112,15 @@ void cmd_rcpt(struct session *s, const struct smtp_command *command)
 			SPAN_NONE);
 		return;
 	}
-	if (!admitted(s, address.mailbox))
-		return;
-	const struct envelope_rcpt rcpt = {
-		.address = address.mailbox,
+	struct envelope_rcpt rcpt = {
 		.orcpt = command->rcpt.orcpt,
 		.notify = command->rcpt.notify,
 	};
-	if (!transaction_add(s, &rcpt)) {
+	if (!admitted(s, address.mailbox, &rcpt.address))
+		return;
+	bool kept = rcpt.orcpt.n || span_equal(rcpt.address, address.mailbox) ||
+		    keep_original(s, address.mailbox, &rcpt.orcpt);
+	if (!kept || !transaction_add(s, &rcpt)) {
 		reply_refuse(s, SMTPD_REFUSED_RESOURCES, 452, "4.3.1", "Out of memory; try later",
 			address.mailbox);
 		return;

@@ -37,6 +37,7 @@ static void ask(const struct snapshot *s, struct span name)
 
 static void ask_everything(const struct snapshot *s)
 {
+	struct span text;
 	struct transport transport;
 	struct priority_rule rule;
 	struct pause pause;
@@ -58,6 +59,8 @@ static void ask_everything(const struct snapshot *s)
 	}
 	if (snapshot_default_transport(s, &transport) == 0)
 		touch(transport.name);
+	if (snapshot_postmaster(s, &text) == 0)
+		touch(text);
 	snapshot_pause(s, &pause);
 	touch(pause.reason);
 }

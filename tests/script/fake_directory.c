@@ -9,6 +9,7 @@
 struct snapshot {
 	uint32_t refs;
 	const struct priority_rule *rule;
+	struct span postmaster;
 };
 
 struct snapshot *world_snapshot_new(void)
@@ -28,6 +29,11 @@ uint32_t world_snapshot_refs(const struct snapshot *snapshot)
 void world_set_priority(struct snapshot *snapshot, const struct priority_rule *rule)
 {
 	snapshot->rule = rule;
+}
+
+void world_set_postmaster(struct snapshot *snapshot, const char *address)
+{
+	snapshot->postmaster = span_str(address);
 }
 
 struct snapshot *snapshot_hold(struct snapshot *snapshot)
@@ -91,6 +97,12 @@ uint64_t snapshot_generation(const struct snapshot *s)
 int snapshot_default_transport(const struct snapshot *s, struct transport *out)
 {
 	return snapshot_transport(s, 1, out);
+}
+
+int snapshot_postmaster(const struct snapshot *s, struct span *out)
+{
+	*out = s->postmaster;
+	return s->postmaster.n ? 0 : ERR_NOT_FOUND;
 }
 
 uint32_t snapshot_transport_count(const struct snapshot *s)

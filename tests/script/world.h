@@ -117,5 +117,7 @@ struct snapshot *world_snapshot_new(void);
 uint32_t world_snapshot_refs(const struct snapshot *snapshot);
 /* A rule of the prioritised queue for every snapshot of this process; NULL: none. */
 void world_set_priority(struct snapshot *snapshot, const struct priority_rule *rule);
+/* Who gets the postmaster's mail. */
+void world_set_postmaster(struct snapshot *snapshot, const char *address);
 
 #endif

@@ -53,6 +53,7 @@ static inline void assert_span(struct span span, const char *expected)
 	"  c.example: { mailboxes: true }\n"                                                       \
 	"accounts:\n"                                                                              \
 	"  ann@c.example: {}\n"                                                                    \
-	"default-transport: outbound\n"
+	"default-transport: outbound\n"                                                            \
+	"postmaster: ann@c.example\n"
 
 #endif

@@ -61,10 +61,92 @@ static void what_is_found(void **state)
 	assert_has(&out, "warning transport slow: discards mail");
 	assert_has(&out, "note transport quick: is used by no domain");
 	assert_has(&out, "warning domain c.example: has mailboxes but no account");
+	assert_has(&out, "warning postmaster: is not set, and c.example has no such account");
 	assert_null(strstr(text_of(&out), "note transport slow"));
 	buf_clear(&out);
 	check_objects("{}\n", &out);
 	assert_has(&out, "warning domains: there is none");
+	buf_done(&out);
+}
+
+static void check_with_config(const char *hostname, const char *text, struct buf *out)
+{
+	struct objects *objects = objects_of(text);
+	struct config *config;
+	struct buf file;
+	buf_init(&file, 1000);
+	buf_printf(&file,
+		"hostname: %s\nspool: s\ndirectory: d\ncontrol: c\n"
+		"listeners: { mx: { address: 0.0.0.0:2525 } }\n",
+		hostname);
+	assert_int_equal(config_parse("p", buf_span(&file), &config, out), 0);
+	buf_clear(out);
+	check_postmaster(config, objects, gather, out);
+	config_free(&config);
+	objects_free(&objects);
+	buf_done(&file);
+}
+
+/* RFC 5321 section 4.5.1 */
+static void postmaster_must_be_reachable(void **state)
+{
+	(void)state;
+	struct buf out;
+	buf_init(&out, 100000);
+	check_with_config("gw.example.test",
+		"domains: { c.example: { mailboxes: true } }\n"
+		"accounts: { postmaster@c.example: {} }\n",
+		&out);
+	assert_text(&out,
+		"warning postmaster: is not set, and gw.example.test has no such account: mail to "
+		"postmaster there is refused, which RFC 5321 section 4.5.1 forbids; set "
+		"postmaster to the address that is to get it\n");
+	/* One line, however many domains. */
+	check_with_config("c.example",
+		"domains:\n  a.example: { mailboxes: true }\n  b.example: { mailboxes: true }\n"
+		"  c.example: { mailboxes: true }\n  d.example: { mailboxes: true }\n"
+		"accounts: { postmaster@b.example: {}, ann@c.example: {} }\n",
+		&out);
+	assert_text(&out,
+		"warning postmaster: is not set, and c.example, a.example, d.example have no such "
+		"account: mail to postmaster there is refused, which RFC 5321 section 4.5.1 "
+		"forbids; set postmaster to the address that is to get it\n");
+	/* What takes all takes that, too. */
+	check_with_config("a.example",
+		"transports: { t: { server: 192.0.2.1 } }\n"
+		"domains: { a.example: { transport: t } }\n",
+		&out);
+	assert_text(&out, "");
+	check_with_config("gw.example.test", SAMPLE_OBJECTS, &out);
+	assert_text(&out, "");
+	check_with_config("gw.example.test", "postmaster: ann@far.example\n", &out);
+	assert_text(&out, "");
+	/* Set to what cannot be reached. */
+	check_with_config("gw.example.test",
+		"domains: { c.example: { mailboxes: true } }\n"
+		"postmaster: eve@c.example\n",
+		&out);
+	assert_text(&out,
+		"warning postmaster: is set to eve@c.example, which is no account here: its mail "
+		"is refused; add the account, or set another address\n");
+	check_with_config("gw.example.test", "postmaster: postmaster@gw.example.test\n", &out);
+	assert_has(&out, "is set to postmaster@gw.example.test, which is no account here");
+	buf_done(&out);
+}
+
+static void the_domains_that_are_named_are_few(void **state)
+{
+	(void)state;
+	struct buf text, out;
+	buf_init(&text, 1 << 20);
+	buf_init(&out, 1 << 20);
+	buf_add_str(&text, "domains:\n");
+	for (int i = 0; i < 500; i++)
+		buf_printf(&text, "  d%03d.example: { mailboxes: true }\n", i);
+	check_with_config("gw.example.test", text_of(&text), &out);
+	assert_has(&out, "and gw.example.test, d000.example, d001.example, d002.example and 497 "
+			 "more have no such account");
+	buf_done(&text);
 	buf_done(&out);
 }
 
@@ -137,6 +219,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_directory_is_quiet),
 		cmocka_unit_test(what_is_found),
+		cmocka_unit_test(postmaster_must_be_reachable),
+		cmocka_unit_test(the_domains_that_are_named_are_few),
 		cmocka_unit_test(private_hosts_of_strangers),
 		cmocka_unit_test(findings_are_bounded),
 		cmocka_unit_test(start_files),

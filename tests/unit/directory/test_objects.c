@@ -103,7 +103,8 @@ static void export_is_the_same_form(void **state)
 			  "  c.example: { mailboxes: true }\n"
 			  "accounts:\n"
 			  "  ann@c.example: {}\n"
-			  "default-transport: outbound\n");
+			  "default-transport: outbound\n"
+			  "postmaster: ann@c.example\n");
 	apply(&objects, text_of(&out), &words);
 	assert_text(&words, "");
 	apply_with(&objects, text_of(&out), &prune, &words);
@@ -161,6 +162,8 @@ static void changes_in_words(void **state)
 	assert_non_null(objects_find(objects, OBJECT_ACCOUNT, SPAN("ann@c.example")));
 	apply(&objects, "default-transport: ''\n", &words);
 	assert_text(&words, "default-transport new → none\n");
+	apply(&objects, "postmaster: '\"Bob\"@MAIL.Example'\n", &words);
+	assert_text(&words, "postmaster ann@c.example → Bob@mail.example\n");
 	/* an object in a file is replaced whole: helo goes back to its default */
 	apply(&objects, "transports: { new: { server: mail.example.org } }\n", &words);
 	assert_text(&words, "transport new: helo out.example.org → none\n");
@@ -199,7 +202,7 @@ static void prune_makes_it_exact(void **state)
 			    "domain b.example: removed\n"
 			    "domain c.example: removed\n"
 			    "account ann@c.example: removed\n"
-			    "default-transport outbound → none\n");
+			    "default-transport outbound → none, postmaster ann@c.example → none\n");
 	assert_refused_with(objects, "", &prune, "not an objects file");
 	objects_free(&objects);
 	buf_done(&words);
@@ -258,6 +261,12 @@ static void refused_with_file_line_and_field(void **state)
 		"has none");
 	assert_refused(objects, "default-transport: nowhere\n",
 		"objects.yaml:1:20: default-transport: there is no transport \"nowhere\"");
+	assert_refused(objects, "postmaster: nobody\n",
+		"objects.yaml:1:13: postmaster: \"nobody\" is not allowed; give a mail address "
+		"such as ann@example.org");
+	assert_refused(objects, "postmaster: [1]\n", "objects.yaml:1:13: postmaster: ");
+	assert_refused(objects, "postmaster: <ann@c.example>\n", "a mail address such as");
+	assert_refused(objects, "postmaster: jörg@c.example\n", "a mail address such as");
 	assert_refused(objects, "domain:\n  d.example: { mailboxes: true }\n",
 		"objects.yaml:1:1: domain: is no part of an objects file; did you mean "
 		"\"domains\"?");

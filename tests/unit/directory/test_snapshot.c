@@ -52,6 +52,7 @@ static struct objects *sample(void)
 static void check_sample(const struct snapshot *s)
 {
 	struct transport transport;
+	struct span text;
 	struct domain domain;
 	struct account account;
 	struct priority_rule rule;
@@ -80,6 +81,8 @@ static void check_sample(const struct snapshot *s)
 	assert_int_equal(snapshot_default_transport(s, &transport), 0);
 	assert_span(transport.name, "outbound");
 	assert_int_equal(transport.pause.since_ms, 0);
+	assert_int_equal(snapshot_postmaster(s, &text), 0);
+	assert_span(text, "ann@c.example");
 	assert_int_equal(snapshot_domain(s, SPAN("c.example"), &domain), 0);
 	assert_int_equal(domain.kind, DOMAIN_MAILBOXES);
 	assert_int_equal(snapshot_account(s, SPAN("ann@c.example"), &account), 0);
@@ -143,6 +146,7 @@ static void pauses_and_emptiness(void **state)
 	struct objects *objects = sample();
 	struct snapshot *s;
 	struct transport transport;
+	struct span text;
 	struct domain domain;
 	struct pause pause;
 	struct buf bytes;
@@ -171,6 +175,7 @@ static void pauses_and_emptiness(void **state)
 	assert_int_equal(snapshot_from_bytes(buf_span(&bytes), &s), 0);
 	assert_int_equal(snapshot_domain(s, SPAN("a.example"), &domain), ERR_NOT_FOUND);
 	assert_int_equal(snapshot_default_transport(s, &transport), ERR_NOT_FOUND);
+	assert_int_equal(snapshot_postmaster(s, &text), ERR_NOT_FOUND);
 	assert_int_equal(snapshot_transport_count(s), 0);
 	snapshot_release(&s);
 	objects_free(&objects);
@@ -275,6 +280,7 @@ static void ask_everything(const struct snapshot *s)
 	static const char *const names[] = {
 		"", "a.example", "b.example", "c.example", "ann@c.example", "site-a"};
 	struct transport transport;
+	struct span text;
 	struct domain domain;
 	struct account account;
 	struct priority_rule rule;
@@ -297,6 +303,9 @@ static void ask_everything(const struct snapshot *s)
 	for (uint32_t i = 0; i < MIN(snapshot_priority_count(s), 9u); i++)
 		snapshot_priority(s, i, &rule);
 	snapshot_default_transport(s, &transport);
+	if (!snapshot_postmaster(s, &text))
+		for (size_t k = 0; k < text.n; k++)
+			(void)*(const volatile char *)&text.p[k];
 	snapshot_pause(s, &pause);
 }
 

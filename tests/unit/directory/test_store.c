@@ -170,7 +170,8 @@ static void who_changed_what(void **state)
 	assert_int_equal(
 		store_audit(directory_store(directory), UINT64_MAX, 100, note, &audit, &why), 0);
 	assert_int_equal(audit.count, 1 + 9);
-	assert_has(&audit.text, "1 ann: default-transport none → outbound\n");
+	assert_has(&audit.text, "1 ann: default-transport none → outbound, "
+				"postmaster none → ann@c.example\n");
 	directory_close(&directory);
 	buf_done(&audit.text);
 	buf_done(&why);

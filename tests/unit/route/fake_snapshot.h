@@ -20,6 +20,7 @@ struct snapshot {
 	bool never_filled;     /* nothing was applied yet */
 	const struct priority_rule *rules;
 	uint32_t rule_count;
+	struct span postmaster;
 };
 
 uint64_t snapshot_generation(const struct snapshot *s)
@@ -80,6 +81,14 @@ int snapshot_default_transport(const struct snapshot *s, struct transport *out)
 	return s->default_transport < 0
 		       ? ERR_NOT_FOUND
 		       : snapshot_transport(s, (uint32_t)s->default_transport, out);
+}
+
+int snapshot_postmaster(const struct snapshot *s, struct span *out)
+{
+	if (s->broken)
+		return s->broken;
+	*out = s->postmaster;
+	return s->postmaster.n ? 0 : ERR_NOT_FOUND;
 }
 
 uint32_t snapshot_priority_count(const struct snapshot *s)

@@ -189,6 +189,94 @@ static void test_own_name(void **state)
 	assert_int_equal(d.kind, ROUTE_MAILBOX);
 }
 
+static struct snapshot with_postmaster(const struct snapshot *base, const char *address)
+{
+	struct snapshot s = *base;
+
+	s.postmaster = span_str(address);
+	return s;
+}
+
+/* RFC 5321 section 4.5.1: <postmaster> and postmaster of every domain with mailboxes here must be
+ * taken, from anybody. */
+static void test_postmaster_setting(void **state)
+{
+	static const struct domain lone[] = {{.name = SPAN("l.example"), .kind = DOMAIN_MAILBOXES}};
+	static const char *const ours[] = {
+		"postmaster", "POSTMASTER", "PostMaster@gw.example.test", "postmaster@[127.0.0.1]"};
+	struct snapshot s = with_postmaster(&directory, "ann@c.example");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		struct route_decision d = decide(&s, "192.0.2.1", ours[i]);
+		assert_int_equal(d.kind, ROUTE_MAILBOX);
+		assert_span(d.account.address, "ann@c.example");
+		assert_span(d.recipient, "ann@c.example");
+		assert_span(d.domain, "c.example");
+		assert_true(d.served);
+	}
+	/* A served domain by its transport, and one elsewhere, for which nobody needs a right. */
+	s.postmaster = SPAN("ops@a.example");
+	struct route_decision d = decide(&s, "192.0.2.1", "postmaster");
+	assert_int_equal(d.kind, ROUTE_TRANSPORT);
+	assert_span(d.transport.name, "site-a");
+	s.postmaster = SPAN("ops@far.example");
+	d = decide(&s, "192.0.2.1", "postmaster@gw.example.test");
+	assert_int_equal(d.kind, ROUTE_TRANSPORT);
+	assert_span(d.transport.name, "outbound");
+	assert_span(d.recipient, "ops@far.example");
+	assert_span(d.domain, "far.example");
+	assert_false(d.served);
+	/* That is no right for anything else. */
+	d = decide(&s, "192.0.2.1", "ops@far.example");
+	assert_refused(&d, 550, 7, 1);
+	d = decide(&s, "192.0.2.1", "root@gw.example.test");
+	assert_refused(&d, 550, 1, 2);
+	/* Domains with mailboxes: their own account comes first. */
+	d = decide(&s, "192.0.2.1", "postmaster@c.example");
+	assert_span(d.account.address, "postmaster@c.example");
+	assert_span(d.recipient, "postmaster@c.example");
+	d = decide(&s, "192.0.2.1", "webmaster@c.example");
+	assert_refused(&d, 550, 1, 1);
+	s = (struct snapshot){.domains = lone,
+		.domain_count = 1,
+		.transports = transports,
+		.transport_count = 2,
+		.default_transport = 1,
+		.postmaster = SPAN("ops@far.example")};
+	d = decide(&s, "192.0.2.1", "Postmaster@l.example");
+	assert_int_equal(d.kind, ROUTE_TRANSPORT);
+	assert_span(d.recipient, "ops@far.example");
+	/* Those by a transport take care of theirs. */
+	s = with_postmaster(&directory, "ann@c.example");
+	d = decide(&s, "192.0.2.1", "postmaster@a.example");
+	assert_span(d.recipient, "postmaster@a.example");
+	assert_span(d.transport.name, "site-a");
+	/* The host name as a domain with its own. */
+	s = with_postmaster(&hosted, "ops@far.example");
+	d = decide(&s, "192.0.2.1", "postmaster");
+	assert_int_equal(d.kind, ROUTE_MAILBOX);
+	assert_span(d.account.address, "postmaster@gw.example.test");
+	assert_span(d.recipient, "postmaster");
+}
+
+static void test_postmaster_setting_goes_round_once(void **state)
+{
+	(void)state;
+	struct snapshot s = with_postmaster(&directory, "postmaster@gw.example.test");
+	struct route_decision d = decide(&s, "192.0.2.1", "postmaster");
+	assert_refused(&d, 550, 1, 2);
+	s.postmaster = SPAN("nobody@c.example");
+	d = decide(&s, "192.0.2.1", "postmaster");
+	assert_refused(&d, 550, 1, 1);
+	s = with_postmaster(&no_default, "ops@far.example");
+	d = decide(&s, "192.0.2.1", "postmaster");
+	assert_refused(&d, 550, 4, 4);
+	s = with_postmaster(&damaged, "ops@far.example");
+	d = decide(&s, "192.0.2.1", "postmaster");
+	assert_refused(&d, 451, 3, 5);
+}
+
 static void test_no_domain(void **state)
 {
 	static const char *const bad[] = {"", "ann", "ann@", "@", "postmaster@"};
@@ -349,6 +437,8 @@ int main(void)
 		cmocka_unit_test(test_subdomain_is_not_served),
 		cmocka_unit_test(test_no_default_transport),
 		cmocka_unit_test(test_own_name),
+		cmocka_unit_test(test_postmaster_setting),
+		cmocka_unit_test(test_postmaster_setting_goes_round_once),
 		cmocka_unit_test(test_no_domain),
 		cmocka_unit_test(test_literals),
 		cmocka_unit_test(test_literal_grammar),

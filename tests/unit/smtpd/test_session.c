@@ -511,6 +511,39 @@ static void the_envelope_says_all_that_was_said(void **state)
 	assert_int_equal(e->header_bytes, m->body.n - 4);
 }
 
+/* RFC 5321 section 4.5.1: taken from anybody, for whoever the directory names. Notifications still
+ * know the address that the sender wrote (RFC 3461 section 5.2.1). */
+static void the_postmaster_s_mail_goes_to_whom_the_directory_names(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot *snapshot = world_snapshot_new();
+
+	world_set_postmaster(snapshot, "ops@far.example");
+	world_start(&f->world);
+	smtpd_set_snapshot(f->world.smtpd, snapshot);
+	struct peer *peer = world_connect(&f->world, "192.0.2.7", NULL);
+	peer_send_str(peer,
+		"EHLO client.example\r\nMAIL FROM:<bob@b.example>\r\n"
+		"RCPT TO:<Postmaster> NOTIFY=NEVER\r\nRCPT TO:<postmaster@C.example>\r\n"
+		"DATA\r\n.\r\n"
+		"MAIL FROM:<bob@b.example>\r\n"
+		"RCPT TO:<postmaster@c.example> ORCPT=rfc822;own@d.example\r\nDATA\r\n.\r\n"
+		"MAIL FROM:<bob@b.example>\r\nRCPT TO:<ops@far.example>\r\n"
+		"RCPT TO:<hostmaster@c.example>\r\n");
+	assert_non_null(
+		strstr(peer_replies(peer, &f->text), "250 2.1.0 Ok\r\n550 5.7.1 relaying denied"));
+	assert_int_equal(f->world.message_count, 2);
+	const struct envelope *e = &f->world.messages[0].envelope;
+	assert_int_equal(e->rcpt_count, 1);
+	assert_true(span_equal(e->rcpts[0].address, SPAN("ops@far.example")));
+	assert_true(span_equal(e->rcpts[0].orcpt, SPAN("rfc822;postmaster@gw.example.test")));
+	assert_int_equal(e->rcpts[0].notify, NOTIFY_NEVER);
+	e = &f->world.messages[1].envelope;
+	assert_true(span_equal(e->rcpts[0].address, SPAN("ops@far.example")));
+	assert_true(span_equal(e->rcpts[0].orcpt, SPAN("rfc822;own@d.example")));
+	snapshot_release(&snapshot);
+}
+
 /* ---- stopping
  * --------------------------------------------------------------------------------- */
 
@@ -605,6 +638,7 @@ int main(void)
 		TEST(a_full_queue_takes_no_mail),
 		TEST(a_transaction_keeps_its_generation),
 		TEST(the_envelope_says_all_that_was_said),
+		TEST(the_postmaster_s_mail_goes_to_whom_the_directory_names),
 		TEST(stopping_lets_transactions_end),
 		TEST(stopping_waits_for_a_commit),
 		TEST(stopping_with_nobody_there),
