@@ -187,11 +187,8 @@ static const char *failure(int err, const struct ub_result *result)
 {
 	if (err)
 		return ub_strerror(err);
-	switch (result->rcode) {
-	case 2: return "the DNS servers fail or do not answer (SERVFAIL)";
-	case 5: return "the DNS servers refuse to answer (REFUSED)";
-	default: return "the DNS servers give an error";
-	}
+	return result->rcode == RCODE_REFUSED ? "the DNS servers refuse to answer (REFUSED)"
+					      : "the DNS servers give an error";
 }
 
 static struct span without_dot(const char *name)
@@ -217,7 +214,7 @@ static void fill_answer(struct flight *flight, const struct ub_result *r, struct
 	answer->secure = r->secure != 0;
 	answer->ttl_s = bounded_ttl(r->ttl);
 	answer->canonical = without_dot(r->canonname);
-	if (r->nxdomain || r->rcode == 3) {
+	if (r->nxdomain || r->rcode == RCODE_NXDOMAIN) {
 		answer->status = DNS_NXDOMAIN;
 		return;
 	}
@@ -235,11 +232,18 @@ static void on_answer(void *arg, int err, struct ub_result *result)
 	struct context *context = flight->context;
 
 	context->probe.answered_ns = context->all->loop->io.now_ns;
+	flight->answered = true;
+	if (err == 0 && !result->bogus && result->rcode == RCODE_SERVFAIL) {
+		ub_resolve_free(result);
+		look_begin(flight);
+		return;
+	}
 	if (err == 0 && result->bogus) {
 		answer.status = DNS_BOGUS;
 		answer.reason = result->why_bogus ? span_str(result->why_bogus)
 						  : SPAN("DNSSEC validation failed");
-	} else if (err || (result->rcode != 0 && result->rcode != 3 && !result->nxdomain)) {
+	} else if (err ||
+		   (result->rcode != 0 && result->rcode != RCODE_NXDOMAIN && !result->nxdomain)) {
 		answer.status = DNS_TEMPORARY;
 		answer.reason = span_str(failure(err, result));
 	} else {

@@ -3,6 +3,7 @@
  *
  *   question: one call of dns_ask(), with its timeout
  *   flight:   what questions for the same name and type share
+ *   look:     what the servers themselves say where libunbound got no answer (dns_look.c)
  */
 #ifndef IO_DNS_CONTEXT_H
 #define IO_DNS_CONTEXT_H
@@ -14,8 +15,13 @@
 
 #include <unbound.h>
 
-#define DNS_BUCKETS	     256 /* of flights */
-#define DNS_SERVER_ADDRESSES 32	 /* all servers of a list together */
+#define DNS_BUCKETS 256 /* of flights */
+/* RFC 1035 section 4.1.1 */
+#define RCODE_SERVFAIL 2
+#define RCODE_NXDOMAIN 3
+#define RCODE_REFUSED  5
+
+#define DNS_SERVER_ADDRESSES 32 /* all servers of a list together */
 
 enum context_state { CONTEXT_RESOLVING, CONTEXT_READY };
 
@@ -62,14 +68,18 @@ struct context {
 	char text[];
 };
 
+struct look;
+
 struct flight {
 	struct context *context;
+	struct look *look;  /* the servers are being asked themselves; NULL: not */
 	struct list bucket; /* in all->buckets */
 	struct list queue;  /* in context->waiting */
 	struct list askers; /* questions */
 	enum dns_type type;
 	int async_id;
 	bool begun;
+	bool answered; /* libunbound knows nothing of it any more */
 	size_t name_length;
 	char name[DNS_NAME + 1];
 };
@@ -93,6 +103,7 @@ struct unbound {
 	struct context *processing; /* whose answers are being taken: must not be freed */
 	struct list contexts, stale, pending;
 	uint32_t context_count; /* of contexts */
+	uint32_t looks;		/* under way */
 	struct list questions;
 	struct timer timer;  /* of the oldest question */
 	struct io_turn turn; /* begins questions, frees stale contexts */
@@ -133,6 +144,10 @@ void flights_fail(struct context *context, const char *reason);
 
 /* dns_system.c: all->system, as dns_unbound_new() has it. ERR_SYNTAX, ERR_NOMEM. */
 int system_open(struct unbound *all, const struct dns_unbound_options *options);
+
+/* dns_look.c. libunbound got no answer: the servers are asked why, and the flight fails with it. */
+void look_begin(struct flight *flight);
+void look_end(struct flight *flight);
 
 /* dns_probe.c. */
 void probe_init(struct context *context);

@@ -53,6 +53,7 @@ static int flight_join(
 
 static void flight_free(struct flight *flight)
 {
+	look_end(flight);
 	list_remove(&flight->bucket);
 	list_remove(&flight->queue);
 	if (flight->begun && --flight->context->open == 0)
@@ -65,7 +66,7 @@ static void flight_abandon(struct flight *flight)
 {
 	struct context *context = flight->context;
 
-	if (flight->begun)
+	if (flight->begun && !flight->answered)
 		ub_cancel(context->ub, flight->async_id);
 	flight_free(flight);
 	context_touch(context);
@@ -181,7 +182,7 @@ void flights_fail(struct context *context, const char *reason)
 
 			if (flight->context != context)
 				continue;
-			if (flight->begun)
+			if (flight->begun && !flight->answered)
 				ub_cancel(context->ub, flight->async_id);
 			list_remove(&flight->bucket);
 			list_remove(&flight->queue);

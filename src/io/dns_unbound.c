@@ -245,7 +245,12 @@ static void drop_questions(struct unbound *all)
 	list_init(&all->questions);
 	for (size_t i = 0; i < DNS_BUCKETS; i++)
 		LIST_FOR_EACH(node, &all->buckets[i])
-	free(CONTAINER_OF(node, struct flight, bucket));
+		{
+			struct flight *flight = CONTAINER_OF(node, struct flight, bucket);
+
+			look_end(flight);
+			free(flight);
+		}
 }
 
 /* It may be queued still, and the loop goes on without us. */

@@ -154,7 +154,7 @@ static int close_dns(void **state)
 
 /* An answer as one line. */
 struct heard {
-	char text[400];
+	char text[400], reason[100];
 	uint32_t ttl;
 	struct dns_question *question;
 	struct heard *cancels; /* cancelled by this answer */
@@ -195,6 +195,7 @@ static void hear(void *owner, const struct dns_answer *a)
 		buf_printf(&buf, " dropped %u", a->dropped);
 	if (a->status == DNS_TEMPORARY)
 		assert_true(a->reason.n > 0);
+	snprintf(h->reason, sizeof(h->reason), "%.*s", (int)a->reason.n, a->reason.p);
 	memcpy(h->text, buf.p, buf.n);
 	buf_done(&buf);
 	h->ttl = a->ttl_s;
@@ -274,6 +275,54 @@ static void test_answers(void **state)
 	/* REFUSED for a zone that the server does not have, directly and behind an alias. */
 	assert_string_equal(answer("x.elsewhere", DNS_A), "TEMPORARY");
 	assert_string_equal(answer("dangling.example", DNS_A), "TEMPORARY");
+}
+
+static const char *reason_at(const char *at, const char *name)
+{
+	static struct heard h;
+
+	h = (struct heard){0};
+	ask(&h, at, name, DNS_MX);
+	loop_run(loop);
+	assert_string_equal(h.text, "TEMPORARY");
+	return h.reason;
+}
+
+/* libunbound says SERVFAIL to all of it; whoever has to mend it needs the servers' own word. */
+static void test_what_the_servers_themselves_say(void **state)
+{
+	static const char refused[] = "the DNS servers refuse to answer (REFUSED)";
+	(void)state;
+
+	assert_string_equal(reason_at("", "x.elsewhere"), refused);
+	assert_string_equal(reason_at(servers, "y.elsewhere"), refused);
+	/* It answers, but what it names cannot be found out. */
+	assert_string_equal(
+		reason_at("", "dangling.example"), "the DNS servers give no usable answer");
+}
+
+static void test_questions_end_while_the_servers_are_asked_themselves(void **state)
+{
+	struct heard h[40] = {0};
+	char name[40];
+	(void)state;
+
+	/* More than are looked into at a time: all are answered. */
+	for (size_t i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "n%zu.elsewhere", i);
+		ask(&h[i], "", name, DNS_A);
+	}
+	h[0].cancels = &h[39];
+	loop_run(loop);
+	for (size_t i = 0; i < 40; i++)
+		assert_true(!strcmp(h[i].text, "TEMPORARY") || (i == 39 && !h[i].question));
+	/* And the end of everything comes in the middle of it. */
+	h[0] = (struct heard){.stops = true};
+	h[1] = h[2] = (struct heard){0};
+	ask(&h[0], "", "a.elsewhere", DNS_A);
+	ask(&h[1], "", "b.elsewhere", DNS_A);
+	ask(&h[2], servers, "c.elsewhere", DNS_A);
+	loop_run(loop);
 }
 
 /* Top-level domains that libunbound answers by itself unless told. */
@@ -578,6 +627,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_comes_up),
 		TEST(test_answers),
+		TEST(test_what_the_servers_themselves_say),
+		TEST(test_questions_end_while_the_servers_are_asked_themselves),
 		TEST(test_test_domain_is_asked),
 		TEST(test_ttl_is_bounded),
 		TEST(test_lists_of_servers),
