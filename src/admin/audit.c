@@ -96,6 +96,7 @@ void cmd_check(struct door *door)
 	check_all(door->admin->config.config, directory_objects(door->admin->directory),
 		request_flag(door, "as_root"), each_finding, &door->json);
 	json_close_array(&door->json);
+	config_add_json(&door->json, "start_file", door->admin->config.config);
 	json_close_object(&door->json);
 	door_reply(door);
 }

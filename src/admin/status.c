@@ -139,6 +139,7 @@ void cmd_status(struct door *door)
 	json_put_u64(&door->json, "uptime_s",
 		(uint64_t)MAX(INT64_C(0), config->io->wall_ms - config->began_ms) / 1000);
 	put_listeners(door);
+	config_add_json(&door->json, "start_file", config->config);
 	put_directory(door);
 	put_pauses(door);
 	door->status = (struct door_status){0};

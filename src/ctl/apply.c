@@ -117,6 +117,25 @@ static void add_room(const struct ctl *ctl, json_t *findings)
 	buf_done(&text);
 }
 
+static void add_differences(const struct ctl *ctl, const json_t *runs, json_t *findings)
+{
+	json_t *all = start_file_differs(ctl, runs);
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		const json_t *one = json_array_get(all, i);
+		struct buf text;
+
+		buf_init(&text, 20000);
+		add_differing(&text, one);
+		json_array_append_new(findings,
+			json_pack("{ss, ss, ss%}", "severity", check_severity_name(CHECK_WARNING),
+				"about", member_text(one, "field"), "text", text.n ? text.p : "",
+				text.n));
+		buf_done(&text);
+	}
+	json_decref(all);
+}
+
 /* Without a file the directory is the running server's, if there is one. */
 static int check_with_server(struct ctl *ctl)
 {
@@ -125,8 +144,11 @@ static int check_with_server(struct ctl *ctl)
 		ctl, json_pack("{ss, sb}", "cmd", "check", "as_root", geteuid() == 0), &reached);
 
 	if (reply) {
-		add_room(ctl, json_object_get(reply, "findings"));
-		show_findings(ctl, json_object_get(reply, "findings"));
+		json_t *findings = json_object_get(reply, "findings");
+
+		add_differences(ctl, json_object_get(reply, "start_file"), findings);
+		add_room(ctl, findings);
+		show_findings(ctl, findings);
 	}
 	json_decref(reply);
 	if (reached)

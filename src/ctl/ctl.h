@@ -101,6 +101,10 @@ void show_text_on(FILE *file, const char *text, bool lines);
 void add_safe(struct buf *out, const char *text, bool lines);
 /* status_text.c */
 void show_status(struct ctl *ctl, const json_t *status);
+/* differs.c: where the start file is not what the server runs with (`runs`, all its fields): a list
+ * of {field, file, runs}; and one of them in words, behind the field's name. */
+json_t *start_file_differs(const struct ctl *ctl, const json_t *runs);
+void add_differing(struct buf *out, const json_t *one);
 /* What a change of the directory did. */
 void show_changes(struct ctl *ctl, const json_t *reply);
 /* What goes with it, on standard error. */

@@ -33,6 +33,8 @@ int ctl_status(struct ctl *ctl)
 	if (!status)
 		return EXIT_REFUSED;
 	add_disk(ctl, status);
+	json_object_set_new(status, "start_file_differs",
+		start_file_differs(ctl, json_object_get(status, "start_file")));
 	if (ctl->json)
 		show_json(ctl, status);
 	else

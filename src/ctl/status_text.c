@@ -2,12 +2,15 @@
  * server of another version says more is not shown; --json has all of it. */
 #include "ctl/ctl.h"
 
+#include "base/check.h"
 #include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_COLUMN 12
+#define NAME_COLUMN	12
+#define DIFFERING_SHOWN 5
+#define WORDS_MOST	20000 /* bytes: two values of the start file */
 
 static void line(const char *name)
 {
@@ -62,6 +65,31 @@ static void show_server(const json_t *status)
 		text(member_text(one, "address"));
 	}
 	putchar('\n');
+}
+
+/* What was changed and does not count yet. */
+static void show_differing(const json_t *status)
+{
+	const json_t *all = json_object_get(status, "start_file_differs");
+	size_t count = json_array_size(all);
+	struct buf words;
+
+	for (size_t i = 0; i < MIN(count, DIFFERING_SHOWN); i++) {
+		const json_t *one = json_array_get(all, i);
+
+		buf_init(&words, WORDS_MOST);
+		buf_printf(&words, "%s ", member_text(one, "field"));
+		add_differing(&words, one);
+		buf_add_char(&words, '\0');
+		line("start file");
+		text(buf_ok(&words) ? words.p : member_text(one, "field"));
+		putchar('\n');
+		buf_done(&words);
+	}
+	if (count > DIFFERING_SHOWN) {
+		line("start file");
+		printf("and %zu more differences (see check)\n", count - DIFFERING_SHOWN);
+	}
 }
 
 static void show_directory(const json_t *status)
@@ -235,6 +263,7 @@ static void show_roles(const struct ctl *ctl, const json_t *status)
 void show_status(struct ctl *ctl, const json_t *status)
 {
 	show_server(status);
+	show_differing(status);
 	show_directory(status);
 	show_pauses(status);
 	show_roles(ctl, status);

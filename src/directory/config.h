@@ -9,6 +9,7 @@
 #define DIRECTORY_CONFIG_H
 
 #include "base/buf.h"
+#include "base/json_write.h"
 #include "base/netaddr.h"
 #include "base/span.h"
 
@@ -87,6 +88,13 @@ static inline uint64_t config_reserve_files(const struct config *config)
 {
 	return 2 * ((uint64_t)config->workers + 1);
 }
+
+/* Each field, also where it has its default: "limits.hops", "listeners.mx.address", and its value
+ * as text. What is longer than 8 KiB is left out. */
+void config_each_field(const struct config *config,
+	void (*each)(void *context, struct span name, struct span value), void *context);
+/* A member that holds them all. */
+void config_add_json(struct json_write *json, const char *key, const struct config *config);
 
 /* Parses the text of a start file. On ERR_SYNTAX (or another error) `problems` holds one line each,
  * "file:line:column: field: what is wrong; what to do". Warnings come as lines too with result

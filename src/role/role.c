@@ -55,7 +55,10 @@ static void supervisor_says(void *owner, struct ipc_port *port, const struct ipc
 	case IPC_CHANNEL: late_channel(role, message); break;
 	case IPC_FILE: changed_file(role, message); break;
 	case IPC_STOP: stop(role, cursor_u32(&in)); break;
-	case IPC_LOG_LEVEL: logsink_set_level(role->sink, MIN(cursor_u8(&in), LOG_ERROR)); break;
+	case IPC_LOG_LEVEL:
+		role->config->log_level = MIN(cursor_u8(&in), LOG_ERROR);
+		logsink_set_level(role->sink, (enum log_level)role->config->log_level);
+		break;
 	default:
 		log_write(role->log, LOG_ERROR, "the supervisor said what it should not",
 			LOG_STR("type", ipc_type_name(message->type)));

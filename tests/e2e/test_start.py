@@ -11,8 +11,8 @@ import pytest
 
 from lib.disks import Disk
 from lib.postern import Postern
-from lib.smtp import Client, Closed, message
-from lib.world import IS_ROOT, wait_until
+from lib.smtp import Client
+from lib.world import IS_ROOT, free_port, wait_until
 
 MAILBOX = {"domains": {"c.example": {"mailboxes": True}}, "accounts": {"ann@c.example": {}}}
 
@@ -214,3 +214,35 @@ def test_a_disk_that_is_too_small_is_told(peer, gateway):
     assert "too small" not in server.ctl("check").stdout and "reserve" not in server.ctl("check").stdout
     server.send("a@b.example", "ann@c.example")
     server.wait_mailbox("ann@c.example")
+
+
+# ---- the start file on disk, and the one that runs
+
+
+def differs(server):
+    return {one["field"]: (one["file"], one["runs"]) for one in server.status()["start_file_differs"]}
+
+
+def test_a_start_file_that_was_changed_is_told(gateway):
+    server = gateway(MAILBOX, start={"limits": {"hops": 60}, "log": {"level": "info"}})
+    assert differs(server) == {} and "start file" not in server.ctl("status").stdout
+    before = server.config.read_text()
+    # What means the same is the same.
+    server.config.write_text("# a comment\n" + before + "storage: { segment-size: 65536K }\n")
+    assert differs(server) == {}
+    port = free_port()
+    server.config.write_text(before.replace("hops: 60", "hops: 70").replace("level: info", "level: debug")
+                             .replace("listeners:\n", f'listeners:\n  more: {{ address: "127.0.0.1:{port}" }}\n'))
+    assert differs(server) == {"limits.hops": ("70", "60"), "log.level": ("debug", "info"),
+                               "listeners.more.address": (f"127.0.0.1:{port}", "")}
+    for command in ("status", "check"):
+        said = server.ctl(command).stdout
+        assert re.search(r"limits\.hops:? is 70 in the start file, and the server runs with 60: restart posternd", said)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until("the log level is read", lambda: "log.level" not in differs(server))
+    assert "limits.hops" in differs(server)
+    server.config.write_text(re.sub(r"listeners:\n  mx:", "listeners:\n  renamed:", before))
+    assert differs(server)["listeners.mx.address"][0] == "" and differs(server)["listeners.renamed.address"][1] == ""
+    server.stop()
+    server.start(apply=False)
+    assert differs(server) == {}

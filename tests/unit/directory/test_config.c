@@ -251,6 +251,48 @@ static void loading(void **state)
 	buf_done(&problems);
 }
 
+/* What posternctl compares with what the server runs: each field once, by its full name, in a form
+ * that does not depend on how it was written. */
+static void each_field_has_a_name_and_a_value(void **state)
+{
+	(void)state;
+	struct config *config = parsed("postern.yaml",
+		MINIMAL "dns: { servers: [ 192.0.2.53, \"127.0.0.1:5353\" ] }\n"
+			"storage: { segment-size: 65536K }\n");
+	struct json_write json;
+	struct buf buf;
+
+	buf_init(&buf, 100000);
+	json_write_init(&json, &buf);
+	json_open_object(&json, NULL);
+	config_add_json(&json, "it", config);
+	json_close_object(&json);
+	assert_true(buf_ok(&buf));
+	static const char *const members[] = {"\"hostname\":\"gw.example.test\"",
+		"\"spool\":\"/tmp/p/spool\"", "\"workers\":\"2\"",
+		"\"limits.message-size\":\"50M\"", "\"limits.hops\":\"50\"",
+		"\"listeners.mx.address\":\"127.0.0.1:2525\"", "\"storage.segment-size\":\"64M\"",
+		"\"trace.path\":\"/tmp/p/trace\"", "\"timeouts.command\":\"5m\"",
+		"\"log.level\":\"info\"", "\"dns.servers\":\"192.0.2.53",
+		"\"users.group\":\"postern\""};
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		assert_has(&buf, members[i]);
+	buf_done(&buf);
+	config_free(&config);
+}
+
+/* Four files for one worker: its own and delivery's, the one in use and the next. */
+static void the_reserve_grows_with_the_workers(void **state)
+{
+	(void)state;
+	struct config *config = parsed("postern.yaml", MINIMAL);
+
+	assert_int_equal(config_reserve_files(config), 6);
+	config->workers = 1;
+	assert_int_equal(config_reserve_files(config), 4);
+	config_free(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +306,8 @@ int main(void)
 		cmocka_unit_test(a_bad_port_is_said_to_be_that),
 		cmocka_unit_test(control_fits_a_socket_address),
 		cmocka_unit_test(loading),
+		cmocka_unit_test(each_field_has_a_name_and_a_value),
+		cmocka_unit_test(the_reserve_grows_with_the_workers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
