@@ -1,6 +1,7 @@
 /* Promises that are broken on purpose: their names, and those that are not broken in sim_rdisk.c.
  */
 #include "sim_rdisk.h"
+#include "spool/format.h"
 
 #include <stdio.h>
 
@@ -38,26 +39,42 @@ enum sim_mutation sim_mutation_parse(const char *name)
 	return i;
 }
 
+#define NAME_BYTES 64
+
+struct newest {
+	char name[NAME_BYTES], before[NAME_BYTES]; /* the last one before that; "": of all */
+};
+
 static int find_newest(void *arg, const char *name)
 {
-	char *newest = arg;
+	struct newest *newest = arg;
 
-	if (strstr(name, ".log") && strcmp(name, newest) > 0)
-		snprintf(newest, 64, "%.60s", name);
+	if (strstr(name, ".log") && strcmp(name, newest->name) > 0 &&
+		(!*newest->before || strcmp(name, newest->before) < 0))
+		snprintf(newest->name, NAME_BYTES, "%.60s", name);
 	return 0;
 }
 
+/* Of the newest file that holds any records: the one made in advance is empty. */
 void sim_mutate_forget_done(struct sim_disk *spool)
 {
-	char newest[64] = "", path[96];
 	struct disk *disk = sim_disk_base(spool);
-	struct io_file *file;
+	struct newest newest = {0};
+	bool empty = true;
 
-	(void)disk_list(disk, "d", find_newest, newest);
-	snprintf(path, sizeof(path), "d/%.60s", newest);
-	if (!*newest || disk_open(disk, path, DISK_READ | DISK_WRITE, &file) != 0)
-		return;
-	(void)disk_truncate(file, 4096);
-	(void)disk_sync(file);
-	disk_close(&file);
+	while (empty) {
+		char path[96];
+		struct io_file *file;
+
+		memcpy(newest.before, newest.name, NAME_BYTES);
+		*newest.name = 0;
+		(void)disk_list(disk, "d", find_newest, &newest);
+		snprintf(path, sizeof(path), "d/%.60s", newest.name);
+		if (!*newest.name || disk_open(disk, path, DISK_READ | DISK_WRITE, &file) != 0)
+			return;
+		empty = disk_size(file) <= FORMAT_PAGE;
+		(void)disk_truncate(file, FORMAT_PAGE);
+		(void)disk_sync(file);
+		disk_close(&file);
+	}
 }
