@@ -9,6 +9,7 @@ void io_init(struct io *io, const struct io_ops *ops)
 
 void io_turns_run(struct io *io)
 {
+	io->ends_turn = true;
 	while (io->turns) {
 		struct io_turn *turn = io->turns;
 
@@ -18,4 +19,5 @@ void io_turns_run(struct io *io)
 		turn->queued = false;
 		turn->end(turn);
 	}
+	io->ends_turn = false;
 }

@@ -93,8 +93,9 @@ struct io_ops {
 		struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length);
 	/* Bytes given to send, and not yet taken by the kernel. */
 	size_t (*unsent)(const struct io_conn *conn);
-	/* Has something come that received() or closed() did not tell of yet? A system call. NULL:
-	 * nothing ever has. */
+	/* Has something come that received() or closed() did not tell of yet? A system call, but
+	 * for a connection that is read when a turn ends: what had come before it is told of then,
+	 * and what came during it may as well have come a moment later. NULL: nothing ever has. */
 	bool (*arrived)(const struct io_conn *conn);
 	void (*pause)(struct io_conn *conn);
 	void (*resume)(struct io_conn *conn);
@@ -133,6 +134,7 @@ struct io {
 	struct timers timers;
 	struct io_turn *turns; /* end-of-turn tasks, in the order they were queued */
 	struct io_turn **turns_tail;
+	bool ends_turn; /* end-of-turn tasks run: everything that had come was told of */
 };
 
 /* ---- what everybody calls ------------------------------------------------------------------- */

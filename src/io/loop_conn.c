@@ -293,6 +293,8 @@ bool conn_arrived(const struct io_conn *conn)
 	const struct conn *c = CONTAINER_OF(conn, const struct conn, base);
 	char byte;
 
+	if (c->base.io->ends_turn && c->reading && !c->paused)
+		return false;
 	return c->fd >= 0 && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
