@@ -18,12 +18,35 @@ struct hosts_question {
 	struct delivery *delivery;
 	uint32_t ticket;
 	struct mx_lookup *lookup;
-	char transport[]; /* its name */
+	size_t transport_length, domain_length;
+	char text[]; /* the transport's name, the domain */
 };
 
+/* Does what is queued for it wait for a probe? */
+static void put_state(
+	struct delivery *d, struct span name, struct span domain, struct json_write *json)
+{
+	struct queue_destination_info info;
+	struct transport transport;
+
+	if (delivery_transport(d, name, &transport) ||
+		queue_destination_find(
+			d->queue, name, transport.host.n ? SPAN_NONE : domain, &info) ||
+		!info.down)
+		return;
+	const struct explain_down down = {
+		.since_ms = info.down_since_ms,
+		.next_probe_ms = info.next_probe_ms,
+		.probing = info.probing,
+		.failed = info.has_verdict,
+		.last = info.verdict,
+	};
+	explain_put_down(&down, json);
+}
+
 /* `error` where there is no result. */
-static void tell(
-	struct delivery *d, uint32_t ticket, const struct mx_result *result, const char *error)
+static void tell(struct delivery *d, uint32_t ticket, struct span name, struct span domain,
+	const struct mx_result *result, const char *error)
 {
 	struct json_write json;
 	struct buf reply;
@@ -35,14 +58,15 @@ static void tell(
 		explain_put_hosts(result, &json);
 	else
 		json_put_str(&json, "error", error);
+	put_state(d, name, domain, &json);
 	json_close_object(&json);
 	d->config.answer(d->config.context, ticket, buf_span(&reply));
 	buf_done(&reply);
 }
 
 /* As link.c decides: an address of a fixed server may be one of our own. */
-static void tell_for(
-	struct delivery *d, uint32_t ticket, struct span name, struct mx_result *result)
+static void tell_for(struct delivery *d, uint32_t ticket, struct span name, struct span domain,
+	struct mx_result *result)
 {
 	struct transport transport;
 	struct mx_result loop = {0};
@@ -51,12 +75,12 @@ static void tell_for(
 		for (uint32_t i = 0; i < result->address_count; i++)
 			if (loop_fixed_server(d->config.route, &transport,
 				    &result->addresses[i].address, &loop.verdict)) {
-				tell(d, ticket, &loop, NULL);
+				tell(d, ticket, name, domain, &loop, NULL);
 				mx_result_free(&result);
 				return;
 			}
 	}
-	tell(d, ticket, result, "out of memory for the look-up");
+	tell(d, ticket, name, domain, result, "out of memory for the look-up");
 	mx_result_free(&result);
 }
 
@@ -66,7 +90,8 @@ static void looked_up(void *owner, struct mx_result *result)
 
 	list_remove(&q->node);
 	q->delivery->question_count--;
-	tell_for(q->delivery, q->ticket, span_str(q->transport), result);
+	tell_for(q->delivery, q->ticket, span_of(q->text, q->transport_length),
+		span_of(q->text + q->transport_length, q->domain_length), result);
 	free(q);
 }
 
@@ -90,20 +115,25 @@ static void ask(struct delivery *d, uint32_t ticket, struct span name, struct sp
 	struct mx_result *at_once = NULL;
 
 	if (d->question_count == HOSTS_QUESTIONS) {
-		tell(d, ticket, NULL, "too many such questions are open; try again");
+		tell(d, ticket, name, domain, NULL, "too many such questions are open; try again");
 		return;
 	}
 	if (!d->snapshot || delivery_transport(d, name, &transport)) {
-		tell(d, ticket, NULL, "delivery does not know the transport yet; try again");
+		tell(d, ticket, SPAN_NONE, SPAN_NONE, NULL,
+			"delivery does not know the transport yet; try again");
 		return;
 	}
-	struct hosts_question *q = calloc(1, sizeof(*q) + name.n + 1);
+	struct hosts_question *q = calloc(1, sizeof(*q) + name.n + domain.n);
 
 	if (!q) {
-		tell(d, ticket, NULL, "out of memory for the look-up");
+		tell(d, ticket, name, domain, NULL, "out of memory for the look-up");
 		return;
 	}
-	memcpy(q->transport, name.p, name.n);
+	memcpy(q->text, name.p, name.n);
+	if (domain.n)
+		memcpy(q->text + name.n, domain.p, domain.n);
+	q->transport_length = name.n;
+	q->domain_length = domain.n;
 	q->delivery = d;
 	q->ticket = ticket;
 	link_query(d, &transport, domain, &query);
@@ -115,7 +145,7 @@ static void ask(struct delivery *d, uint32_t ticket, struct span name, struct sp
 		return;
 	}
 	free(q);
-	tell_for(d, ticket, name, at_once);
+	tell_for(d, ticket, name, domain, at_once);
 }
 
 bool delivery_hosts(struct delivery *d, uint32_t ticket, struct span request)
@@ -131,7 +161,7 @@ bool delivery_hosts(struct delivery *d, uint32_t ticket, struct span request)
 		ask(d, ticket, span_of(json_string_value(name), json_string_length(name)),
 			span_of(json_string_value(domain), json_string_length(domain)));
 	else if (is)
-		tell(d, ticket, NULL, "transport and domain are needed");
+		tell(d, ticket, SPAN_NONE, SPAN_NONE, NULL, "transport and domain are needed");
 	json_decref(json);
 	return is;
 }

@@ -128,6 +128,24 @@ static uint32_t destination_new(
 	return at;
 }
 
+static uint32_t destination_of(const struct queue *q, uint32_t transport, uint32_t next_hop)
+{
+	uint32_t at = q->table_room ? q->table[bucket_of(q, transport, next_hop)] : 0;
+	for (; at; at = destination_at(q, at)->hash_next) {
+		const struct destination *d = destination_at(q, at);
+		if (d->transport == transport && d->next_hop == next_hop)
+			break;
+	}
+	return at;
+}
+
+uint32_t destination_find(const struct queue *q, struct span transport, struct span next_hop)
+{
+	const struct transport_record *t = transport_find(q, transport);
+	uint32_t hop = next_hop.n ? intern_find(&q->domains, next_hop) : 0;
+	return t && (hop || !next_hop.n) ? destination_of(q, position_of(q, t), hop) : 0;
+}
+
 uint32_t destination_get(struct queue *q, struct span transport, struct span next_hop)
 {
 	struct transport_record *t = transport_get(q, transport);
@@ -135,13 +153,10 @@ uint32_t destination_get(struct queue *q, struct span transport, struct span nex
 	if (!t || !intern_take(&q->domains, &q->mem, next_hop, &hop))
 		return 0;
 	uint32_t position = position_of(q, t);
-	uint32_t at = q->table_room ? q->table[bucket_of(q, position, hop)] : 0;
-	for (; at; at = destination_at(q, at)->hash_next) {
-		const struct destination *d = destination_at(q, at);
-		if (d->transport == position && d->next_hop == hop) {
-			intern_give(&q->domains, &q->mem, hop);
-			return at;
-		}
+	uint32_t at = destination_of(q, position, hop);
+	if (at) {
+		intern_give(&q->domains, &q->mem, hop);
+		return at;
 	}
 	at = destination_new(q, t, position, hop);
 	if (!at)

@@ -113,6 +113,8 @@ struct transport_record *transport_find(const struct queue *q, struct span name)
 /* Made with built-in settings where it is not there; NULL: no memory. */
 struct transport_record *transport_get(struct queue *q, struct span name);
 uint32_t destination_get(struct queue *q, struct span transport, struct span next_hop);
+/* 0: there is none. */
+uint32_t destination_find(const struct queue *q, struct span transport, struct span next_hop);
 void destination_free(struct queue *q, uint32_t destination);
 /* After anything changed: is it runnable, when is it to be looked at, is it empty? */
 void destination_update(struct queue *q, uint32_t destination);

@@ -160,6 +160,12 @@ int queue_destination_info(
 	return 0;
 }
 
+int queue_destination_find(struct queue *q, struct span transport, struct span next_hop,
+	struct queue_destination_info *out)
+{
+	return queue_destination_info(q, destination_find(q, transport, next_hop), out);
+}
+
 int queue_destination_next(struct queue *q, uint32_t after, struct queue_destination_info *out)
 {
 	for (uint64_t at = (uint64_t)after + 1; at < q->destinations.top; at++) {

@@ -127,6 +127,10 @@ struct queue_destination_info {
 int queue_destination_next(struct queue *queue, uint32_t after, struct queue_destination_info *out);
 int queue_destination_info(
 	struct queue *queue, uint32_t destination, struct queue_destination_info *out);
+/* By its transport's name and its next hop (empty: the transport's fixed server); also one that
+ * lingers empty. ERR_NOT_FOUND: nothing went there lately. */
+int queue_destination_find(struct queue *queue, struct span transport, struct span next_hop,
+	struct queue_destination_info *out);
 
 /* Asks one that is down at once, whatever its units' own clocks say. ERR_NOT_FOUND: it is not down,
  * or paused, or is being asked already. */

@@ -5,7 +5,7 @@
  *
  *   explain.c        the question, and the decision
  *   explain_way.c    what comes after it: priority, pauses, retries, the server
- *   explain_hosts.c  what the DNS says of the next hop, which delivery is asked for
+ *   explain_hosts.c  what delivery says of the next hop: the DNS, and whether it is down
  *   explain_show.c   text and JSON
  */
 #ifndef ROUTE_EXPLAIN_H
@@ -36,6 +36,15 @@ struct explain_pause {
 	struct pause pause;
 };
 
+/* The destination fails, says delivery: nothing is sent there until a probe succeeds. */
+struct explain_down {
+	int64_t since_ms; /* 0: it is not down */
+	int64_t next_probe_ms;
+	bool probing;	     /* at this moment */
+	bool failed;	     /* there is: */
+	struct verdict last; /* failure */
+};
+
 struct explain {
 	struct route_trail trail;
 	struct route_query query; /* as parsed; spans point into this structure */
@@ -46,7 +55,8 @@ struct explain {
 	struct explain_pause pauses[EXPLAIN_PAUSES];
 	uint32_t pause_count;
 	struct verdict way; /* VERDICT_OK unless the next hop cannot be reached as things are */
-	struct span hosts;  /* JSON that explain_hosts() got; empty: none with hosts */
+	struct explain_down down;
+	struct span hosts; /* JSON that explain_hosts() got; empty: none with hosts */
 	char sender[EXPLAIN_ADDRESS];
 	char recipient[EXPLAIN_ADDRESS];
 };
@@ -60,12 +70,15 @@ int explain_run(const struct snapshot *snapshot, const struct route_config *conf
 	const struct config *start, const struct explain_query *query, struct explain *out,
 	struct buf *why);
 
-/* The rest depends on what DNS says of this transport's next hop for the decision's domain. */
+/* The rest depends on what delivery knows: what DNS says of this transport's next hop for the
+ * decision's domain, and whether that destination works. */
 bool explain_wants_hosts(const struct explain *explain);
 
 /* How delivery answers that: {"hosts": [{"name", "preference", "addresses"}], "ttl"} or
- * {"refused": {"temporary", "code", "enhanced", "text"}}, as members of the open object. */
+ * {"refused": {"temporary", "code", "enhanced", "text"}}, as members of the open object; and, where
+ * it is down, "down": {"since", "next_probe", "probing", "last_failure"}. */
 void explain_put_hosts(const struct mx_result *result, struct json_write *json);
+void explain_put_down(const struct explain_down *down, struct json_write *json);
 /* That object, or, where delivery has none, {"error": TEXT}. Stays the caller's, and in use. */
 void explain_hosts(struct explain *explain, struct span json);
 
@@ -75,12 +88,14 @@ void explain_text(const struct explain *explain, struct buf *out);
 /* Members of the open object: outcome (transport, mailbox, refused), client, listener, sender,
  * recipient, postmaster (whoever gets his mail, where it is that), domain, served; refusal, or:
  * next (delivered, paused, bounces, waits), mailbox or transport (with retry), priority, pauses,
- * failure, dns, scans; and steps. */
+ * down, failure, dns, scans; and steps. */
 void explain_json(const struct explain *explain, struct json_write *out);
 
 /* For the files above. */
 void explain_way(struct explain *explain, const struct snapshot *snapshot,
 	const struct route_config *config, const struct config *start);
 const char *explain_next(const struct explain *explain);
+/* "transport site-a is down since …, next probe at …; it last failed with 421 4.4.1 …" */
+void explain_add_down(struct buf *out, const struct explain *explain);
 
 #endif

@@ -31,14 +31,14 @@ static void put_host(const struct mx_result *result, uint32_t at, struct json_wr
 	json_close_object(json);
 }
 
-static void put_verdict(const struct verdict *v, struct json_write *json)
+static void put_verdict(const char *key, const struct verdict *v, struct json_write *json)
 {
 	char text[24];
 	struct buf enhanced = {.p = text, .room = sizeof(text), .bound = sizeof(text)};
 
 	buf_printf(
 		&enhanced, "%u.%u.%u", v->enhanced.class, v->enhanced.subject, v->enhanced.detail);
-	json_open_object(json, "refused");
+	json_open_object(json, key);
 	json_put_bool(json, "temporary", v->kind == VERDICT_TEMPORARY);
 	json_put_u64(json, "code", v->code);
 	json_put_string(json, "enhanced", buf_span(&enhanced));
@@ -49,7 +49,7 @@ static void put_verdict(const struct verdict *v, struct json_write *json)
 void explain_put_hosts(const struct mx_result *result, struct json_write *json)
 {
 	if (result->verdict.kind != VERDICT_OK) {
-		put_verdict(&result->verdict, json);
+		put_verdict("refused", &result->verdict, json);
 		return;
 	}
 	json_open_array(json, "hosts");
@@ -57,6 +57,19 @@ void explain_put_hosts(const struct mx_result *result, struct json_write *json)
 		put_host(result, i, json);
 	json_close_array(json);
 	json_put_u64(json, "ttl", result->ttl_s);
+}
+
+void explain_put_down(const struct explain_down *down, struct json_write *json)
+{
+	if (!down->since_ms)
+		return;
+	json_open_object(json, "down");
+	json_put_time(json, "since", down->since_ms);
+	json_put_time(json, "next_probe", down->next_probe_ms);
+	json_put_bool(json, "probing", down->probing);
+	if (down->failed)
+		put_verdict("last_failure", &down->last, json);
+	json_close_object(json);
 }
 
 /* ---- admin's side --------------------------------------------------------------------------- */
@@ -97,24 +110,74 @@ static void say_hosts(struct explain *explain, const struct node *hosts)
 			hosts->count - EXPLAIN_HOSTS);
 }
 
-static void say_refused(struct explain *explain, const struct node *refused)
+static bool read_verdict(const struct node *map, struct verdict *out)
 {
-	struct span text = text_of(refused, "text");
-	bool temporary = span_equal(text_of(refused, "temporary"), SPAN("true"));
-	struct span enhanced = text_of(refused, "enhanced");
+	struct span enhanced = text_of(map, "enhanced");
 	uint64_t code = 0, subject = 0, detail = 0;
 	size_t dot = span_find(enhanced, '.');
 	struct span rest = span_skip(enhanced, dot + 1);
 
 	dot = span_find(rest, '.');
-	if (text_parse_u64(text_of(refused, "code"), 599, &code) < 0 ||
+	if (text_parse_u64(text_of(map, "code"), 599, &code) < 0 ||
 		text_parse_u64(span_of(rest.p, dot), 999, &subject) < 0 ||
 		text_parse_u64(span_skip(rest, dot + 1), 999, &detail) < 0)
+		return false;
+	route_verdict(out, (uint16_t)code, (uint16_t)subject, (uint16_t)detail, "%.*s",
+		SHOWN(text_of(map, "text")));
+	return true;
+}
+
+static void say_refused(struct explain *explain, const struct node *refused)
+{
+	if (read_verdict(refused, &explain->way))
+		route_trail_add(&explain->trail, "dns",
+			explain->way.kind == VERDICT_TEMPORARY ? "waits" : "bounces",
+			"%u %.*s %.*s.", explain->way.code, SHOWN(text_of(refused, "enhanced")),
+			SHOWN(verdict_text(&explain->way)));
+}
+
+static void say_down(struct explain *explain, const struct node *node)
+{
+	struct explain_down *down = &explain->down;
+	const struct node *last = node_get(node, "last_failure");
+	struct buf words;
+
+	if (text_parse_time(text_of(node, "since"), &down->since_ms) < 0 || down->since_ms <= 0) {
+		*down = (struct explain_down){0};
 		return;
-	route_verdict(&explain->way, (uint16_t)code, (uint16_t)subject, (uint16_t)detail, "%.*s",
-		SHOWN(text));
-	route_trail_add(&explain->trail, "dns", temporary ? "waits" : "bounces", "%u %.*s %.*s.",
-		(unsigned)code, SHOWN(enhanced), SHOWN(text));
+	}
+	if (text_parse_time(text_of(node, "next_probe"), &down->next_probe_ms) < 0)
+		down->next_probe_ms = 0;
+	down->probing = span_equal(text_of(node, "probing"), SPAN("true"));
+	down->failed = last && last->kind == NODE_MAP && read_verdict(last, &down->last);
+	buf_init(&words, HOSTS_PROBLEM);
+	explain_add_down(&words, explain);
+	route_trail_add(&explain->trail, "down", "waits", "%.*s.", SHOWN(buf_span(&words)));
+	buf_done(&words);
+}
+
+/* A fixed server that is an address needs no DNS, and what is wrong with it was said before. */
+static void say_dns(struct explain *explain, struct span json, const struct node *root)
+{
+	const struct node *hosts = root ? node_get(root, "hosts") : NULL;
+	const struct node *refused = root ? node_get(root, "refused") : NULL;
+	struct netaddr address;
+
+	if (hosts && hosts->kind == NODE_LIST) {
+		if (netaddr_parse_ip(explain->decision.transport.host, &address) == 0)
+			return;
+		explain->hosts = json;
+		say_hosts(explain, hosts);
+	} else if (refused && refused->kind == NODE_MAP) {
+		if (explain->way.kind == VERDICT_OK)
+			say_refused(explain, refused);
+	} else {
+		struct span why = root ? text_of(root, "error") : SPAN("its answer cannot be read");
+
+		route_trail_add(&explain->trail, "delivery", "unknown",
+			"How the next hop does now is not known: %.*s.",
+			SHOWN(why.n ? why : SPAN("delivery does not answer")));
+	}
 }
 
 void explain_hosts(struct explain *explain, struct span json)
@@ -127,21 +190,11 @@ void explain_hosts(struct explain *explain, struct span json)
 	arena_init(&arena, HOSTS_ARENA);
 	buf_init(&said, HOSTS_PROBLEM);
 	int err = node_read_json(json, &arena, &problems, &root);
-	const struct node *hosts = err ? NULL : node_get(root, "hosts");
-	const struct node *refused = err ? NULL : node_get(root, "refused");
+	const struct node *down = err ? NULL : node_get(root, "down");
 
-	if (hosts && hosts->kind == NODE_LIST) {
-		explain->hosts = json;
-		say_hosts(explain, hosts);
-	} else if (refused && refused->kind == NODE_MAP) {
-		say_refused(explain, refused);
-	} else {
-		struct span why = err ? SPAN("its answer cannot be read") : text_of(root, "error");
-
-		route_trail_add(&explain->trail, "dns", "unknown",
-			"What the DNS says now is not known: %.*s.",
-			SHOWN(why.n ? why : SPAN("delivery does not answer")));
-	}
+	say_dns(explain, json, err ? NULL : root);
+	if (down && down->kind == NODE_MAP)
+		say_down(explain, down);
 	buf_done(&said);
 	arena_reset(&arena);
 }

@@ -12,6 +12,8 @@ const char *explain_next(const struct explain *explain)
 		return "paused";
 	if (explain->way.kind == VERDICT_PERMANENT)
 		return "bounces";
+	if (explain->down.since_ms)
+		return "waits";
 	return explain->way.kind == VERDICT_TEMPORARY ? "waits" : "delivered";
 }
 
@@ -20,6 +22,31 @@ static void add_verdict(struct buf *out, const struct verdict *v)
 	buf_printf(out, "%u %u.%u.%u ", v->code, v->enhanced.class, v->enhanced.subject,
 		v->enhanced.detail);
 	buf_add_escaped(out, verdict_text(v), VERDICT_TEXT);
+}
+
+void explain_add_down(struct buf *out, const struct explain *explain)
+{
+	const struct explain_down *down = &explain->down;
+	const struct transport *t = &explain->decision.transport;
+
+	buf_add_str(out, "transport ");
+	buf_add_span(out, t->name);
+	if (!t->host.n) {
+		buf_add_str(out, " to ");
+		buf_add_span(out, explain->decision.domain);
+	}
+	buf_add_str(out, " is down since ");
+	text_add_time(out, down->since_ms);
+	if (down->probing) {
+		buf_add_str(out, ", and being probed right now");
+	} else if (down->next_probe_ms) {
+		buf_add_str(out, ", next probe at ");
+		text_add_time(out, down->next_probe_ms);
+	}
+	if (down->failed) {
+		buf_add_str(out, "; it last failed with ");
+		add_verdict(out, &down->last);
+	}
 }
 
 /* "kept in the queue while the domain is paused, then " */
@@ -52,6 +79,9 @@ static void add_outcome(struct buf *out, const struct explain *explain)
 	if (d->kind == ROUTE_MAILBOX) {
 		buf_add_str(out, "delivered into the mailbox ");
 		buf_add_span(out, d->account.address);
+	} else if (explain->down.since_ms && explain->way.kind != VERDICT_PERMANENT) {
+		buf_add_str(out, "waits: ");
+		explain_add_down(out, explain);
 	} else if (explain->way.kind == VERDICT_OK) {
 		buf_add_str(out, "sent by transport ");
 		buf_add_span(out, d->transport.name);
@@ -191,6 +221,7 @@ static void show_way(const struct explain *explain, struct json_write *out)
 	else
 		json_put_null(out, "priority");
 	show_pauses(explain, out);
+	explain_put_down(&explain->down, out);
 	if (explain->way.kind != VERDICT_OK)
 		show_verdict("failure", &explain->way, out);
 	if (explain->hosts.n)

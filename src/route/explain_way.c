@@ -132,8 +132,5 @@ void explain_way(struct explain *explain, const struct snapshot *snapshot,
 
 bool explain_wants_hosts(const struct explain *explain)
 {
-	struct netaddr address;
-
-	return explain->decision.kind == ROUTE_TRANSPORT &&
-	       netaddr_parse_ip(explain->decision.transport.host, &address) < 0;
+	return explain->decision.kind == ROUTE_TRANSPORT;
 }

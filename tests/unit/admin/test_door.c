@@ -1089,7 +1089,7 @@ static void explain_asks_for_the_hosts(void **state)
 	pass(w, ADMIN_ANSWER_MS);
 	value = reply(peer);
 	assert_non_null(strstr(json_string_value(json_object_get(value, "text")),
-		"What the DNS says now is not known: delivery does not answer."));
+		"How the next hop does now is not known: delivery does not answer."));
 	json_decref(value);
 	write_line(peer, request);
 	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("nonsense"));

@@ -94,6 +94,42 @@ static void loops_and_failures(void **state)
 		w, "{\"op\":\"hosts\",\"transport\":\"named\",\"domain\":\"x.example\"}", "4.4.3");
 }
 
+/* Whoever asks what would become of a message hears that it would wait. */
+static void a_destination_that_is_down(void **state)
+{
+	static const char site[] =
+		"{\"op\":\"hosts\",\"transport\":\"site\",\"domain\":\"site.example\"}";
+	static const char far[] =
+		"{\"op\":\"hosts\",\"transport\":\"mx\",\"domain\":\"far.example\"}";
+	struct world *w = *state;
+	json_t *reply = ask(w, 3, site);
+
+	assert_null(json_object_get(reply, "down"));
+	json_decref(reply);
+	strcpy(w->dead[0], "192.0.2.1");
+	strcpy(w->dead[1], "198.51.100.1");
+	strcpy(w->dead[2], "198.51.100.2");
+	world_send(w, "a@client.example", "b@site.example", BODY);
+	world_send(w, "a@client.example", "b@far.example", BODY);
+	world_pass(w, MINUTE);
+	reply = ask(w, 4, site);
+	json_t *down = json_object_get(reply, "down");
+	assert_true(json_is_string(json_object_get(down, "since")));
+	assert_true(json_is_string(json_object_get(down, "next_probe")));
+	assert_string_equal(json_string_value(json_object_get(
+				    json_object_get(down, "last_failure"), "enhanced")),
+		"4.4.1");
+	assert_int_equal(json_array_size(json_object_get(reply, "hosts")), 1);
+	json_decref(reply);
+	reply = ask(w, 5, far);
+	assert_true(json_is_object(json_object_get(reply, "down")));
+	json_decref(reply);
+	/* Another domain by the same transport is another destination. */
+	reply = ask(w, 6, "{\"op\":\"hosts\",\"transport\":\"mx\",\"domain\":\"host.example\"}");
+	assert_null(json_object_get(reply, "down"));
+	json_decref(reply);
+}
+
 static void assert_error(struct world *w, const char *request, const char *part)
 {
 	json_t *reply = ask(w, 9, request);
@@ -178,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(hosts_in_their_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(loops_and_failures, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_destination_that_is_down, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(requests_that_make_no_sense, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(only_so_many_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(messages_are_counted_not_units, set_up, tear_down),

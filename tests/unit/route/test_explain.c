@@ -367,10 +367,68 @@ static void test_what_dns_forbids(void **state)
 		"while the transport is paused, then kept in the queue for as long as this lasts");
 }
 
+static void down(const char *json)
+{
+	explain_hosts(&explain, span_str(json));
+	show();
+}
+
+/* What is queued for a destination that fails waits for a probe, and so would this. */
+static void test_destination_is_down(void **state)
+{
+	static const char fixed[] =
+		"{\"hosts\":[{\"name\":\"127.0.0.1\",\"preference\":0,\"addresses\":[\"127.0.0.1\"]"
+		"}],"
+		"\"ttl\":60,\"down\":{\"since\":\"2026-11-22T10:00:00.000Z\",\"next_probe\":"
+		"\"2026-11-22T10:05:00.000Z\",\"probing\":false,\"last_failure\":{\"temporary\":"
+		"true,"
+		"\"code\":421,\"enhanced\":\"4.4.1\",\"text\":\"no connection to 127.0.0.1\"}}}";
+	(void)state;
+	run("192.0.2.1", "x@far.example", "x@a.example");
+	assert_true(explain_wants_hosts(&explain));
+	down(fixed);
+	assert_says(
+		"down       waits      transport site-a is down since 2026-11-22T10:00:00.000Z, "
+		"next probe at 2026-11-22T10:05:00.000Z; it last failed with 421 4.4.1 no "
+		"connection to 127.0.0.1.\n");
+	assert_says("outcome    accepted, and waits: transport site-a is down since "
+		    "2026-11-22T10:00:00.000Z, next probe at 2026-11-22T10:05:00.000Z;");
+	assert_null(strstr(text, "host  ")); /* an address needs no look-up */
+	json_t *root = as_json();
+	assert_string_equal(string_of(root, "next"), "waits");
+	json_t *state_of = json_object_get(root, "down");
+	assert_string_equal(string_of(state_of, "since"), "2026-11-22T10:00:00.000Z");
+	assert_string_equal(string_of(state_of, "next_probe"), "2026-11-22T10:05:00.000Z");
+	assert_true(json_is_false(json_object_get(state_of, "probing")));
+	assert_string_equal(
+		string_of(json_object_get(state_of, "last_failure"), "enhanced"), "4.4.1");
+	json_decref(root);
+	/* Paused is said first. */
+	run("192.0.2.1", "x@far.example", "x@b.example");
+	down("{\"hosts\":[],\"ttl\":1,\"down\":{\"since\":\"2026-11-22T10:00:00Z\",\"probing\":"
+	     "true}}");
+	assert_says("while the transport is paused, then waits: transport mx-only to b.example is "
+		    "down since 2026-11-22T10:00:00.000Z, and being probed right now\n");
+	root = as_json();
+	assert_string_equal(string_of(root, "next"), "paused");
+	json_decref(root);
+	/* What leads to ourselves bounces with the next probe. */
+	run("192.0.2.1", "x@far.example", "x@s.example");
+	down(fixed);
+	assert_says("outcome    accepted, and given up at once: 554 5.4.6");
+	/* It works. */
+	run("192.0.2.1", "x@far.example", "x@a.example");
+	down("{\"hosts\":[],\"ttl\":60}");
+	assert_says("outcome    accepted, and sent by transport site-a\n");
+	assert_null(strstr(text, "down"));
+}
+
 static void test_no_answer(void **state)
 {
 	static const char *const answers[] = {"{\"error\":\"delivery is not running\"}", "{}", "",
-		"[]", "{\"hosts\":1}", "{\"refused\":{\"code\":99999}}", "{\"hosts\":[1,{}]}"};
+		"[]", "{\"hosts\":1}", "{\"down\":1}", "{\"down\":{}}",
+		"{\"down\":{\"since\":\"yesterday\",\"last_failure\":[]}}",
+		"{\"refused\":{\"code\":99999}}", "{\"hosts\":[1,{}]}"};
 	(void)state;
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
 		run("192.0.2.1", "x@b.example", "x@n.example");
@@ -381,7 +439,7 @@ static void test_no_answer(void **state)
 	run("192.0.2.1", "x@b.example", "x@n.example");
 	explain_hosts(&explain, span_str(answers[0]));
 	show();
-	assert_says("What the DNS says now is not known: delivery is not running.");
+	assert_says("How the next hop does now is not known: delivery is not running.");
 }
 
 static void test_user_and_tls(void **state)
@@ -439,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_listener),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_what_dns_forbids),
+		cmocka_unit_test(test_destination_is_down),
 		cmocka_unit_test(test_no_answer),
 		cmocka_unit_test(test_user_and_tls),
 		cmocka_unit_test(test_bad_input),
