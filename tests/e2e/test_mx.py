@@ -164,7 +164,7 @@ def test_servfail_is_for_later(world):
     server, hop = world
     id = server.send("a@sender.example", "x@broken.test")
     event = server.wait_event(id, "TransientFailure")
-    assert "4.4.3" in event["reason"], event
+    assert "4.4.3" in event["reason"] and "SERVFAIL" in event["reason"], event
     unit = server.unit(id)
     assert unit["blocker"] in ("down", "deferred", "active", "dns") and unit["attempts"] >= 1
     assert not server.events(id, "Bounce")
