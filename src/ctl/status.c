@@ -67,7 +67,7 @@ static void show_word(const struct ctl *ctl, const char *text)
 	putchar('"');
 }
 
-/* A number of microseconds: as the log has it, queued=35.7s. */
+/* A number of microseconds: as the log has it, queued=35.7s, took=1.2ms. */
 static bool show_time(const char *key, const json_t *value)
 {
 	struct span name = span_str(key);
@@ -77,7 +77,9 @@ static bool show_time(const char *key, const json_t *value)
 	if (!span_ends_nocase(name, SPAN("_us")) || !json_is_integer(value) ||
 		json_integer_value(value) < 0)
 		return false;
-	buf_add_span(&text, span_of(name.p, name.n - 3));
+	name = span_of(name.p, name.n - 3);
+	/* "attempt" is which one it was. */
+	buf_add_span(&text, span_equal(name, SPAN("attempt")) ? SPAN("took") : name);
 	buf_add_char(&text, '=');
 	text_add_us(&text, (uint64_t)json_integer_value(value));
 	buf_add_char(&text, '\0');

@@ -12,7 +12,7 @@ import pytest
 from lib.disks import Disk
 from lib.postern import Postern
 from lib.smtp import Client
-from lib.world import IS_ROOT, free_port, wait_until
+from lib.world import BUILD, IS_ROOT, TOP, free_port, wait_until
 
 MAILBOX = {"domains": {"c.example": {"mailboxes": True}}, "accounts": {"ann@c.example": {}}}
 
@@ -188,7 +188,7 @@ def test_times_in_the_trace_are_for_people(gateway, sink):
     id = server.send("a@b.example", "x@a.example")
     server.wait_event(id, "Delivery")
     text = server.ctl("trace", id).stdout
-    assert re.search(r" attempt=[\d.]+(us|ms|s)\b", text) and "_us=" not in text
+    assert re.search(r" took=[\d.]+(us|ms|s)\b", text) and "_us=" not in text and text.count(" attempt=") == 1
     assert isinstance(server.events(id, "Delivery")[0]["attempt_us"], int)
 
 
@@ -246,3 +246,25 @@ def test_a_start_file_that_was_changed_is_told(gateway):
     server.stop()
     server.start(apply=False)
     assert differs(server) == {}
+
+
+# ---- the first five minutes
+
+
+@pytest.mark.xdist_group("fixed ports")
+def test_the_demo_tells_a_story_without_the_log_in_it(tmp_path):
+    said = tmp_path / "said"
+    with open(said, "wb") as out:
+        demo = subprocess.Popen([TOP / "scripts" / "demo", BUILD], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    try:
+        wait_until("it runs", lambda: "Postern is running" in said.read_text() or demo.poll() is not None, 60)
+        text = said.read_text()
+        assert demo.poll() is None, text
+        assert "Delivery" in text and "lies in" in text
+        assert " supervisor: " not in text and " smtpd 0: " not in text
+        log = re.search(r"Its log is (\S+)\.\n", text)[1]
+        with open(log) as f:
+            assert "posternd: ready" in f.read()
+    finally:
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(40) == 0
