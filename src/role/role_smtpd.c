@@ -106,8 +106,8 @@ static void health(void *context, enum spool_health health)
 {
 	static const char *const words[] = {"well",
 		"full: mail is refused with 452, new connections with 421, until there is space",
-		"sick: mail is refused with 451, new connections with 421, until a file can be "
-		"written again"};
+		("sick: mail is refused with 451, new connections with 421, until a file can be "
+		 "written again")};
 	struct smtpd_role *s = context;
 
 	const char *trouble = s->writer ? spool_writer_trouble(s->writer) : NULL;
