@@ -5,26 +5,10 @@
  */
 #include "base/check.h"
 #include "base/err.h"
-#include "role/sandbox.h"
+#include "role/sandbox_inner.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <seccomp.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || \
-	__has_feature(undefined_behavior_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 /* Every role: memory, time, threads, the loop, its sockets and files. */
 static const int common_calls[] = {
@@ -79,12 +63,7 @@ static const int common_calls[] = {
 	SCMP_SYS(pwrite64),
 	SCMP_SYS(pwritev),
 	SCMP_SYS(close),
-	SCMP_SYS(close_range),
-	SCMP_SYS(dup),
-	SCMP_SYS(dup2),
-	SCMP_SYS(dup3),
 	SCMP_SYS(lseek),
-	SCMP_SYS(fcntl),
 	SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(statx),
@@ -103,26 +82,20 @@ static const int common_calls[] = {
 	SCMP_SYS(renameat2),
 	SCMP_SYS(faccessat),
 	SCMP_SYS(faccessat2),
-	SCMP_SYS(accept4),
-	SCMP_SYS(sendmsg),
-	SCMP_SYS(sendto),
-	SCMP_SYS(sendmmsg),
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(recvfrom),
 	SCMP_SYS(recvmmsg),
-	SCMP_SYS(shutdown),
 	SCMP_SYS(getsockname),
 	SCMP_SYS(getpeername),
 	SCMP_SYS(getsockopt),
-	SCMP_SYS(setsockopt),
 };
 
 /* The queue, DNS and the client: bodies go out by sendfile, names of mailboxes are linked. */
 static const int delivery_calls[] = {
 	SCMP_SYS(sendfile),
+	SCMP_SYS(sendto),
 	SCMP_SYS(connect),
 	SCMP_SYS(bind),
-	SCMP_SYS(socketpair),
 	SCMP_SYS(linkat),
 	SCMP_SYS(sysinfo),
 	SCMP_SYS(select),
@@ -132,6 +105,7 @@ static const int delivery_calls[] = {
 /* SQLite, and the snapshot's memfd. */
 static const int admin_calls[] = {
 	SCMP_SYS(memfd_create),
+	SCMP_SYS(dup),
 	SCMP_SYS(open),
 	SCMP_SYS(stat),
 	SCMP_SYS(lstat),
@@ -185,52 +159,9 @@ static int allow(scmp_filter_ctx filter, const int *calls, size_t count)
 	return 0;
 }
 
-/* Calls of which a role keeps only certain forms. */
-static int allow_in_part(scmp_filter_ctx filter, enum role_kind kind)
-{
-	int err = 0;
-
-	/* Threads, never processes. clone3 hides its flags from us: the C library falls back to
-	 * clone. */
-	err |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-	err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-		SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-	/* No memory is ever made executable. */
-	err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	/* A thread's name. */
-	err |= seccomp_rule_add(
-		filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
-	/* abort() of a failed check: a signal to ourselves. */
-	err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
-	/* FIONBIO, libuv's way to a non-blocking socket, and FIONREAD. */
-	err |= seccomp_rule_add(
-		filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONBIO));
-	err |= seccomp_rule_add(
-		filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
-	if (kind != ROLE_DELIVERY) {
-		/* The C library asks nscd and syslog by sockets where we do not expect it: no
-		 * crash. */
-		err |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 0);
-		return err;
-	}
-	static const int families[] = {AF_INET, AF_INET6};
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
-		err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
-	static const int refused[] = {AF_UNIX, AF_NETLINK};
-	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-		err |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
-			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)refused[i]));
-	return err;
-}
-
 static int fill(scmp_filter_ctx filter, enum role_kind kind)
 {
-	int err = allow_in_part(filter, kind);
+	int err = sandbox_allow_in_part(filter, kind);
 
 	if (err == 0)
 		err = allow(filter, common_calls, ARRAY_SIZE(common_calls));
@@ -245,9 +176,16 @@ static int fill(scmp_filter_ctx filter, enum role_kind kind)
 	return err;
 }
 
-static int load(enum role_kind kind)
+static int guard_shared(scmp_filter_ctx filter, enum role_kind kind)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	(void)kind;
+	return sandbox_guard_shared(filter);
+}
+
+static int load(
+	uint32_t otherwise, int (*rules)(scmp_filter_ctx, enum role_kind), enum role_kind kind)
+{
+	scmp_filter_ctx filter = seccomp_init(otherwise);
 	if (!filter)
 		return -ENOMEM;
 	/* All threads that run, not this one alone. */
@@ -256,18 +194,26 @@ static int load(enum role_kind kind)
 	if (err == 0)
 		err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (err == 0)
-		err = fill(filter, kind);
+		err = rules(filter, kind);
 	if (err == 0)
 		err = seccomp_load(filter);
 	seccomp_release(filter);
 	return err;
 }
 
+/* Of two filters the stricter counts. The other one first: it still allows to load the next. */
+static int load_both(enum role_kind kind)
+{
+	int err = load(SCMP_ACT_ALLOW, guard_shared, kind);
+
+	return err ? err : load(SCMP_ACT_KILL_PROCESS, fill, kind);
+}
+
 int sandbox_calls(const struct sandbox *sandbox, struct log *log, struct buf *problem)
 {
 	if (sandbox->mode == CONFIG_SANDBOX_OFF)
 		return 0;
-	int err = load(sandbox->kind);
+	int err = load_both(sandbox->kind);
 	if (err == 0)
 		return 0;
 	if (sandbox->mode == CONFIG_SANDBOX_OPTIONAL) {

@@ -6,6 +6,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,9 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -357,6 +362,345 @@ static void only_delivery_makes_connections_and_none_listens(void **state)
 			attempt_in(ROLE_DELIVERY, CONFIG_SANDBOX_REQUIRED, bind_port), EACCES);
 }
 
+/* ---- sockets and descriptors that a role holds when it enters its sandbox -------------------- */
+
+static struct {
+	int listener; /* a port of ours */
+	int target;   /* somebody else's: nobody may reach it */
+	struct sockaddr_in to;
+	int fresh;	     /* neither bound nor connected */
+	int client, pair[2]; /* one that waits at our port; a channel */
+	int lock;
+} given;
+
+static int listening_socket(struct sockaddr_in *at)
+{
+	socklen_t size = sizeof(*at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	*at = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	assert_int_equal(bind(fd, (struct sockaddr *)at, sizeof(*at)), 0);
+	assert_int_equal(listen(fd, 10), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)at, &size), 0);
+	return fd;
+}
+
+static int give_sockets(void **state)
+{
+	struct sockaddr_in ours;
+	char path[128];
+	(void)state;
+
+	given.listener = listening_socket(&ours);
+	given.target = listening_socket(&given.to);
+	given.fresh = socket(AF_INET, SOCK_STREAM, 0);
+	given.client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(given.client, (struct sockaddr *)&ours, sizeof(ours)), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, given.pair), 0);
+	snprintf(path, sizeof(path), "%s/file", other);
+	given.lock = open(path, O_RDWR);
+	assert_int_equal(flock(given.lock, LOCK_EX | LOCK_NB), 0);
+	return 0;
+}
+
+static int take_sockets(void **state)
+{
+	(void)state;
+	close(given.listener);
+	close(given.target);
+	close(given.fresh);
+	close(given.client);
+	close(given.pair[0]);
+	close(given.pair[1]);
+	close(given.lock);
+	return 0;
+}
+
+/* Upper halves of registers do not reach the kernel's int; the filter must not look there. */
+#define UPPER (1ul << 40)
+
+static int fails(long result)
+{
+	return result < 0 ? errno : 0;
+}
+
+static int shut_listener(void)
+{
+	return fails(shutdown(given.listener, SHUT_RDWR));
+}
+
+static int shut_listener_for_reading(void)
+{
+	return fails(shutdown(given.listener, SHUT_RD));
+}
+
+static int shut_listener_oddly(void)
+{
+	return fails(syscall(SYS_shutdown, given.listener, SHUT_RDWR | UPPER));
+}
+
+static ssize_t send_to_target(int fd, unsigned long flags)
+{
+	struct iovec part = {(void *)"EVIL\r\n", 6};
+	struct msghdr message = {.msg_name = &given.to,
+		.msg_namelen = sizeof(given.to),
+		.msg_iov = &part,
+		.msg_iovlen = 1};
+
+	return syscall(SYS_sendmsg, fd, &message, flags | MSG_NOSIGNAL);
+}
+
+static int open_fast(void)
+{
+	return fails(send_to_target(given.fresh, MSG_FASTOPEN));
+}
+
+static int open_fast_oddly(void)
+{
+	return fails(send_to_target(given.fresh, MSG_FASTOPEN | MSG_DONTWAIT | UPPER));
+}
+
+static int open_without_flag(void)
+{
+	return fails(send_to_target(given.fresh, 0));
+}
+
+static int send_with_address(void)
+{
+	return fails(sendto(given.fresh, "EVIL\r\n", 6, MSG_FASTOPEN | MSG_NOSIGNAL,
+		(struct sockaddr *)&given.to, sizeof(given.to)));
+}
+
+static int send_many(void)
+{
+	struct iovec part = {(void *)"EVIL\r\n", 6};
+	struct mmsghdr message = {.msg_hdr = {.msg_name = &given.to,
+					  .msg_namelen = sizeof(given.to),
+					  .msg_iov = &part,
+					  .msg_iovlen = 1}};
+
+	return fails(sendmmsg(given.fresh, &message, 1, MSG_FASTOPEN | MSG_NOSIGNAL));
+}
+
+static int connect_given(void)
+{
+	return fails(connect(given.fresh, (struct sockaddr *)&given.to, sizeof(given.to)));
+}
+
+static int disconnect_listener(void)
+{
+	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+	return fails(connect(given.listener, &nobody, sizeof(nobody)));
+}
+
+static int bind_given(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET};
+
+	return fails(bind(given.fresh, (struct sockaddr *)&to, sizeof(to)));
+}
+
+static int listen_on_given(void)
+{
+	return fails(listen(given.fresh, 1));
+}
+
+/* A program that picks the socket which gets the next client: always the first. */
+static int take_all_clients(void)
+{
+	struct sock_filter first = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = {1, &first};
+
+	return fails(setsockopt(
+		given.listener, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)));
+}
+
+static int share_port(void)
+{
+	int on = 1;
+
+	return fails(setsockopt(given.listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)));
+}
+
+/* What a worker does all day. */
+static int serve(void)
+{
+	struct iovec part = {(void *)"220\r\n", 5};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	int size = 65536;
+	int fd = accept4(given.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0 || sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) != 5 ||
+		shutdown(fd, SHUT_WR) < 0 ||
+		setsockopt(given.pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0 ||
+		sendmsg(given.pair[0], &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 5)
+		return errno;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return copy < 0 || close(copy) < 0 || close(fd) < 0 ? errno : 0;
+}
+
+/* As libuv and libunbound do it. */
+static int reach_out(void)
+{
+	int on = 1, pair[2], fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int udp = socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP);
+	int discover = IP_PMTUDISC_DONT, discover6 = IPV6_PMTUDISC_DONT, mtu = 1280;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) < 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
+		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof(discover)) < 0)
+		return errno;
+	/* A machine may have no IPv6. */
+	if (udp >= 0 && (setsockopt(udp, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0 ||
+				setsockopt(udp, IPPROTO_IPV6, IPV6_MTU, &mtu, sizeof(mtu)) < 0 ||
+				setsockopt(udp, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover6,
+					sizeof(discover6)) < 0))
+		return errno;
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
+		socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+		return errno;
+	return send_to_target(fd, MSG_FASTOPEN) < 0 && errno != EINPROGRESS ? errno : 0;
+}
+
+static int signals_to_me(void)
+{
+	return fails(fcntl(given.client, F_SETOWN, getpid()));
+}
+
+static int signal_of_choice(void)
+{
+	return fails(fcntl(given.client, F_SETSIG, SIGKILL));
+}
+
+static int asynchronous(void)
+{
+	return fails(fcntl(given.client, F_SETFL, O_ASYNC | O_NONBLOCK));
+}
+
+static int release_lock(void)
+{
+	return fails(flock(given.lock, LOCK_UN));
+}
+
+static int end_log(void)
+{
+	return fails(shutdown(STDERR_FILENO, SHUT_WR));
+}
+
+static int cut_shared_log(void)
+{
+	return fails(ftruncate(STDERR_FILENO, 0));
+}
+
+static int write_over_shared_log(void)
+{
+	return fails(pwrite(STDERR_FILENO, "x", 1, 0));
+}
+
+static int copy_stderr(void)
+{
+	return fails(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+}
+
+static int copy_stdout_oddly(void)
+{
+	return fails(syscall(SYS_fcntl, STDOUT_FILENO | UPPER, F_DUPFD_CLOEXEC, 0));
+}
+
+static int copy_any(void)
+{
+	return fails(dup(given.client));
+}
+
+struct
+try {
+	int (*attempt)(void);
+	const char *name;
+};
+#define TRY(attempt)              \
+	{                         \
+		attempt, #attempt \
+	}
+
+static void all_end(enum role_kind kind, const struct try *tries, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int got = attempt_in(kind, CONFIG_SANDBOX_REQUIRED, tries[i].attempt);
+
+		if (got != KILLED)
+			fail_msg("%s as %s: %d", tries[i].name, role_kind_name(kind), got);
+	}
+}
+
+static bool listens(int fd)
+{
+	int yes = 0;
+	socklen_t size = sizeof(yes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) == 0 && yes;
+}
+
+static void a_listening_socket_stays_one(void **state)
+{
+	static const struct try tries[] = {TRY(shut_listener), TRY(shut_listener_for_reading),
+		TRY(shut_listener_oddly), TRY(take_all_clients), TRY(share_port)};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		all_end(kinds[i], tries, ARRAY_SIZE(tries));
+	all_end(ROLE_SMTPD, (const struct try[]){TRY(disconnect_listener)}, 1);
+	all_end(ROLE_ADMIN, (const struct try[]){TRY(disconnect_listener)}, 1);
+	assert_true(listens(given.listener));
+}
+
+static void who_only_answers_reaches_nobody(void **state)
+{
+	static const struct try tries[] = {TRY(open_fast), TRY(open_fast_oddly),
+		TRY(send_with_address), TRY(send_many), TRY(connect_given), TRY(bind_given),
+		TRY(listen_on_given)};
+	(void)state;
+	all_end(ROLE_SMTPD, tries, ARRAY_SIZE(tries));
+	all_end(ROLE_ADMIN, tries, ARRAY_SIZE(tries));
+	assert_int_equal(attempt_in(ROLE_SMTPD, CONFIG_SANDBOX_REQUIRED, open_without_flag), EPIPE);
+	assert_true(accept4(given.target, NULL, NULL, 0) < 0 && errno == EAGAIN);
+	all_end(ROLE_DELIVERY, (const struct try[]){TRY(listen_on_given), TRY(send_many)}, 2);
+}
+
+static void honest_work_goes_on(void **state)
+{
+	(void)state;
+	assert_int_equal(attempt_in(ROLE_SMTPD, CONFIG_SANDBOX_REQUIRED, serve), 0);
+	assert_int_equal(attempt_in(ROLE_DELIVERY, CONFIG_SANDBOX_REQUIRED, reach_out), 0);
+}
+
+static void descriptors_are_not_misused(void **state)
+{
+	static const struct try tries[] = {
+		TRY(signals_to_me), TRY(signal_of_choice), TRY(asynchronous), TRY(release_lock)};
+	char path[128];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		all_end(kinds[i], tries, ARRAY_SIZE(tries));
+	snprintf(path, sizeof(path), "%s/file", other);
+	int second = open(path, O_RDWR);
+	assert_true(flock(second, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+	close(second);
+	all_end(ROLE_SMTPD, (const struct try[]){TRY(copy_any)}, 1);
+}
+
+/* It is one open file of all roles. */
+static void the_log_of_the_others_is_out_of_reach(void **state)
+{
+	static const struct try tries[] = {TRY(end_log), TRY(cut_shared_log),
+		TRY(write_over_shared_log), TRY(copy_stderr), TRY(copy_stdout_oddly)};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		all_end(kinds[i], tries, ARRAY_SIZE(tries));
+}
+
 static void off_is_off(void **state)
 {
 	(void)state;
@@ -413,6 +757,8 @@ static int remove_folders(void **state)
 	return 0;
 }
 
+#define WITH_SOCKETS(test) cmocka_unit_test_setup_teardown(test, give_sockets, take_sockets)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +766,11 @@ int main(void)
 		cmocka_unit_test(a_worker_writes_its_log_and_no_more),
 		cmocka_unit_test(no_role_runs_programs_or_gains_rights),
 		cmocka_unit_test(only_delivery_makes_connections_and_none_listens),
+		WITH_SOCKETS(a_listening_socket_stays_one),
+		WITH_SOCKETS(who_only_answers_reaches_nobody),
+		WITH_SOCKETS(honest_work_goes_on),
+		WITH_SOCKETS(descriptors_are_not_misused),
+		WITH_SOCKETS(the_log_of_the_others_is_out_of_reach),
 		cmocka_unit_test(off_is_off),
 	};
 	return cmocka_run_group_tests(tests, make_folders, remove_folders);

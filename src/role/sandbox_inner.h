@@ -1,0 +1,27 @@
+/*
+ * What the files of the sandbox's system calls share; nobody else includes it.
+ */
+#ifndef ROLE_SANDBOX_INNER_H
+#define ROLE_SANDBOX_INNER_H
+
+#include "role/sandbox.h"
+
+#include <seccomp.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || \
+	__has_feature(undefined_behavior_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+/* sandbox_args.c. Both return 0 or a sum of negative errors. */
+
+/* The calls that a role keeps in certain forms only. */
+int sandbox_allow_in_part(scmp_filter_ctx filter, enum role_kind kind);
+/* What no role does to standard output and error: for a filter that allows all else. */
+int sandbox_guard_shared(scmp_filter_ctx filter);
+
+#endif
