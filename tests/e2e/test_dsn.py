@@ -180,6 +180,19 @@ def test_what_is_inside_stays_inside(gateway, sink):
     assert "private-hosts" not in report.text and "again later" not in report.text and "tried since" not in report.text
 
 
+def test_the_postmaster_s_mail_is_taken_for_whoever_gets_it(gateway, sink):
+    """RFC 5321 section 4.5.1. A report names the address that the sender wrote, too (RFC 3461 section 5.2.1)."""
+    hop = sink()
+    hop.rule("rcpt", "550 5.1.1 no such user", match="ops@")
+    server = gateway({**objects(hop), "postmaster": "ops@a.example"})
+    server.send(SENDER, "postmaster")
+    one = reports(server)[0].rcpt("ops@a.example")
+    assert one["Original-Recipient"].replace("; ", ";") == "rfc822;postmaster@gw.example.test"
+    server.ctl("settings", "set", "postmaster=bob@c.example")
+    server.send(SENDER, "Postmaster@c.example")
+    assert server.wait_mailbox("bob@c.example")
+
+
 def test_discard_leaves_a_line_and_no_report(gateway, sink):
     hop = sink()
     hop.rule("rcpt", "451 4.2.0 try later", match="later")

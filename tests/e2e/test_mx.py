@@ -246,6 +246,19 @@ def test_explain_says_what_the_dns_says(world):
     assert explain("x@broken.test")["next"] == "waits"
 
 
+def test_explain_knows_what_is_down(gateway, sink):
+    hop = sink()
+    hop.stop()
+    server = gateway({"transports": {"t": {"server": hop.server_name, "retry-delay": "1h"}}, "domains": {"a.example": {"transport": "t"}}})
+    ask = ["explain", "--client", "192.0.2.1", "--from", "a@sender.example", "--to", "x@a.example"]
+    assert server.json(*ask)["next"] == "delivered"
+    server.wait_event(server.send("a@sender.example", "x@a.example"), "TransientFailure")
+    told = server.json(*ask)
+    assert told["next"] == "waits" and told["down"]["since"] and told["down"]["next_probe"]
+    assert told["down"]["last_failure"]["enhanced"] == "4.4.1"
+    assert any(step["rule"] == "down" and "transport t is down since " in step["text"] for step in told["steps"])
+
+
 def test_another_server_on_our_own_address(gateway, sink, names):
     """RFC 5321 section 5.1 drops us, not our neighbours on the same machine."""
     hop = sink()
