@@ -38,7 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	original.sender = cursor_bytes16(&c);
 	original.envid = cursor_bytes16(&c);
 	original.helo = cursor_bytes16(&c);
-	original.client.family = cursor_u8(&c) & 1 ? NETADDR_V4 : NETADDR_NONE;
+	uint8_t bits = cursor_u8(&c);
+	original.client.family = bits & 1 ? NETADDR_V4 : NETADDR_NONE;
+	original.prepend = bits & 2 ? original.helo : SPAN_NONE;
 	dsn.rcpt_count = 1 + cursor_u8(&c) % RCPTS;
 	for (uint32_t i = 0; i < dsn.rcpt_count; i++) {
 		rcpts[i] = (struct envelope_rcpt){
@@ -46,9 +48,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		verdict_set(&verdicts[i], cursor_u8(&c) % 3, cursor_u16(&c),
 			(struct enhanced_code){cursor_u8(&c) % 6, cursor_u16(&c), cursor_u16(&c)},
 			cursor_u8(&c) & 1, cursor_bytes16(&c));
+		verdicts[i].open = bits & 4;
 		results[i] = (struct dsn_rcpt){.rcpt = &rcpts[i],
 			.action = action,
 			.verdict = &verdicts[i],
+			.tried_since_ms = original.arrived_ms,
 			.remote_mta = cursor_bytes16(&c)};
 	}
 	dsn.content = cursor_bytes(&c, cursor_left(&c));
