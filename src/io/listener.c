@@ -14,6 +14,8 @@
 #define BACKOFF_MS  100 /* of a listener, when the kernel has no memory or descriptors */
 #define COMPLAIN_NS (60 * NS_PER_S) /* between two log lines about that */
 #define NOT_YET	    UINT64_MAX
+/* A UNIX socket that was shut down says nothing else than that. */
+#define WATCHED (UV_READABLE | UV_DISCONNECT)
 
 struct listener {
 	uv_poll_t poll;
@@ -28,6 +30,7 @@ struct listener {
 	uint64_t complained_ns;
 	struct timer backoff;
 	listener_accepted *accepted;
+	void (*broken)(void *owner);
 	void *owner;
 	struct log *log;
 };
@@ -47,8 +50,11 @@ static void complain(struct listener *l, int system_errno)
 	if (l->complained_ns != NOT_YET && now - l->complained_ns < COMPLAIN_NS)
 		return;
 	l->complained_ns = now;
+	bool room = system_errno == EMFILE || system_errno == ENFILE || system_errno == ENOMEM ||
+		    system_errno == ENOBUFS;
 	log_write(l->log, LOG_ERROR,
-		"cannot accept connections: raise the limit of open files or of memory",
+		room ? "cannot accept connections: raise the limit of open files or of memory"
+		     : "cannot accept connections: trying again",
 		LOG_STR("reason", strerror(system_errno)));
 }
 
@@ -56,7 +62,7 @@ static void back_off(struct listener *l)
 {
 	uv_poll_stop(&l->poll);
 	if (io_timer_after(&l->loop->io, &l->backoff, BACKOFF_MS) != 0 && !l->paused)
-		uv_poll_start(&l->poll, UV_READABLE, on_event);
+		uv_poll_start(&l->poll, WATCHED, on_event);
 }
 
 static void on_backoff(struct timer *timer)
@@ -64,7 +70,7 @@ static void on_backoff(struct timer *timer)
 	struct listener *l = CONTAINER_OF(timer, struct listener, backoff);
 
 	if (!l->paused)
-		uv_poll_start(&l->poll, UV_READABLE, on_event);
+		uv_poll_start(&l->poll, WATCHED, on_event);
 }
 
 /* No descriptor is left: a waiting client is disconnected, so that it goes elsewhere at once, and
@@ -85,25 +91,58 @@ static void turn_away(struct listener *l)
 	back_off(l);
 }
 
+/* It will never have a connection again: to try on would only burn time. */
+static void give_up(struct listener *l, int system_errno)
+{
+	l->paused = true;
+	uv_poll_stop(&l->poll);
+	log_write(l->log, LOG_ERROR, "a listening socket listens no more",
+		LOG_STR("reason", strerror(system_errno)));
+	if (l->broken)
+		l->broken(l->owner);
+}
+
 /* Whether to go on. */
 static bool accept_failed(struct listener *l, int system_errno)
 {
 	switch (system_errno) {
 	case EAGAIN: return false;
+	case EINTR:
+	case ECONNABORTED:
+	case EPROTO:
+	case EPERM: /* says a firewall */
+	case ETIMEDOUT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+		/* What the network did to this one connection (accept(2)). */
+		return true;
+	case EINVAL: /* somebody has shut it down */
+	case EBADF:
+	case ENOTSOCK: give_up(l, system_errno); return false;
 	case EMFILE:
 	case ENFILE:
 		complain(l, system_errno);
 		turn_away(l);
 		return false;
-	case ENOMEM:
-	case ENOBUFS:
+	default: /* ENOMEM, ENOBUFS, and what we do not know */
 		complain(l, system_errno);
 		back_off(l);
 		return false;
-	default:
-		/* ECONNABORTED and whatever else the network did to this one connection. */
-		return true;
 	}
+}
+
+/* The lowest free descriptor is given out, so all below it are in use. Those above the bound are
+ * for the files of the mail that is inside. */
+static bool has_room_for(struct listener *l, int fd)
+{
+	if (fd < l->loop->fd_most || conn_shed(l->loop))
+		return true;
+	complain(l, EMFILE);
+	return false;
 }
 
 static bool accept_one(struct listener *l)
@@ -117,6 +156,10 @@ static bool accept_one(struct listener *l)
 		l->local ? NULL : &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return accept_failed(l, errno);
+	if (!has_room_for(l, fd)) {
+		close(fd);
+		return true;
+	}
 	if (!l->local && netaddr_from_sockaddr((struct sockaddr *)&address, size, &peer) != 0) {
 		close(fd);
 		return true;
@@ -134,11 +177,17 @@ static void on_event(uv_poll_t *poll, int status, int events)
 {
 	struct listener *l = CONTAINER_OF(poll, struct listener, poll);
 	struct loop *loop = l->loop;
-	(void)events;
 
 	loop_wake(loop);
+	if (status == 0 && (events & UV_DISCONNECT)) {
+		give_up(l, ESHUTDOWN);
+		return;
+	}
 	if (status) {
-		back_off(l);
+		/* Which says why. */
+		(void)accept_one(l);
+		if (!l->paused)
+			back_off(l);
 		return;
 	}
 	/* An accept() that finds nothing is a wasted call, so one is tried for; more while
@@ -192,9 +241,14 @@ int loop_listen(struct loop *loop, int fd, listener_accepted *accepted, void *ow
 		netaddr_from_sockaddr((struct sockaddr *)&address, size, &l->address) == 0 &&
 		memcmp(l->address.ip, anywhere, sizeof(anywhere)) == 0)
 		l->address = (struct netaddr){0};
-	uv_poll_start(&l->poll, UV_READABLE, on_event);
+	uv_poll_start(&l->poll, WATCHED, on_event);
 	*out = l;
 	return 0;
+}
+
+void listener_on_broken(struct listener *l, void (*broken)(void *owner))
+{
+	l->broken = broken;
 }
 
 void listener_pause(struct listener *l)
@@ -209,7 +263,7 @@ void listener_resume(struct listener *l)
 		return;
 	l->paused = false;
 	if (!timer_armed(&l->backoff))
-		uv_poll_start(&l->poll, UV_READABLE, on_event);
+		uv_poll_start(&l->poll, WATCHED, on_event);
 }
 
 static void on_closed(uv_handle_t *handle)

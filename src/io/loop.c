@@ -4,9 +4,11 @@
 #include "io/loop_impl.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static uint64_t read_clock(clockid_t clock)
@@ -134,6 +136,15 @@ static void keep_spare(struct loop *loop)
 		free(first);
 }
 
+static int most_descriptor(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)(files.rlim_cur - MIN(LOOP_FILES_KEPT, files.rlim_cur / 4));
+}
+
 int loop_new(struct loop **out)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -143,6 +154,8 @@ int loop_new(struct loop **out)
 	loop->magic = LOOP_MAGIC;
 	loop->armed_ns = TIMERS_NEVER;
 	list_init(&loop->lingering);
+	loop->conn_most = SIZE_MAX;
+	loop->fd_most = most_descriptor();
 	loop->scratch = malloc(LOOP_SCRATCH);
 	int err = loop->scratch ? seed(&loop->prng) : ERR_NOMEM;
 	if (err == 0)
@@ -223,6 +236,11 @@ void loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
 	uv_stop(&loop->uv);
+}
+
+void loop_set_connections(struct loop *loop, size_t most)
+{
+	loop->conn_most = most;
 }
 
 size_t loop_lingering(const struct loop *loop)

@@ -41,8 +41,14 @@ void loop_stop(struct loop *loop);
 /* The helper threads are running when it returns: for a role whose sandbox is closed afterwards. */
 int loop_start_lanes(struct loop *loop);
 
-/* Connections that were closed with `linger` and are not gone yet. */
+/* Connections that were closed with `linger` and are not gone yet: LOOP_LINGER_MOST at most, of
+ * which the oldest gives way to a new one. */
 size_t loop_lingering(const struct loop *loop);
+#define LOOP_LINGER_MOST  1024
+#define LOOP_LINGER_LEAST 16
+/* Where there are more connections than `most`, those that linger give way, too, but for
+ * LOOP_LINGER_LEAST: who is turned away must not take up more than who is served. */
+void loop_set_connections(struct loop *loop, size_t most);
 
 /* ---- listeners ------------------------------------------------------------------------------ */
 
@@ -53,11 +59,18 @@ struct listener;
 /* `conn` is the callee's: it adopts it or closes it, before it returns. */
 typedef void listener_accepted(void *owner, struct io_conn *conn);
 
+/* Descriptors that no accepted connection gets, so that files can be opened for the mail that is
+ * inside; no more than a quarter of what the process may have. */
+#define LOOP_FILES_KEPT 256
+
 /* Takes over a listening, bound TCP or UNIX stream socket (also on failure). `log` may be NULL: it
  * hears, at most once a minute, of descriptors running out: then waiting clients are
  * disconnected, not left to spin the loop. */
 int loop_listen(struct loop *loop, int fd, listener_accepted *accepted, void *owner,
 	struct log *log, struct listener **out);
+/* broken() is called once, where the socket listens no more: somebody who shares it has shut it
+ * down. Only who bound it can mend that. */
+void listener_on_broken(struct listener *l, void (*broken)(void *owner));
 /* Stops, or goes on, accepting; clients wait in the kernel's queue. */
 void listener_pause(struct listener *l);
 void listener_resume(struct listener *l);

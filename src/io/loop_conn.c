@@ -27,7 +27,15 @@ static struct conn *conn_new(struct loop *loop)
 	c->fd = -1;
 	c->timer.fire = on_timer;
 	list_init(&c->lingering);
+	loop->conn_count++;
 	return c;
+}
+
+/* Of one that has no handle yet. */
+static void conn_drop(struct conn *c)
+{
+	conn_loop(c)->conn_count--;
+	free(c);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -46,6 +54,7 @@ void conn_destroy(struct conn *c)
 	CHECK(!c->closing);
 	c->closing = true;
 	c->handler = NULL;
+	loop->conn_count--;
 	timers_disarm(&loop->io.timers, &c->timer);
 	if (c->lingers) {
 		list_remove(&c->lingering);
@@ -55,6 +64,22 @@ void conn_destroy(struct conn *c)
 	 * buffer: then on_read() closes. */
 	if (!c->asking)
 		uv_close(&c->uv.handle, on_closed);
+}
+
+bool conn_shed(struct loop *loop)
+{
+	if (!loop->lingering_count)
+		return false;
+	conn_destroy(LIST_FIRST(&loop->lingering, struct conn, lingering));
+	return true;
+}
+
+/* At least one stays: the newest, which may be in a callback of its own. */
+static void shed_surplus(struct loop *loop)
+{
+	while (loop->lingering_count > LOOP_LINGER_MOST ||
+		(loop->conn_count > loop->conn_most && loop->lingering_count > LOOP_LINGER_LEAST))
+		(void)conn_shed(loop);
 }
 
 /* ---- beginnings ----------------------------------------------------------------------------- */
@@ -79,7 +104,7 @@ int conn_accepted(struct loop *loop, int fd, bool local, const struct netaddr *p
 	int err = local ? uv_pipe_init(&loop->uv, &c->uv.pipe, 0)
 			: uv_tcp_init(&loop->uv, &c->uv.tcp);
 	if (err) {
-		free(c);
+		conn_drop(c);
 		return err_from_uv(err);
 	}
 	c->uv.handle.data = c;
@@ -92,6 +117,7 @@ int conn_accepted(struct loop *loop, int fd, bool local, const struct netaddr *p
 	c->fd = fd;
 	c->peer = *peer;
 	c->local = *local_address;
+	shed_surplus(loop);
 	*out = c;
 	return 0;
 }
@@ -203,7 +229,7 @@ int conn_connect(struct io *io, const struct netaddr *local, const struct netadd
 	c->peer = *peer;
 	c->unconnected = true;
 	if (peer->family == NETADDR_NONE) {
-		free(c);
+		conn_drop(c);
 		return ERR_SYNTAX;
 	}
 	int err = begin_connect(c, local);
@@ -386,6 +412,7 @@ void conn_close(struct io_conn **conn, bool linger)
 	c->handler = NULL;
 	list_push_back(&loop->lingering, &c->lingering);
 	loop->lingering_count++;
+	shed_surplus(loop);
 	if (!c->out)
 		(void)shutdown(c->fd, SHUT_WR);
 	read_on(c);

@@ -40,6 +40,8 @@ struct loop {
 	int (*file_fd)(const struct io_file *file);
 	struct list lingering;
 	size_t lingering_count;
+	size_t conn_count, conn_most;
+	int fd_most; /* an accepted connection has a lower descriptor */
 	char *scratch;
 	/* jobs */
 	struct lane lanes[IO_LANES];
@@ -139,6 +141,8 @@ void conn_resume(struct io_conn *conn);
 void conn_close(struct io_conn **conn, bool linger);
 void conn_ends(const struct io_conn *conn, struct netaddr *local, struct netaddr *peer);
 void conn_destroy(struct conn *c);
+/* Closes the connection that lingers longest; false: none does. */
+bool conn_shed(struct loop *loop);
 /* Nothing waits any more, after something did. */
 void conn_flushed(struct conn *c);
 /* Tells the owner, from the loop, that the connection failed. */

@@ -168,6 +168,12 @@ int role_enter(struct role *role)
 	return err;
 }
 
+void role_deaf(struct role *role)
+{
+	role->deaf = true;
+	loop_stop(role->loop);
+}
+
 void role_take_channels(struct role *role)
 {
 	for (size_t i = 0; i < role->channel_count; i++)

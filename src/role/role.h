@@ -70,6 +70,7 @@ struct role {
 	void (*file)(struct role *role, int fd);      /* IPC_FILE; may be NULL */
 	void (*stop)(struct role *role, uint32_t ms); /* IPC_STOP came, or the supervisor is gone */
 	bool stopping;
+	bool deaf;
 	bool (*written)(void *core);
 	struct timer end_timer;
 };
@@ -85,6 +86,9 @@ void role_end_when(struct role *role, bool (*written)(void *core));
 int role_open_port(struct role *role, int fd, struct ipc_port *port);
 int role_enter(struct role *role);
 int role_ready(struct role *role);
+/* A listening socket is broken: the role ends with ROLE_EXIT_FAILED, and starts again with one that
+ * the supervisor has mended. */
+void role_deaf(struct role *role);
 /* Says why starting again is pointless, to log and supervisor; returns ROLE_EXIT_FATAL. */
 int role_fatal(struct role *role, const char *what, struct span detail);
 /* The last lines of the log. The process ends right after: nothing is freed, since a million queued

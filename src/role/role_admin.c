@@ -127,6 +127,13 @@ static void file(struct role *role, int fd)
 	a->accounts = fd;
 }
 
+static void deaf(void *owner)
+{
+	struct admin_role *a = owner;
+
+	role_deaf(a->role);
+}
+
 static int open_control(struct admin_role *a)
 {
 	struct role *role = a->role;
@@ -137,7 +144,10 @@ static int open_control(struct admin_role *a)
 		if (given->place != IPC_LISTENER_CONTROL)
 			continue;
 		given->fd = -1;
-		return loop_listen(role->loop, fd, accepted, a, role->log, &a->control);
+		int err = loop_listen(role->loop, fd, accepted, a, role->log, &a->control);
+		if (err == 0)
+			listener_on_broken(a->control, deaf);
+		return err;
 	}
 	return ERR_NOT_FOUND;
 }
@@ -279,5 +289,7 @@ int role_admin_main(void)
 	if (err == 0)
 		loop_run(role.loop);
 	role_end(&role);
+	if (role.deaf)
+		return ROLE_EXIT_FAILED;
 	return err ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
 }

@@ -59,6 +59,13 @@ static void accepted(void *owner, struct io_conn *conn)
 		loop_conn_adopt(conn, handler, session);
 }
 
+static void deaf(void *owner)
+{
+	struct door *door = owner;
+
+	role_deaf(door->s->role);
+}
+
 static int open_doors(struct smtpd_role *s)
 {
 	struct role *role = s->role;
@@ -76,6 +83,7 @@ static int open_doors(struct smtpd_role *s)
 		int err = loop_listen(role->loop, fd, accepted, door, role->log, &door->listener);
 		if (err)
 			return err;
+		listener_on_broken(door->listener, deaf);
 		s->door_count++;
 	}
 	return 0;
@@ -245,6 +253,8 @@ static int directory(void *core, struct snapshot *snapshot)
 
 static void figures(struct smtpd_role *s, uint32_t request)
 {
+	static const char *const health[] = {
+		[SPOOL_WELL] = "well", [SPOOL_FULL] = "full", [SPOOL_SICK] = "sick"};
 	struct smtpd_figures f;
 	struct spool_figures w;
 	struct json_write json;
@@ -266,9 +276,9 @@ static void figures(struct smtpd_role *s, uint32_t request)
 		json_put_u64(&json, smtpd_refusal_name(i), f.refused[i]);
 	json_close_object(&json);
 	json_open_object(&json, "spool");
-	json_put_u64(&json, "health", spool_writer_health(s->writer));
+	json_put_str(&json, "health", health[spool_writer_health(s->writer)]);
 	json_put_u64(&json, "syncs", w.syncs);
-	json_put_u64(&json, "sync-ns", w.sync_ns);
+	json_put_u64(&json, "sync_ns", w.sync_ns);
 	json_put_u64(&json, "batches", w.batches);
 	json_put_u64(&json, "bytes", w.bytes_written);
 	json_close_object(&json);
@@ -399,6 +409,7 @@ static int begin(struct smtpd_role *s)
 		role_fatal(role, "cannot start", span_str(err_text(err)));
 		return err;
 	}
+	loop_set_connections(role->loop, role->config->limits.connections);
 	role_take_channels(role);
 	return 0;
 }
@@ -420,5 +431,7 @@ int role_smtpd_main(uint8_t index)
 	if (err == 0)
 		loop_run(role.loop);
 	role_end(&role);
+	if (role.deaf)
+		return ROLE_EXIT_FAILED;
 	return err || s.failed ? ROLE_EXIT_FATAL : ROLE_EXIT_DONE;
 }

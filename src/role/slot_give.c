@@ -81,8 +81,10 @@ static int give_socket(struct slot *slot, struct buf *buf, uint16_t place, int f
 static int give_sockets(struct slot *slot, struct buf *buf)
 {
 	struct supervisor *sv = slot->sv;
-	int err = 0;
+	int err = sockets_mend(slot);
 
+	if (err)
+		return err;
 	if (slot->kind == ROLE_ADMIN)
 		return give_socket(slot, buf, IPC_LISTENER_CONTROL, sv->control);
 	for (uint16_t i = 0; slot->kind == ROLE_SMTPD && i < sv->config->listener_count && err == 0;

@@ -9,8 +9,10 @@
 #include "role/supervisor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,6 +111,78 @@ int sockets_open(struct supervisor *sv, struct buf *problem)
 	for (uint32_t i = 0; i < sv->config->listener_count && err == 0; i++)
 		err = open_listener(sv, i, problem);
 	return err ? err : open_control(sv, problem);
+}
+
+/* ---- before a role starts again -------------------------------------------------------------- */
+
+/* A UNIX socket that was shut down still says that it listens; that both its sides are closed, too.
+ */
+static bool listens(int fd)
+{
+	struct pollfd state = {.fd = fd, .events = POLLIN};
+	int yes = 0;
+	socklen_t size = sizeof(yes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) == 0 && yes &&
+	       poll(&state, 1, 0) >= 0 && !(state.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
+/* A new socket, not listen() on the old one: who shut that down may have done more to it. */
+static int bind_again(struct supervisor *sv, uint32_t worker, uint32_t place)
+{
+	int *fd = &sv->sockets[worker][place];
+
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	return listener_bind_tcp(
+		&sv->config->listeners[place].address, sv->config->workers > 1, fd);
+}
+
+static int control_again(struct supervisor *sv)
+{
+	struct buf problem;
+
+	if (sv->control >= 0)
+		close(sv->control);
+	sv->control = -1;
+	buf_init(&problem, CONTROL_PATH + 1024);
+	int err = open_control(sv, &problem);
+	if (err)
+		log_write(sv->log, LOG_ERROR, "the control socket cannot be made again",
+			LOG_SPAN("reason", buf_span(&problem)));
+	buf_done(&problem);
+	return err;
+}
+
+static void tell_mended(struct slot *slot, struct span listener, int err)
+{
+	char name[32];
+
+	slot_name(slot, name);
+	log_write(slot->sv->log, LOG_ERROR,
+		"a listening socket listened no more: its role had shut it down; made a new one",
+		LOG_STR("role", name), LOG_SPAN("listener", listener),
+		LOG_STR("result", err ? err_text(err) : "done"));
+}
+
+int sockets_mend(struct slot *slot)
+{
+	struct supervisor *sv = slot->sv;
+	int err = 0;
+
+	if (slot->kind == ROLE_ADMIN && !listens(sv->control)) {
+		err = control_again(sv);
+		tell_mended(slot, SPAN("control"), err);
+	}
+	for (uint32_t i = 0; slot->kind == ROLE_SMTPD && i < sv->config->listener_count && err == 0;
+		i++) {
+		if (listens(sv->sockets[slot->index][i]))
+			continue;
+		err = bind_again(sv, slot->index, i);
+		tell_mended(slot, sv->config->listeners[i].name, err);
+	}
+	return err;
 }
 
 void sockets_close(struct supervisor *sv)

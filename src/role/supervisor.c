@@ -151,8 +151,8 @@ static void on_signal(void *arg, int number)
 
 /* ---- the beginning -------------------------------------------------------------------------- */
 
-#define DESCRIPTORS_LEAST 100 /* a role at rest has a few dozen */
-#define DESCRIPTORS_OWN	  64  /* of a role, beside its connections */
+#define DESCRIPTORS_LEAST 100			 /* a role at rest has a few dozen */
+#define DESCRIPTORS_OWN	  (64 + LOOP_FILES_KEPT) /* of a role, beside its connections */
 
 /* The system's limit of open files, which every role inherits. */
 static int raise_limits(struct supervisor *sv, struct buf *problem)

@@ -69,6 +69,9 @@ struct supervisor {
 
 /* sockets.c */
 int sockets_open(struct supervisor *sv, struct buf *problem);
+/* Those of a role that is to start: one that listens no more, since a role before it shut it down,
+ * is bound anew. */
+int sockets_mend(struct slot *slot);
 void sockets_close(struct supervisor *sv);
 
 /* slot.c */

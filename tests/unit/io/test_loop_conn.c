@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 struct world {
@@ -20,7 +21,7 @@ struct world {
 	struct listener *listener;
 	struct netaddr address;
 	struct peer *server; /* the connection that was accepted last */
-	int accepted;
+	int accepted, broken;
 	void (*on_accept)(struct world *w);
 };
 
@@ -713,6 +714,167 @@ static void out_of_descriptors_clients_are_turned_away_without_a_spin(void **sta
 	close(fd);
 }
 
+/* Whoever shares the socket may shut it down. */
+static void broken(void *owner)
+{
+	struct world *w = owner;
+
+	w->broken++;
+	loop_stop(w->loop);
+}
+
+static void is_told_once_and_does_not_spin(struct world *w, int fd)
+{
+	listener_close(&w->listener);
+	int other = dup(fd);
+	assert_int_equal(loop_listen(w->loop, fd, accepted, w, NULL, &w->listener), 0);
+	listener_on_broken(w->listener, broken);
+	assert_int_equal(shutdown(other, SHUT_RDWR), 0);
+	close(other);
+	w->broken = 0;
+	assert_true(run_for(w->loop, 5000));
+	assert_int_equal(w->broken, 1);
+	clock_t before = clock();
+	assert_false(run_for(w->loop, 300));
+	assert_true(clock() - before < CLOCKS_PER_SEC / 10);
+	assert_int_equal(w->broken, 1);
+}
+
+static void a_listener_that_was_shut_down_is_told_once_and_does_not_spin(void **state)
+{
+	struct world *w = *state;
+	struct netaddr any = loopback(0);
+	char path[] = "/tmp/postern-test-sock-XXXXXX";
+	int fd;
+
+	assert_int_equal(listener_bind_tcp(&any, false, &fd), 0);
+	is_told_once_and_does_not_spin(w, fd);
+	close(mkstemp(path));
+	unlink(path);
+	assert_int_equal(listener_bind_unix(path, 0660, &fd), 0);
+	is_told_once_and_does_not_spin(w, fd);
+	unlink(path);
+}
+
+/* ---- those who are turned away --------------------------------------------------------------- */
+
+static void turned_away(void *owner, struct io_conn *conn)
+{
+	struct world *w = owner;
+	struct iovec part = {(void *)"421 later\r\n", 11};
+
+	w->accepted++;
+	assert_int_equal(io_conn_send(conn, &part, 1, false), 0);
+	io_conn_close(&conn, true);
+}
+
+/* All of `count` clients have read what there was to read, and the end. */
+static int dial_and_be_turned_away(struct world *w, int *fds, int count)
+{
+	char got[16];
+	int read_all = 0;
+
+	for (int i = 0; i < count; i++) {
+		fds[i] = dial(w);
+		while (w->accepted < i + 1)
+			run_for(w->loop, 1);
+	}
+	for (int i = 0; i < count; i++)
+		read_all += recv(fds[i], got, sizeof(got), MSG_DONTWAIT) == 11 &&
+			    recv(fds[i], got, sizeof(got), MSG_DONTWAIT) == 0;
+	return read_all;
+}
+
+static void listen_with(struct world *w, listener_accepted *accept)
+{
+	struct netaddr any = loopback(0);
+	int fd;
+
+	listener_close(&w->listener);
+	assert_int_equal(listener_bind_tcp(&any, false, &fd), 0);
+	w->address = where(fd);
+	assert_int_equal(loop_listen(w->loop, fd, accept, w, NULL, &w->listener), 0);
+}
+
+static void who_is_turned_away_and_stays_takes_up_little(void **state)
+{
+	struct world *w = *state;
+	int fds[200];
+
+	listen_with(w, turned_away);
+	loop_set_connections(w->loop, 10);
+	/* Nobody closes; all have their answer and the end at once. */
+	assert_int_equal(dial_and_be_turned_away(w, fds, 200), 200);
+	assert_int_equal(loop_lingering(w->loop), LOOP_LINGER_LEAST);
+	for (int i = 0; i < 200; i++)
+		close(fds[i]);
+	run_for(w->loop, 20);
+	assert_int_equal(loop_lingering(w->loop), 0);
+}
+
+static void never_do_more_linger_than_the_bound(void **state)
+{
+	struct world *w = *state;
+	static int fds[LOOP_LINGER_MOST + 100];
+
+	listen_with(w, turned_away);
+	assert_int_equal(
+		dial_and_be_turned_away(w, fds, LOOP_LINGER_MOST + 100), LOOP_LINGER_MOST + 100);
+	assert_int_equal(loop_lingering(w->loop), LOOP_LINGER_MOST);
+	for (int i = 0; i < LOOP_LINGER_MOST + 100; i++)
+		close(fds[i]);
+}
+
+static struct peer *inside[400];
+
+static void accepted_inside(void *owner, struct io_conn *conn)
+{
+	struct world *w = owner;
+
+	inside[w->accepted] = peer_new(w->loop);
+	inside[w->accepted]->conn = conn;
+	loop_conn_adopt(conn, &peer_handler, inside[w->accepted++]);
+}
+
+/* Clients may take what descriptors there are, but for those that files are opened with. */
+static void descriptors_are_kept_for_files(void **state)
+{
+	struct world *w = *state;
+	struct rlimit old, limit;
+	int fds[100], files[12], dialled = 0;
+	char c;
+
+	getrlimit(RLIMIT_NOFILE, &old);
+	limit = old;
+	int next = dup(0);
+	close(next);
+	limit.rlim_cur = (rlim_t)next + 100;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	listener_close(&w->listener);
+	loop_free(&w->loop);
+	assert_int_equal(loop_new(&w->loop), 0);
+	listen_with(w, accepted_inside);
+	/* Both ends are ours. */
+	for (; dialled < 45; dialled++) {
+		fds[dialled] = dial(w);
+		run_for(w->loop, 5);
+	}
+	assert_true(w->accepted > 20 && w->accepted < dialled);
+	assert_int_equal(recv(fds[0], &c, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(recv(fds[dialled - 1], &c, 1, MSG_DONTWAIT), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		files[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		assert_true(files[i] >= 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		close(files[i]);
+	for (int i = 0; i < w->accepted; i++)
+		peer_free(inside[i]);
+	for (int i = 0; i < dialled; i++)
+		close(fds[i]);
+	setrlimit(RLIMIT_NOFILE, &old);
+}
+
 static void a_paused_listener_leaves_clients_waiting(void **state)
 {
 	struct world *w = *state;
@@ -779,6 +941,12 @@ static void an_address_in_use_is_noticed_although_sockets_are_shared(void **stat
 	assert_int_equal(listener_probe_tcp(&address), 0);
 }
 
+static int raise_and_setup(void **state)
+{
+	raise_limit(state);
+	return setup(state);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -804,6 +972,11 @@ int main(void)
 		TEST(a_connection_that_hangs_can_be_closed),
 		TEST(two_thousand_connections),
 		TEST(out_of_descriptors_clients_are_turned_away_without_a_spin),
+		TEST(a_listener_that_was_shut_down_is_told_once_and_does_not_spin),
+		TEST(who_is_turned_away_and_stays_takes_up_little),
+		cmocka_unit_test_setup_teardown(
+			never_do_more_linger_than_the_bound, raise_and_setup, teardown),
+		TEST(descriptors_are_kept_for_files),
 		TEST(a_paused_listener_leaves_clients_waiting),
 		TEST(unix_sockets_carry_connections_and_credentials),
 		TEST(an_address_in_use_is_noticed_although_sockets_are_shared),

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -338,6 +339,63 @@ static void a_worker_waits_for_delivery_to_know_it(void **state)
 	g->pid = 0;
 }
 
+/* What whoever takes a role over would like to do: shuts down what it listens on. How many. */
+static int shut_listeners_of(pid_t pid)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), shut = 0;
+
+	for (int theirs = 3; theirs < 64; theirs++) {
+		int yes = 0, fd = (int)syscall(SYS_pidfd_getfd, pidfd, theirs, 0);
+		socklen_t size = sizeof(yes);
+		if (fd < 0)
+			continue;
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) == 0 && yes)
+			shut += shutdown(fd, SHUT_RDWR) == 0;
+		close(fd);
+	}
+	close(pidfd);
+	return shut;
+}
+
+static bool control_answers(struct gateway *g)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s/control.sock", g->folder);
+	bool answers = connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+	close(fd);
+	return answers;
+}
+
+/* The port does not stay closed, and no worker spins on it. */
+static void a_socket_that_was_shut_down_is_made_anew(void **state)
+{
+	struct gateway *g = *state;
+	char line[128];
+
+	g->pid = start(g);
+	wait_log(g, "posternd: ready", 1);
+	if (shut_listeners_of(find_role(g, "postern: smtpd 0")) == 0) {
+		fprintf(stderr, "another process's descriptors are out of reach here\n");
+		skip();
+	}
+	wait_log(g, "all roles work again", 1);
+	assert_int_equal(shut_listeners_of(find_role(g, "postern: smtpd 1")), 1);
+	wait_log(g, "all roles work again", 2);
+	for (int i = 0; i < 8; i++) {
+		greeting(g, line);
+		assert_memory_equal(line, "220 gw.example.test", 19);
+	}
+	assert_int_equal(shut_listeners_of(find_role(g, "postern: admin")), 1);
+	wait_log(g, "all roles work again", 3);
+	assert_true(control_answers(g));
+	assert_int_equal(count(g->log, "a listening socket listened no more"), 3);
+	kill(g->pid, SIGTERM);
+	assert_int_equal(wait_exit(g->pid), 0);
+	g->pid = 0;
+}
+
 static void a_killed_supervisor_takes_its_roles_along(void **state)
 {
 	struct gateway *g = *state;
@@ -608,6 +666,7 @@ int main(int argc, char **argv)
 		TEST(it_starts_serves_and_ends_in_order),
 		TEST(a_killed_role_comes_back_and_the_others_stay),
 		TEST(a_worker_waits_for_delivery_to_know_it),
+		TEST(a_socket_that_was_shut_down_is_made_anew),
 		TEST(a_killed_supervisor_takes_its_roles_along),
 		TEST(traces_of_former_workers_go_when_they_are_old),
 		TEST(two_never_share_a_spool),
