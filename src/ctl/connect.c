@@ -14,7 +14,7 @@
 #define ANSWER_S   120		/* a server that says nothing for so long hangs */
 #define TRY_MS	   50		/* with --wait: between two tries to reach it */
 
-/* Who may, by the group of the socket, where that can be seen. */
+/* Who may: by the group of the socket, where that can be seen, else by the start file's. */
 static void tell_denied(const struct ctl *ctl, const char *path)
 {
 	struct stat info;
@@ -25,10 +25,16 @@ static void tell_denied(const struct ctl *ctl, const char *path)
 			"%s: permission denied; run it as root (sudo), or become a member of the "
 			"group %s (usermod -aG %s USER, then log in again)",
 			path, group->gr_name, group->gr_name);
+	else if (ctl->config && ctl->config->group.n)
+		ctl_refuse(ctl,
+			"%s: permission denied; run it as root (sudo), as the user that posternd "
+			"was started by, or as a member of the group %.*s (users.group)",
+			path, (int)ctl->config->group.n, ctl->config->group.p);
 	else
 		ctl_refuse(ctl,
-			"%s: permission denied; run it as root (sudo), or as the user that "
-			"posternd was started by",
+			"%s: permission denied; run it as root (sudo), as the user that posternd "
+			"was started by, or as a member of the group that users.group of its "
+			"start file names",
 			path);
 }
 
@@ -36,14 +42,17 @@ static void tell_unreached(const struct ctl *ctl, const char *path, int why)
 {
 	if (why == EACCES || why == EPERM)
 		tell_denied(ctl, path);
-	else if (why == ENOENT || why == ECONNREFUSED)
+	else if (why != ENOENT && why != ECONNREFUSED)
+		ctl_refuse(ctl, "%s: %s; see the log of posternd", path, strerror(why));
+	else if (!ctl->found)
+		ctl_refuse(ctl, "%s: %s; is posternd running, and is this its control socket?",
+			path, strerror(why));
+	else
 		ctl_refuse(ctl,
 			"%s: %s; is posternd running with this start file (%s)? Start it "
 			"(systemctl start postern, or posternd -c %s), or name the right file "
 			"with -c",
 			path, strerror(why), ctl->config_path, ctl->config_path);
-	else
-		ctl_refuse(ctl, "%s: %s; see the log of posternd", path, strerror(why));
 }
 
 static int try_to_connect(const struct sockaddr_un *to)
@@ -85,20 +94,21 @@ static int connect_in_time(const struct sockaddr_un *to, int64_t wait_s)
 	return fd;
 }
 
-static int connect_control(struct ctl *ctl, bool quiet)
+/* *nobody: no server listens; where it is not NULL, that is not told. */
+static int connect_control(struct ctl *ctl, bool *nobody)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	const struct timeval patience = {.tv_sec = ANSWER_S};
+	const char *path = ctl_socket(ctl);
 
-	if (ctl_config(ctl))
+	if (!path)
 		return -1;
-	struct span path = ctl->config->control;
-	if (path.n >= sizeof(to.sun_path)) {
+	if (strlen(path) >= sizeof(to.sun_path)) {
 		ctl_refuse(ctl, "the path of the control socket is too long (at most %zu bytes)",
 			sizeof(to.sun_path) - 1);
 		return -1;
 	}
-	memcpy(to.sun_path, path.p, path.n);
+	memcpy(to.sun_path, path, strlen(path));
 	int fd = connect_in_time(&to, ctl->wait_s);
 	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -106,9 +116,10 @@ static int connect_control(struct ctl *ctl, bool quiet)
 		return fd;
 	}
 	int why = errno;
-	if (quiet)
-		return -1;
-	tell_unreached(ctl, to.sun_path, why);
+	if (nobody && (why == ENOENT || why == ECONNREFUSED))
+		*nobody = true;
+	else
+		tell_unreached(ctl, to.sun_path, why);
 	return -1;
 }
 
@@ -182,22 +193,20 @@ static json_t *exchange(const struct ctl *ctl, int fd, const char *text)
 	return reply;
 }
 
-static json_t *ask(struct ctl *ctl, json_t *request, bool quiet, bool *reached)
+static json_t *ask(struct ctl *ctl, json_t *request, bool *nobody)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
 
-	*reached = false;
 	json_decref(request);
 	if (!text) {
 		ctl_refuse(ctl,
 			"the request cannot be put into words: is everything in it valid UTF-8?");
 		return NULL;
 	}
-	int fd = connect_control(ctl, quiet);
+	int fd = connect_control(ctl, nobody);
 	json_t *reply = NULL;
 
 	if (fd >= 0) {
-		*reached = true;
 		reply = exchange(ctl, fd, text);
 		close(fd);
 	}
@@ -217,9 +226,7 @@ static json_t *taken(const struct ctl *ctl, json_t *reply)
 
 json_t *ctl_ask_whole(struct ctl *ctl, json_t *request)
 {
-	bool reached;
-
-	return ask(ctl, request, false, &reached);
+	return ask(ctl, request, NULL);
 }
 
 json_t *ctl_ask(struct ctl *ctl, json_t *request)
@@ -229,7 +236,11 @@ json_t *ctl_ask(struct ctl *ctl, json_t *request)
 
 json_t *ctl_ask_if_running(struct ctl *ctl, json_t *request, bool *reached)
 {
-	return taken(ctl, ask(ctl, request, true, reached));
+	bool nobody = false;
+	json_t *reply = taken(ctl, ask(ctl, request, &nobody));
+
+	*reached = !nobody;
+	return reply;
 }
 
 int ctl_ask_and_show(

@@ -32,6 +32,8 @@ enum exit_code { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 struct ctl {
 	const char *config_path;
+	const char *socket; /* --socket: then the start file is not asked for it */
+	char *found;	    /* the socket that it says */
 	struct config *config;
 	bool json;	/* --json: replies as they come */
 	int64_t wait_s; /* --wait: so long for a server that does not answer yet */
@@ -44,6 +46,9 @@ struct ctl {
 
 /* Loads the start file once; on failure says why and returns an exit code. */
 int ctl_config(struct ctl *ctl);
+/* Where the server listens, as a path; NULL: not known, and said why. A start file with mistakes in
+ * it is gone on with, as far as it says that: whoever mends it may need the server meanwhile. */
+const char *ctl_socket(struct ctl *ctl);
 /* Takes "--name VALUE" or "--name=VALUE" out of the arguments; NULL where it is not given. */
 const char *ctl_option(struct ctl *ctl, const char *name);
 /* Takes "--name" out of the arguments. */
@@ -60,6 +65,8 @@ char *ctl_read_file(const struct ctl *ctl, const char *path, size_t *length);
 
 /* Why not, on standard error: as text, or, with --json, as a line {"error":TEXT}. */
 void ctl_tell(const struct ctl *ctl, const char *text);
+/* What is not as it should be and keeps nothing from being done; likewise, {"warning":TEXT}. */
+void ctl_warn(const struct ctl *ctl, const char *text);
 /* Says what is wrong with the command line and how to get help; EXIT_USAGE. */
 int ctl_usage(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Says why it cannot be done; EXIT_REFUSED. */
@@ -75,8 +82,9 @@ void ctl_no_memory(const struct ctl *ctl) __attribute__((noreturn));
  * ----------------------------------------------------------------------------------- */
 
 void help_all(FILE *to);
-/* All that there is to say about one command; false: there is no such. */
-bool help_command(const char *name);
+/* All that there is to say about one command, or, unless it is NULL, about one of its own
+ * ("queue list"); false: there is no such. */
+bool help_command(const char *name, const char *own);
 
 /* ---- connect.c
  * -------------------------------------------------------------------------------- */
@@ -86,7 +94,7 @@ bool help_command(const char *name);
 json_t *ctl_ask(struct ctl *ctl, json_t *request);
 /* The same, but a refusal, {"error":TEXT}, is returned as the reply that it is. */
 json_t *ctl_ask_whole(struct ctl *ctl, json_t *request);
-/* As ctl_ask(), without a word where no server can be reached: then *reached is false. */
+/* As ctl_ask(), without a word where no server listens: then *reached is false. */
 json_t *ctl_ask_if_running(struct ctl *ctl, json_t *request, bool *reached);
 /* Asks, then prints the reply as JSON with --json, else by show(). */
 int ctl_ask_and_show(

@@ -9,11 +9,17 @@
 
 #include <string.h>
 
+#define MORE 3
+
 /* A command's lines, and more that is said when it is asked about alone. */
 struct topic {
 	const char *name;
-	const char *lines;
-	const char *more;
+	bool has_own;
+	const char *lines; /* two blanks begin one of its own commands, more go on with it */
+	struct {
+		const char *of; /* its own commands that it is about, between blanks; NULL: all */
+		const char *text;
+	} more[MORE];
 };
 
 #define FILTER                                                                                    \
@@ -25,45 +31,51 @@ struct topic {
 	"deferred, held,\n"                                                                       \
 	"paused, down. Everything: age>=0s.\n"
 
+#define QUEUE_CHANGES " retry hold release reroute bounce delete prioritise unprioritise "
+#define QUEUE_IDS     " show why" QUEUE_CHANGES
+#define QUEUE_FILTERS " list" QUEUE_CHANGES
+
 #define OBJECTS(kind)                                                                   \
 	"  " kind " add NAME FIELD=VALUE …\n"                                         \
 	"  " kind " set NAME FIELD=VALUE …     (an empty value: the default again)\n" \
 	"  " kind " show NAME | list | remove NAME\n"                                   \
 	"  " kind " pause NAME [--reason TEXT] | resume NAME\n"
 
+#define CHANGING " add set remove "
 #define REMOVING                                                                                  \
 	"\nWith --dry-run, add, set and remove only say what would change. remove refuses while " \
 	"messages in\n"                                                                           \
 	"the queue go by what is removed; with --force it does not look.\n"
 
 static const struct topic topics[] = {
-	{"check",
+	{"check", false,
 		"  check [-f objects.yaml]          check the start file, and objects (those of "
 		"the "
 		"file, or those\n"
 		"                                   of the running server), without changing "
-		"anything\n",
-		""},
-	{"status",
+		"anything\n"},
+	{"status", false,
 		"  status                           what runs, how much is queued, how the spool "
-		"is\n",
-		""},
-	{"apply",
+		"is\n"},
+	{"apply", false,
 		"  apply -f objects.yaml [--prune] [--dry-run]\n"
 		"                                   make the directory be as the file says; all or "
 		"nothing\n",
-		"\n--prune also removes what is not in the file; --dry-run only says what would "
-		"change.\n"},
-	{"export", "  export                           print the directory as such a file\n", ""},
-	{"transport", OBJECTS("transport"), REMOVING},
-	{"domain", OBJECTS("domain"), REMOVING},
-	{"account", "  account add ADDRESS | show ADDRESS | list | remove ADDRESS\n",
-		"\nThe address must be in a domain with mailboxes: true.\n" REMOVING},
-	{"priority", "  priority add FIELD=VALUE … | list | remove RULE\n",
-		"\nAll fields of a rule must match. RULE is what priority list shows first.\n"},
-	{"settings", "  settings set FIELD=VALUE … | show\n", ""},
-	{"audit", "  audit [--limit N]                who changed what, newest first\n", ""},
-	{"queue",
+		{{NULL, "\n--prune also removes what is not in the file; --dry-run only says what "
+			"would change.\n"}}},
+	{"export", false,
+		"  export                           print the directory as such a file\n"},
+	{"transport", true, OBJECTS("transport"), {{CHANGING, REMOVING}}},
+	{"domain", true, OBJECTS("domain"), {{CHANGING, REMOVING}}},
+	{"account", true, "  account add ADDRESS | show ADDRESS | list | remove ADDRESS\n",
+		{{" add ", "\nThe address must be in a domain with mailboxes: true.\n"},
+			{CHANGING, REMOVING}}},
+	{"priority", true, "  priority add FIELD=VALUE … | list | remove RULE\n",
+		{{NULL, "\nAll fields of a rule must match. RULE is what priority list shows "
+			"first.\n"}}},
+	{"settings", true, "  settings set FIELD=VALUE … | show\n"},
+	{"audit", false, "  audit [--limit N]                who changed what, newest first\n"},
+	{"queue", true,
 		"  queue list [FILTER] [--limit N] [--sort age | size | attempts | next-try | "
 		"give-up]\n"
 		"                                   what is queued, and why it is not delivered "
@@ -77,43 +89,50 @@ static const struct topic topics[] = {
 		"  queue prioritise | unprioritise ID … | - | FILTER\n"
 		"  queue probe DOMAIN | TRANSPORT               asks what is down at once\n"
 		"  queue pause [--reason TEXT] | resume         all deliveries\n",
-		"\n\"-\" reads ids from standard input; --dry-run only counts what would be "
-		"changed. A filter with\n"
-		"recipient= or domain= is for these recipients alone.\n" FILTER},
-	{"trace",
+		{{QUEUE_IDS, "\n\"-\" reads ids from standard input.\n"},
+			{QUEUE_CHANGES,
+				"\n--dry-run only counts what would be changed. A filter with "
+				"recipient= or domain= is for\nthese recipients alone.\n"},
+			{QUEUE_FILTERS, FILTER}}},
+	{"trace", false,
 		"  trace QUERY [--limit N]          what happened to mail: an id, address, "
 		"@domain, IP, "
 		"key=value words\n",
-		"\nWords that must all fit: an id, an address, @domain, an IP address, or sender= "
-		"recipient= client=\n"
-		"event= transport= destination= since= until= with a value. A client is an address "
-		"or a network\n"
-		"(192.0.2.0/24). Events: Reception, Rejection, Delivery, TransientFailure, Bounce, "
-		"Expiration,\n"
-		"Discard, Delay, Relayed, AdminAction, Damage. Times are dates, "
-		"2026-11-21T08:00:00Z,\n"
-		"or how long ago: since=2h. A value or text with blanks is put in double quotes, "
-		"where "
-		"\\\" is a quote:\n"
-		"posternctl trace 'sender=\"a b\"@x.example since=2h \"connection refused\"'\n"},
-	{"explain",
+		{{NULL, "\nWords that must all fit: an id, an address, @domain, an IP address, or "
+			"sender= "
+			"recipient= client=\n"
+			"event= transport= destination= since= until= with a value. A client is an "
+			"address "
+			"or a network\n"
+			"(192.0.2.0/24). Events: Reception, Rejection, Delivery, TransientFailure, "
+			"Bounce, "
+			"Expiration,\n"
+			"Discard, Delay, Relayed, AdminAction, Damage. Times are dates, "
+			"2026-11-21T08:00:00Z,\n"
+			"or how long ago: since=2h. A value or text with blanks is put in double "
+			"quotes, "
+			"where "
+			"\\\" is a quote:\n"
+			"posternctl trace 'sender=\"a b\"@x.example since=2h \"connection "
+			"refused\"'\n"}}},
+	{"explain", false,
 		"  explain --client IP --from A --to B [--user U] [--listener L] [--tls]\n"
 		"                                   what would happen to such a message, rule by "
-		"rule\n",
-		""},
-	{"spool",
+		"rule\n"},
+	{"spool", true,
 		"  spool verify                     read and check every stored message; changes "
 		"nothing,\n"
-		"                                   needs no server\n",
-		""},
+		"                                   needs no server\n"},
 };
 
 static const char head[] =
-	"usage: posternctl [-c postern.yaml] [--json] [--wait SECONDS] COMMAND …\n\n";
+	"usage: posternctl [-c postern.yaml] [--socket PATH] [--json] [--wait SECONDS] COMMAND "
+	"…\n\n";
 
 static const char tail[] =
 	"\n"
 	"  -c FILE     the start file (default " DEFAULT_CONFIG ")\n"
+	"  --socket P  the control socket, in place of the one that the start file names\n"
 	"  --json      print replies as JSON\n"
 	"  --wait N    wait so many seconds for a server that is just being started\n"
 	"  --help, --version\n"
@@ -151,7 +170,57 @@ static void put_fields(enum object_kind kind)
 	buf_done(&allowed);
 }
 
-bool help_command(const char *name)
+/* A line of usage names it. */
+static bool has_word(struct span line, struct span word)
+{
+	while (line.n) {
+		size_t n = span_find(line, ' ');
+
+		if (span_equal(span_of(line.p, n), word))
+			return true;
+		line = span_skip(line, MIN(n + 1, line.n));
+	}
+	return false;
+}
+
+/* The lines about one of a command's own, or, of none, all. */
+static void put_lines(const char *lines, const char *own)
+{
+	struct span rest = span_str(lines);
+	bool fits = false;
+
+	while (rest.n) {
+		size_t n = MIN(span_find(rest, '\n') + 1, rest.n);
+		struct span line = span_of(rest.p, n);
+
+		if (n > 2 && line.p[2] != ' ')
+			fits = !own || has_word(span_of(line.p, n - 1), span_str(own));
+		if (fits)
+			fwrite(line.p, 1, n, stdout);
+		rest = span_skip(rest, n);
+	}
+}
+
+static bool is_of(const struct topic *topic, const char *own)
+{
+	struct span rest = span_str(topic->lines);
+
+	while (rest.n) {
+		size_t n = span_find(rest, '\n');
+
+		if (n > 2 && rest.p[2] != ' ' && has_word(span_of(rest.p, n), span_str(own)))
+			return true;
+		rest = span_skip(rest, MIN(n + 1, rest.n));
+	}
+	return false;
+}
+
+static bool is_about(const char *list, const char *own)
+{
+	return !list || !own || has_word(span_str(list), span_str(own));
+}
+
+bool help_command(const char *name, const char *own)
 {
 	static const struct {
 		const char *name;
@@ -159,17 +228,21 @@ bool help_command(const char *name)
 	} kinds[] = {{"transport", OBJECT_TRANSPORT}, {"domain", OBJECT_DOMAIN},
 		{"account", OBJECT_ACCOUNT}, {"priority", OBJECT_PRIORITY},
 		{"settings", OBJECT_SETTINGS}};
+	const struct topic *topic = topics;
 
-	for (size_t i = 0; i < ARRAY_SIZE(topics); i++) {
-		if (strcmp(name, topics[i].name) != 0)
-			continue;
-		fputs("usage: posternctl [-c postern.yaml] [--json] …\n\n", stdout);
-		fputs(topics[i].lines, stdout);
-		fputs(topics[i].more, stdout);
-		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-			if (strcmp(name, kinds[k].name) == 0)
-				put_fields(kinds[k].kind);
-		return true;
-	}
-	return false;
+	while (topic < topics + ARRAY_SIZE(topics) && strcmp(name, topic->name) != 0)
+		topic++;
+	if (topic == topics + ARRAY_SIZE(topics) || (own && topic->has_own && !is_of(topic, own)))
+		return false;
+	if (!topic->has_own)
+		own = NULL;
+	fputs("usage: posternctl [-c postern.yaml] [--json] …\n\n", stdout);
+	put_lines(topic->lines, own);
+	for (size_t i = 0; i < MORE && topic->more[i].text; i++)
+		if (is_about(topic->more[i].of, own))
+			fputs(topic->more[i].text, stdout);
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+		if (strcmp(name, kinds[k].name) == 0 && is_about(" add set ", own))
+			put_fields(kinds[k].kind);
+	return true;
 }

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define FILE_MOST (100u << 20) /* bytes of an objects file */
-#define WAIT_MOST 3600	       /* seconds */
+#define FILE_MOST     (100u << 20) /* bytes of an objects file */
+#define WAIT_MOST     3600	   /* seconds */
+#define PROBLEM_BYTES (1u << 20)   /* of what is wrong with a start file */
 
 static const struct {
 	const char *name;
@@ -139,26 +140,87 @@ char *ctl_read_file(const struct ctl *ctl, const char *path, size_t *length)
 	return text.p;
 }
 
+/* ---- the start file ------------------------------------------------------------------------- */
+
+static int load_config(struct ctl *ctl, struct buf *problems)
+{
+	buf_init(problems, PROBLEM_BYTES);
+	int err = config_load(ctl->config_path, &ctl->config, problems);
+
+	if (err && !problems->n)
+		buf_printf(problems, "%s: %s\n", ctl->config_path, err_text(err));
+	return err;
+}
+
+static int refuse_config(const struct ctl *ctl, struct buf *problems, bool for_socket)
+{
+	if (access(ctl->config_path, R_OK) != 0)
+		buf_add_str(problems, "name the start file of posternd with -c FILE, before the "
+				      "command; without it " DEFAULT_CONFIG " is read\n");
+	else if (for_socket)
+		buf_add_str(problems, "a server that runs can be reached all the same, with "
+				      "--socket PATH: its control socket\n");
+	return ctl_refuse_lines(ctl, "the start file cannot be used", problems);
+}
+
 int ctl_config(struct ctl *ctl)
 {
 	struct buf problems;
 
 	if (ctl->config)
 		return EXIT_DONE;
-	buf_init(&problems, 1u << 20);
-	int err = config_load(ctl->config_path, &ctl->config, &problems);
-	if (err) {
-		if (!problems.n)
-			buf_printf(&problems, "%s: %s\n", ctl->config_path, err_text(err));
-		if (access(ctl->config_path, R_OK) != 0)
-			buf_add_str(&problems,
-				"name the start file of posternd with -c FILE, "
-				"before the command; without it " DEFAULT_CONFIG " is read\n");
-		ctl_refuse_lines(ctl, "the start file cannot be used", &problems);
+	int code = load_config(ctl, &problems) ? refuse_config(ctl, &problems, false) : EXIT_DONE;
+
+	buf_done(&problems);
+	return code;
+}
+
+/* Of many mistakes the first is enough here; check tells all. */
+static void warn_of_config(const struct ctl *ctl, const struct buf *problems)
+{
+	struct buf text;
+
+	buf_init(&text, PROBLEM_BYTES);
+	buf_add_str(&text, "the start file cannot be used: ");
+	buf_add(&text, problems->p, span_find(buf_span(problems), '\n'));
+	buf_add_str(&text, " (posternctl check says more)");
+	buf_add_char(&text, '\0');
+	if (buf_ok(&text))
+		ctl_warn(ctl, text.p);
+	buf_done(&text);
+}
+
+/* Of a file that cannot be used. */
+static char *socket_of_broken(struct ctl *ctl, struct buf *problems)
+{
+	char *path = config_load_control(ctl->config_path);
+
+	if (path)
+		warn_of_config(ctl, problems);
+	else
+		refuse_config(ctl, problems, true);
+	return path;
+}
+
+const char *ctl_socket(struct ctl *ctl)
+{
+	struct buf problems = {0};
+
+	if (ctl->socket)
+		return ctl->socket;
+	if (!ctl->config && load_config(ctl, &problems)) {
+		ctl->found = socket_of_broken(ctl, &problems);
+	} else {
+		ctl->found = strndup(ctl->config->control.p, ctl->config->control.n);
+		if (!ctl->found)
+			ctl_no_memory(ctl);
 	}
 	buf_done(&problems);
-	return err ? EXIT_REFUSED : EXIT_DONE;
+	ctl->socket = ctl->found;
+	return ctl->socket;
 }
+
+/* ---- the command ---------------------------------------------------------------------------- */
 
 static int run(struct ctl *ctl, const char *name)
 {
@@ -168,6 +230,7 @@ static int run(struct ctl *ctl, const char *name)
 		int code = commands[i].run(ctl);
 
 		config_free(&ctl->config);
+		free(ctl->found);
 		return code;
 	}
 	return ctl_usage(ctl, "unknown command: %s", name);
@@ -186,12 +249,25 @@ static bool take_wait(struct ctl *ctl)
 	return true;
 }
 
+static int help(const struct ctl *ctl, const char *name)
+{
+	const char *own = ctl->count && ctl->args[0][0] != '-' ? ctl->args[0] : NULL;
+
+	if (!*name)
+		help_all(stdout);
+	else if (!help_command(name, own))
+		return ctl_usage(
+			ctl, own ? "unknown command: %s %s" : "unknown command: %s", name, own);
+	return EXIT_DONE;
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {.config_path = DEFAULT_CONFIG, .args = argv + 1, .count = argc - 1};
 
-	/* Options before the command; --json and --wait may stand anywhere. */
+	/* Options before the command; these may stand anywhere. */
 	ctl.json = ctl_flag(&ctl, "--json");
+	ctl.socket = ctl_option(&ctl, "--socket");
 	if (!take_wait(&ctl))
 		return EXIT_USAGE;
 	while (ctl.count && ctl.args[0][0] == '-') {
@@ -213,13 +289,11 @@ int main(int argc, char **argv)
 		return ctl_usage(&ctl, "which command?");
 	const char *name = ctl.args[0];
 	take_args(&ctl, 0, 1);
-	if (strcmp(name, "help") == 0)
+	if (strcmp(name, "help") == 0) {
 		name = ctl.count ? ctl.args[0] : "";
-	else if (!ctl_flag(&ctl, "--help") && !ctl_flag(&ctl, "-h"))
+		take_args(&ctl, 0, ctl.count ? 1 : 0);
+	} else if (!ctl_flag(&ctl, "--help") && !ctl_flag(&ctl, "-h")) {
 		return run(&ctl, name);
-	if (!*name)
-		help_all(stdout);
-	else if (!help_command(name))
-		return ctl_usage(&ctl, "unknown command: %s", name);
-	return EXIT_DONE;
+	}
+	return help(&ctl, name);
 }

@@ -1,4 +1,4 @@
-#include "ctl/ctl.h"
+#include "ctl/queue.h"
 
 #include "base/check.h"
 #include "base/text.h"
@@ -6,6 +6,8 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define FIELD_COLUMNS (TABLE_COLUMNS - 4) /* beside the name, what is queued, and the state */
 
 /* ---- single objects ------------------------------------------------------------------------- */
 
@@ -20,9 +22,10 @@ static char *value_text(const json_t *value)
 }
 
 /* The fields that any of the objects has a value for. */
-static size_t list_columns(const json_t *objects, const char *keys[TABLE_COLUMNS - 2])
+static size_t list_columns(const json_t *objects, const char *keys[FIELD_COLUMNS])
 {
-	static const char *const skipped[] = {"name", "created", "changed", "pause"};
+	static const char *const skipped[] = {"name", "created", "changed", "pause", "destinations",
+		"destinations_down", "queued"};
 	size_t count = 0;
 
 	for (size_t i = 0; i < json_array_size(objects); i++) {
@@ -38,7 +41,7 @@ static size_t list_columns(const json_t *objects, const char *keys[TABLE_COLUMNS
 				skip = skip || strcmp(key, skipped[k]) == 0;
 			for (size_t k = 0; k < count; k++)
 				skip = skip || strcmp(key, keys[k]) == 0;
-			if (!skip && count < TABLE_COLUMNS - 2)
+			if (!skip && count < FIELD_COLUMNS)
 				keys[count++] = key;
 		}
 	}
@@ -60,14 +63,22 @@ static char *title_of(const char *key)
 static void add_object(struct table *table, json_t *one, const char *const *keys, size_t count)
 {
 	char *cells[TABLE_COLUMNS] = {0};
+	size_t n = 0;
 
-	cells[0] = value_text(json_object_get(one, "name"));
+	cells[n++] = value_text(json_object_get(one, "name"));
 	for (size_t i = 0; i < count; i++)
-		cells[1 + i] = value_text(json_object_get(one, keys[i]));
-	cells[1 + count] = strdup(json_is_object(json_object_get(one, "pause")) ? "paused" : "");
+		cells[n++] = value_text(json_object_get(one, keys[i]));
+	if (json_object_get(one, "queued")) {
+		if (asprintf(&cells[n++], "%lld of %lld",
+			    (long long)member_int(one, "destinations_down"),
+			    (long long)member_int(one, "destinations")) < 0)
+			ctl_no_memory(NULL);
+		cells[n++] = value_text(json_object_get(one, "queued"));
+	}
+	cells[n++] = strdup(json_is_object(json_object_get(one, "pause")) ? "paused" : "");
 	table_add(table, (const char *const *)cells);
-	for (size_t i = 0; i < count + 2; i++)
-		free(cells[i]);
+	while (n)
+		free(cells[--n]);
 }
 
 /* It stands under the plural of their kind. */
@@ -80,29 +91,67 @@ static const json_t *list_of(const json_t *reply)
 	return NULL;
 }
 
-static void show_list(struct ctl *ctl, const json_t *reply)
+static void show_list(const json_t *reply)
 {
 	const json_t *objects = list_of(reply);
-	const char *keys[TABLE_COLUMNS - 2], *titles[TABLE_COLUMNS] = {"NAME"};
+	const char *keys[FIELD_COLUMNS], *titles[TABLE_COLUMNS] = {"NAME"};
 	char *upper[TABLE_COLUMNS];
-	size_t count = list_columns(objects, keys);
+	size_t count = list_columns(objects, keys), columns = 1 + count;
 
-	(void)ctl;
 	if (!json_array_size(objects)) {
 		puts("there are none");
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
 		titles[1 + i] = upper[i] = title_of(keys[i]);
+	if (json_object_get(json_array_get(objects, 0), "queued")) {
+		titles[columns++] = "DOWN";
+		titles[columns++] = "QUEUED";
+	}
 	/* Where they can be paused. */
-	titles[1 + count] = "STATE";
-	bool state = json_object_get(json_array_get(objects, 0), "pause") != NULL;
-	struct table *table = table_new(count + 1 + state, titles);
+	if (json_object_get(json_array_get(objects, 0), "pause"))
+		titles[columns++] = "STATE";
+	struct table *table = table_new(columns, titles);
 	for (size_t i = 0; i < json_array_size(objects); i++)
 		add_object(table, json_array_get(objects, i), keys, count);
 	table_print(&table);
 	for (size_t i = 0; i < count; i++)
 		free(upper[i]);
+}
+
+/* How much is queued for each transport, and what of it is down, as far as delivery answers now. */
+static void add_queued(struct ctl *ctl, const json_t *transports)
+{
+	json_t *groups = json_array_size(transports) ? queue_by_transport(ctl) : NULL;
+
+	for (size_t i = 0; groups && i < json_array_size(transports); i++) {
+		json_t *one = json_array_get(transports, i);
+		const json_t *group = json_object_get(groups, member_text(one, "name"));
+
+		json_object_set_new(
+			one, "destinations", json_integer(member_int(group, "destinations")));
+		json_object_set_new(one, "destinations_down",
+			json_integer(member_int(group, "destinations_down")));
+		json_object_set_new(one, "queued", json_integer(queue_units(group)));
+	}
+	json_decref(groups);
+}
+
+static int list_objects(struct ctl *ctl, const char *kind)
+{
+	json_t *reply = ctl_ask(
+		ctl, json_pack("{ss, ss, ss}", "cmd", "object", "op", "list", "kind", kind));
+
+	if (!reply)
+		return EXIT_REFUSED;
+	if (strcmp(kind, "transport") == 0)
+		add_queued(ctl, list_of(reply));
+	if (ctl->json)
+		show_json(ctl, reply);
+	else
+		show_list(reply);
+	json_decref(reply);
+	return EXIT_DONE;
 }
 
 /* As the retry calculators that administrators know have it. */
@@ -203,9 +252,7 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 	if (strcmp(op, "list") == 0) {
 		if (ctl->count > 1)
 			return ctl_usage(ctl, "%s list takes no name", kind);
-		return ctl_ask_and_show(ctl,
-			json_pack("{ss, ss, ss}", "cmd", "object", "op", op, "kind", kind),
-			show_list);
+		return list_objects(ctl, kind);
 	}
 	bool takes_name = named || strcmp(op, "remove") == 0;
 	bool takes_fields = strcmp(op, "add") == 0 || strcmp(op, "set") == 0;

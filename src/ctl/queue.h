@@ -14,12 +14,21 @@ bool queue_all_utf8(const struct ctl *ctl, const char *a, const char *b, const c
 /* "recipient", "recipients" */
 const char *plural(json_int_t n, const char *one, const char *many);
 
+/* ---- queue_summary.c --------------------------------------------------------------------------
+ */
+
+/* What waits, by the names of transports, a group each; NULL, without a word, where delivery does
+ * not answer. */
+json_t *queue_by_transport(struct ctl *ctl);
+json_int_t queue_units(const json_t *group);
+
 /* ---- queue_ids.c ---------------------------------------------------------------------------- */
 
 bool is_id(const char *text);
 /* The ids that the arguments from `from` on are, or, where the only one is "-", that stand on
- * standard input, as an array. NULL: they are no ids; *code: wrong usage, and said so. */
-json_t *queue_ids(const struct ctl *ctl, int from, int *code);
+ * standard input, as an array; what else stands there is added to problems, {"id", "error"} each.
+ * NULL: they are no ids; *code: it cannot be read, and that was said. */
+json_t *queue_ids(const struct ctl *ctl, int from, json_t *problems, int *code);
 
 /* ---- queue_sum.c ---------------------------------------------------------------------------- */
 

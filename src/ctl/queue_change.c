@@ -151,13 +151,13 @@ int queue_change(struct ctl *ctl, const char *op)
 		return ctl_usage(ctl, "queue %s needs ids or a filter; everything is age>=0s", op);
 	if (strcmp(op, "reroute") == 0 && !order.transport)
 		return ctl_usage(ctl, "queue reroute needs --transport NAME");
-	json_t *ids = queue_ids(ctl, 1, &code);
-	if (code)
-		return code;
-	char *filter = ids ? NULL : ctl_joined(ctl, 1);
 	sum.problems = json_array();
 	sum.warnings = json_array();
-	if (!queue_all_utf8(ctl, filter, order.reason, order.transport)) {
+	json_t *ids = queue_ids(ctl, 1, sum.problems, &code);
+	char *filter = ids ? NULL : ctl_joined(ctl, 1);
+	if (code) {
+		/* Said already. */
+	} else if (!queue_all_utf8(ctl, filter, order.reason, order.transport)) {
 		code = EXIT_USAGE;
 	} else if (!change(ctl, &order, ids, filter, &sum)) {
 		code = EXIT_REFUSED;

@@ -109,27 +109,52 @@ static void show_message(struct ctl *ctl, const json_t *reply)
 
 /* ---- several -------------------------------------------------------------------------------- */
 
+static void tell_problem(const struct ctl *ctl, const json_t *problem)
+{
+	ctl_refuse(ctl, "%s: %s", member_text(problem, "id"), member_text(problem, "error"));
+}
+
 /* Of several, what is wrong with one does not keep the others from being shown. */
 static void add_problem(const struct ctl *ctl, json_t *problems, const char *id, const char *error)
 {
+	json_t *problem = json_pack("{ss, ss}", "id", id, "error", error);
+
 	if (ctl->json)
-		json_array_append_new(problems, json_pack("{ss, ss}", "id", id, "error", error));
+		json_array_append(problems, problem);
 	else
-		ctl_refuse(ctl, "%s: %s", id, error);
+		tell_problem(ctl, problem);
+	json_decref(problem);
 }
 
-static int show_each(struct ctl *ctl, const json_t *ids, bool why)
+/* There is one among the arguments that is none. */
+static int refuse_word(const struct ctl *ctl)
 {
-	json_t *all = json_array(), *problems = json_array();
-	size_t count = json_array_size(ids);
-	int code = EXIT_DONE;
+	int bad = 1;
+
+	while (is_id(ctl->args[bad]))
+		bad++;
+	return ctl_usage(ctl,
+		"queue %s needs ids (13 letters and digits), and \"%s\" is no id; queue list takes "
+		"a filter",
+		ctl->args[0], ctl->args[bad]);
+}
+
+static int show_each(struct ctl *ctl, const json_t *ids, json_t *problems, bool why)
+{
+	json_t *all = json_array();
+	size_t count = json_array_size(ids), bad = json_array_size(problems);
+	int code = bad ? EXIT_REFUSED : EXIT_DONE;
+
+	for (size_t i = 0; i < bad && !ctl->json; i++)
+		tell_problem(ctl, json_array_get(problems, i));
 
 	for (size_t i = 0; i < count; i++) {
 		const char *id = json_string_value(json_array_get(ids, i));
 		json_t *request = queue_request("show");
 
 		queue_put(request, "id", id);
-		json_t *reply = count == 1 ? ctl_ask(ctl, request) : ctl_ask_whole(ctl, request);
+		json_t *reply =
+			count == 1 && !bad ? ctl_ask(ctl, request) : ctl_ask_whole(ctl, request);
 		bool refused = !reply || json_object_get(reply, "error");
 
 		if (refused)
@@ -148,9 +173,8 @@ static int show_each(struct ctl *ctl, const json_t *ids, bool why)
 	json_t *shown = json_pack("{so}", "messages", all);
 	if (json_array_size(problems))
 		json_object_set(shown, "problems", problems);
-	if (ctl->json && (count != 1 || !code))
+	if (ctl->json && (count != 1 || bad || !code))
 		show_json(ctl, shown);
-	json_decref(problems);
 	json_decref(shown);
 	return code;
 }
@@ -164,17 +188,14 @@ int queue_show(struct ctl *ctl, bool why)
 		return EXIT_USAGE;
 	if (ctl->count < 2)
 		return ctl_usage(ctl, "queue %s needs an id", ctl->args[0]);
-	json_t *ids = queue_ids(ctl, 1, &code);
+	json_t *problems = json_array(), *ids = queue_ids(ctl, 1, problems, &code);
 
-	if (code)
-		return code;
-	if (!ids)
-		return ctl_usage(ctl,
-			"queue %s needs ids (13 letters and digits); queue list takes a "
-			"filter",
-			ctl->args[0]);
-	if (!header && !body) {
-		code = show_each(ctl, ids, why);
+	if (code) {
+		/* Said already. */
+	} else if (!ids) {
+		code = refuse_word(ctl);
+	} else if (!header && !body) {
+		code = show_each(ctl, ids, problems, why);
 	} else if (json_array_size(ids) != 1) {
 		code = ctl_usage(ctl, "--header and --body show one message");
 	} else {
@@ -183,6 +204,7 @@ int queue_show(struct ctl *ctl, bool why)
 			: header       ? "header"
 				       : "body");
 	}
+	json_decref(problems);
 	json_decref(ids);
 	return code;
 }

@@ -67,20 +67,33 @@ static void show_problems(const struct ctl *ctl, const json_t *problems)
 	}
 }
 
-static void show_others(const struct queue_sum *sum, bool dry)
+/* Those whom the order was not for. */
+static void show_others(const struct queue_order *order, const struct queue_sum *sum)
 {
 	json_int_t others = queue_sum_of(sum, "other_recipients"),
 		   of_them = queue_sum_of(sum, "messages_with_others");
+	bool leave = strcmp(order->op, "bounce") == 0 || strcmp(order->op, "delete") == 0;
+	bool dry = order->dry, one = queue_sum_of(sum, "messages") == 1;
 
 	if (!others)
 		return;
-	if (queue_sum_of(sum, "messages") == 1)
+	/* Where nobody leaves, "stays for" would sound as if. */
+	if (!leave) {
+		printf("; %lld %s of ", (long long)others, plural(others, "other", "others"));
+		if (one)
+			fputs("it", stdout);
+		else
+			printf("%lld of them", (long long)of_them);
+		printf(" %s as %s", dry ? "would stay" : plural(others, "stays", "stay"),
+			plural(others, "it is", "they are"));
+	} else if (one) {
 		printf("; the message %s for %lld %s", dry ? "would stay" : "stays",
 			(long long)others, plural(others, "other", "others"));
-	else
+	} else {
 		printf("; %lld of them %s for %lld %s", (long long)of_them,
 			dry ? "would stay" : plural(of_them, "stays", "stay"), (long long)others,
 			plural(others, "other", "others"));
+	}
 }
 
 /* What an order that was taken does not bring about by itself. */
@@ -121,7 +134,7 @@ static void show_sum(const struct queue_order *order, const struct queue_sum *su
 			plural(recipients, "recipient", "recipients"));
 	printf("%lld %s %s", (long long)messages, plural(messages, "message", "messages"),
 		order->dry ? w->would : w->done);
-	show_others(sum, order->dry);
+	show_others(order, sum);
 	puts(messages || ids ? "" : "; posternctl queue list shows what a filter finds");
 	show_remarks(order->op, sum);
 }

@@ -13,8 +13,8 @@ static const char *const states[] = {"ready", "active", "deferred", "held", "pau
 
 /* ---- all pages ------------------------------------------------------------------------------ */
 
-/* "after" is a number in summaries, an id in ages. NULL: refused, and said why. */
-static json_t *all_groups(struct ctl *ctl, const char *op, const char *by)
+/* "after" is a number in summaries, an id in ages. NULL: refused, and said why unless `quiet`. */
+static json_t *all_groups(struct ctl *ctl, const char *op, const char *by, bool quiet)
 {
 	json_t *all = json_array(), *after = NULL;
 
@@ -24,9 +24,10 @@ static json_t *all_groups(struct ctl *ctl, const char *op, const char *by)
 		queue_put(request, "by", by);
 		if (after)
 			queue_put_json(request, "after", after);
-		json_t *reply = ctl_ask(ctl, request);
+		json_t *reply = quiet ? ctl_ask_whole(ctl, request) : ctl_ask(ctl, request);
 
-		if (!reply) {
+		if (!reply || json_object_get(reply, "error")) {
+			json_decref(reply);
 			json_decref(all);
 			return NULL;
 		}
@@ -35,6 +36,32 @@ static json_t *all_groups(struct ctl *ctl, const char *op, const char *by)
 		json_decref(reply);
 	} while (after);
 	return all;
+}
+
+json_t *queue_by_transport(struct ctl *ctl)
+{
+	json_t *all = all_groups(ctl, "summary", "transport", true), *by_name = json_object();
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		json_t *one = json_array_get(all, i);
+
+		json_object_set(by_name, member_text(one, "transport"), one);
+	}
+	if (!all) {
+		json_decref(by_name);
+		by_name = NULL;
+	}
+	json_decref(all);
+	return by_name;
+}
+
+json_int_t queue_units(const json_t *group)
+{
+	json_int_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		n += member_int(group, states[i]);
+	return n;
 }
 
 /* ---- where ---------------------------------------------------------------------------------- */
@@ -138,7 +165,7 @@ static json_t *added_up(const json_t *parts, bool by_transport)
  * False: refused, and said why. */
 static bool add_servers(struct ctl *ctl, json_t *ages)
 {
-	json_t *all = all_groups(ctl, "summary", "destination"), *known = json_object();
+	json_t *all = all_groups(ctl, "summary", "destination", false), *known = json_object();
 
 	for (size_t i = 0; i < json_array_size(all); i++) {
 		json_t *one = json_array_get(all, i);
@@ -195,7 +222,7 @@ int queue_summary(struct ctl *ctl)
 	if (ctl->count > 2 || (!by_transport && strcmp(by, "destination") != 0))
 		return ctl_usage(
 			ctl, "queue summary takes destination or transport, and nothing else");
-	json_t *all = all_groups(ctl, ages ? "ages" : "summary", by);
+	json_t *all = all_groups(ctl, ages ? "ages" : "summary", by, false);
 
 	if (all && ages) {
 		json_t *sums = added_up(all, by_transport);

@@ -15,6 +15,8 @@ static void add_disk(const struct ctl *ctl, json_t *status)
 	struct statvfs disk;
 	char path[4096];
 
+	if (!ctl->config)
+		return;
 	snprintf(path, sizeof(path), "%.*s", (int)ctl->config->spool.n, ctl->config->spool.p);
 	if (statvfs(path, &disk) != 0)
 		return;

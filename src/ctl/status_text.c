@@ -159,6 +159,36 @@ static void show_oldest(const json_t *queue)
 	puts(" (see queue summary)");
 }
 
+/* A message is in as many as it has destinations. */
+static void show_units(const json_t *queue)
+{
+	static const char *const states[][2] = {
+		{"ready", "ready"},
+		{"active", "being delivered"},
+		{"deferred", "deferred"},
+		{"held", "held"},
+		{"paused", "paused"},
+		{"down", "waiting for destinations that are down (see queue summary)"},
+	};
+	const char *before = ": ";
+	json_int_t all = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		all += member_int(queue, states[i][0]);
+	if (!all)
+		return;
+	fputs(", in ", stdout);
+	count(all, "unit", "units");
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		json_int_t n = member_int(queue, states[i][0]);
+
+		if (!n)
+			continue;
+		printf("%s%lld %s", before, (long long)n, states[i][1]);
+		before = ", ";
+	}
+}
+
 static void show_delivery(const json_t *status, const json_t *role)
 {
 	const json_t *queue = json_object_get(role, "queue"),
@@ -169,12 +199,7 @@ static void show_delivery(const json_t *status, const json_t *role)
 
 	line("queue");
 	count(member_int(queue, "messages"), "message", "messages");
-	part(queue, "ready", "ready");
-	part(queue, "active", "being delivered");
-	part(queue, "deferred", "deferred");
-	part(queue, "held", "held");
-	part(queue, "paused", "paused");
-	part(queue, "down", "waiting for destinations that are down (see queue summary)");
+	show_units(queue);
 	part(queue, "damaged", "damaged on disk (see queue list)");
 	fputs(json_is_false(json_object_get(role, "loaded")) ? " (still loading)" : "", stdout);
 	show_oldest(json_object_get(status, "queue"));
@@ -201,15 +226,17 @@ static void show_delivery(const json_t *status, const json_t *role)
 
 static const char *health_text(const json_t *role)
 {
-	static const char *const words[] = {"well",
-		"full: mail is refused with 452, new connections with 421",
-		"sick: mail is refused with 451, new connections with 421"};
-	const json_t *health = json_object_get(json_object_get(role, "spool"), "health");
-	json_int_t n = json_integer_value(health);
+	static const char *const words[][2] = {
+		{"well", "well"},
+		{"full", "full: mail is refused with 452, new connections with 421"},
+		{"sick", "sick: mail is refused with 451, new connections with 421"},
+	};
+	const char *health = member_text(json_object_get(role, "spool"), "health");
 
-	if (json_is_string(health))
-		return json_string_value(health);
-	return n >= 0 && n < 3 ? words[n] : "unknown";
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(health, words[i][0]) == 0)
+			return words[i][1];
+	return "unknown";
 }
 
 static void show_worker(const char *name, const json_t *role)

@@ -8,9 +8,9 @@
 
 #define TELL_MOST (64u << 20) /* bytes: as many as there are mistakes in a file of objects */
 
-static void tell_json(const char *text)
+static void tell_json(const char *key, const char *text)
 {
-	json_t *error = json_pack("{ss}", "error", text);
+	json_t *error = json_pack("{ss}", key, text);
 
 	/* It holds what was typed, which may be no UTF-8. */
 	if (!error) {
@@ -18,7 +18,7 @@ static void tell_json(const char *text)
 
 		buf_init(&escaped, TELL_MOST);
 		buf_add_escaped(&escaped, span_str(text), strlen(text));
-		error = json_pack("{ss%}", "error", escaped.n ? escaped.p : "", escaped.n);
+		error = json_pack("{ss%}", key, escaped.n ? escaped.p : "", escaped.n);
 		buf_done(&escaped);
 	}
 	if (error)
@@ -30,11 +30,32 @@ void ctl_tell(const struct ctl *ctl, const char *text)
 {
 	fflush(stdout);
 	if (ctl && ctl->json) {
-		tell_json(text);
+		tell_json("error", text);
 		return;
 	}
-	fputs("posternctl: ", stderr);
-	show_text_on(stderr, text, true);
+	/* Among the lines of a script each says where it comes from. */
+	for (const char *end; text; text = *end ? end + 1 : NULL) {
+		end = strchrnul(text, '\n');
+		char *part = strndup(text, (size_t)(end - text));
+
+		if (!part)
+			ctl_no_memory(ctl);
+		fputs("posternctl: ", stderr);
+		show_text_on(stderr, part, false);
+		fputc('\n', stderr);
+		free(part);
+	}
+}
+
+void ctl_warn(const struct ctl *ctl, const char *text)
+{
+	fflush(stdout);
+	if (ctl->json) {
+		tell_json("warning", text);
+		return;
+	}
+	fputs("posternctl: warning: ", stderr);
+	show_text_on(stderr, text, false);
 	fputc('\n', stderr);
 }
 

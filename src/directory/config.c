@@ -1,6 +1,5 @@
 #include "directory/config.h"
 
-#include "base/arena.h"
 #include "base/err.h"
 #include "directory/names.h"
 #include "directory/schema.h"
@@ -8,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG_ARENA (64u << 20)
+#define CONFIG_ARENA	(64u << 20)
+#define CONFIG_PROBLEMS (64u << 10) /* bytes of those that nobody hears of */
 
 struct config_held {
 	struct config config; /* first: a config is freed as what holds it */
@@ -187,6 +187,30 @@ int config_parse_in(const char *file_name, struct span folder, struct span text,
 int config_parse(const char *file_name, struct span text, struct config **out, struct buf *problems)
 {
 	return config_parse_in(file_name, folder_of(span_str(file_name)), text, out, problems);
+}
+
+/* Its own field alone, as the parser reads it. */
+struct span config_find_control(struct span folder, struct span text, struct arena *arena)
+{
+	struct buf unheard;
+	struct problems problems = {.out = &unheard};
+	struct config config = {0};
+	struct node *root;
+
+	buf_init(&unheard, CONFIG_PROBLEMS);
+	int err = text.n > CONFIG_BYTES ? ERR_LIMIT : node_read_yaml(text, arena, &problems, &root);
+	const struct node *found = err ? NULL : node_get(root, "control");
+
+	if (found) {
+		struct node control = *found;
+		const struct node alone = {.kind = NODE_MAP, .count = 1, .first = &control};
+
+		control.next = NULL;
+		if (schema_read(config_schema(), &alone, folder, arena, NULL, &problems, &config))
+			config.control = SPAN_NONE;
+	}
+	buf_done(&unheard);
+	return config.control;
 }
 
 void config_free(struct config **config)

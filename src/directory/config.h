@@ -8,6 +8,7 @@
 #ifndef DIRECTORY_CONFIG_H
 #define DIRECTORY_CONFIG_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/json_write.h"
 #include "base/netaddr.h"
@@ -106,6 +107,11 @@ int config_parse_in(const char *file_name, struct span folder, struct span text,
 	struct config **out, struct buf *problems);
 /* Reads the file first; paths become absolute where the folder can be found. */
 int config_load(const char *path, struct config **out, struct buf *problems);
+/* Only the control socket of a file that has mistakes elsewhere: a path that is the caller's to
+ * free. NULL: it is not said, or cannot be read. */
+char *config_load_control(const char *path);
+/* The same of a file that was read, the path in the arena; empty: none. */
+struct span config_find_control(struct span folder, struct span text, struct arena *arena);
 void config_free(struct config **config);
 
 #endif

@@ -6,8 +6,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define CONTROL_ARENA (64u << 20) /* bytes: of a document that is read for one field */
 
 static int read_all(int fd, struct buf *text)
 {
@@ -41,6 +44,16 @@ static int load(const char *path, struct buf *text)
 	return err;
 }
 
+/* `real` gives room. */
+static struct span folder_of(const char *path, char real[PATH_MAX])
+{
+	struct span folder = span_str(realpath(path, real) ? real : path);
+
+	while (folder.n && folder.p[folder.n - 1] != '/')
+		folder.n--;
+	return folder;
+}
+
 int config_load(const char *path, struct config **out, struct buf *problems)
 {
 	struct buf text;
@@ -52,11 +65,27 @@ int config_load(const char *path, struct config **out, struct buf *problems)
 		buf_printf(problems, "%s: cannot be read: %s\n", path,
 			err == ERR_LIMIT ? "a start file is at most 1M long" : err_text(err));
 	} else {
-		struct span folder = span_str(realpath(path, real) ? real : path);
-		while (folder.n && folder.p[folder.n - 1] != '/')
-			folder.n--;
-		err = config_parse_in(path, folder, buf_span(&text), out, problems);
+		err = config_parse_in(path, folder_of(path, real), buf_span(&text), out, problems);
 	}
 	buf_done(&text);
 	return err;
+}
+
+char *config_load_control(const char *path)
+{
+	struct span control = SPAN_NONE;
+	struct arena arena;
+	struct buf text;
+	char real[PATH_MAX];
+	char *out = NULL;
+
+	buf_init(&text, CONFIG_BYTES + 4096 + 1);
+	arena_init(&arena, CONTROL_ARENA);
+	if (!load(path, &text))
+		control = config_find_control(folder_of(path, real), buf_span(&text), &arena);
+	if (control.n)
+		out = strndup(control.p, control.n);
+	arena_reset(&arena);
+	buf_done(&text);
+	return out;
 }

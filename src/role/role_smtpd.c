@@ -253,7 +253,7 @@ static int directory(void *core, struct snapshot *snapshot)
 
 static void figures(struct smtpd_role *s, uint32_t request)
 {
-	static const char *const health[] = {
+	static const char *const healths[] = {
 		[SPOOL_WELL] = "well", [SPOOL_FULL] = "full", [SPOOL_SICK] = "sick"};
 	struct smtpd_figures f;
 	struct spool_figures w;
@@ -276,7 +276,7 @@ static void figures(struct smtpd_role *s, uint32_t request)
 		json_put_u64(&json, smtpd_refusal_name(i), f.refused[i]);
 	json_close_object(&json);
 	json_open_object(&json, "spool");
-	json_put_str(&json, "health", health[spool_writer_health(s->writer)]);
+	json_put_str(&json, "health", healths[spool_writer_health(s->writer)]);
 	json_put_u64(&json, "syncs", w.syncs);
 	json_put_u64(&json, "sync_ns", w.sync_ns);
 	json_put_u64(&json, "batches", w.batches);

@@ -135,10 +135,10 @@ static void show_retry(const struct transport *t, struct json_write *out)
 	json_open_object(out, "retry");
 	json_put_string(out, "delay", t->retry_text);
 	json_put_u64(out, "count", t->retry_count);
-	json_put_u64(out, "total-seconds", retry_total_s(t->retry, t->retry_steps, t->retry_count));
+	json_put_u64(out, "total_seconds", retry_total_s(t->retry, t->retry_steps, t->retry_count));
 	retry_add_total(&text, t->retry, t->retry_steps, t->retry_count);
 	json_put_string(out, "total", buf_span(&text));
-	json_put_str(out, "give-up", t->give_up == GIVE_UP_DSN ? "dsn" : "discard");
+	json_put_str(out, "give_up", t->give_up == GIVE_UP_DSN ? "dsn" : "discard");
 	json_close_object(out);
 	buf_done(&text);
 }
@@ -150,13 +150,13 @@ static void show_transport(const struct transport *t, struct json_write *out)
 	if (t->host.n)
 		json_put_string(out, "host", t->host);
 	else
-		json_put_bool(out, "lookup-mx", true);
+		json_put_bool(out, "lookup_mx", true);
 	json_put_u64(out, "port", t->port);
 	if (t->zone.n)
 		json_put_string(out, "zone", t->zone);
 	if (t->query.n)
 		json_put_string(out, "query", t->query);
-	json_put_bool(out, "private-hosts", t->private_hosts);
+	json_put_bool(out, "private_hosts", t->private_hosts);
 	show_retry(t, out);
 	json_close_object(out);
 }

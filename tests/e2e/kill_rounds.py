@@ -141,7 +141,7 @@ def fill(disk):
 
 
 def is_well(server):
-    return all(role["spool"]["health"] in (0, "well") for name, role in server.status()["roles"].items() if name.startswith("smtpd"))
+    return all(role["spool"]["health"] == "well" for name, role in server.status()["roles"].items() if name.startswith("smtpd"))
 
 
 def settle(server, counts):

@@ -11,7 +11,7 @@ from lib.smtp import Client, Closed, message, stuffed
 from lib.world import IS_ROOT, stays, wait_until
 
 SENDER = "ann@c.example"
-WELL, FULL, SICK = (0, "well"), (1, "full"), (2, "sick")
+WELL, FULL, SICK = "well", "full", "sick"
 TEXT = ("y" * 70 + "\n") * 3000
 SEGMENT = "1M"
 
@@ -42,7 +42,7 @@ def health(server):
 
 def is_health(server, which):
     found = health(server)
-    return found and all(one in which for one in found.values())
+    return found and all(one == which for one in found.values())
 
 
 def body_of(to):

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <grp.h>
 #include <jansson.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -33,6 +34,8 @@ struct world {
 	char out[65536], err[65536];
 	char request[65536]; /* the last one */
 	int requests;
+	uid_t user;	   /* who runs it; 0: whoever we are */
+	const char *input; /* standard input of the next ones; NULL: none */
 };
 
 static void write_file(const char *path, const char *text)
@@ -66,7 +69,8 @@ static int set_up(void **state)
 	snprintf(w->file, sizeof(w->file), "%s/objects.yaml", w->dir);
 	snprintf(text, sizeof(text),
 		"hostname: gw.example.test\nspool: %s/spool\ndirectory: %s/db\ncontrol: %s\n"
-		"listeners:\n  mx: { address: \"127.0.0.1:2525\" }\n",
+		"listeners:\n  mx: { address: \"127.0.0.1:2525\" }\n"
+		"users: { group: postern-test }\n",
 		w->dir, w->dir, w->socket);
 	write_file(w->config, text);
 	listen_on(w);
@@ -149,12 +153,16 @@ static void serve(struct world *w, const char *reply)
 static void run(struct world *w, const char *const *args, const char *const *replies)
 {
 	const char *list[ARGS + 4] = {program, "-c", w->config};
-	int out[2], err[2], status, n = 3;
+	int in[2], out[2], err[2], status, n = 3;
 
 	for (; *args; args++) {
 		assert_true(n < ARGS + 3);
 		list[n++] = *args;
 	}
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	if (w->input)
+		assert_int_equal(write(in[1], w->input, strlen(w->input)), strlen(w->input));
+	close(in[1]);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
 	w->requests = 0;
@@ -167,11 +175,15 @@ static void run(struct world *w, const char *const *args, const char *const *rep
 			const struct rlimit limit = {memory, memory};
 			setrlimit(RLIMIT_AS, &limit);
 		}
+		if (w->user && (setgroups(0, NULL) || setgid(w->user) || setuid(w->user)))
+			_exit(98);
+		dup2(in[0], 0);
 		dup2(out[1], 1);
 		dup2(err[1], 2);
 		execv(program, (char *const *)list);
 		_exit(99);
 	}
+	close(in[0]);
 	close(out[1]);
 	close(err[1]);
 	for (; replies && *replies; replies++)
@@ -300,6 +312,29 @@ static void help_is_on_standard_output(void **state)
 	assert_has(w->out, "retry-delay");
 	run(w, ARGUMENTS("--version"), NULL);
 	assert_int_equal(w->code, 0);
+	/* of one command's command only that */
+	run(w, ARGUMENTS("queue", "list", "--help"), NULL);
+	assert_has(w->out, "queue list [FILTER]");
+	assert_has(w->out, "A filter is made of terms");
+	assert_null(strstr(w->out, "queue summary"));
+	assert_null(strstr(w->out, "standard input"));
+	run(w, ARGUMENTS("queue", "bounce", "--help"), NULL);
+	assert_has(w->out, "queue retry | hold | release | bounce | delete ID");
+	assert_has(w->out, "A filter is made of terms");
+	assert_has(w->out, "standard input");
+	assert_null(strstr(w->out, "queue list"));
+	run(w, ARGUMENTS("queue", "why", "--help"), NULL);
+	assert_has(w->out, "why ID");
+	assert_null(strstr(w->out, "A filter"));
+	run(w, ARGUMENTS("help", "transport", "set"), NULL);
+	assert_has(w->out, "retry-delay");
+	assert_has(w->out, "--dry-run");
+	assert_null(strstr(w->out, "transport pause"));
+	run(w, ARGUMENTS("transport", "pause", "--help"), NULL);
+	assert_has(w->out, "transport pause NAME");
+	assert_null(strstr(w->out, "retry-delay"));
+	run(w, ARGUMENTS("help", "queue", "nonsense"), NULL);
+	assert_int_equal(w->code, 2);
 	run(w, ARGUMENTS("help", "nonsense"), NULL);
 	assert_int_equal(w->code, 2);
 }
@@ -422,7 +457,7 @@ static void json_has_one_shape(void **state)
 			"messages"},
 		{{"--json", "queue", "summary"}, "{\"groups\":[{}]}", "destinations"},
 		{{"--json", "queue", "summary", "transport"}, "{\"groups\":[{}]}", "transports"},
-		{{"--json", "transport", "list"}, "{\"transports\":[{}]}", "transports"},
+		{{"--json", "domain", "list"}, "{\"domains\":[{}]}", "domains"},
 		{{"--json", "audit"}, "{\"entries\":[{}],\"more\":false}", "entries"},
 		{{"--json", "trace", "x"}, "{\"events\":[{}],\"more\":false}", "events"},
 		{{"--json", "check"}, "{\"findings\":[{}]}", "findings"},
@@ -475,7 +510,9 @@ static void titles_are_upper_case_and_none_is_missing(void **state)
 	struct world *w = *state;
 
 	run(w, ARGUMENTS("transport", "list"),
-		REPLIES("{\"transports\":[{\"name\":\"t\",\"retry-delay\":\"5\",\"pause\":{}}]}"));
+		REPLIES("{\"transports\":[{\"name\":\"t\",\"retry-delay\":\"5\",\"pause\":{}}]}",
+			"{\"error\":\"delivery is just being started again\"}"));
+	assert_string_equal(w->err, "");
 	assert_has(w->out, "NAME  RETRY DELAY  STATE\nt     5            paused\n");
 	run(w, ARGUMENTS("account", "list"),
 		REPLIES("{\"accounts\":[{\"name\":\"a@c.example\"}]}"));
@@ -486,6 +523,40 @@ static void titles_are_upper_case_and_none_is_missing(void **state)
 			"min\"}}"));
 	assert_has(w->out, "RETRY COUNT  RETRY DELAY  EXAMPLE  TOTAL TIME\n"
 			   "3            1m, 5m*2     1,5,5    1+(5*2) = 11 min\n");
+}
+
+static void a_list_of_transports_says_what_is_down(void **state)
+{
+	struct world *w = *state;
+	static const char list[] =
+		"{\"transports\":[{\"name\":\"mx\",\"pause\":null},"
+		"{\"name\":\"t\",\"pause\":{}},{\"name\":\"u\",\"pause\":null}]}";
+	static const char first[] = "{\"groups\":[{\"transport\":\"mx\",\"destinations\":3,"
+				    "\"destinations_down\":2,\"ready\":1,\"down\":4}],\"after\":1}";
+	static const char second[] = "{\"groups\":[{\"transport\":\"t\",\"destinations\":1,"
+				     "\"destinations_down\":1,\"paused\":2,\"deferred\":1}]}";
+
+	run(w, ARGUMENTS("transport", "list"), REPLIES(list, first, second));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->out, "NAME  DOWN    QUEUED  STATE\n"
+				    "mx    2 of 3  5\n"
+				    "t     1 of 1  3       paused\n"
+				    "u     0 of 0  0\n");
+	run(w, ARGUMENTS("transport", "list", "--json"), REPLIES(list, first, second));
+	json_t *value = json_loads(w->out, 0, NULL);
+	json_t *mx = json_array_get(json_object_get(value, "transports"), 0);
+	assert_int_equal(json_integer_value(json_object_get(mx, "queued")), 5);
+	assert_int_equal(json_integer_value(json_object_get(mx, "destinations")), 3);
+	assert_int_equal(json_integer_value(json_object_get(mx, "destinations_down")), 2);
+	json_decref(value);
+	/* Who does not know how much is queued must not say 0. */
+	run(w, ARGUMENTS("transport", "list", "--json"), REPLIES(list, "{\"error\":\"no\"}"));
+	assert_int_equal(w->code, 0);
+	value = json_loads(w->out, 0, NULL);
+	mx = json_array_get(json_object_get(value, "transports"), 0);
+	assert_non_null(mx);
+	assert_null(json_object_get(mx, "queued"));
+	json_decref(value);
 }
 
 /* What delivery cannot go on with at the moment is not given up at once. */
@@ -561,7 +632,7 @@ static void control_bytes_never_reach_the_terminal(void **state)
 			"{\"groups\":[{\"transport\":\"" EVIL "\",\"next_hop\":\"" EVIL
 			"\",\"last_failure\":\"" EVIL "\"}]}"},
 		{{"trace", "x"}, events},
-		{{"transport", "list"},
+		{{"domain", "list"},
 			"{\"transports\":[{\"name\":\"" EVIL "\",\"" EVIL "\":\"" EVIL "\"}]}"},
 		{{"transport", "show", "x"}, object},
 		{{"transport", "remove", "x"}, "{\"changes\":[\"" EVIL "\",7]}"},
@@ -608,6 +679,70 @@ static void what_cannot_be_reached_is_told_with_advice(void **state)
 	run(w, ARGUMENTS("status"), NULL);
 	assert_int_equal(w->code, 1);
 	assert_has(w->err, "with -c FILE, before the command");
+}
+
+/* A start file with a mistake in it does not lock anybody out of the server that runs. */
+static void a_broken_start_file_is_gone_on_with(void **state)
+{
+	struct world *w = *state;
+	char text[600], path[200];
+
+	snprintf(text, sizeof(text),
+		"hostname: gw.example.test\nworkers: many\ncolour: red\ncontrol: %s\n", w->socket);
+	write_file(w->config, text);
+	run(w, ARGUMENTS("queue", "pause"), REPLIES("{\"changes\":[\"x\"]}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "all deliveries are paused");
+	assert_has(w->err, "warning: the start file cannot be used: ");
+	assert_has(w->err, "postern.yaml:2:10: workers: ");
+	assert_null(strstr(w->err, "colour"));
+	run(w, ARGUMENTS("status", "--json"), REPLIES("{\"version\":\"0.1.0\"}"));
+	assert_int_equal(w->code, 0);
+	json_t *value = json_loads(w->out, 0, NULL);
+	assert_member(value, "version", "0.1.0");
+	json_decref(value);
+	value = json_loads(w->err, 0, NULL);
+	assert_has(json_string_value(json_object_get(value, "warning")), "workers");
+	json_decref(value);
+	run(w, ARGUMENTS("status"), REPLIES("{\"version\":\"0.1.0\"}"));
+	assert_int_equal(w->code, 0);
+	/* beside the file, as always */
+	write_file(w->config, "control: control.sock\n");
+	run(w, ARGUMENTS("export"), REPLIES("{\"text\":\"{}\"}"));
+	assert_int_equal(w->code, 0);
+	/* What is about the file itself is refused. */
+	run(w, ARGUMENTS("check"), NULL);
+	assert_int_equal(w->code, 1);
+	run(w, ARGUMENTS("spool", "verify"), NULL);
+	assert_int_equal(w->code, 1);
+	/* Where not even the socket is known, it can be given. */
+	write_file(w->config, "control: [\n");
+	run(w, ARGUMENTS("export"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "--socket PATH");
+	snprintf(path, sizeof(path), "--socket=%s", w->socket);
+	run(w, ARGUMENTS("export", path), REPLIES("{\"text\":\"{}\"}"));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->err, "");
+	run(w, ARGUMENTS("--socket", w->socket, "status"), REPLIES("{\"version\":\"0.1.0\"}"));
+	assert_int_equal(w->code, 0);
+	unlink(w->config);
+	run(w, ARGUMENTS("export", path), REPLIES("{\"text\":\"{}\"}"));
+	assert_int_equal(w->code, 0);
+	run(w, ARGUMENTS("export", "--socket", "/nonexistent/socket"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "/nonexistent/socket: No such file");
+}
+
+/* Each line says who speaks, in the middle of a script's output, too. */
+static void all_mistakes_have_the_prefix(void **state)
+{
+	struct world *w = *state;
+
+	write_file(w->file, "{}");
+	run(w, ARGUMENTS("apply", "-f", w->file), REPLIES("{\"error\":\"a:1: b\\nc:2: d\"}"));
+	assert_int_equal(w->code, 1);
+	assert_string_equal(w->err, "posternctl: a:1: b\nposternctl: c:2: d\n");
 }
 
 static void nothing_is_said_as_well(void **state)
@@ -657,20 +792,22 @@ static void status_reads_well(void **state)
 			"\"roles\":{\"smtpd "
 			"1\":{\"sessions\":1,"
 			"\"messages\":5,\"bytes\":2048,\"refused\":{\"size\":2,\"loop\":1},"
-			"\"spool\":{\"health\":1}},\"smtpd 0\":{\"spool\":{\"health\":0}},"
+			"\"spool\":{\"health\":\"full\"}},\"smtpd "
+			"0\":{\"spool\":{\"health\":\"well\"}},"
 			"\"delivery\":{\"loaded\":true,\"journal\":\"well\",\"queue\":{"
 			"\"messages\":4,"
-			"\"deferred\":3,\"held\":1},\"delivery\":{\"attempts\":1,\"delivered\":1},"
+			"\"deferred\":3,\"held\":2},\"delivery\":{\"attempts\":1,\"delivered\":1},"
 			"\"spool\":{\"files\":4,\"file_bytes\":16384}}}}"));
 	assert_int_equal(w->code, 0);
 	assert_has(w->out, "server      gw.example.test, version 0.1.0, up 2h\n");
 	assert_has(w->out, "listeners   mx 127.0.0.1:25\n");
-	assert_has(w->out,
-		"directory   1 domain, 2 transports, 0 accounts (generation 3)\n"
-		"paused      transport site-a since T by ann: moving\n"
-		"queue       4 messages, 3 deferred, 1 held; the oldest came 3h20m ago, at T0\n"
-		"down        2 of 5 destinations (see queue summary)\n"
-		"delivery    1 attempt: 1 recipient delivered\n");
+	assert_has(w->out, "directory   1 domain, 2 transports, 0 accounts (generation 3)\n"
+			   "paused      transport site-a since T by ann: moving\n"
+			   "queue       4 messages, in 5 units: 3 deferred, 2 held; the oldest "
+			   "came 3h20m ago, "
+			   "at T0\n"
+			   "down        2 of 5 destinations (see queue summary)\n"
+			   "delivery    1 attempt: 1 recipient delivered\n");
 	assert_has(w->out, "spool       16.0 KiB in 4 files, ");
 	assert_has(w->out, "iB free; journal well\n");
 	run(w, ARGUMENTS("status", "--json"), REPLIES("{\"version\":\"0.1.0\"}"));
@@ -688,8 +825,8 @@ static void workers_are_shown_in_order(void **state)
 
 	run(w, ARGUMENTS("status"),
 		REPLIES("{\"roles\":{\"smtpd 1\":{\"sessions\":1,\"messages\":5,\"bytes\":2048,"
-			"\"refused\":{\"size\":2,\"loop\":1},\"spool\":{\"health\":1}},"
-			"\"smtpd 0\":{\"spool\":{\"health\":0}}}}"));
+			"\"refused\":{\"size\":2,\"loop\":1},\"spool\":{\"health\":\"full\"}},"
+			"\"smtpd 0\":{\"spool\":{\"health\":\"well\"}}}}"));
 	assert_has(w->out,
 		"smtpd 0     0 sessions open, 0 messages (0 B) taken in; spool well\n"
 		"smtpd 1     1 session open, 5 messages (2.0 KiB) taken in, 3 refused; spool "
@@ -847,6 +984,33 @@ static void check_asks_the_server_or_reads_the_file(void **state)
 	listen_on(w);
 }
 
+/* A server that must not be asked is no server that does not run. */
+static void who_may_not_ask_is_told(void **state)
+{
+	struct world *w = *state;
+	struct stat info;
+
+	if (geteuid() == 0) {
+		/* As an ordinary user; the folder is root's. */
+		assert_int_equal(chmod(w->dir, 0755), 0);
+		assert_int_equal(chmod(w->config, 0644), 0);
+		w->user = 65534;
+	}
+	assert_int_equal(chmod(w->socket, 0), 0);
+	run(w, ARGUMENTS("check"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "permission denied; run it as root (sudo)");
+	assert_null(strstr(w->out, "no server runs"));
+	/* The socket's group may, whoever can see which that is. */
+	assert_int_equal(stat(w->socket, &info), 0);
+	if (info.st_gid == 0)
+		assert_has(w->err, "or as a member of the group postern-test (users.group)");
+	run(w, ARGUMENTS("status"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "permission denied; run it as root (sudo)");
+	w->user = 0;
+}
+
 static void a_filter_goes_through_the_whole_queue(void **state)
 {
 	struct world *w = *state;
@@ -910,14 +1074,20 @@ static void the_answer_counts_recipients(void **state)
 	run(w, ARGUMENTS("queue", "hold", "domain=a.example", "--dry-run"),
 		REPLIES("{\"messages\":3,\"recipients\":4,\"other_recipients\":5,"
 			"\"messages_with_others\":2,\"dry_run\":true}"));
-	assert_string_equal(w->out, "hold: 4 recipients of 3 messages would be held; 2 of them "
-				    "would stay for 5 others\n");
+	assert_string_equal(w->out, "hold: 4 recipients of 3 messages would be held; 5 others of 2 "
+				    "of them would stay as they are\n");
 	json_t *asked = request(w);
 	assert_true(json_is_true(json_object_get(json_object_get(asked, "request"), "dry_run")));
 	json_decref(asked);
 	run(w, ARGUMENTS("queue", "retry", "domain=a.example"),
 		REPLIES("{\"messages\":1,\"recipients\":1,\"paused\":1}"));
 	assert_has(w->out, "1 recipient is paused, and waits until that ends");
+	/* who is released has not left yet */
+	run(w, ARGUMENTS("queue", "release", "domain=a.example"),
+		REPLIES("{\"messages\":1,\"recipients\":1,\"other_recipients\":1,"
+			"\"messages_with_others\":1}"));
+	assert_string_equal(w->out, "release: 1 recipient of 1 message released; 1 other of it "
+				    "stays as it is\n");
 }
 
 static void several_ids_at_once(void **state)
@@ -938,6 +1108,52 @@ static void several_ids_at_once(void **state)
 	run(w, ARGUMENTS("queue", "delete", "6p0hg40000003", "oops"),
 		REPLIES("{\"error\":\"column 15: \\\"oops\\\" is neither\"}"));
 	assert_int_equal(w->code, 1);
+}
+
+/* As several on the command line: what is wrong with one is told, and the others are done. */
+static void ids_on_standard_input(void **state)
+{
+	struct world *w = *state;
+
+	w->input = "6p0hg40000003\nxx \xff\n\t6p0hg40000004\n";
+	run(w, ARGUMENTS("queue", "retry", "-"),
+		REPLIES("{\"messages\":2,\"recipients\":2,\"done\":2}"));
+	assert_int_equal(w->code, 1);
+	assert_has(w->out, "retry: 2 recipients of 2 messages told to be tried now\n");
+	assert_has(w->err, "posternctl: xx: no id (13 letters and digits)\n");
+	assert_has(w->err, "posternctl: \\xff: no id (13 letters and digits)\n");
+	json_t *asked = request(w);
+	json_t *ids = json_object_get(json_object_get(asked, "request"), "ids");
+	assert_int_equal(json_array_size(ids), 2);
+	json_decref(asked);
+	run(w, ARGUMENTS("queue", "retry", "-", "--json"),
+		REPLIES("{\"messages\":2,\"recipients\":2,\"done\":2}"));
+	assert_int_equal(w->code, 1);
+	json_t *value = json_loads(w->out, 0, NULL);
+	json_t *problems = json_object_get(value, "problems");
+	assert_int_equal(json_array_size(problems), 2);
+	assert_member(json_array_get(problems, 0), "id", "xx");
+	json_decref(value);
+	w->input = "xx\n";
+	run(w, ARGUMENTS("queue", "delete", "-"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_string_equal(w->out, "delete: 0 messages deleted\n");
+	assert_has(w->err, "xx: no id");
+	w->input = "6p0hg40000003 xx";
+	run(w, ARGUMENTS("queue", "why", "-"), REPLIES("{\"id\":\"6p0hg40000003\",\"units\":[]}"));
+	assert_int_equal(w->code, 1);
+	assert_has(w->out, "6p0hg40000003");
+	assert_has(w->err, "xx: no id");
+	run(w, ARGUMENTS("queue", "why", "-", "--json"), REPLIES("{\"id\":\"6p0hg40000003\"}"));
+	assert_int_equal(w->code, 1);
+	value = json_loads(w->out, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(value, "messages")), 1);
+	assert_int_equal(json_array_size(json_object_get(value, "problems")), 1);
+	json_decref(value);
+	/* The one that is wrong is named. */
+	run(w, ARGUMENTS("queue", "why", "6p0hg40000003", "oops"), NULL);
+	assert_int_equal(w->code, 2);
+	assert_has(w->err, "\"oops\" is no id");
 }
 
 /* A message as it is queued: byte by byte where no terminal reads it. */
@@ -1094,6 +1310,7 @@ int main(int argc, char **argv)
 		TEST(json_has_one_shape),
 		TEST(several_messages_are_shown_as_far_as_there_are),
 		TEST(titles_are_upper_case_and_none_is_missing),
+		TEST(a_list_of_transports_says_what_is_down),
 		TEST(a_change_that_has_to_wait_goes_on),
 		TEST(json_is_what_the_server_said),
 		TEST(control_bytes_never_reach_the_terminal),
@@ -1105,12 +1322,16 @@ int main(int argc, char **argv)
 		TEST(a_blank_filter_asks_nothing),
 		TEST(the_answer_counts_recipients),
 		TEST(several_ids_at_once),
+		TEST(ids_on_standard_input),
 		TEST(a_message_is_shown_as_it_is),
 		TEST(a_listing_is_sorted),
 		TEST(ages_are_added_up),
 		TEST(a_listing_has_all_pages_and_no_more),
 		TEST(options_stand_anywhere),
 		TEST(what_cannot_be_reached_is_told_with_advice),
+		TEST(who_may_not_ask_is_told),
+		TEST(a_broken_start_file_is_gone_on_with),
+		TEST(all_mistakes_have_the_prefix),
 		TEST(nothing_is_said_as_well),
 		TEST(a_damaged_trace_is_told),
 		TEST(fields_of_an_event_cannot_be_mistaken),

@@ -153,7 +153,7 @@ static void test_transport(void **state)
 	json_t *transport = json_object_get(root, "transport");
 	assert_string_equal(string_of(transport, "host"), "127.0.0.1");
 	json_t *retry = json_object_get(transport, "retry");
-	assert_int_equal(json_integer_value(json_object_get(retry, "total-seconds")), 87 * 3600);
+	assert_int_equal(json_integer_value(json_object_get(retry, "total_seconds")), 87 * 3600);
 	assert_string_equal(string_of(retry, "delay"), "60,120,180");
 	assert_string_equal(string_of(root, "next"), "delivered");
 	assert_true(json_is_null(json_object_get(root, "priority")));
