@@ -119,6 +119,7 @@ void attempt_finish_all(struct attempt *attempt, const struct verdict *verdict)
 		if (!attempt->results[i].not_tried)
 			continue;
 		attempt->results[i].not_tried = false;
+		attempt->results[i].of_server = false;
 		attempt->results[i].verdict = *verdict;
 	}
 	outcome(attempt);

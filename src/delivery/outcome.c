@@ -184,7 +184,20 @@ struct tally {
 	enum verdict_kind *kinds;
 	uint32_t counts[3];
 	const struct verdict *stays;
+	enum queue_answer answer; /* whom what they were told speaks of */
 };
+
+static void count_stay(struct tally *tally, const struct client_result *result)
+{
+	enum queue_answer answer = result->of_server	    ? QUEUE_ANSWER_SERVER
+				   : result->verdict.remote ? QUEUE_ANSWER_MAIL
+							    : QUEUE_ANSWER_NONE;
+
+	/* What the server said of itself is why it goes on as it does. */
+	if (!tally->stays || answer >= tally->answer)
+		tally->stays = &result->verdict;
+	tally->answer = MAX(tally->answer, answer);
+}
 
 static void count_results(const struct attempt *attempt, struct tally *tally)
 {
@@ -198,7 +211,7 @@ static void count_results(const struct attempt *attempt, struct tally *tally)
 		tally->kinds[i] = result->verdict.kind;
 		tally->counts[result->verdict.kind]++;
 		if (result->verdict.kind == VERDICT_TEMPORARY)
-			tally->stays = &result->verdict;
+			count_stay(tally, result);
 	}
 }
 
@@ -245,7 +258,8 @@ void outcome(struct attempt *attempt)
 		CHECK(!attempt->results[i].not_tried);
 	d->figures.deferred += tally.counts[VERDICT_TEMPORARY];
 	tell_decided(attempt, &tally);
-	queue_unit_result(d->queue, attempt->unit, tally.kinds, tally.stays, delivery_now(d));
+	queue_unit_result(
+		d->queue, attempt->unit, tally.kinds, tally.answer, tally.stays, delivery_now(d));
 	if (tally.counts[VERDICT_TEMPORARY])
 		tell_deferred(attempt);
 	attempt->session = NULL;

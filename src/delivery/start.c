@@ -29,8 +29,10 @@ static bool copy_start(struct attempt *attempt, const struct queue_start *start)
 	if (arena->overflow)
 		return false;
 	memcpy(attempt->picks, start->rcpts, start->rcpt_count * sizeof(*attempt->picks));
-	for (uint32_t i = 0; i < attempt->pick_count; i++)
+	for (uint32_t i = 0; i < attempt->pick_count; i++) {
 		attempt->results[i].not_tried = true;
+		attempt->results[i].of_server = false;
+	}
 	return true;
 }
 

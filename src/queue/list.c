@@ -60,8 +60,9 @@ static int64_t give_up(const struct queue *q, const struct unit *u, enum queue_s
 
 	if (state == QUEUE_HELD || state == QUEUE_PAUSED)
 		return 0;
-	/* Not without a failure after its last attempt. */
-	if (d->down && u->seen == d->failures)
+	/* Not without a failure after its last attempt, or, where others' failures count for
+	 * nothing, an attempt of its own. */
+	if (d->down == DOWN_THROTTLED || (d->down && u->seen == d->failures))
 		next = MAX(next, (d->planned_probe ? d->planned_probe : d->next_probe) - q->clock);
 	return q->wall + next + retries_left_ms(transport_of(q, d), u->attempts);
 }

@@ -50,18 +50,25 @@ void destination_success(struct queue *q, struct destination *d)
 		ramp_up(q, d);
 }
 
-/* A probe that fails makes the next one wait longer, but for one that somebody asked for. */
+/* A probe that fails makes the next one wait longer, but for one that somebody asked for. Only
+ * where it cannot be reached is that a failure for all that wait (schedule.c). */
 void destination_failure(struct queue *q, struct destination *d, enum down why, bool probe,
 	const struct verdict *verdict)
 {
-	d->failures++;
+	int64_t most = why == DOWN_THROTTLED ? QUEUE_PROBE_THROTTLED_MS : QUEUE_PROBE_MOST_MS;
+
+	if (why == DOWN_FAILED)
+		d->failures++;
 	d->last_failure = q->clock;
-	if (verdict)
-		last_reply_set(q, &d->reply, last_reply_take(q, verdict));
+	/* Never that of another failure. */
+	last_reply_set(q, &d->reply, verdict ? last_reply_take(q, verdict) : 0);
 	if (!d->down) {
 		go_down(q, d, why);
-	} else if (probe && !destination_asked_over(q, d)) {
-		d->probe_step = MIN(d->probe_step * 2, QUEUE_PROBE_MOST_MS);
+		return;
+	}
+	d->down = (uint8_t)why;
+	if (probe && !destination_asked_over(q, d)) {
+		d->probe_step = MIN(d->probe_step * 2, most);
 		d->next_probe = q->clock + jittered(q, d->probe_step);
 	}
 }

@@ -175,7 +175,7 @@ static bool line_up(struct queue *q, uint32_t unit, bool front)
 			return false;
 		/* While its destination is down it waits for the next failure to count: so those
 		 * that the last one counts for are together at the front of the line. */
-		if (d->down)
+		if (d->down == DOWN_FAILED)
 			u->seen = d->failures;
 		enter(q, u, PLACE_READY);
 	} else if (u->flags & UNIT_WAITS) {

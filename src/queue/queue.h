@@ -18,12 +18,28 @@
  * call queue_run() whenever queue_next_time() says: it is never further away than QUEUE_TICK_MS
  * while anything is queued.
  *
+ * Outages (outage.c, result.c). A destination is down
+ *   - where it cannot be reached at all: DNS, connection, greeting, EHLO, TLS;
+ *   - where it throttles: QUEUE_THROTTLED attempts in a row got a 4xx that is about the session or
+ *     the server (421, "out of space"), and nothing was taken over or refused for good between.
+ * A 4xx about some mail (to RCPT, or with a code about a mailbox or the content) is that mail's
+ * own: it waits for its own retry, and nobody else does. Such replies take nothing down however
+ * many there are, as whoever may send can cause them at will; where a hop does mean everybody, it
+ * is asked once per mail and retry, which its schedule allows anyway. They end an outage, as what
+ * gives them is there.
+ * Down, a destination is probed by one unit at a time, with growing intervals: those that were
+ * never tried go first, the others take turns, so that no mail that always fails keeps the rest
+ * waiting.
+ *
  * Retries: a transport's retry-count counts retries, so a unit is given up when attempt
- * retry-count + 1 fails. While a destination is down the units' own clocks go on: when a unit's
- * time comes and the destination failed for real since its last attempt, that counts as its
- * attempt ("virtual"). Tries and probes that somebody asks for are made beside the schedule: they
- * count for nothing unless its own time comes meanwhile (asked.c). Nothing is given up without a
- * real failure of its destination after its arrival, its last attempt, or a restart.
+ * retry-count + 1 fails. While a destination cannot be reached the units' own clocks go on: when a
+ * unit's time comes and that failed for real since its last attempt, it counts as its attempt
+ * ("virtual"), and why it cannot be reached is the unit's last reply. While a destination throttles
+ * there are no such attempts: what it said was said to others, so each unit is given up only after
+ * replies of its own, later than its schedule if need be. Tries and probes that somebody asks for
+ * are made beside the schedule: they count for nothing unless its own time comes meanwhile
+ * (asked.c). So nothing is given up that was never tried itself, unless its destination could not
+ * be reached after its arrival, its last attempt, or a restart.
  *
  * Owner: the delivery role; one thread. Handles of units and destinations are small integers, never
  * 0. A unit's handle is good while the unit exists: from queue_next() to queue_unit_result(), or
@@ -52,11 +68,14 @@
 #define QUEUE_PROBE_FIRST_MS 5000 /* a destination that is down: first probe after … */
 #define QUEUE_PROBE_MOST_MS  (5ll * 60 * 1000) /* … doubling up to this, each with up to … */
 #define QUEUE_PROBE_JITTER   5		       /* … 1/5 added or taken away */
-#define QUEUE_THROTTLED	     20		       /* 4xx to so many messages in a row: down, too */
-#define QUEUE_ORDINARY_TURN  10 /* every 10th start is ordinary when both kinds wait */
-#define QUEUE_REUSE_FULL     10 /* starts on one connection while others lack one */
-#define QUEUE_LINGER_MS	     (10ll * 60 * 1000) /* an empty destination is remembered so long … */
-#define QUEUE_LINGER_MOST    10000		/* … and at most so many of them */
+#define QUEUE_THROTTLED	     20		       /* 4xx about the server in a row: down, too … */
+#define QUEUE_PROBE_THROTTLED_MS \
+	60000 /* … and asked more often, as it is there and one mail a minute is no load */
+#define QUEUE_PROBE_LOOK    1000 /* places in line that are looked at for one never tried */
+#define QUEUE_ORDINARY_TURN 10	 /* every 10th start is ordinary when both kinds wait */
+#define QUEUE_REUSE_FULL    10	 /* starts on one connection while others lack one */
+#define QUEUE_LINGER_MS	    (10ll * 60 * 1000) /* an empty destination is remembered so long … */
+#define QUEUE_LINGER_MOST   10000	       /* … and at most so many of them */
 #define QUEUE_SHORTAGE_MS                                                                       \
 	1000		      /* after a shortage of our own, until connections are tried again \
 			       */
@@ -235,18 +254,24 @@ void queue_unit_set_dns(struct queue *queue, uint32_t unit, bool waits, int64_t 
 void queue_unit_partly(
 	struct queue *queue, uint32_t unit, const enum verdict_kind *kinds, int64_t now);
 
+/* Whom the replies to those that stay speak of. */
+enum queue_answer {
+	QUEUE_ANSWER_NONE,   /* nobody: trouble of our own, or the session broke off */
+	QUEUE_ANSWER_MAIL,   /* this mail: its recipients, its sender, what is in it */
+	QUEUE_ANSWER_SERVER, /* the session or the server: other mail would have got the same */
+};
+
 /*
  * An attempt ended with an answer about the message. kinds[i] is that of rcpts[i] of the start:
  * OK and PERMANENT leave the queue (the core has reported them), TEMPORARY stays for a retry or,
  * when retries are used up, comes back through ended(). `verdict` is the reply to those that
- * stay (NULL where none does); verdict->remote tells a next hop's reply from trouble of our own,
- * which says nothing about the destination.
+ * stay (NULL where none does). Where all stay, `answer` says what that means for others.
  */
 void queue_unit_result(struct queue *queue, uint32_t unit, const enum verdict_kind *kinds,
-	const struct verdict *verdict, int64_t now);
+	enum queue_answer answer, const struct verdict *verdict, int64_t now);
 
 /*
- * The destination could not be asked: DNS, connection, greeting, EHLO, TLS, 421. It goes down and
+ * The destination could not be asked: DNS, connection, greeting, EHLO, TLS. It goes down and
  * is probed, unless others got through since this attempt began: then its concurrency is halved.
  * The unit goes back; this counts as an attempt where its time had come.
  */

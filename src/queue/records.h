@@ -137,7 +137,11 @@ struct transport_record {
 	struct list destinations;
 };
 
-enum down { DOWN_NOT, DOWN_FAILED, DOWN_THROTTLED };
+enum down {
+	DOWN_NOT,
+	DOWN_FAILED,	/* it cannot be reached */
+	DOWN_THROTTLED, /* it is there, and takes nothing */
+};
 
 struct destination {
 	uint32_t transport; /* position + 1 */
@@ -154,8 +158,8 @@ struct destination {
 	uint8_t runnable_share;	    /* the list that it is in */
 	uint8_t reused;		    /* starts by queue_next_for() in a row */
 	uint32_t probe_unit;	    /* that finds out right now; 0: none */
-	uint32_t failures;	    /* real ones, ever */
-	uint32_t throttled;	    /* answers in a row that were all 4xx */
+	uint32_t failures;	    /* times that it could not be reached, ever */
+	uint32_t throttled;	    /* attempts in a row that got a 4xx about the server */
 	uint32_t ramp, ramp_credit; /* ramp 0: as many as the transport says */
 	uint32_t reply;		    /* how it failed last */
 	uint32_t wake_place;

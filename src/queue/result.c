@@ -106,9 +106,20 @@ static bool due_has_come(const struct queue *q, const struct unit *u)
 
 /* ---- an answer about the message ------------------------------------------------------------ */
 
-/* Every recipient got a 4xx. A destination that was down for its connection is there again; one
- * that throttles goes down, or stays so. */
-static void answered_temporary(
+/* Every recipient stays, for reasons of this mail. What says so is there, whatever it was before.
+ * It is no end of a row of QUEUE_THROTTLED, which such mail in between would hide. */
+static void answered_mail(struct queue *q, uint32_t unit, const struct verdict *verdict)
+{
+	struct destination *d = destination_at(q, unit_at(q, unit)->destination);
+
+	if (d->down)
+		destination_come_up(q, d);
+	attempt_over(q, unit, &(struct ending){.back = BACK_COUNTED, .verdict = verdict});
+}
+
+/* Every recipient stays, as the server takes nothing now. A destination that was down for its
+ * connection is there again; one that throttles goes down, or stays so. */
+static void answered_server(
 	struct queue *q, uint32_t unit, bool probe, const struct verdict *verdict)
 {
 	struct unit *u = unit_at(q, unit);
@@ -160,7 +171,7 @@ void queue_unit_partly(struct queue *q, uint32_t unit, const enum verdict_kind *
 }
 
 void queue_unit_result(struct queue *q, uint32_t unit, const enum verdict_kind *kinds,
-	const struct verdict *verdict, int64_t now)
+	enum queue_answer answer, const struct verdict *verdict, int64_t now)
 {
 	queue_clock_set(q, now);
 	struct unit *u = active_unit(q, unit);
@@ -173,10 +184,12 @@ void queue_unit_result(struct queue *q, uint32_t unit, const enum verdict_kind *
 		destination_success(q, d);
 		attempt_over(q, unit,
 			&(struct ending){.back = BACK_COUNTED, .kinds = kinds, .verdict = verdict});
-	} else if (verdict && verdict->remote) {
-		answered_temporary(q, unit, probe, verdict);
 	} else {
-		own_trouble(q, unit, probe, verdict);
+		switch (answer) {
+		case QUEUE_ANSWER_NONE: own_trouble(q, unit, probe, verdict); break;
+		case QUEUE_ANSWER_MAIL: answered_mail(q, unit, verdict); break;
+		case QUEUE_ANSWER_SERVER: answered_server(q, unit, probe, verdict); break;
+		}
 	}
 	destination_update(q, destination);
 }

@@ -49,6 +49,19 @@ uint32_t ring_first(const struct ring *ring)
 	return ring->count ? ring->slots[ring->head & (ring->room - 1)] : 0;
 }
 
+uint32_t ring_find(const struct ring *ring, uint32_t most,
+	bool (*wanted)(const void *with, uint32_t item), const void *with)
+{
+	uint32_t places = MIN(ring->tail - ring->head, most);
+
+	for (uint32_t i = 0; i < places; i++) {
+		uint32_t item = ring->slots[(ring->head + i) & (ring->room - 1)];
+		if (item && wanted(with, item))
+			return item;
+	}
+	return 0;
+}
+
 void ring_remove(struct ring *ring, uint32_t ticket)
 {
 	uint32_t mask = ring->room - 1;

@@ -23,6 +23,9 @@ bool ring_push(struct ring *ring, struct mem *mem, uint32_t item, uint32_t *tick
 bool ring_push_front(struct ring *ring, struct mem *mem, uint32_t item, uint32_t *ticket);
 /* The first item, or 0. */
 uint32_t ring_first(const struct ring *ring);
+/* The first that is wanted among those in the first `most` places, or 0. */
+uint32_t ring_find(const struct ring *ring, uint32_t most,
+	bool (*wanted)(const void *with, uint32_t item), const void *with);
 /* Of the item that has this ticket. */
 void ring_remove(struct ring *ring, uint32_t ticket);
 /* How many are before it. Looks at the first `most` places only; *more: it is behind all of these.

@@ -81,7 +81,7 @@ static int64_t wake_time(const struct queue *q, const struct destination *d, enu
 		own = MIN(own, heap_first(&d->warn)->key);
 	for (int class = 0; d->down && class < CLASSES; class ++) {
 		uint32_t first = ring_first(&d->ready[class]);
-		if (first && unit_at(q, first)->seen != d->failures)
+		if (d->down == DOWN_FAILED && first && unit_at(q, first)->seen != d->failures)
 			return q->clock; /* it has an attempt to be counted */
 		if (d->waiting[class].count)
 			own = MIN(own, heap_first(&d->waiting[class])->key);

@@ -5,11 +5,11 @@
 
 /* ---- what becomes due ----------------------------------------------------------------------- */
 
-/* A unit whose time came: an attempt is counted where its destination is down and has failed since
- * the last one; else it lines up. */
+/* A unit whose time came: an attempt is counted where its destination cannot be reached, and was
+ * tried since the last one; else it lines up. */
 static void come_due(struct queue *q, const struct destination *d, uint32_t unit)
 {
-	if (d->down && unit_at(q, unit)->seen != d->failures)
+	if (d->down == DOWN_FAILED && unit_at(q, unit)->seen != d->failures)
 		unit_virtual_attempt(q, unit);
 	else
 		unit_ready(q, unit);
@@ -25,10 +25,12 @@ static uint32_t run_heap(struct queue *q, uint32_t destination, struct heap *hea
 	return budget;
 }
 
-/* Those in line when their destination failed: that counts as their attempt. */
+/* Those in line when their destination could not be reached: that counts as their attempt. */
 static uint32_t run_line(struct queue *q, uint32_t destination, int class, uint32_t budget)
 {
 	const struct destination *d = destination_at(q, destination);
+	if (d->down != DOWN_FAILED)
+		return budget;
 	for (; budget; budget--) {
 		uint32_t first = ring_first(&d->ready[class]);
 		if (!first || unit_at(q, first)->seen == d->failures)

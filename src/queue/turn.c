@@ -89,10 +89,35 @@ static int pick_class(const struct queue *q, struct destination *d)
 	return d->null_turn ? CLASS_ORDINARY : CLASS_NULL;
 }
 
+static bool is_untried(const void *with, uint32_t unit)
+{
+	return !unit_at(with, unit)->attempts;
+}
+
+/* Of all that could find out whether a destination is back, one that was never tried. What has been
+ * a probe before may be what fails, always; it has its turn when there is nothing else. */
+static uint32_t pick_untried(const struct queue *q, const struct destination *d)
+{
+	static const int order[CLASSES] = {CLASS_PRIORITY, CLASS_ORDINARY, CLASS_NULL};
+
+	for (int i = 0; i < CLASSES; i++) {
+		if (order[i] == CLASS_NULL && !null_may_go(q, d))
+			continue;
+		uint32_t unit = ring_find(&d->ready[order[i]], QUEUE_PROBE_LOOK, is_untried, q);
+		if (unit)
+			return unit;
+	}
+	return 0;
+}
+
 /* What waited for the destination is older than what came since, and goes first; for a probe, one
  * whose own time has come is best, since a failure then is its attempt. */
 static uint32_t pick(const struct queue *q, struct destination *d)
 {
+	uint32_t untried = d->down ? pick_untried(q, d) : 0;
+
+	if (untried)
+		return untried;
 	int class = pick_class(q, d);
 	uint32_t line = ring_first(&d->ready[class]);
 	if (line && (d->down || !d->waiting[class].count))

@@ -291,6 +291,7 @@ void client_send(struct client *client, struct client_job *job)
 	job->dsn_passed = client->caps.can & CLIENT_DSN;
 	for (uint32_t i = 0; i < job->pick_count; i++) {
 		job->results[i].not_tried = false;
+		job->results[i].of_server = false;
 		job->results[i].verdict.code = 0;
 	}
 	if (!client_plan_make(client)) {

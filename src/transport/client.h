@@ -86,6 +86,11 @@ const char *client_stage_name(enum client_stage stage);
 /* What became of one recipient. */
 struct client_result {
 	struct verdict verdict; /* meaningless while not_tried */
+	/* A 4xx about the session or the server, not about this mail: 421 at any time; to MAIL,
+	 * DATA or the body what speaks of the system or the network (RFC 3463 sections 3.4 and
+	 * 3.5), and to MAIL what it lets from this client (3.8). To RCPT nothing else: who is
+	 * written to, and how often, is for senders to choose. */
+	bool of_server;
 	/* The hop takes no more recipients in one transaction (RCPTMAX, 452): nothing was decided,
 	 * send again at once in another transaction. At least one recipient of the job was
 	 * tried. */

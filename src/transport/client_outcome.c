@@ -33,7 +33,7 @@ static void tell_failed(struct client *client)
 	if (job) {
 		job->usable = false;
 		job->stage = client->waiting;
-		client_settle_all(client, &verdict);
+		client_settle_session(client, &verdict);
 	}
 	client->job = NULL;
 	client_die(client);

@@ -43,13 +43,27 @@ static void give(struct client_result *result, const struct verdict *verdict)
 	memcpy(&result->verdict, verdict, offsetof(struct verdict, text) + verdict->length);
 }
 
-void client_settle_all(struct client *client, const struct verdict *verdict)
+static void settle(struct client *client, const struct verdict *verdict, bool of_server)
 {
 	struct client_job *job = client->job;
 
-	for (uint32_t i = 0; i < job->pick_count; i++)
-		if (!client_settled(&job->results[i]))
-			give(&job->results[i], verdict);
+	for (uint32_t i = 0; i < job->pick_count; i++) {
+		if (client_settled(&job->results[i]))
+			continue;
+		give(&job->results[i], verdict);
+		job->results[i].of_server = of_server;
+	}
+}
+
+void client_settle_all(struct client *client, const struct verdict *verdict)
+{
+	settle(client, verdict, false);
+}
+
+/* Where the session broke off without a word, nobody said anything about the server. */
+void client_settle_session(struct client *client, const struct verdict *verdict)
+{
+	settle(client, verdict, verdict->remote && verdict->kind == VERDICT_TEMPORARY);
 }
 
 static void refuse_all(

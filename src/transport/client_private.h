@@ -182,8 +182,10 @@ void client_caps_parse(struct span ehlo_text, struct client_caps *out);
 /* Decides the plan, or settles every result. True: there is something to send. */
 bool client_plan_make(struct client *client);
 bool client_settled(const struct client_result *result);
-/* Gives the verdict to all that have none. */
+/* Gives the verdict, about the mail, to all that have none … */
 void client_settle_all(struct client *client, const struct verdict *verdict);
+/* … or about the session. */
+void client_settle_session(struct client *client, const struct verdict *verdict);
 
 /* ---- client_command.c */
 void client_add_mail(struct buf *out, const struct client *client);

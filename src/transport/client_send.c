@@ -4,6 +4,12 @@
 #define CODE_BODY	354
 #define CODE_TOO_MANY	452 /* RFC 5321 section 4.5.3.1.10 … */
 #define CODE_TOO_MANY_5 552 /* … and as old servers say it */
+#define CODE_MAILBOX	450
+
+/* RFC 3463 section 2, the second number */
+#define SUBJECT_SYSTEM	3
+#define SUBJECT_NETWORK 4
+#define SUBJECT_POLICY	7
 
 static bool pipelining(const struct client *client)
 {
@@ -133,18 +139,39 @@ void client_finish(struct client *client, bool usable)
 
 /* ---- what comes back ------------------------------------------------------------------------- */
 
+/* Would it have said so to any mail? Without an enhanced code the basic one tells what is meant
+ * (RFC 5321 section 4.2.3): 450 is of mailboxes, the others are of the server. */
+static bool is_of_server(const struct client *client, const struct verdict *verdict)
+{
+	const struct enhanced_code *e = &verdict->enhanced;
+
+	if (verdict->kind != VERDICT_TEMPORARY)
+		return false;
+	if (!e->class || !e->subject)
+		return verdict->code != CODE_MAILBOX;
+	if (e->subject == SUBJECT_POLICY)
+		return client->due == DUE_MAIL;
+	return e->subject == SUBJECT_SYSTEM || e->subject == SUBJECT_NETWORK;
+}
+
 /* The reply decides for all that are undecided. */
 static void settle_by(struct client *client, const struct smtp_reply *reply)
 {
 	struct verdict verdict;
 
 	smtp_reply_verdict(reply, &verdict);
-	client_settle_all(client, &verdict);
+	if (is_of_server(client, &verdict))
+		client_settle_session(client, &verdict);
+	else
+		client_settle_all(client, &verdict);
 }
 
 static void server_leaves(struct client *client, const struct smtp_reply *reply)
 {
-	settle_by(client, reply);
+	struct verdict verdict;
+
+	smtp_reply_verdict(reply, &verdict);
+	client_settle_session(client, &verdict);
 	client_finish(client, false);
 }
 
@@ -165,13 +192,14 @@ static void after_rcpt(struct client *client)
 
 static void mail_reply(struct client *client, const struct smtp_reply *reply)
 {
-	client->due = DUE_RCPT;
 	if (reply->code / 100 == 2) {
+		client->due = DUE_RCPT;
 		client->dirty = true;
 		return;
 	}
 	/* What was sent ahead will be refused too; its replies are only counted. */
 	settle_by(client, reply);
+	client->due = DUE_RCPT;
 	client->refused = true;
 	after_rcpt(client);
 }

@@ -92,6 +92,54 @@ static void all_addresses_fail(void **state)
 	assert_int_equal(w->taken_count, 1);
 }
 
+/* One full mailbox is its own trouble, however much mail there is for it. */
+static void a_full_mailbox_keeps_nobody_waiting(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 60; i++)
+		world_send(w, "a@client.example", "later@site.example", BODY);
+	assert_int_equal(world_queued(w), 60);
+	world_send(w, "a@client.example", "honest@site.example", BODY);
+	assert_int_equal(world_taken(w, "honest@site.example"), 1);
+	char *reply = world_control(w, "{\"op\":\"summary\",\"by\":\"destination\"}");
+	assert_non_null(strstr(reply, "\"is_down\":false"));
+	free(reply);
+	world_sound(w);
+}
+
+static void out_of_space(struct world *w, struct hop *hop, const char *line, char *reply)
+{
+	(void)hop;
+	if (strcmp(line, ".") == 0 && !w->scratch)
+		strcpy(reply, "452 4.3.1 out of space");
+}
+
+/* Out of space for everybody: it is asked now and then, and nothing is given up for what was
+ * said to others. */
+static void a_server_out_of_space_is_asked_now_and_then(void **state)
+{
+	struct world *w = *state;
+
+	w->script = out_of_space;
+	for (int i = 0; i < 40; i++)
+		world_send(w, "a@client.example", "b@site.example", BODY);
+	char *reply = world_control(w, "{\"op\":\"summary\",\"by\":\"destination\"}");
+	assert_non_null(strstr(reply, "\"is_down\":true"));
+	assert_non_null(strstr(reply, "out of space"));
+	free(reply);
+	assert_in_range(world_events(w, EVENT_TRANSIENT_FAILURE), 20, 25);
+	world_pass(w, HOUR);
+	assert_in_range(world_events(w, EVENT_TRANSIENT_FAILURE), 60, 110);
+	/* the schedule's 40 minutes are over, but nobody was heard so often */
+	assert_int_equal(world_events(w, EVENT_EXPIRATION), 0);
+	w->scratch = 1;
+	world_pass(w, 5 * MINUTE);
+	assert_int_equal(w->taken_count, 40);
+	assert_int_equal(world_queued(w), 0);
+	world_sound(w);
+}
+
 /* ---- DNS -------------------------------------------------------------------------------- */
 
 #define MANY_ADDRESSES 16 /* as many as are taken of one host */
@@ -182,6 +230,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(a_dead_destination_is_probed_and_recovers),
+		TEST(a_full_mailbox_keeps_nobody_waiting),
+		TEST(a_server_out_of_space_is_asked_now_and_then),
 		TEST(the_next_address_is_tried),
 		TEST(all_addresses_fail),
 		TEST(not_all_of_many_addresses_are_tried_at_once),

@@ -70,7 +70,9 @@ static void result(struct shortage *s, const struct queue_start *start)
 		kinds[i] = prng_below(&s->prng, 2) ? VERDICT_OK : VERDICT_TEMPORARY;
 	one_in = 4;
 	if (prng_below(&s->prng, 3))
-		queue_unit_result(s->w.q, start->unit, kinds, &verdict, s->w.now);
+		queue_unit_result(s->w.q, start->unit, kinds,
+			prng_below(&s->prng, 2) ? QUEUE_ANSWER_SERVER : QUEUE_ANSWER_MAIL, &verdict,
+			s->w.now);
 	else
 		queue_destination_failed(s->w.q, start->unit, &verdict, s->w.now);
 	one_in = 0;

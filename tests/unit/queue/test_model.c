@@ -228,7 +228,9 @@ static void answer(
 			end_rcpt(m, a->start.id, a->rcpts[i],
 				kinds[i] == VERDICT_OK ? DELIVERED : REFUSED);
 	}
-	queue_unit_result(m->w.q, a->start.unit, kinds, &verdict, m->w.now);
+	enum queue_answer answer = roll(m, 2) ? QUEUE_ANSWER_SERVER : QUEUE_ANSWER_MAIL;
+	queue_unit_result(m->w.q, a->start.unit, kinds, remote ? answer : QUEUE_ANSWER_NONE,
+		&verdict, m->w.now);
 }
 
 /* Some of the recipients have their answer already, in a transaction of their own. */

@@ -229,7 +229,7 @@ static void time_alone_is_no_attempt(void **state)
 	enum verdict_kind kind = VERDICT_TEMPORARY;
 	struct verdict verdict = world_verdict(451, "cannot read the message");
 	verdict.remote = false;
-	queue_unit_result(w.q, a.unit, &kind, &verdict, w.now);
+	queue_unit_result(w.q, a.unit, &kind, QUEUE_ANSWER_NONE, &verdict, w.now);
 	world_pass(&w, 3 * SECOND);
 	assert_int_equal(w.end_count, 0);
 	assert_int_equal(world_unit(&w, 1).attempts, 1);
@@ -342,7 +342,8 @@ static void refused_connections_halve_the_limit(void **state)
 	world_done(&w);
 }
 
-/* 4xx to everything in a row: no more hammering; the row is broken by any other answer. */
+/* A server that takes nothing, in a row: no more hammering; what it takes or refuses for good ends
+ * the row. */
 static void throttling_is_an_outage(void **state)
 {
 	struct world w;
@@ -356,29 +357,236 @@ static void throttling_is_an_outage(void **state)
 		world_add(&w, id++, "x@a.example");
 	for (int i = 0; i < QUEUE_THROTTLED - 1; i++) {
 		assert_int_equal(world_next(&w, &start), 0);
-		world_result(&w, &start, VERDICT_TEMPORARY, 450);
+		world_throttled(&w, &start);
 	}
 	assert_int_equal(world_next(&w, &start), 0);
 	world_result(&w, &start, VERDICT_PERMANENT, 550);
 	for (int i = 0; i < QUEUE_THROTTLED; i++) {
 		assert_int_equal(world_next(&w, &start), 0);
-		world_result(&w, &start, VERDICT_TEMPORARY, 452);
+		world_throttled(&w, &start);
 	}
 	world_expect_none(&w);
 	struct queue_why why = world_why(&w, 100);
 	assert_int_equal(why.kind, QUEUE_WHY_DOWN);
 	assert_int_equal(why.verdict.code, 452);
 	assert_true(why.verdict.remote);
-	/* a probe that gets 4xx again changes nothing, one that gets through does */
+	/* a probe that hears the same changes nothing, one that gets through does */
 	world_pass(&w, 10 * SECOND);
 	assert_int_equal(world_next(&w, &start), 0);
 	assert_true(start.probe);
-	world_result(&w, &start, VERDICT_TEMPORARY, 452);
+	world_throttled(&w, &start);
 	assert_int_equal(world_why(&w, 100).kind, QUEUE_WHY_DOWN);
 	world_pass(&w, MINUTE);
 	assert_int_equal(world_next(&w, &start), 0);
 	world_ok(&w, &start);
 	assert_int_equal(world_why(&w, 100).state, QUEUE_READY);
+	world_done(&w);
+}
+
+/* One full mailbox, or a hop that greylists, is no outage, however much mail there is for it: what
+ * it says of some recipients is theirs alone. */
+static void a_full_mailbox_takes_nothing_down(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	world_set_transport(&w, &mx);
+	for (uint64_t id = 1; id <= 10 * QUEUE_THROTTLED; id++)
+		world_add(&w, id, "full@a.example");
+	while (world_next(&w, &start) == 0) {
+		assert_false(start.probe);
+		world_result(&w, &start, VERDICT_TEMPORARY, 452);
+	}
+	assert_int_equal(world_count(&w, QUEUE_DEFERRED), 10 * QUEUE_THROTTLED);
+	world_add(&w, 999, "honest@a.example");
+	start = world_expect(&w, 999);
+	world_ok(&w, &start);
+	world_done(&w);
+}
+
+/* Nor does it hide that the server is out of space for all others. */
+static void full_mailboxes_hide_no_throttling(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	struct queue_destination_info info;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	world_set_transport(&w, &mx);
+	for (uint64_t id = 1; id <= 2 * QUEUE_THROTTLED; id++)
+		world_add(&w, id, "x@a.example");
+	for (int i = 0; i < QUEUE_THROTTLED; i++) {
+		assert_int_equal(world_next(&w, &start), 0);
+		assert_false(start.probe);
+		world_throttled(&w, &start);
+		if (i == QUEUE_THROTTLED - 1)
+			break;
+		assert_int_equal(world_next(&w, &start), 0);
+		world_result(&w, &start, VERDICT_TEMPORARY, 452);
+	}
+	queue_destination_info(w.q, start.destination, &info);
+	assert_true(info.down);
+	world_done(&w);
+}
+
+static void throttle(struct world *w, uint64_t first_id)
+{
+	struct queue_start start;
+	for (uint64_t i = 0; i < QUEUE_THROTTLED; i++)
+		world_add(w, first_id + i, "x@a.example");
+	for (int i = 0; i < QUEUE_THROTTLED; i++) {
+		assert_int_equal(world_next(w, &start), 0);
+		world_throttled(w, &start);
+	}
+	world_expect_none(w);
+}
+
+/* Others had it said to them: mail that was never tried loses no retry by it, is not given up, and
+ * nobody is told another one's reply. */
+static void throttling_gives_up_nothing_untried(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	mx.retry[0].delay_s = 10;
+	mx.retry_count = 3;
+	world_set_transport(&w, &mx);
+	throttle(&w, 1);
+	for (uint64_t id = 101; id <= 130; id++)
+		world_add(&w, id, "honest@a.example");
+	uint32_t tried[131] = {0};
+	for (size_t id = 1; id <= QUEUE_THROTTLED; id++)
+		tried[id] = 1;
+	for (int64_t until = w.now + 3 * HOUR; w.now < until;) {
+		if (world_next(&w, &start) == 0) {
+			assert_true(start.probe);
+			assert_int_equal(start.attempts, tried[start.id]);
+			tried[start.id]++;
+			world_throttled(&w, &start);
+		}
+		world_pass(&w, SECOND);
+	}
+	for (size_t i = 0; i < w.end_count; i++) {
+		assert_true(tried[w.ends[i].id] > 0);
+		assert_int_equal(w.ends[i].attempts, 4);
+	}
+	struct verdict verdict;
+	for (uint64_t id = 101; id <= 130; id++) {
+		struct queue_message_info info;
+		if (queue_message_info(w.q, id, &info) != 0)
+			continue;
+		assert_int_equal(queue_unit_verdict(w.q, info.first_unit, &verdict),
+			tried[id] ? 0 : ERR_NOT_FOUND);
+		assert_int_equal(world_unit(&w, id).attempts, tried[id]);
+	}
+	world_done(&w);
+}
+
+/* What always fails is not the probe for ever: who was never tried goes first, and the others take
+ * turns. */
+static void probes_take_turns(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	uint64_t probes[131] = {0};
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	mx.retry[0].delay_s = 1;
+	mx.retry_count = 1000;
+	world_set_transport(&w, &mx);
+	throttle(&w, 1);
+	world_pass(&w, 2 * SECOND); /* all of them are due again */
+	for (uint64_t id = 101; id <= 103; id++)
+		world_add(&w, id, id == 102 ? "vip@a.example" : "new@a.example");
+	static const uint64_t first[] = {102, 101, 103};
+	for (size_t i = 0; i < ARRAY_SIZE(first); i++) {
+		world_pass(&w, world_why(&w, 103).until_ms - w.now);
+		start = world_expect(&w, first[i]);
+		assert_true(start.probe);
+		world_throttled(&w, &start);
+	}
+	/* each of those that share a line once, before any comes again */
+	for (int i = 0; i < QUEUE_THROTTLED; i++) {
+		world_pass(&w, world_why(&w, 103).until_ms - w.now);
+		assert_int_equal(world_next(&w, &start), 0);
+		assert_true(start.id == 102 || ++probes[start.id] == 1);
+		world_throttled(&w, &start);
+	}
+	/* new mail is never more than one probe away, and that within a minute and a bit */
+	int64_t came = w.now;
+	world_add(&w, 104, "new@a.example");
+	world_pass(&w, world_why(&w, 104).until_ms - w.now);
+	assert_true(w.now - came <= QUEUE_PROBE_THROTTLED_MS * 6 / 5);
+	start = world_expect(&w, 104);
+	world_ok(&w, &start);
+	assert_int_equal(world_count(&w, QUEUE_DOWN), 0);
+	world_done(&w);
+}
+
+/* Mail that makes the hop break off is a probe that says nothing, and lets others find out. */
+static void poison_is_no_probe_for_ever(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	enum verdict_kind kind = VERDICT_TEMPORARY;
+	struct verdict lost = world_verdict(421, "connection lost");
+	(void)state;
+	lost.remote = false;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	mx.retry[0].delay_s = 1;
+	mx.retry_count = 1000;
+	world_set_transport(&w, &mx);
+	world_add(&w, 1, "poison@a.example");
+	start = world_expect(&w, 1);
+	world_failed(&w, &start);
+	for (int i = 0; i < 5; i++) {
+		world_pass(&w, world_why(&w, 1).until_ms - w.now);
+		start = world_expect(&w, 1);
+		queue_unit_result(w.q, start.unit, &kind, QUEUE_ANSWER_NONE, &lost, w.now);
+		world_pass(&w, 2 * SECOND);
+	}
+	world_add(&w, 2, "honest@a.example");
+	world_pass(&w, world_why(&w, 2).until_ms - w.now);
+	start = world_expect(&w, 2);
+	assert_true(start.probe);
+	world_ok(&w, &start);
+	world_expect(&w, 1);
+	world_done(&w);
+}
+
+/* Throttled first and then out of reach: from there on time counts for all, with that as the
+ * reason, not with what was said before to others. */
+static void out_of_reach_after_throttling(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	mx.retry[0].delay_s = 10;
+	mx.retry_count = 2;
+	world_set_transport(&w, &mx);
+	throttle(&w, 1);
+	world_add(&w, 101, "honest@a.example");
+	world_add(&w, 102, "honest@a.example");
+	while (queue_messages(w.q)) {
+		if (world_next(&w, &start) == 0)
+			world_failed(&w, &start);
+		world_pass(&w, SECOND);
+		assert_true(w.now < WORLD_START + HOUR);
+	}
+	for (size_t i = 0; i < w.end_count; i++) {
+		assert_int_equal(w.ends[i].attempts, 3);
+		assert_int_equal(w.ends[i].code, 421);
+	}
+	assert_int_equal(w.end_count, QUEUE_THROTTLED + 2);
 	world_done(&w);
 }
 
@@ -419,7 +627,7 @@ static void own_trouble_is_not_the_destinations(void **state)
 	for (int i = 0; i < 2 * QUEUE_THROTTLED; i++) {
 		assert_int_equal(world_next(&w, &start), 0);
 		assert_false(start.probe);
-		queue_unit_result(w.q, start.unit, &kind, &verdict, w.now);
+		queue_unit_result(w.q, start.unit, &kind, QUEUE_ANSWER_NONE, &verdict, w.now);
 	}
 	assert_int_equal(world_count(&w, QUEUE_DEFERRED), 2 * QUEUE_THROTTLED);
 	/* as a probe it leaves the question open */
@@ -430,7 +638,7 @@ static void own_trouble_is_not_the_destinations(void **state)
 	world_pass(&w, 10 * SECOND);
 	assert_int_equal(world_next(&w, &start), 0);
 	assert_true(start.probe);
-	queue_unit_result(w.q, start.unit, &kind, &verdict, w.now);
+	queue_unit_result(w.q, start.unit, &kind, QUEUE_ANSWER_NONE, &verdict, w.now);
 	struct queue_destination_info info;
 	queue_destination_info(w.q, start.destination, &info);
 	assert_true(info.down);
@@ -530,6 +738,12 @@ int main(void)
 		cmocka_unit_test(own_deferral_outlasts_an_outage),
 		cmocka_unit_test(refused_connections_halve_the_limit),
 		cmocka_unit_test(throttling_is_an_outage),
+		cmocka_unit_test(a_full_mailbox_takes_nothing_down),
+		cmocka_unit_test(full_mailboxes_hide_no_throttling),
+		cmocka_unit_test(throttling_gives_up_nothing_untried),
+		cmocka_unit_test(probes_take_turns),
+		cmocka_unit_test(poison_is_no_probe_for_ever),
+		cmocka_unit_test(out_of_reach_after_throttling),
 		cmocka_unit_test(a_temporary_answer_ends_an_outage),
 		cmocka_unit_test(own_trouble_is_not_the_destinations),
 		cmocka_unit_test(a_backlog_in_steps),

@@ -83,14 +83,14 @@ static void bytes_per_message(void **state)
 	for (int i = 0; i < 3; i++) {
 		enum verdict_kind ok = VERDICT_OK;
 		assert_int_equal(queue_next(w.q, w.now, &start), 0);
-		queue_unit_result(w.q, start.unit, &ok, NULL, w.now);
+		queue_unit_result(w.q, start.unit, &ok, QUEUE_ANSWER_NONE, NULL, w.now);
 	}
 	assert_int_equal(world_count(&w, QUEUE_READY), MILLION - 3);
 	from = seconds();
 	for (uint32_t i = 0; i < MILLION - 3; i++) {
 		enum verdict_kind ok = VERDICT_OK;
 		assert_int_equal(queue_next(w.q, w.now, &start), 0);
-		queue_unit_result(w.q, start.unit, &ok, NULL, w.now);
+		queue_unit_result(w.q, start.unit, &ok, QUEUE_ANSWER_NONE, NULL, w.now);
 		if (i % 250000 == 0) {
 			double check = seconds();
 			world_check(&w);
@@ -126,7 +126,7 @@ static void a_domain_each(void **state)
 	struct queue_start start;
 	while (queue_next(w.q, w.now, &start) == 0) {
 		enum verdict_kind ok = VERDICT_OK;
-		queue_unit_result(w.q, start.unit, &ok, NULL, w.now);
+		queue_unit_result(w.q, start.unit, &ok, QUEUE_ANSWER_NONE, NULL, w.now);
 	}
 	report("deliver them", from);
 	for (int i = 0; i < 100; i++)

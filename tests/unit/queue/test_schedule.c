@@ -85,7 +85,7 @@ static void only_the_rest_is_tried_again(void **state)
 	enum verdict_kind kinds[] = {
 		VERDICT_OK, VERDICT_TEMPORARY, VERDICT_PERMANENT, VERDICT_TEMPORARY};
 	struct verdict verdict = world_verdict(450, "greylisted");
-	queue_unit_result(w.q, start.unit, kinds, &verdict, w.now);
+	queue_unit_result(w.q, start.unit, kinds, QUEUE_ANSWER_MAIL, &verdict, w.now);
 	world_check(&w);
 	assert_int_equal(w.changed_count, 1);
 	struct queue_why why = world_why(&w, 1);

@@ -146,7 +146,7 @@ static void result(struct world *w, const struct queue_start *start, const char 
 		list[i] = kinds[i] == '2'   ? VERDICT_OK
 			  : kinds[i] == '4' ? VERDICT_TEMPORARY
 					    : VERDICT_PERMANENT;
-	queue_unit_result(w->q, start->unit, list, &verdict, w->now);
+	queue_unit_result(w->q, start->unit, list, QUEUE_ANSWER_MAIL, &verdict, w->now);
 	world_check(w);
 }
 

@@ -89,7 +89,7 @@ static void done_recipients_stay_done(void **state)
 	struct queue_start start = world_expect(&w, 1);
 	enum verdict_kind kinds[] = {VERDICT_OK, VERDICT_TEMPORARY};
 	struct verdict verdict = world_verdict(452, "too many");
-	queue_unit_result(w.q, start.unit, kinds, &verdict, w.now);
+	queue_unit_result(w.q, start.unit, kinds, QUEUE_ANSWER_MAIL, &verdict, w.now);
 	start = world_expect(&w, 1);
 	world_ok(&w, &start);
 	restart(&w, 1, rcpts, w.now, 0);

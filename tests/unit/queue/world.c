@@ -227,7 +227,17 @@ void world_result(
 	struct verdict verdict = world_verdict(code, "as you say");
 	for (uint32_t i = 0; i < start->rcpt_count; i++)
 		kinds[i] = kind;
-	queue_unit_result(w->q, start->unit, kinds, &verdict, w->now);
+	queue_unit_result(w->q, start->unit, kinds, QUEUE_ANSWER_MAIL, &verdict, w->now);
+	world_check(w);
+}
+
+void world_throttled(struct world *w, const struct queue_start *start)
+{
+	enum verdict_kind kinds[WORLD_RCPTS];
+	struct verdict verdict = world_verdict(452, "out of space");
+	for (uint32_t i = 0; i < start->rcpt_count; i++)
+		kinds[i] = VERDICT_TEMPORARY;
+	queue_unit_result(w->q, start->unit, kinds, QUEUE_ANSWER_SERVER, &verdict, w->now);
 	world_check(w);
 }
 

@@ -78,6 +78,8 @@ void world_expect_none(struct world *w);
 struct verdict world_verdict(uint16_t code, const char *text);
 void world_result(
 	struct world *w, const struct queue_start *start, enum verdict_kind kind, uint16_t code);
+/* "452 out of space" to DATA: not about this mail. */
+void world_throttled(struct world *w, const struct queue_start *start);
 void world_ok(struct world *w, const struct queue_start *start);
 void world_failed(struct world *w, const struct queue_start *start);
 

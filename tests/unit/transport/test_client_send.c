@@ -187,6 +187,62 @@ static void a_finished_transaction_needs_no_reset(void **state)
 	end(s);
 }
 
+/* What is said to MAIL, RCPT, DATA or the body, and whether all other mail would have heard it. */
+static void a_reply_is_about_the_server_or_the_mail(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *replies, *end;
+		bool of_server;
+	} cases[] = {
+		{"452 4.3.1 out of space\r\n503 x\r\n503 x\r\n", NULL, true},
+		{"451 later\r\n503 x\r\n503 x\r\n", NULL, true},
+		{"450 4.7.1 too much from you\r\n503 x\r\n503 x\r\n", NULL, true},
+		{"450 4.1.8 bad sender\r\n503 x\r\n503 x\r\n", NULL, false},
+		{"250 ok\r\n452 4.2.2 full\r\n503 x\r\n", NULL, false},
+		{"250 ok\r\n450 4.2.0 greylisted\r\n503 x\r\n", NULL, false},
+		{"250 ok\r\n451 4.7.1 greylisted\r\n503 x\r\n", NULL, false},
+		{"250 ok\r\n452 4.3.1 out of space\r\n503 x\r\n", NULL, false},
+		{"250 ok\r\n451 later\r\n503 x\r\n", NULL, false},
+		{"250 ok\r\n421 4.7.0 too many errors\r\n", NULL, true},
+		{"250 ok\r\n250 ok\r\n451 4.3.0 later\r\n", NULL, true},
+		{"250 ok\r\n250 ok\r\n451 4.7.1 greylisted\r\n", NULL, false},
+		{"250 ok\r\n250 ok\r\n354 go\r\n", "452 out of space\r\n", true},
+		{"250 ok\r\n250 ok\r\n354 go\r\n", "450 this mailbox\r\n", false},
+		{"250 ok\r\n250 ok\r\n354 go\r\n", "451 4.4.2 no connection behind\r\n", true},
+		{"250 ok\r\n250 ok\r\n354 go\r\n", "451 4.6.0 cannot read this\r\n", false},
+		{"250 ok\r\n250 ok\r\n354 go\r\n", "451 4.7.1 scanned later\r\n", false},
+		{"250 ok\r\n250 ok\r\n354 go\r\n", "452 4.2.2 full\r\n", false},
+		{"250 ok\r\n250 ok\r\n354 go\r\n", "554 5.3.0 no\r\n", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct scene *s = greeted(EHLO_ALL);
+
+		client_send(s->client, &s->job);
+		says(&s->f, cases[i].replies);
+		if (cases[i].end)
+			says(&s->f, cases[i].end);
+		assert_int_equal(s->done, 1);
+		assert_int_equal(s->results[0].of_server, cases[i].of_server);
+		end(s);
+	}
+}
+
+/* A session that breaks off without a word says nothing about the server. */
+static void a_lost_session_is_not_of_the_server(void **state)
+{
+	(void)state;
+	struct scene *s = greeted(EHLO_ALL);
+
+	client_send(s->client, &s->job);
+	hangs_up(&s->f, 0);
+	assert_int_equal(s->failed, 1);
+	verdict_is(s, 0, VERDICT_TEMPORARY, 421);
+	assert_false(s->results[0].of_server);
+	end(s);
+}
+
 static void a_421_ends_the_session_and_is_the_verdict(void **state)
 {
 	(void)state;
@@ -733,6 +789,8 @@ int main(void)
 		cmocka_unit_test(a_refused_transaction_is_reset_before_the_next),
 		cmocka_unit_test(a_finished_transaction_needs_no_reset),
 		cmocka_unit_test(a_421_ends_the_session_and_is_the_verdict),
+		cmocka_unit_test(a_reply_is_about_the_server_or_the_mail),
+		cmocka_unit_test(a_lost_session_is_not_of_the_server),
 		cmocka_unit_test(a_lost_connection_is_temporary_at_each_stage),
 		cmocka_unit_test(each_command_has_its_deadline),
 		cmocka_unit_test(a_body_may_take_long_while_it_moves),
