@@ -1,6 +1,7 @@
 /*
  * What a queued message says, for administrators: in pieces, so that nothing here grows with it.
- * Each reading is told, as it is somebody's mail.
+ * Each reading is told, as it is somebody's mail: every piece but one that goes on, for the same
+ * reader, where the last one that was given out ended.
  *
  *   {"op":"content", "id":ID, "part":"header"|"body"|"message", "offset":N}
  *     {"id":ID, "part":…, "data":BASE64, "next":N}       without "next": that was the last piece
@@ -11,7 +12,9 @@
 #include "base/err.h"
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CONTENT_PIECE (96u << 10) /* stored bytes in a reply; base64 without padding in between */
 
@@ -113,6 +116,31 @@ static int read_piece(struct control *c, uint64_t id, const struct content *cont
 	return 0;
 }
 
+static bool goes_on(const struct control *c, uint64_t id, struct span part, uint64_t offset)
+{
+	const struct delivery *d = c->d;
+
+	return d->reading.id == id && d->reading.next == offset &&
+	       span_equal(part, span_str(d->reading.part)) &&
+	       span_equal(control_text(c, "by"), span_str(d->reading.by));
+}
+
+/* The next piece begins at `next`. */
+static void note_reading(struct control *c, uint64_t id, struct span part, uint64_t next)
+{
+	struct delivery *d = c->d;
+	struct span by = control_text(c, "by");
+
+	d->reading.id = 0;
+	if (by.n >= sizeof(d->reading.by) || part.n >= sizeof(d->reading.part) ||
+		memchr(by.n ? by.p : "", '\0', by.n))
+		return;
+	d->reading.id = id;
+	d->reading.next = next;
+	snprintf(d->reading.by, sizeof(d->reading.by), "%.*s", (int)by.n, by.n ? by.p : "");
+	snprintf(d->reading.part, sizeof(d->reading.part), "%.*s", (int)part.n, part.p);
+}
+
 /* Whose mail was read by whom is on record. */
 static void tell_reading(struct control *c, uint64_t id, struct span part)
 {
@@ -172,7 +200,7 @@ void control_content(struct control *c)
 		return;
 	}
 	uint64_t at = MAX(content.from, (uint64_t)offset);
-	if (!offset)
+	if (!goes_on(c, id, part, (uint64_t)offset))
 		tell_reading(c, id, part);
 	buf_init(&bytes, CONTENT_PIECE);
 	if (at < content.to)
@@ -186,5 +214,7 @@ void control_content(struct control *c)
 						     : "the stored message cannot be read");
 	else
 		put_piece(c, id, part, buf_span(&bytes), next, content.to);
+	if (!err && next < content.to)
+		note_reading(c, id, part, next);
 	buf_done(&bytes);
 }

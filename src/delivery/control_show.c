@@ -65,12 +65,13 @@ static void list_filtered(struct control *c, const struct filter *filter, uint32
 	uint64_t *cursor, struct filter_hits *found)
 {
 	struct delivery *d = c->d;
-	uint64_t only = filter_single_id(filter);
+	uint64_t only = filter_single_id(filter), effort = 0;
 
 	if (only && *cursor < only)
 		*cursor = only - 1;
 	for (uint32_t looked = 0, shown = 0; looked < DELIVERY_CONTROL_STEP && shown < most &&
-					     c->reply->n < CONTROL_PAGE && *cursor != UINT64_MAX;) {
+					     c->reply->n < CONTROL_PAGE && effort < FILTER_EFFORT &&
+					     *cursor != UINT64_MAX;) {
 		uint32_t step = MIN(most - shown, DELIVERY_CONTROL_STEP - looked);
 
 		/* Messages that may have thousands of recipients come a few at a time. */
@@ -78,6 +79,7 @@ static void list_filtered(struct control *c, const struct filter *filter, uint32
 		filter_select(filter, d->queue, delivery_now(d), cursor, step, control_load_subject,
 			c, found);
 		looked += step;
+		effort += found->effort;
 		shown += list_found(c, found);
 		if (only && *cursor >= only)
 			*cursor = UINT64_MAX;

@@ -27,6 +27,8 @@
 	"spool "                                                                                \
 	"verify; release tries it again, delete ends it"
 
+#define DELIVERY_PART	       8	    /* bytes of "message", with its NUL */
+#define DELIVERY_READER	       256	    /* of who reads; a longer name is told for each piece */
 #define DELIVERY_ARENA	       (256u << 20) /* bytes of one attempt's envelope and results */
 #define DELIVERY_ENVELOPE      ENVELOPE_BYTES
 #define DELIVERY_ATTEMPTS_KEPT 64  /* finished attempts whose memory is used again */
@@ -112,6 +114,13 @@ struct delivery {
 
 	struct damaged *damaged; /* by id; NULL: none yet */
 	size_t damaged_count;
+
+	/* What was read of a message last, so that the next piece of it is no reading of its own
+	 * (control_content.c). */
+	struct {
+		uint64_t id, next; /* where it would go on; id 0: nowhere */
+		char part[DELIVERY_PART], by[DELIVERY_READER];
+	} reading;
 
 	struct list questions; /* of hosts.c */
 	uint32_t question_count;

@@ -86,7 +86,8 @@ void delivery_writer_gone(struct delivery *delivery, uint8_t owner);
 void delivery_stop(struct delivery *delivery, uint64_t ms, void (*stopped)(void *arg), void *arg);
 
 /* Queue work: a JSON request, a JSON reply (control.c lists them). One call looks at no more than
- * DELIVERY_CONTROL_STEP messages; the reply says how to go on. */
+ * DELIVERY_CONTROL_STEP messages, fewer where comparing them is much work (queue/filter.h); the
+ * reply says how to go on. */
 #define DELIVERY_CONTROL_STEP 1000
 void delivery_control(struct delivery *delivery, struct span request, struct buf *reply);
 

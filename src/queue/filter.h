@@ -52,6 +52,9 @@
 #define FILTER_BYTES 4096 /* of its text */
 #define FILTER_NODES 256
 #define FILTER_DEPTH 32 /* parentheses and nots */
+#define FILTER_EFFORT                                                                             \
+	(8u << 20) /* bytes compared in one turn of the loop, but for the last message's: some 10 \
+		    * ms */
 
 struct filter;
 
@@ -88,6 +91,7 @@ struct filter_subject {
 	const uint32_t *rcpts;		       /* of the unit: indexes in it; any of them … */
 	uint32_t rcpt_count;		       /* … will do */
 	int error;			       /* what load() returned; then nothing matches */
+	uint64_t effort;		       /* bytes compared; filter_match() adds to it */
 	void *context;			       /* the caller's */
 };
 
@@ -109,6 +113,7 @@ struct filter_hits {
 	uint32_t *picks;
 	size_t count, room;
 	size_t pick_count, pick_room;
+	uint64_t effort; /* bytes compared for them */
 };
 
 /* ERR_NOMEM: nothing is taken. */
@@ -117,10 +122,12 @@ void filter_hits_done(struct filter_hits *hits);
 
 /*
  * What matches, in the order of ids, for the messages after *cursor (0: from the start). Looks at
- * about `steps` messages at most and finds what there is room for, always all of a message or none
- * (there must be room for as many units and recipients as a message may have; those beyond are cut
- * off for a message that has more). *cursor moves on; UINT64_MAX: the end was reached. load() reads
- * the envelope of an id: it gets subject->id and subject->context. `hits` is emptied first.
+ * about `steps` messages at most, ends after the one with which FILTER_EFFORT is spent (at most
+ * terms times recipients of one message more), and finds what there is room for, always all of a
+ * message or none (there must be room for as many units and recipients as a message may have; those
+ * beyond are cut off for a message that has more). *cursor moves on; UINT64_MAX: the end was
+ * reached. load() reads the envelope of an id: it gets subject->id and subject->context. `hits` is
+ * emptied first.
  */
 void filter_select(const struct filter *filter, struct queue *queue, int64_t now, uint64_t *cursor,
 	uint32_t steps, int (*load)(struct filter_subject *subject), void *context,

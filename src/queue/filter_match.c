@@ -11,10 +11,10 @@ enum truth { FALSE, TRUE, UNKNOWN };
 /* ---- texts ---------------------------------------------------------------------------------- */
 
 /* "*" stands for any text; linear in practice and never more than pattern times text. */
-static bool match_pattern(struct span pattern, struct span text)
+static bool match_pattern(struct span pattern, struct span text, uint64_t *effort)
 {
 	size_t p = 0, t = 0, star = SIZE_MAX, back = 0;
-	while (t < text.n) {
+	for (; t < text.n; ++*effort) {
 		if (p < pattern.n && pattern.p[p] == '*') {
 			star = p++;
 			back = t;
@@ -33,20 +33,26 @@ static bool match_pattern(struct span pattern, struct span text)
 	return p == pattern.n;
 }
 
-static bool contains(struct span text, struct span part)
+static bool contains(struct span text, struct span part, uint64_t *effort)
 {
-	for (size_t at = 0; at + part.n <= text.n; at++)
-		if (span_equal_nocase(span_of(text.p + at, part.n), part))
+	for (size_t at = 0; at + part.n <= text.n; at++) {
+		size_t i = 0;
+		while (i < part.n && ascii_lower(text.p[at + i]) == ascii_lower(part.p[i]))
+			i++;
+		*effort += i + 1;
+		if (i == part.n)
 			return true;
+	}
 	return false;
 }
 
 /* Without its negation, which the caller applies to the whole. */
-static bool match_text(const struct filter_node *term, struct span text)
+static bool match_text(const struct filter_node *term, struct span text, uint64_t *effort)
 {
+	++*effort;
 	if (term->op == FILTER_CONTAINS || term->op == FILTER_NOT_CONTAINS)
-		return contains(text, term->text);
-	return match_pattern(term->text, text);
+		return contains(text, term->text, effort);
+	return match_pattern(term->text, text, effort);
 }
 
 static bool match_number(const struct filter_node *term, uint64_t value)
@@ -60,14 +66,15 @@ static bool match_number(const struct filter_node *term, uint64_t value)
 	}
 }
 
-static bool match_network(const struct filter_node *term, const struct netaddr *client)
+static bool match_network(
+	const struct filter_node *term, const struct netaddr *client, uint64_t *effort)
 {
 	if (term->op == FILTER_CONTAINS || term->op == FILTER_NOT_CONTAINS) {
 		struct buf text;
 		buf_init(&text, CLIENT_TEXT);
 		if (client->family != NETADDR_NONE)
 			netaddr_add_ip(&text, client);
-		bool is = contains(buf_span(&text), term->text);
+		bool is = contains(buf_span(&text), term->text, effort);
 		buf_done(&text);
 		return is;
 	}
@@ -82,13 +89,13 @@ static bool match_network(const struct filter_node *term, const struct netaddr *
 /* ---- terms ---------------------------------------------------------------------------------- */
 
 /* Any of the unit's recipients will do. */
-static bool match_rcpts(const struct filter_node *term, const struct filter_subject *s)
+static bool match_rcpts(const struct filter_node *term, struct filter_subject *s)
 {
 	for (uint32_t i = 0; i < s->rcpt_count; i++) {
 		struct span address = s->all_rcpts[s->rcpts[i]].address;
 		if (term->key == FILTER_DOMAIN)
 			address = envelope_domain(address);
-		if (match_text(term, address))
+		if (match_text(term, address, &s->effort))
 			return true;
 	}
 	return false;
@@ -99,29 +106,30 @@ static bool term_needs_envelope(const struct filter_node *term, const struct fil
 	return filter_keys[term->key].envelope || (term->key == FILTER_DOMAIN && !s->domain.n);
 }
 
-static bool match_known(const struct filter_node *term, const struct filter_subject *s)
+static bool match_known(const struct filter_node *term, struct filter_subject *s)
 {
 	switch ((enum filter_key)term->key) {
 	case FILTER_ID: return s->id == term->number;
 	case FILTER_STATE: return (uint64_t)s->state == term->number;
-	case FILTER_SENDER: return match_text(term, s->sender);
+	case FILTER_SENDER: return match_text(term, s->sender, &s->effort);
 	case FILTER_RECIPIENT: return match_rcpts(term, s);
-	case FILTER_DOMAIN: return s->domain.n ? match_text(term, s->domain) : match_rcpts(term, s);
-	case FILTER_TRANSPORT: return match_text(term, s->transport);
+	case FILTER_DOMAIN:
+		return s->domain.n ? match_text(term, s->domain, &s->effort) : match_rcpts(term, s);
+	case FILTER_TRANSPORT: return match_text(term, s->transport, &s->effort);
 	case FILTER_DESTINATION:
-		return match_text(term, s->next_hop.n ? s->next_hop : s->transport);
-	case FILTER_CLIENT: return match_network(term, &s->client);
+		return match_text(term, s->next_hop.n ? s->next_hop : s->transport, &s->effort);
+	case FILTER_CLIENT: return match_network(term, &s->client, &s->effort);
 	case FILTER_AGE: return match_number(term, s->age_ms);
 	case FILTER_SIZE: return match_number(term, s->size);
 	case FILTER_ATTEMPTS: return match_number(term, s->attempts);
 	case FILTER_PRIORITY: return s->priority == (term->number != 0);
-	case FILTER_REASON: return match_text(term, s->reason);
+	case FILTER_REASON: return match_text(term, s->reason, &s->effort);
 	case FILTER_KEYS: break;
 	}
 	return false;
 }
 
-static enum truth match_term(const struct filter_node *term, const struct filter_subject *s)
+static enum truth match_term(const struct filter_node *term, struct filter_subject *s)
 {
 	if (!s->loaded && term_needs_envelope(term, s))
 		return UNKNOWN;
@@ -130,11 +138,12 @@ static enum truth match_term(const struct filter_node *term, const struct filter
 }
 
 /* Nodes come after those that they join, so one pass from the front needs no recursion. */
-static enum truth match_tree(const struct filter *filter, const struct filter_subject *s)
+static enum truth match_tree(const struct filter *filter, struct filter_subject *s)
 {
 	uint8_t truth[FILTER_NODES];
 	if (filter->root == FILTER_NONE)
 		return TRUE;
+	s->effort += filter->root + 1u;
 	for (uint16_t i = 0; i <= filter->root; i++) {
 		const struct filter_node *node = &filter->nodes[i];
 		enum truth left = node->kind == FILTER_TERM ? UNKNOWN : truth[node->left];

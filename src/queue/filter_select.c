@@ -114,7 +114,8 @@ static bool select_message(struct select *select, uint64_t id)
 	if (queue_message_info(select->queue, id, &info) != 0)
 		return true;
 	struct filter_subject *s = &select->subject;
-	*s = (struct filter_subject){.load = s->load, .context = s->context, .id = id};
+	*s = (struct filter_subject){
+		.load = s->load, .context = s->context, .id = id, .effort = s->effort};
 	s->size = info.size;
 	s->age_ms = (uint64_t)MAX(0, select->now - info.arrived_ms);
 	for (uint32_t at = info.first_unit; at; at = unit.next) {
@@ -139,6 +140,7 @@ void filter_select(const struct filter *filter, struct queue *queue, int64_t now
 	struct select select = {.filter = filter, .queue = queue, .now = now, .out = hits};
 	uint64_t ids[SELECT_PAGE], single = filter_single_id(filter);
 	hits->count = hits->pick_count = 0;
+	hits->effort = 0;
 	select.subject.load = load;
 	select.subject.context = context;
 	buf_init(&select.reason, VERDICT_TEXT + REASON_CODES);
@@ -150,16 +152,17 @@ void filter_select(const struct filter *filter, struct queue *queue, int64_t now
 		steps = 0;
 	}
 	bool full = false;
-	while (steps && !full) {
+	while (steps && !full && select.subject.effort < FILTER_EFFORT) {
 		size_t n = queue_page(queue, *cursor, ids, MIN(steps, ARRAY_SIZE(ids)));
 		if (!n)
 			*cursor = UINT64_MAX;
-		for (size_t i = 0; i < n && !full; i++) {
+		for (size_t i = 0; i < n && !full && select.subject.effort < FILTER_EFFORT; i++) {
 			full = !select_message(&select, ids[i]);
 			if (!full)
 				*cursor = ids[i];
 		}
 		steps = n ? steps - (uint32_t)n : 0;
 	}
+	hits->effort = select.subject.effort;
 	buf_done(&select.reason);
 }

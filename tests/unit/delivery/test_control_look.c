@@ -128,6 +128,55 @@ static void header_and_body_of_a_message(void **state)
 	buf_done(&out);
 }
 
+static void ask_content(
+	struct world *w, uint64_t id, const char *part, const char *by, json_int_t offset)
+{
+	json_t *reply = ask(w,
+		"{\"op\":\"content\",\"id\":\"%s\",\"part\":\"%s\",\"by\":\"%s\",\"offset\":%lld}",
+		id_text(id), part, by, (long long)offset);
+
+	assert_non_null(json_object_get(reply, "data"));
+	json_decref(reply);
+}
+
+/* Wherever who reads begins: only what goes on where his last piece ended is the same reading. */
+static void a_reading_is_told_wherever_it_begins(void **state)
+{
+	struct world *w = *state;
+	static char text[300000];
+
+	memset(text, 'x', sizeof(text) - 1);
+	memcpy(text, "Subject: x\r\n\r\n", 14);
+	for (size_t i = 100; i + 2 < sizeof(text); i += 100)
+		memcpy(text + i, "\r\n", 2);
+	memcpy(text + sizeof(text) - 3, "\r\n", 2);
+	uint64_t id = world_send(w, "a@client.example", "b@site.example", text);
+	json_t *first = ask(w,
+		"{\"op\":\"content\",\"id\":\"%s\",\"part\":\"body\",\"by\":\"eve\","
+		"\"offset\":1}",
+		id_text(id));
+	json_int_t next = json_integer_value(json_object_get(first, "next"));
+
+	json_decref(first);
+	assert_true(next > 0);
+	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 1);
+	assert_string_equal(world_event(w, EVENT_ADMIN_ACTION, 0)->action, "read-body");
+	ask_content(w, id, "body", "eve", next);
+	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 1);
+	/* again, another reader, another part, another place: each is a reading */
+	ask_content(w, id, "body", "eve", next);
+	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 2);
+	ask_content(w, id, "body", "eve", 0);
+	ask_content(w, id, "body", "bob", next);
+	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 4);
+	ask_content(w, id, "body", "eve", 0);
+	ask_content(w, id, "message", "eve", next);
+	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 6);
+	ask_content(w, id, "body", "eve", 0);
+	ask_content(w, id, "body", "eve", next - 1);
+	assert_int_equal(world_events(w, EVENT_ADMIN_ACTION), 8);
+}
+
 /* In pieces, without the dots that only the transport needs, wherever a piece ends. */
 static void a_long_message_comes_in_pieces(void **state)
 {
@@ -258,6 +307,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(header_and_body_of_a_message),
 		TEST(a_long_message_comes_in_pieces),
+		TEST(a_reading_is_told_wherever_it_begins),
 		TEST(odd_requests_for_content_are_refused),
 		TEST(a_failure_is_shown_until_it_works_again),
 		TEST(ages_of_what_waits),

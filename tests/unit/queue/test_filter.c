@@ -299,6 +299,50 @@ static int load_world(struct filter_subject *s)
 	return 0;
 }
 
+static int load_alike(struct filter_subject *s)
+{
+	static struct envelope_rcpt alike[] = {
+		{.address = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@a.example", 42}},
+		{.address = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab@a.example", 43}}};
+	s->all_rcpts = alike;
+	return 0;
+}
+
+/* Much to compare: fewer messages at a time, never none, and all of them in the end. */
+static void much_work_is_done_in_steps(void **state)
+{
+	struct world w;
+	struct filter_hits found;
+	struct buf text;
+	uint64_t cursor = 0;
+	unsigned turns = 0;
+	size_t total = 0;
+	(void)state;
+	world_init(&w, 10);
+	assert_int_equal(filter_hits_init(&found, 10000, 10000), 0);
+	for (uint64_t id = 1; id <= 500; id++)
+		world_add(&w, id, "x@a.example y@a.example");
+	buf_init(&text, FILTER_BYTES);
+	for (int i = 0; i < 80; i++)
+		buf_printf(&text, "recipient~aaaaaaaaaaaaaaaaaaaaaaaab%s", i < 79 ? " or " : "");
+	buf_add_char(&text, '\0');
+	assert_true(buf_ok(&text));
+	struct filter *filter = parse(text.p);
+	while (cursor != UINT64_MAX) {
+		uint64_t before = cursor;
+		filter_select(filter, w.q, w.now, &cursor, 1000, load_alike, NULL, &found);
+		assert_true(cursor > before);
+		total += found.count;
+		turns++;
+	}
+	assert_int_equal(total, 500); /* the second recipient of each */
+	assert_in_range(turns, 3, 100);
+	filter_free(&filter);
+	buf_done(&text);
+	filter_hits_done(&found);
+	world_done(&w);
+}
+
 static void select_from_the_queue(void **state)
 {
 	struct world w;
@@ -497,6 +541,7 @@ int main(void)
 		cmocka_unit_test(problems_have_a_place),
 		cmocka_unit_test(the_envelope_is_read_only_if_it_decides),
 		cmocka_unit_test(format_is_canonical),
+		cmocka_unit_test(much_work_is_done_in_steps),
 		cmocka_unit_test(select_from_the_queue),
 		cmocka_unit_test(recipients_are_told_apart),
 		cmocka_unit_test(what_does_not_fit_is_left_for_later),
