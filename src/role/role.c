@@ -8,7 +8,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define END_MS	20   /* between two looks whether everything is written */
+#define END_MS 20 /* between two looks whether everything is written */
+/* After its time to end in, for what is being written: less than STOP_KILL_MS of the supervisor. */
+#define LATE_MS 1800
 #define STOP_MS 5000 /* to end in, when the supervisor is gone and nobody said how long */
 
 /* ---- the supervisor, from now on ------------------------------------------------------------ */
@@ -18,6 +20,7 @@ static void stop(struct role *role, uint32_t ms)
 	if (role->stopping)
 		return;
 	role->stopping = true;
+	role->end_ns = role->io->now_ns + (ms + LATE_MS) * NS_PER_MS;
 	role->stop(role, ms);
 }
 
@@ -185,8 +188,14 @@ void role_take_channels(struct role *role)
 static void end_when_written(struct timer *timer)
 {
 	struct role *role = CONTAINER_OF(timer, struct role, end_timer);
+	bool written = role->written(role->core);
+	bool late = role->io->now_ns >= role->end_ns;
 
-	if (role->written(role->core) || io_timer_after(role->io, &role->end_timer, END_MS) != 0)
+	if (!written && late)
+		log_write(role->log, LOG_ERROR,
+			"ending although the disk has not taken everything: the trace may lack its "
+			"last lines, and a client its reply");
+	if (written || late || io_timer_after(role->io, &role->end_timer, END_MS) != 0)
 		loop_stop(role->loop);
 }
 

@@ -73,6 +73,7 @@ struct role {
 	bool deaf;
 	bool (*written)(void *core);
 	struct timer end_timer;
+	uint64_t end_ns; /* nothing is waited for any longer */
 };
 
 int role_start(struct role *role, enum role_kind kind, uint8_t index);

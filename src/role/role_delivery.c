@@ -12,9 +12,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* After its time to end in: less than STOP_KILL_MS of the supervisor, more than the core's
- * DELIVERY_STOP_JOURNAL_MS. */
-#define TRACE_MS    1800
 #define POSITION_MS 3000 /* a worker that says nothing for so long is taken for gone */
 
 struct worker {
@@ -34,7 +31,6 @@ struct delivery_role {
 	bool started; /* delivery_start() was called */
 	bool full;    /* the queue */
 	struct timer position_timer;
-	uint64_t end_ns; /* nothing is waited for any longer */
 };
 
 /* ---- beginning ------------------------------------------------------------------------------ */
@@ -223,13 +219,7 @@ static bool written(void *core)
 {
 	struct delivery_role *d = core;
 
-	if (world_flushed(&d->world))
-		return true;
-	if (d->role->io->now_ns < d->end_ns)
-		return false;
-	log_write(d->role->log, LOG_ERROR,
-		"ending although the trace is not written: its last events are missing there");
-	return true;
+	return world_flushed(&d->world);
 }
 
 static void stopped(void *arg)
@@ -243,7 +233,6 @@ static void stop(struct role *role, uint32_t ms)
 {
 	struct delivery_role *d = role->core;
 
-	d->end_ns = role->io->now_ns + (ms + TRACE_MS) * NS_PER_MS;
 	if (d->started)
 		delivery_stop(d->delivery, ms, stopped, d);
 	else

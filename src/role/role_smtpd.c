@@ -4,11 +4,9 @@
  */
 #include "base/check.h"
 #include "base/err.h"
-#include "base/json_write.h"
-#include "io/disk.h"
-#include "io/room.h"
 #include "role/admin_link.h"
 #include "role/notices.h"
+#include "role/smtpd_report.h"
 #include "role/world.h"
 #include "smtpd/smtpd.h"
 
@@ -95,40 +93,12 @@ static void close_doors(struct smtpd_role *s)
 		listener_close(&s->doors[--s->door_count].listener);
 }
 
-/* A disk with some space left is no full one to who looks at it. */
-static void add_needs(const struct smtpd_role *s, struct buf *why)
-{
-	uint64_t free_bytes, needs = s->role->config->segment_bytes;
-
-	if (disk_free_bytes(s->world.disks[IPC_DIRECTORY_SPOOL], &free_bytes) != 0 ||
-		free_bytes >= needs)
-		return;
-	buf_add_str(why, " for the next file, which needs ");
-	room_add_size(why, needs);
-	buf_add_str(why, ": ");
-	room_add_size(why, free_bytes);
-	buf_add_str(why, " are free; see storage.segment-size");
-}
-
 static void health(void *context, enum spool_health health)
 {
-	static const char *const words[] = {"well",
-		"full: mail is refused with 452, new connections with 421, until there is space",
-		("sick: mail is refused with 451, new connections with 421, until a file can be "
-		 "written again")};
 	struct smtpd_role *s = context;
 
-	const char *trouble = s->writer ? spool_writer_trouble(s->writer) : NULL;
-	struct buf why;
-
-	buf_init(&why, 512);
-	buf_add_str(&why, trouble ? trouble : "");
-	if (health == SPOOL_FULL)
-		add_needs(s, &why);
-	log_write(s->role->log, health == SPOOL_WELL ? LOG_INFO : LOG_ERROR,
-		"the spool's health changed", LOG_STR("spool", words[health]),
-		LOG_SPAN("why", buf_span(&why)));
-	buf_done(&why);
+	smtpd_report_health(s->role, s->world.disks[IPC_DIRECTORY_SPOOL],
+		s->writer ? spool_writer_trouble(s->writer) : NULL, health);
 }
 
 /* Whatever the disk's health is: where it is bad, clients are told. */
@@ -251,46 +221,17 @@ static int directory(void *core, struct snapshot *snapshot)
 	return 0;
 }
 
-static void figures(struct smtpd_role *s, uint32_t request)
-{
-	static const char *const healths[] = {
-		[SPOOL_WELL] = "well", [SPOOL_FULL] = "full", [SPOOL_SICK] = "sick"};
-	struct smtpd_figures f;
-	struct spool_figures w;
-	struct json_write json;
-	struct buf buf;
-
-	smtpd_figures(s->smtpd, &f);
-	spool_writer_figures(s->writer, &w);
-	buf_init(&buf, IO_CHANNEL_BYTES);
-	json_write_init(&json, &buf);
-	json_open_object(&json, NULL);
-	json_put_u64(&json, "worker", s->role->index);
-	json_put_u64(&json, "connections", f.connections);
-	json_put_u64(&json, "sessions", f.sessions_now);
-	json_put_u64(&json, "messages", f.messages);
-	json_put_u64(&json, "recipients", f.recipients);
-	json_put_u64(&json, "bytes", f.bytes);
-	json_open_object(&json, "refused");
-	for (unsigned i = 0; i < SMTPD_REFUSALS; i++)
-		json_put_u64(&json, smtpd_refusal_name(i), f.refused[i]);
-	json_close_object(&json);
-	json_open_object(&json, "spool");
-	json_put_str(&json, "health", healths[spool_writer_health(s->writer)]);
-	json_put_u64(&json, "syncs", w.syncs);
-	json_put_u64(&json, "sync_ns", w.sync_ns);
-	json_put_u64(&json, "batches", w.batches);
-	json_put_u64(&json, "bytes", w.bytes_written);
-	json_close_object(&json);
-	json_close_object(&json);
-	admin_link_answer(&s->admin, IPC_FIGURES_REPLY, request, buf_span(&buf));
-	buf_done(&buf);
-}
-
 static void asked(void *core, const struct ipc_message *message)
 {
-	if (message->type == IPC_FIGURES_REQUEST)
-		figures(core, message->request);
+	struct smtpd_role *s = core;
+	struct buf figures;
+
+	if (message->type != IPC_FIGURES_REQUEST)
+		return;
+	buf_init(&figures, IO_CHANNEL_BYTES);
+	smtpd_report_figures(&figures, s->role->index, s->smtpd, s->writer);
+	admin_link_answer(&s->admin, IPC_FIGURES_REPLY, message->request, buf_span(&figures));
+	buf_done(&figures);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
