@@ -251,9 +251,7 @@ void session_settle(struct session *s)
 		io_conn_close(&s->conn, false);
 	if (is_over(s)) {
 		if (s->eof && s->transaction)
-			log_write(s->smtpd->c.log, LOG_INFO, "connection lost in a transaction",
-				LOG_SPAN("helo", s->helo),
-				LOG_SPAN("sender", s->transaction->sender));
+			lost_connection(s);
 		/* After QUIT nothing comes (RFC 5321 section 4.1.1.10) that could reset the
 		 * connection before the client has read the reply, so it is closed without watching
 		 * over it. A client that was idle when we stop, or has had all the time there was,

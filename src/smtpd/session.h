@@ -19,6 +19,7 @@
 #include "route/route.h"
 #include "smtpd/clients.h"
 #include "smtpd/smtpd.h"
+#include "trace/flood.h"
 
 #define SESSION_LINE	 (SMTP_COMMAND_BYTES + 2u) /* bytes of a command line with CRLF */
 #define SESSION_SCRATCH	 65536u			   /* the worker's input buffer */
@@ -143,6 +144,8 @@ struct smtpd {
 	struct arena parsed;   /* the command that is carried out; empty between commands */
 	size_t envelope_bytes; /* in the arenas of all sessions */
 	struct smtpd_figures figures;
+	struct flood lost; /* connections, in transactions */
+	struct timer lost_timer;
 	struct timer drain_timer;
 	void (*drained)(void *arg);
 	void *drained_arg;
@@ -272,6 +275,14 @@ void reply_refuse(struct session *s, enum smtpd_refusal reason, unsigned code, c
 	const char *text, struct span recipient);
 void reply_refuse_sender(struct session *s, enum smtpd_refusal reason, unsigned code,
 	const char *enhanced, const char *text, struct span sender);
+
+/* ---- lost.c --------------------------------------------------------------------------------- */
+
+/* The client of a transaction is gone: tells the log, so often a minute at most. */
+void lost_connection(struct session *s);
+/* Tells how many more there were. */
+void lost_sum(struct smtpd *smtpd);
+void lost_minute_over(struct timer *timer);
 
 /* ---- path.c --------------------------------------------------------------------------------- */
 

@@ -24,6 +24,7 @@ int smtpd_new(const struct smtpd_config *config, struct smtpd **out)
 	list_init(&smtpd->ready);
 	smtpd->turn.end = turn_end;
 	smtpd->drain_timer.fire = drain_over;
+	smtpd->lost_timer.fire = lost_minute_over;
 	buf_init(&smtpd->out, SESSION_REPLIES + SESSION_REPLIES);
 	buf_init(&smtpd->work, SESSION_SCRATCH);
 	arena_init(&smtpd->parsed, SESSION_PARSED);
@@ -67,6 +68,7 @@ void smtpd_free(struct smtpd **pointer)
 	if (smtpd->turn.queued)
 		unlink_turn(smtpd->io, &smtpd->turn);
 	io_timer_stop(smtpd->io, &smtpd->drain_timer);
+	io_timer_stop(smtpd->io, &smtpd->lost_timer);
 	if (smtpd->snapshot)
 		snapshot_release(&smtpd->snapshot);
 	clients_done(&smtpd->clients);
@@ -214,6 +216,7 @@ static void turn_end(struct io_turn *turn)
 	if (smtpd->draining && smtpd->session_count == 0 && smtpd->drained) {
 		void (*drained)(void *) = smtpd->drained;
 		smtpd->drained = NULL;
+		lost_sum(smtpd);
 		drained(smtpd->drained_arg);
 	}
 }

@@ -359,6 +359,60 @@ static void waiting_holds_nothing_up(void **state)
 	assert_int_equal(figures.sessions_now, 1);
 }
 
+/* ---- lost connections ------------------------------------------------------------------------ */
+
+static struct {
+	int each;
+	uint64_t more;
+} heard;
+
+static void hear(struct log *log, enum log_level level, const char *message,
+	const struct log_field *fields, size_t count)
+{
+	(void)log;
+	(void)level;
+	heard.each += strcmp(message, "connection lost in a transaction") == 0;
+	if (strcmp(message, "more connections lost in a transaction") != 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(fields[i].name, "connections") == 0)
+			heard.more += fields[i].u64;
+}
+
+static void lose_one(struct fixture *f, const char *address)
+{
+	struct peer *peer = client(f, address, HELLO MAIL);
+
+	peer_eof(peer, 0);
+	assert_true(peer->closed);
+	/* The world has room for few. */
+	assert_ptr_equal(f->world.peers[--f->world.peer_count], peer);
+	buf_done(&peer->input);
+	buf_done(&peer->replies);
+	free(peer);
+}
+
+/* Who loses them as fast as it can fills no log; others are still told. */
+static void lost_connections_are_summed_up(void **state)
+{
+	struct fixture *f = *state;
+
+	world_start(&f->world);
+	heard.each = 0;
+	heard.more = 0;
+	f->world.smtpd->c.log->write = hear;
+	for (int i = 0; i < 1000; i++)
+		lose_one(f, "192.0.2.7");
+	assert_int_equal(heard.each, FLOOD_SHOWN);
+	lose_one(f, "192.0.2.8");
+	assert_int_equal(heard.each, FLOOD_SHOWN + 1);
+	assert_int_equal(heard.more, 0);
+	world_pass_ms(&f->world, FLOOD_MINUTE_MS);
+	assert_int_equal(heard.more, 1000 - FLOOD_SHOWN);
+	lose_one(f, "192.0.2.7");
+	assert_int_equal(heard.each, FLOOD_SHOWN + 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -374,6 +428,7 @@ int main(void)
 		TEST(refused_recipients_have_their_end),
 		TEST(no_limit_no_wait),
 		TEST(waiting_holds_nothing_up),
+		TEST(lost_connections_are_summed_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

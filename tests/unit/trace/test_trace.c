@@ -743,6 +743,48 @@ static void test_a_flood_of_refusals_is_summed_up(void **state)
 	assert_true(w->lines - before < 3 * 256 + 102);
 }
 
+/* A customer's 65,536 networks do not use up what tells clients apart. */
+static void test_the_networks_of_one_site_become_one_client(void **state)
+{
+	struct world *w = *state;
+	char client[64];
+
+	for (int i = 0; i < 60000; i++) {
+		snprintf(client, sizeof(client), "2001:db8:77:%x::1", i);
+		refuse_one(w, client);
+	}
+	uint64_t site = w->lines;
+	assert_true(site <= 256 + 100);
+	for (int i = 0; i < 200; i++) {
+		snprintf(client, sizeof(client), "192.0.2.%d", i);
+		refuse_one(w, client);
+		snprintf(client, sizeof(client), "2001:db8:1%02x::1", i);
+		if (i < 50)
+			refuse_one(w, client);
+	}
+	/* Others are told each for themselves. */
+	assert_int_equal(w->lines - site, 250);
+	pass(w, 61000);
+	assert_int_equal(found_lines(w, "client=2001:db8:77::/48", 1000, "\"more\":"), 1);
+}
+
+/* However many there are: so many lines a minute. */
+static void test_refusals_have_a_total_bound(void **state)
+{
+	struct world *w = *state;
+	char client[64];
+
+	for (int i = 0; i < 200; i++) {
+		snprintf(client, sizeof(client), "192.0.2.%d", i);
+		for (int k = 0; k < 100; k++)
+			refuse_one(w, client);
+	}
+	assert_int_equal(w->lines, 5000);
+	pass(w, 61000);
+	assert_true(w->lines <= 5000 + 257);
+	assert_int_equal(found_lines(w, "client=192.0.2.199", 1000, "\"more\":100"), 1);
+}
+
 static void test_refusals_push_no_story_out(void **state)
 {
 	struct world *w = *state;
@@ -1033,6 +1075,9 @@ int main(void)
 			test_a_flood_of_files_leaves_the_newest, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_flood_of_refusals_is_summed_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_networks_of_one_site_become_one_client, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals_have_a_total_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals_push_no_story_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_the_limit_holds_for_refused_clients, setup, teardown),
