@@ -208,7 +208,14 @@ struct plan_depends {
 	struct buf filter; /* of the queue (queue/filter.h); empty: there is nothing of the kind */
 	struct buf names;  /* "domain a.example, account ann@c.example" */
 	uint32_t shown, more; /* in these; further ones */
+	struct plan_depends_part {
+		size_t filter, filter_end, name, name_end;
+	} parts[PLAN_DEPENDS_MOST];
 };
+
+/* One of those that are shown, alone. */
+struct span plan_depends_filter(const struct plan_depends *depends, uint32_t which);
+struct span plan_depends_name(const struct plan_depends *depends, uint32_t which);
 
 void plan_depends(const struct plan *plan, struct plan_depends *out);
 void plan_depends_done(struct plan_depends *depends);

@@ -61,6 +61,8 @@ static int read_object(struct draft *draft, enum object_kind kind, const struct 
 	err = err ? err : read ? read : missing;
 	if (err == 0 && kind == OBJECT_PRIORITY)
 		err = object_priority_name(fields, scratch, &name);
+	if (err < 0 && err != ERR_NOMEM && name.n && draft_break(draft, kind, name))
+		err = ERR_NOMEM;
 	return err ? err : draft_put(draft, kind, name, fields, node);
 }
 
@@ -202,6 +204,15 @@ static int prune(struct draft *draft)
 	return err;
 }
 
+/* There are mistakes: the rest is looked at for more, so that all are told at once. */
+static void look_on(struct draft *draft)
+{
+	struct plan *unused = NULL;
+
+	if (!draft_plan(draft, &unused))
+		plan_free(&unused);
+}
+
 static int apply(struct draft *draft, struct span text, struct plan **out)
 {
 	struct node *root;
@@ -216,7 +227,12 @@ static int apply(struct draft *draft, struct span text, struct plan **out)
 		return ERR_SYNTAX;
 	}
 	err = read_root(draft, root);
-	if (err == 0 && draft->options->prune)
+	if (err < 0) {
+		if (err != ERR_NOMEM)
+			look_on(draft);
+		return err;
+	}
+	if (draft->options->prune)
 		err = prune(draft);
 	return err ? err : draft_plan(draft, out);
 }

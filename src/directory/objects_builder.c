@@ -143,7 +143,7 @@ int objects_builder_finish(
 	*builder = NULL;
 	for (int kind = 0; kind < OBJECT_KINDS && err == 0; kind++)
 		err = sort(&objects->sets[kind], problems);
-	if (err == 0 && objects_validate(objects, NULL, 0, problems) < 0)
+	if (err == 0 && objects_validate(objects, NULL, problems) < 0)
 		err = ERR_CORRUPT;
 	if (err < 0) {
 		objects_free(&objects);

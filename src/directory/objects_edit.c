@@ -279,6 +279,11 @@ static int pause_fields(
 	return err;
 }
 
+static bool changes_reason(const struct object_pause *pause, struct span reason)
+{
+	return reason.n && !span_equal(pause->reason, reason);
+}
+
 int objects_plan_pause(const struct objects *now, enum pause_scope scope, struct span name,
 	struct span by, struct span reason, const struct plan_options *options,
 	struct buf *problems, struct plan **out)
@@ -291,7 +296,12 @@ int objects_plan_pause(const struct objects *now, enum pause_scope scope, struct
 	int err = pause_target(&draft, scope, name, &target);
 	if (err == 0)
 		err = pause_fields(&draft, by, reason, &fields);
-	if (err == 0 && !objects_find(now, OBJECT_PAUSE, target))
+	const struct object *before = err ? NULL : objects_find(now, OBJECT_PAUSE, target);
+
+	/* As with messages that are held: another reason, which is also another's, is kept. */
+	if (before)
+		fields.since_ms = object_pause(before)->since_ms;
+	if (err == 0 && (!before || changes_reason(object_pause(before), reason)))
 		err = draft_put(&draft, OBJECT_PAUSE, target, &fields, NULL);
 	return finish(&draft, err, out);
 }

@@ -43,6 +43,13 @@ struct draft_change {
 	uint32_t order;
 };
 
+/* One that is in the file and cannot be used: what refers to it is not at fault. */
+struct draft_broken {
+	struct draft_broken *next;
+	enum object_kind kind;
+	struct span name;
+};
+
 struct draft {
 	const struct objects *now;
 	const struct plan_options *options;
@@ -50,6 +57,7 @@ struct draft {
 	struct arena arena;
 	struct draft_change *changes;
 	size_t count, room;
+	struct draft_broken *broken; /* in the arena */
 };
 
 void draft_init(struct draft *draft, const struct objects *now, const struct plan_options *options,
@@ -58,15 +66,16 @@ void draft_done(struct draft *draft);
 /* An object that is to be there: its fields are packed; keeps the time of creation. */
 int draft_put(struct draft *draft, enum object_kind kind, struct span name, const void *fields,
 	const struct node *node);
+int draft_break(struct draft *draft, enum object_kind kind, struct span name);
 int draft_remove(struct draft *draft, enum object_kind kind, struct span name);
 
 /* Merges, checks and compares. The draft stays the caller's. */
 int draft_plan(struct draft *draft, struct plan **out);
 
-/* References, exclusive fields and bounds of a whole generation. Changes (sorted by kind and name)
- * tell where a bad object was written. */
-int objects_validate(const struct objects *objects, const struct draft_change *changes,
-	size_t count, struct problems *problems);
+/* References, exclusive fields and bounds of a whole generation. The draft's changes (sorted by
+ * kind and name) tell where a bad object was written; NULL: it was not. */
+int objects_validate(
+	const struct objects *objects, const struct draft *draft, struct problems *problems);
 
 struct plan {
 	const struct objects *base; /* what it was made from */

@@ -7,9 +7,18 @@ struct validation {
 	const struct objects *objects;
 	const struct draft_change *changes;
 	size_t count;
+	const struct draft_broken *broken;
 	struct problems *problems;
 	int err;
 };
+
+static bool is_broken(const struct validation *v, enum object_kind kind, struct span name)
+{
+	for (const struct draft_broken *b = v->broken; b; b = b->next)
+		if (b->kind == kind && span_equal(b->name, name))
+			return true;
+	return false;
+}
 
 static const struct draft_change *change_of(
 	const struct validation *v, enum object_kind kind, struct span name)
@@ -60,7 +69,8 @@ static void end(struct validation *v, const char *text)
 static void check_reference(
 	struct validation *v, const struct object *object, const char *field, struct span transport)
 {
-	if (transport.n == 0 || objects_find(v->objects, OBJECT_TRANSPORT, transport))
+	if (transport.n == 0 || objects_find(v->objects, OBJECT_TRANSPORT, transport) ||
+		is_broken(v, OBJECT_TRANSPORT, transport))
 		return;
 	if (change_of(v, object->kind, object->name)) {
 		begin(v, object, field);
@@ -103,7 +113,7 @@ static void check_account(struct validation *v, const struct object *object)
 	struct span name = span_skip(object->name, at + 1);
 	const struct object *domain = objects_find(v->objects, OBJECT_DOMAIN, name);
 
-	if (domain && object_domain(domain)->mailboxes)
+	if ((domain && object_domain(domain)->mailboxes) || is_broken(v, OBJECT_DOMAIN, name))
 		return;
 	begin(v, object, NULL);
 	problem_say(v->problems, "the domain ");
@@ -142,8 +152,8 @@ static void check_count(struct validation *v, enum object_kind kind, size_t most
 	v->err = ERR_LIMIT;
 }
 
-int objects_validate(const struct objects *objects, const struct draft_change *changes,
-	size_t count, struct problems *problems)
+int objects_validate(
+	const struct objects *objects, const struct draft *draft, struct problems *problems)
 {
 	static void (*const checks[OBJECT_KINDS])(struct validation *, const struct object *) = {
 		[OBJECT_DOMAIN] = check_domain,
@@ -151,8 +161,13 @@ int objects_validate(const struct objects *objects, const struct draft_change *c
 		[OBJECT_PRIORITY] = check_priority,
 		[OBJECT_SETTINGS] = check_settings,
 	};
-	struct validation v = {objects, changes, count, problems, 0};
+	struct validation v = {.objects = objects, .problems = problems};
 
+	if (draft) {
+		v.changes = draft->changes;
+		v.count = draft->count;
+		v.broken = draft->broken;
+	}
 	check_count(&v, OBJECT_TRANSPORT, OBJECTS_TRANSPORTS);
 	check_count(&v, OBJECT_DOMAIN, OBJECTS_DOMAINS);
 	check_count(&v, OBJECT_ACCOUNT, OBJECTS_ACCOUNTS);

@@ -74,6 +74,19 @@ int draft_put(struct draft *draft, enum object_kind kind, struct span name, cons
 	return err;
 }
 
+int draft_break(struct draft *draft, enum object_kind kind, struct span name)
+{
+	struct draft_broken *broken = arena_alloc(&draft->arena, sizeof(*broken));
+
+	if (!broken)
+		return ERR_NOMEM;
+	*broken = (struct draft_broken){draft->broken, kind, arena_copy(&draft->arena, name)};
+	if (!broken->name.p)
+		return ERR_NOMEM;
+	draft->broken = broken;
+	return 0;
+}
+
 int draft_remove(struct draft *draft, enum object_kind kind, struct span name)
 {
 	struct draft_change change = {.kind = kind, .name = arena_copy(&draft->arena, name)};
@@ -223,7 +236,7 @@ static int build(struct draft *draft, struct plan *plan)
 			return err;
 		at = end;
 	}
-	int err = objects_validate(plan->next, draft->changes, draft->count, &draft->problems);
+	int err = objects_validate(plan->next, draft, &draft->problems);
 	return err ? err : drop_pauses(plan);
 }
 

@@ -1,4 +1,5 @@
 /* What mail that waits goes by, and a plan takes away. */
+#include "base/check.h"
 #include "directory/objects_inner.h"
 
 #define TERM_BYTES 64u /* of a term, but for names */
@@ -27,7 +28,17 @@ static void begin(struct plan_depends *out, const char *kind, struct span name)
 		buf_add_str(&out->filter, " or ");
 		buf_add_str(&out->names, ", ");
 	}
+	struct plan_depends_part *part = &out->parts[out->shown - 1];
+
+	part->filter = out->filter.n;
+	part->name = out->names.n;
 	buf_printf(&out->names, "%s %.*s", kind, (int)name.n, name.p);
+	part->name_end = out->names.n;
+}
+
+static void end(struct plan_depends *out)
+{
+	out->parts[out->shown - 1].filter_end = out->filter.n;
 }
 
 static void add_one(struct plan_depends *out, const char *kind, struct span name)
@@ -36,6 +47,7 @@ static void add_one(struct plan_depends *out, const char *kind, struct span name
 		return;
 	begin(out, kind, name);
 	add_term(&out->filter, kind, name);
+	end(out);
 }
 
 /* By the domain first: only its mail has to be looked into. */
@@ -49,6 +61,7 @@ static void add_account(struct plan_depends *out, struct span address)
 	buf_add_char(&out->filter, ' ');
 	add_term(&out->filter, "recipient", address);
 	buf_add_char(&out->filter, ')');
+	end(out);
 }
 
 /* Mail that left by a transport would now need accounts. */
@@ -99,6 +112,22 @@ void plan_depends(const struct plan *plan, struct plan_depends *out)
 	buf_init(&out->names, PLAN_DEPENDS_BYTES);
 	for (size_t i = 0; i < plan->count; i++)
 		add_change(out, plan, &plan->changes[i]);
+}
+
+struct span plan_depends_filter(const struct plan_depends *depends, uint32_t which)
+{
+	const struct plan_depends_part *part = &depends->parts[which];
+
+	CHECK(which < depends->shown);
+	return span_of(depends->filter.p + part->filter, part->filter_end - part->filter);
+}
+
+struct span plan_depends_name(const struct plan_depends *depends, uint32_t which)
+{
+	const struct plan_depends_part *part = &depends->parts[which];
+
+	CHECK(which < depends->shown);
+	return span_of(depends->names.p + part->name, part->name_end - part->name);
 }
 
 void plan_depends_done(struct plan_depends *depends)

@@ -137,6 +137,27 @@ static bool whole_minutes(const struct retry_step *steps, uint32_t count)
 	return true;
 }
 
+/* In the largest unit of which it is a whole number. */
+static void add_in_units(struct buf *buf, uint32_t delay)
+{
+	static const char units[] = "wdhms";
+	const char *unit = units;
+
+	while (delay % unit_seconds(*unit))
+		unit++;
+	buf_add_u64(buf, delay / unit_seconds(*unit));
+	buf_add_char(buf, *unit);
+}
+
+/* Minutes, where all of the schedule are whole ones. */
+static void add_delay(struct buf *buf, uint32_t delay, bool minutes)
+{
+	if (minutes)
+		buf_add_u64(buf, delay / SECONDS_PER_MINUTE);
+	else
+		add_in_units(buf, delay);
+}
+
 void retry_add(struct buf *buf, const struct retry_step *steps, uint32_t count)
 {
 	bool minutes = whole_minutes(steps, count);
@@ -144,17 +165,7 @@ void retry_add(struct buf *buf, const struct retry_step *steps, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		if (i)
 			buf_add_char(buf, ',');
-		uint32_t delay = steps[i].delay_s;
-		if (minutes) {
-			buf_add_u64(buf, delay / SECONDS_PER_MINUTE);
-		} else {
-			static const char units[] = "wdhms";
-			const char *unit = units;
-			while (delay % unit_seconds(*unit))
-				unit++;
-			buf_add_u64(buf, delay / unit_seconds(*unit));
-			buf_add_char(buf, *unit);
-		}
+		add_delay(buf, steps[i].delay_s, minutes);
 		if (i < count - 1 && steps[i].times > 1)
 			buf_printf(buf, "*%u", steps[i].times);
 	}
@@ -174,11 +185,12 @@ void retry_add_example(
 	struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries)
 {
 	uint32_t shown = MIN(retries, (uint32_t)EXAMPLE_RETRIES);
+	bool minutes = whole_minutes(steps, count);
 
 	for (uint32_t i = 1; i <= shown; i++) {
 		if (i > 1)
 			buf_add_char(buf, ',');
-		add_tenths(buf, retry_delay_s(steps, count, i), SECONDS_PER_MINUTE);
+		add_delay(buf, retry_delay_s(steps, count, i), minutes);
 	}
 	if (retries > shown)
 		buf_add_str(buf, "...");
@@ -187,6 +199,8 @@ void retry_add_example(
 void retry_add_sum(
 	struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries)
 {
+	bool minutes = whole_minutes(steps, count);
+
 	if (retries == 0)
 		buf_add_char(buf, '0');
 	for (uint32_t i = 0; i < count && retries; i++) {
@@ -195,7 +209,7 @@ void retry_add_sum(
 			buf_add_char(buf, '+');
 		if (times > 1)
 			buf_add_char(buf, '(');
-		add_tenths(buf, steps[i].delay_s, SECONDS_PER_MINUTE);
+		add_delay(buf, steps[i].delay_s, minutes);
 		if (times > 1)
 			buf_printf(buf, "*%u)", times);
 		retries -= times;

@@ -44,10 +44,10 @@ uint32_t retry_longest_s(const struct retry_step *steps, uint32_t count);
 
 /* "60,120,180" or "1m,5m*2,1h": the canonical text, minutes where all are whole ones. */
 void retry_add(struct buf *buf, const struct retry_step *steps, uint32_t count);
-/* "60,120,180,180,180..." : the first retries, in minutes (a fraction as "0.5"). */
+/* "60,120,180,180,180..." : the first retries, in minutes, or with units as above. */
 void retry_add_example(
 	struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries);
-/* "60+120+(180*28)" */
+/* "60+120+(180*28)", "2s+(3s*4)" */
 void retry_add_sum(
 	struct buf *buf, const struct retry_step *steps, uint32_t count, uint32_t retries);
 /* "87 h (3.6 days)", "45 min", "30 s" */

@@ -279,6 +279,45 @@ static void refused_with_file_line_and_field(void **state)
 	objects_free(&objects);
 }
 
+/* Not one kind after the other: who mends a file wants to do it once. */
+static void all_mistakes_are_told_at_once(void **state)
+{
+	(void)state;
+	struct objects *objects = sample();
+	struct plan *plan = NULL;
+	struct buf problems;
+	static const char text[] = "transports:\n"
+				   "  x: { server: \"a b\" }\n"
+				   "domains:\n"
+				   "  d.example: { transport: nowhere }\n"
+				   "  e.example: { transport: x }\n"
+				   "  a.example: { mailboxes: true, colour: red }\n"
+				   "accounts:\n"
+				   "  bob@a.example: {}\n"
+				   "  bob@z.example: {}\n"
+				   "default-transport: outbond\n";
+
+	buf_init(&problems, 100000);
+	assert_int_equal(objects_plan_apply(objects, "f", SPAN(text), &options, &problems, &plan),
+		ERR_SYNTAX);
+	assert_null(plan);
+	assert_has(&problems, "f:2:16: transports.x.server: \"a b\" is refused");
+	assert_has(&problems, "f:4:27: domains.d.example.transport: there is no transport");
+	assert_has(&problems, "f:6:");
+	assert_has(&problems, "f:9:3: accounts.bob@z.example: ");
+	assert_has(&problems, "f:10:20: default-transport: there is no transport \"outbond\"");
+	/* What only goes by a mistake elsewhere is none of its own. */
+	assert_null(strstr(text_of(&problems), "e.example"));
+	assert_null(strstr(text_of(&problems), "bob@a.example"));
+	buf_clear(&problems);
+	assert_int_equal(
+		objects_plan_apply(objects, "f", SPAN(text), &prune, &problems, &plan), ERR_SYNTAX);
+	assert_null(strstr(text_of(&problems), "cannot be removed"));
+	assert_has(&problems, "f:4:27: ");
+	buf_done(&problems);
+	objects_free(&objects);
+}
+
 static void nothing_in_use_goes(void **state)
 {
 	(void)state;
@@ -449,6 +488,19 @@ static void pauses(void **state)
 	/* a second pause leaves the first one's time */
 	assert_int_equal(objects_plan_pause(objects, PAUSE_DOMAIN, SPAN("a.example"), SPAN("bob"),
 				 SPAN(""), &later, &problems, &plan),
+		0);
+	adopt(&objects, &plan, "");
+	/* nor does one with another reason, which is kept, and whose it is */
+	assert_int_equal(objects_plan_pause(objects, PAUSE_DOMAIN, SPAN("a.example"), SPAN("bob"),
+				 SPAN("disk full"), &later, &problems, &plan),
+		0);
+	adopt(&objects, &plan, "domain a.example: paused by bob, disk full\n");
+	pause = objects_pause(objects, PAUSE_DOMAIN, SPAN("a.example"));
+	assert_int_equal(object_pause(pause)->since_ms, 1000);
+	assert_span(object_pause(pause)->by, "bob");
+	assert_span(object_pause(pause)->reason, "disk full");
+	assert_int_equal(objects_plan_pause(objects, PAUSE_DOMAIN, SPAN("a.example"), SPAN("bob"),
+				 SPAN("disk full"), &later, &problems, &plan),
 		0);
 	adopt(&objects, &plan, "");
 	/* apply knows nothing of pauses, even when it prunes */
@@ -669,6 +721,7 @@ int main(void)
 		cmocka_unit_test(prune_makes_it_exact),
 		cmocka_unit_test(names_become_canonical),
 		cmocka_unit_test(refused_with_file_line_and_field),
+		cmocka_unit_test(all_mistakes_are_told_at_once),
 		cmocka_unit_test(nothing_in_use_goes),
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(priorities_are_a_set),

@@ -76,7 +76,9 @@ static void words(void **state)
 {
 	(void)state;
 	assert_words("10", 0, "", "0", "0 s");
-	assert_words("30s", 1, "0.5", "0.5", "30 s");
+	assert_words("30s", 1, "30s", "30s", "30 s");
+	assert_words("2s,3s", 5, "2s,3s,3s,3s,3s", "2s+(3s*4)", "14 s");
+	assert_words("90s,1h", 7, "90s,1h,1h,1h,1h...", "90s+(1h*6)", "6 hours");
 	assert_words("15", 3, "15,15,15", "(15*3)", "45 min");
 	assert_words("60", 24, "60,60,60,60,60...", "(60*24)", "24 hours (1 day)");
 	assert_words("90", 3, "90,90,90", "(90*3)", "4.5 hours");
