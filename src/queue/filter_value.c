@@ -125,6 +125,11 @@ int filter_check_value(struct parser *p, size_t at, struct filter_node *term)
 		if (text_parse_id(term->text, &term->number) != 0)
 			return filter_wrong(p, at, "that is no id: 13 letters and digits");
 		return 0;
+	case FILTER_SENDER:
+		/* As in a search of the trace, and in SMTP. */
+		if (span_equal(term->text, SPAN("<>")))
+			term->text.n = 0;
+		return 0;
 	case FILTER_STATE: return value_state(p, at, term);
 	case FILTER_PRIORITY: return value_priority(p, at, term);
 	case FILTER_CLIENT: return value_network(p, at, term);

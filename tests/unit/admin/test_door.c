@@ -50,6 +50,8 @@ struct world {
 	bool slow_trace; /* the roles have something to write before a search */
 	uint64_t random;
 	struct event_sink sink;
+	struct log out;
+	char log[4096]; /* what it was told */
 	unsigned events;
 	char event[4096]; /* the words of the last one */
 };
@@ -270,6 +272,41 @@ static void on_event(struct event_sink *sink, const struct event *event)
 	snprintf(w->event, sizeof(w->event), "%.*s", (int)event->reason.n, event->reason.p);
 }
 
+static void on_log(struct log *log, enum log_level level, const char *message,
+	const struct log_field *fields, size_t count)
+{
+	struct world *w = CONTAINER_OF(log, struct world, out);
+	size_t n = (size_t)snprintf(
+		w->log, sizeof(w->log), "%s: %s", level == LOG_WARN ? "warning" : "other", message);
+
+	for (size_t i = 0; i < count; i++)
+		n += (size_t)snprintf(w->log + n, sizeof(w->log) - n, " %s=%.*s", fields[i].name,
+			(int)fields[i].span.n, fields[i].span.p);
+}
+
+static void start(struct world *w)
+{
+	struct admin_config config = {
+		.io = &w->io,
+		.config = w->config,
+		.route = &w->route,
+		.directory_path = w->path,
+		.trace = sim_disk_base(w->disk),
+		.context = w,
+		.generation = on_generation,
+		.events = &w->sink,
+		.log = &w->out,
+		.ask = on_ask,
+		.version = "1.2.3",
+	};
+	struct buf problems;
+
+	buf_init(&problems, 1u << 16);
+	if (admin_new(&config, &w->admin, &problems))
+		fail_msg("%.*s", (int)problems.n, problems.p);
+	buf_done(&problems);
+}
+
 static int set_up(void **state)
 {
 	static const char start_file[] =
@@ -290,20 +327,8 @@ static int set_up(void **state)
 	assert_int_equal(
 		config_parse("postern.yaml", span_str(start_file), &w->config, &problems), 0);
 	w->route = (struct route_config){.hostname = w->config->hostname};
-	struct admin_config config = {
-		.io = &w->io,
-		.config = w->config,
-		.route = &w->route,
-		.directory_path = w->path,
-		.trace = sim_disk_base(w->disk),
-		.context = w,
-		.generation = on_generation,
-		.events = &w->sink,
-		.ask = on_ask,
-		.version = "1.2.3",
-	};
-	if (admin_new(&config, &w->admin, &problems))
-		fail_msg("%.*s", (int)problems.n, problems.p);
+	w->out.write = on_log;
+	start(w);
 	buf_done(&problems);
 	*state = w;
 	return 0;
@@ -1207,6 +1232,63 @@ static void apply_and_trials_warn(void **state)
 	delivery_says(w, "{\"messages\":0}");
 }
 
+/* Of many that go, those that mail goes by are named, with how much. */
+static void only_what_has_mail_is_named(void **state)
+{
+	struct world *w = *state;
+
+	assert_done(
+		ask(w, "{\"cmd\":\"apply\",\"text\":\"transports: { t: { server: a.example } }\\n"
+		       "domains: { a.example: { transport: t }, b.example: { transport: t }, "
+		       "c.example: { transport: t } }\\n\"}"));
+	struct peer *peer = enter(w);
+	write_line(peer, "{\"cmd\":\"apply\",\"prune\":true,\"dry_run\":true,\"text\":"
+			 "\"transports: { t: { server: a.example } }\\n\"}");
+	assert_non_null(strstr(w->asked, "\\\"a.example\\\" or domain=\\\"b.example"));
+	delivery_says(w, "{\"messages\":5}");
+	assert_string_equal(w->asked, "{\"op\":\"count\",\"filter\":\"domain=\\\"a.example\\\"\"}");
+	delivery_says(w, "{\"messages\":1,\"after\":\"0000000000001\"}");
+	assert_non_null(strstr(w->asked, "\"after\":\"0000000000001\""));
+	delivery_says(w, "{\"messages\":2}");
+	delivery_says(w, "{\"messages\":0}");
+	assert_string_equal(w->asked, "{\"op\":\"count\",\"filter\":\"domain=\\\"c.example\\\"\"}");
+	delivery_says(w, "{\"messages\":2}");
+	json_t *value = reply(peer);
+	const json_t *warning = json_array_get(json_object_get(value, "warnings"), 0);
+	assert_string_equal(json_string_value(warning),
+		"5 messages in the queue go by domain a.example (3), domain c.example (2); without "
+		"them, they may bounce at once: see posternctl queue list 'domain=\"a.example\" or "
+		"domain=\"c.example\"'");
+	json_decref(value);
+	/* Who is asked in the middle and does not answer: then it is known only of all. */
+	write_line(peer, "{\"cmd\":\"apply\",\"prune\":true,\"dry_run\":true,\"text\":"
+			 "\"transports: { t: { server: a.example } }\\n\"}");
+	delivery_says(w, "{\"messages\":5}");
+	pass(w, ADMIN_ANSWER_MS);
+	value = reply(peer);
+	warning = json_array_get(json_object_get(value, "warnings"), 0);
+	assert_non_null(strstr(json_string_value(warning), "5 messages in the queue go by domain "
+							   "a.example, domain b.example, domain "
+							   "c.example; without them"));
+	json_decref(value);
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+}
+
+/* A path that is mistyped would be an empty gateway, without a word. */
+static void a_new_directory_is_told(void **state)
+{
+	struct world *w = *state;
+
+	assert_non_null(strstr(w->log, "warning"));
+	assert_non_null(strstr(w->log, "a new directory was made"));
+	assert_non_null(strstr(w->log, "path=/d"));
+	/* One that was there is not, though nothing was ever applied. */
+	w->log[0] = '\0';
+	admin_free(&w->admin);
+	start(w);
+	assert_string_equal(w->log, "");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -1230,6 +1312,8 @@ int main(int argc, char **argv)
 		TEST(nothing_is_removed_that_waiting_mail_goes_by),
 		TEST(what_no_mail_goes_by_is_removed),
 		TEST(apply_and_trials_warn),
+		TEST(only_what_has_mail_is_named),
+		TEST(a_new_directory_is_told),
 		TEST(queue_work_names_who_does_it),
 		TEST(what_is_done_to_the_queue_is_in_the_audit),
 		TEST(a_change_that_ends_early_is_in_the_audit),

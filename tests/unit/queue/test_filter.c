@@ -43,10 +43,12 @@ static struct envelope_rcpt rcpts[] = {
 static const uint32_t all[] = {0, 1, 2};
 static int loads;
 
+static struct span from = {"Ann (Ops)@a.example", 19};
+
 static int load(struct filter_subject *s)
 {
 	loads++;
-	s->sender = SPAN("Ann (Ops)@a.example");
+	s->sender = from;
 	netaddr_parse_ip(SPAN("192.0.2.77"), &s->client);
 	s->all_rcpts = rcpts;
 	return 0;
@@ -117,6 +119,13 @@ static void every_key(void **state)
 	assert_true(matches("sender=\"ann (ops)@a.example\""));
 	assert_true(matches("sender=*@a.example"));
 	assert_false(matches("sender=\"\""));
+	assert_false(matches("sender=<>"));
+	assert_true(matches("sender!=<>"));
+	from = SPAN_NONE;
+	assert_true(matches("sender=\"\""));
+	assert_true(matches("sender=<>"));
+	assert_false(matches("sender!=<>"));
+	from = SPAN("Ann (Ops)@a.example");
 	assert_true(matches("recipient=dave@b.example"));
 	assert_true(matches("recipient=*@c.example"));
 	assert_false(matches("recipient=erin@*"));
