@@ -148,6 +148,10 @@ void queue_change_begin(struct door *door, const json_t *request);
 /* Before the request is; what was done is on record then. */
 void queue_change_forget(struct door *door);
 
+/* status_worker.c: writes what a worker answered as the member `name`, as far as it is believed.
+ * False: it is no answer. */
+bool status_put_worker(struct json_write *out, const char *name, struct span answer);
+
 /* status_queue.c: writes the member "queue", and goes on with then(). */
 void status_ask_queue(struct door *door, void (*then)(struct door *door));
 

@@ -107,16 +107,17 @@ static bool has_queue(struct span answer)
 
 static void answered(struct door *door, uint32_t party, struct span json)
 {
+	static const char unread[] = "{\"problem\":\"its answer cannot be read\"}";
 	char name[32];
 
-	if (party == ADMIN_DELIVERY)
+	if (party == ADMIN_DELIVERY) {
 		door->status.delivery = has_queue(json);
-	if (party == ADMIN_DELIVERY)
-		snprintf(name, sizeof(name), "delivery");
-	else
+		json_put_raw(&door->json, "delivery", json.n ? json : span_str(unread));
+	} else {
 		snprintf(name, sizeof(name), "smtpd %u", party - ADMIN_SMTPD(0));
-	json_put_raw(&door->json, name,
-		json.n ? json : SPAN("{\"problem\":\"its answer cannot be read\"}"));
+		if (!status_put_worker(&door->json, name, json))
+			json_put_raw(&door->json, name, span_str(unread));
+	}
 	if (!door->awaited)
 		end(door, NULL);
 }

@@ -49,4 +49,9 @@ bool text_is_utf8(struct span in);
 /* Bytes of the one valid UTF-8 sequence that `in` begins with; 0 where it does not. */
 size_t text_utf8_length(struct span in);
 
+/* Bytes (1 to 3) of the character that `in` begins with, where a terminal would obey it, not show
+ * it, or turn the direction of reading at it, so that the text reads otherwise than it is; 0: it is
+ * harmless, or not UTF-8. */
+size_t text_hidden_length(struct span in);
+
 #endif

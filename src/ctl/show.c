@@ -1,6 +1,7 @@
 #include "ctl/ctl.h"
 
 #include "base/check.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,42 +15,36 @@ struct table {
 	char **cells; /* the titles first */
 };
 
-/* How many bytes at p a terminal must not see as they are; 0: the next one is harmless. Control
- * characters of ASCII and Latin 1 (U+0080 … U+009F, which some terminals obey), and those that turn
- * the direction of text, so that it reads otherwise than it is. The text is valid UTF-8. */
-static size_t harmful(const unsigned char *p, bool lines)
+/* How many bytes at p, of a text that ends at `end`, a terminal must not see as they are; 0: the
+ * next one is harmless. The text is valid UTF-8; p may be inside a character. */
+static size_t harmful(const char *p, const char *end, bool lines)
 {
-	if ((p[0] < ' ' && !(lines && p[0] == '\n')) || p[0] == 0x7f)
-		return 1;
-	if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
-		return 2;
-	if (p[0] == 0xe2 && p[1] == 0x80 &&
-		((p[2] >= 0xaa && p[2] <= 0xae) || p[2] == 0x8e || p[2] == 0x8f))
-		return 3;
-	if (p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)
-		return 3;
-	return 0;
+	if ((*p >= ' ' && *p < 0x7f) || (lines && *p == '\n'))
+		return 0;
+	return text_hidden_length(span_of(p, (size_t)(end - p)));
 }
 
 void add_safe(struct buf *out, const char *text, bool lines)
 {
-	for (const unsigned char *p = (const unsigned char *)text; *p;) {
-		size_t n = harmful(p, lines);
+	const char *end = text + strlen(text);
+
+	for (const char *p = text; p < end;) {
+		size_t n = harmful(p, end, lines);
 
 		if (!n)
-			buf_add_char(out, (char)*p++);
+			buf_add_char(out, *p++);
 		for (; n; n--)
-			buf_printf(out, "\\x%02x", *p++);
+			buf_printf(out, "\\x%02x", (unsigned char)*p++);
 	}
 }
 
 /* Straight out, without a copy: a whole directory may be one text. */
 void show_text_on(FILE *file, const char *text, bool lines)
 {
-	const unsigned char *plain = (const unsigned char *)text, *p = plain;
+	const char *plain = text, *p = text, *end = text + strlen(text);
 
-	while (*p) {
-		size_t n = harmful(p, lines);
+	while (p < end) {
+		size_t n = harmful(p, end, lines);
 
 		if (!n) {
 			p++;
@@ -57,7 +52,7 @@ void show_text_on(FILE *file, const char *text, bool lines)
 		}
 		fwrite(plain, 1, (size_t)(p - plain), file);
 		for (; n; n--)
-			fprintf(file, "\\x%02x", *p++);
+			fprintf(file, "\\x%02x", (unsigned char)*p++);
 		plain = p;
 	}
 	fwrite(plain, 1, (size_t)(p - plain), file);
@@ -69,8 +64,9 @@ void show_text(const char *text, bool lines)
 }
 
 /* A character of UTF-8 of two or three bytes, as JSON escapes it. */
-static void put_escaped(const unsigned char *p, size_t n, FILE *to)
+static void put_escaped(const char *text, size_t n, FILE *to)
 {
+	const unsigned char *p = (const unsigned char *)text;
 	unsigned c = n == 1   ? p[0]
 		     : n == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu)
 			      : (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
@@ -81,10 +77,10 @@ static void put_escaped(const unsigned char *p, size_t n, FILE *to)
 /* Characters come whole; control characters of ASCII are escaped already, but for DEL. */
 static int put_piece(const char *piece, size_t n, void *to)
 {
-	const unsigned char *p = (const unsigned char *)piece, *end = p + n;
+	const char *p = piece, *end = p + n;
 
 	while (p < end) {
-		size_t bytes = harmful(p, true);
+		size_t bytes = harmful(p, end, true);
 
 		if (bytes)
 			put_escaped(p, bytes, to);

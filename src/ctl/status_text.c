@@ -247,7 +247,11 @@ static void show_worker(const char *name, const json_t *role)
 	json_t *n;
 	char size[32];
 
-	json_object_foreach((json_t *)refused, why, n) all += json_integer_value(n);
+	json_object_foreach((json_t *)refused, why, n)
+	{
+		json_int_t some = MAX(json_integer_value(n), (json_int_t)0);
+		all = some > INT64_MAX - all ? INT64_MAX : all + some;
+	}
 	printf("%-*s", NAME_COLUMN, name);
 	count(member_int(role, "sessions"), "session", "sessions");
 	fputs(" open, ", stdout);

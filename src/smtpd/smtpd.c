@@ -266,21 +266,3 @@ void smtpd_figures(const struct smtpd *smtpd, struct smtpd_figures *out)
 	*out = smtpd->figures;
 	out->sessions_now = smtpd->session_count;
 }
-
-const char *smtpd_refusal_name(enum smtpd_refusal refusal)
-{
-	static const char *const names[SMTPD_REFUSALS] = {
-		[SMTPD_REFUSED_CONNECTION] = "connection",
-		[SMTPD_REFUSED_ABUSE] = "abuse",
-		[SMTPD_REFUSED_TIMEOUT] = "timeout",
-		[SMTPD_REFUSED_SENDER] = "sender",
-		[SMTPD_REFUSED_RECIPIENT] = "recipient",
-		[SMTPD_REFUSED_SIZE] = "size",
-		[SMTPD_REFUSED_CONTENT] = "content",
-		[SMTPD_REFUSED_LOOP] = "loop",
-		[SMTPD_REFUSED_RESOURCES] = "resources",
-	};
-
-	CHECK((unsigned)refusal < SMTPD_REFUSALS);
-	return names[refusal];
-}

@@ -112,19 +112,9 @@ void event_json(const struct event *e, struct buf *out)
  * bytes it has; 0: none. */
 static size_t harmless(struct span in)
 {
-	const unsigned char *p = (const unsigned char *)in.p;
 	size_t n = text_utf8_length(in);
 
-	if (n < 2 || (p[0] == 0xc2 && p[1] < 0xa0))
-		return 0;
-	/* U+200B ... U+200F, U+2028 ... U+202E, U+2060 ... U+206F, U+FEFF */
-	bool format = (n == 3 && p[0] == 0xe2 &&
-			      ((p[1] == 0x80 && ((p[2] >= 0x8b && p[2] <= 0x8f) ||
-							(p[2] >= 0xa8 && p[2] <= 0xae))) ||
-				      (p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf))) ||
-		      (n == 3 && p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf);
-
-	return format ? 0 : n;
+	return n < 2 || text_hidden_length(in) ? 0 : n;
 }
 
 /* As buf_add_escaped(), but for letters of all the world. */

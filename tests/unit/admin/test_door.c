@@ -934,6 +934,29 @@ static void nobody_answers_for_another(void **state)
 	json_decref(value);
 }
 
+/* What it says of its figures is numbers, and words that we know. */
+static void a_worker_tells_figures_and_nothing_else(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	w->smtpds = 1;
+	write_line(peer, "{\"cmd\":\"status\"}");
+	admin_answer(w->admin, ADMIN_SMTPD(0), w->ticket,
+		SPAN("{\"sessions\":7,\"messages\":\"many\",\"bytes\":-1,\"problem\":\"\\u001b["
+		     "2J\","
+		     "\"recipients\":1e99,\"refused\":{\"sender\":3,\"evil\":4,\"size\":[5]},"
+		     "\"spool\":{\"health\":\"\\u001b]0;pwned\\u0007\",\"syncs\":9,\"x\":{}}}"));
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{}"));
+	json_t *value = reply(peer);
+	json_t *expected = json_pack("{s:i,s:{s:i},s:{s:i}}", "sessions", 7, "refused", "sender", 3,
+		"spool", "syncs", 9);
+	assert_true(
+		json_equal(json_object_get(json_object_get(value, "roles"), "smtpd 0"), expected));
+	json_decref(expected);
+	json_decref(value);
+}
+
 /* What is deep is read, and written, one call inside the other. */
 static void what_is_too_deep_is_not_read(void **state)
 {
@@ -1322,6 +1345,7 @@ int main(int argc, char **argv)
 		TEST(status_has_the_oldest_and_what_is_down),
 		TEST(each_change_is_an_event),
 		TEST(nobody_answers_for_another),
+		TEST(a_worker_tells_figures_and_nothing_else),
 		TEST(what_is_too_deep_is_not_read),
 		TEST(a_search_waits_until_the_roles_have_written),
 		TEST(an_answer_that_is_no_json_is_not_passed_on),

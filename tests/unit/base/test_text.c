@@ -182,6 +182,29 @@ static void utf8_is_told_from_noise(void **state)
 	assert_int_equal(text_utf8_length(SPAN("\xe2\x82")), 0);
 }
 
+/* Whatever would let a text read otherwise than it is; letters of all the world are left alone. */
+static void what_is_not_seen_is_told_from_letters(void **state)
+{
+	(void)state;
+	static const char *const hidden[] = {"\x1b", "\x1f", "\x7f", "\xc2\x80", "\xc2\x9f",
+		"\xd8\x9c", "\xe1\xa0\x8e", "\xe2\x80\x8b", "\xe2\x80\x8c", "\xe2\x80\x8d",
+		"\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xae",
+		"\xe2\x81\xa0", "\xe2\x81\xa5", "\xe2\x81\xa6", "\xe2\x81\xaa", "\xe2\x81\xaf",
+		"\xef\xbb\xbf", "\xef\xbf\xb9", "\xef\xbf\xbb"};
+	static const char *const seen[] = {" ", "~", "\xc2\xa0", "\xc3\xbc", "\xd8\x9b", "\xd8\x9d",
+		"\xe2\x80\x8a", "\xe2\x80\x90", "\xe2\x80\xa7", "\xe2\x80\xaf", "\xe2\x81\x9f",
+		"\xe2\x81\xb0", "\xe2\x82\xac", "\xef\xbb\xbe", "\xef\xbf\xbd", "\xf0\x9f\x98\x80",
+		"\x80", "\xc2", ""};
+
+	assert_int_equal(text_hidden_length(SPAN("\0")), 1);
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+		if (text_hidden_length(span_str(hidden[i])) != strlen(hidden[i]))
+			fail_msg("hidden %zu", i);
+	for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++)
+		if (text_hidden_length(span_str(seen[i])) != 0)
+			fail_msg("seen %zu", i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +215,7 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(ids_are_read_back_and_sort_like_numbers),
 		cmocka_unit_test(utf8_is_told_from_noise),
+		cmocka_unit_test(what_is_not_seen_is_told_from_letters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -593,6 +593,29 @@ static void json_is_what_the_server_said(void **state)
 
 #define EVIL "\\u001b[2J\\u009b31m\\r\\u0007\\u202Eabc\\u007f"
 
+/* Nor what is not seen at all: two names that look alike may be two. */
+static void what_is_not_seen_is_shown(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("status"),
+		REPLIES("{\"hostname\":\"a\\u200bb\\ufeffc\\u061cd\\u2028e\\u206af\"}"));
+	assert_non_null(strstr(w->out,
+		"a\\xe2\\x80\\x8bb\\xef\\xbb\\xbfc\\xd8\\x9cd\\xe2\\x80\\xa8e\\xe2\\x81\\xaaf"));
+	run(w, ARGUMENTS("status", "--json"), REPLIES("{\"a\":\"\\u200b\\u00fc\"}"));
+	assert_non_null(strstr(w->out, "\\u200b\xc3\xbc"));
+}
+
+static void figures_do_not_overflow(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("status"),
+		REPLIES("{\"roles\":{\"smtpd 0\":{\"spool\":{\"health\":\"well\"},\"refused\":{"
+			"\"a\":9223372036854775807,\"b\":9223372036854775807,\"c\":-5}}}}"));
+	assert_non_null(strstr(w->out, ", 9223372036854775807 refused; spool well\n"));
+}
+
 static void control_bytes_never_reach_the_terminal(void **state)
 {
 	struct world *w = *state;
@@ -624,6 +647,8 @@ static void control_bytes_never_reach_the_terminal(void **state)
 			"\",\"listeners\":[{\"name\":\"" EVIL "\"},7],\"paused\":{\"by\":\"" EVIL
 			"\"},\"roles\":{\"smtpd 0\":{\"problem\":\"" EVIL "\"}},\"problem\":\"" EVIL
 			"\"}"},
+		{{"status"}, "{\"roles\":{\"smtpd 0\":{\"spool\":{\"health\":\"" EVIL
+			     "\"}}},\"problem\":\"" EVIL "\"}"},
 		{{"status"}, "{\"error\":\"" EVIL "\"}"},
 		{{"queue", "list"}, listing},
 		{{"queue", "show", "0000000000001"}, message},
@@ -1314,6 +1339,8 @@ int main(int argc, char **argv)
 		TEST(a_change_that_has_to_wait_goes_on),
 		TEST(json_is_what_the_server_said),
 		TEST(control_bytes_never_reach_the_terminal),
+		TEST(what_is_not_seen_is_shown),
+		TEST(figures_do_not_overflow),
 		TEST(apply_sends_the_file),
 		TEST(removing_may_be_forced_and_warns),
 		TEST(check_asks_the_server_or_reads_the_file),
