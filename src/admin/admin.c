@@ -51,12 +51,6 @@ int admin_new(const struct admin_config *config, struct admin **out, struct buf 
 	list_init(&admin->doors);
 	int err = directory_open(config->directory_path, &admin->directory, why);
 	if (!err) {
-		/* A mistyped path, or a disk that is not mounted, looks just so. */
-		if (store_is_new(directory_store(admin->directory)))
-			log_write(config->log, LOG_WARN,
-				"a new directory was made: no mail is taken until objects are "
-				"applied",
-				LOG_SPAN("path", config->config->directory));
 		err = admin_publish(admin);
 		if (err)
 			buf_printf(

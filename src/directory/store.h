@@ -25,8 +25,6 @@ int store_open(const char *path, struct store **out, struct buf *why);
 /* For reading only: nothing is created or changed. */
 int store_open_read(const char *path, struct store **out, struct buf *why);
 void store_close(struct store **store);
-/* There was none before. */
-bool store_is_new(const struct store *store);
 
 /* All objects and the number of the generation. */
 int store_load(struct store *store, struct objects **out, uint64_t *generation, struct buf *why);

@@ -9,7 +9,6 @@
 struct store {
 	sqlite3 *db;
 	char *path;	     /* for people */
-	bool made;	     /* it held nothing when it was opened */
 	uint64_t generation; /* what load or commit saw last */
 };
 

@@ -83,7 +83,6 @@ static int check_form(struct store *store, bool may_write, struct buf *why)
 	if (!may_write)
 		return store_say(store, why, ERR_UNSUPPORTED,
 			"the file is empty or of an older form; start posternd once");
-	store->made = fresh;
 	if (!fresh)
 		err = check_pages(store, why);
 	return err ? err : migrate(store, version, why);
@@ -167,11 +166,6 @@ int store_open_read(const char *path, struct store **out, struct buf *why)
 	if (access(path, R_OK) < 0)
 		return open_error(path, why, errno);
 	return open_with(path, false, out, why);
-}
-
-bool store_is_new(const struct store *store)
-{
-	return store->made;
 }
 
 void store_close(struct store **store)

@@ -50,8 +50,6 @@ struct world {
 	bool slow_trace; /* the roles have something to write before a search */
 	uint64_t random;
 	struct event_sink sink;
-	struct log out;
-	char log[4096]; /* what it was told */
 	unsigned events;
 	char event[4096]; /* the words of the last one */
 };
@@ -272,18 +270,6 @@ static void on_event(struct event_sink *sink, const struct event *event)
 	snprintf(w->event, sizeof(w->event), "%.*s", (int)event->reason.n, event->reason.p);
 }
 
-static void on_log(struct log *log, enum log_level level, const char *message,
-	const struct log_field *fields, size_t count)
-{
-	struct world *w = CONTAINER_OF(log, struct world, out);
-	size_t n = (size_t)snprintf(
-		w->log, sizeof(w->log), "%s: %s", level == LOG_WARN ? "warning" : "other", message);
-
-	for (size_t i = 0; i < count; i++)
-		n += (size_t)snprintf(w->log + n, sizeof(w->log) - n, " %s=%.*s", fields[i].name,
-			(int)fields[i].span.n, fields[i].span.p);
-}
-
 static void start(struct world *w)
 {
 	struct admin_config config = {
@@ -295,7 +281,6 @@ static void start(struct world *w)
 		.context = w,
 		.generation = on_generation,
 		.events = &w->sink,
-		.log = &w->out,
 		.ask = on_ask,
 		.version = "1.2.3",
 	};
@@ -327,7 +312,6 @@ static int set_up(void **state)
 	assert_int_equal(
 		config_parse("postern.yaml", span_str(start_file), &w->config, &problems), 0);
 	w->route = (struct route_config){.hostname = w->config->hostname};
-	w->out.write = on_log;
 	start(w);
 	buf_done(&problems);
 	*state = w;
@@ -1297,21 +1281,6 @@ static void only_what_has_mail_is_named(void **state)
 	peer->handler->closed(peer->owner, ERR_CLOSED);
 }
 
-/* A path that is mistyped would be an empty gateway, without a word. */
-static void a_new_directory_is_told(void **state)
-{
-	struct world *w = *state;
-
-	assert_non_null(strstr(w->log, "warning"));
-	assert_non_null(strstr(w->log, "a new directory was made"));
-	assert_non_null(strstr(w->log, "path=/d"));
-	/* One that was there is not, though nothing was ever applied. */
-	w->log[0] = '\0';
-	admin_free(&w->admin);
-	start(w);
-	assert_string_equal(w->log, "");
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -1336,7 +1305,6 @@ int main(int argc, char **argv)
 		TEST(what_no_mail_goes_by_is_removed),
 		TEST(apply_and_trials_warn),
 		TEST(only_what_has_mail_is_named),
-		TEST(a_new_directory_is_told),
 		TEST(queue_work_names_who_does_it),
 		TEST(what_is_done_to_the_queue_is_in_the_audit),
 		TEST(a_change_that_ends_early_is_in_the_audit),
