@@ -9,7 +9,7 @@ import yaml
 
 from lib.peers import Knot
 from lib.smtp import message
-from lib.world import IS_ROOT, WAIT_S, free_port
+from lib.world import IS_ROOT, WAIT_S, free_port, wait_until
 
 START = """\
 # postern.yaml
@@ -356,6 +356,36 @@ def test_wrong_usage_of_posternd():
     assert subprocess.run([programs() / "posternd"], capture_output=True).returncode == 2
     assert subprocess.run([programs() / "posternd", "-c", "/nonexistent.yaml"], capture_output=True).returncode == 1
     assert subprocess.run([programs() / "posternd", "--version"], capture_output=True).returncode == 0
+
+
+def test_a_broken_start_file_locks_nobody_out(gateway):
+    """Who edits the start file of a running server, and makes a mistake, can still steer the server."""
+    server = gateway(OBJECTS)
+    good = server.config.read_text()
+    server.config.write_text(good + "colour: red\n")
+    paused = server.ctl("queue", "pause", "--reason", "r1")
+    assert "all deliveries are paused" in paused.stdout and "warning" in paused.stderr and "colour" in paused.stderr
+    assert server.json("status")["paused"]["reason"] == "r1"
+    server.ctl("queue", "pause", "--reason", "r2")
+    assert server.json("status")["paused"]["reason"] == "r2"
+    assert "colour" in server.ctl("check", code=1).stderr
+    server.config.write_text("control: [")
+    assert "--socket PATH" in server.ctl("status", code=1).stderr
+    server.ctl("queue", "resume", "--socket", server.home / "control.sock")
+    server.config.write_text(good)
+    assert "paused" not in server.status()
+
+
+def test_what_a_list_of_transports_says(gateway):
+    server = gateway({"transports": {"t": {"server": f"127.0.0.1:{free_port()}"}, "u": {"server": "127.0.0.1:26"}},
+                      "domains": {"a.example": {"transport": "t"}}})
+    server.send("s@sender.example", "x@a.example")
+    wait_until("its server is seen to be down", lambda: server.json("transport", "list")["transports"][0]["destinations_down"] == 1)
+    first, second = server.json("transport", "list")["transports"]
+    assert (first["queued"], first["destinations"]) == (1, 1)
+    assert (second["queued"], second["destinations_down"]) == (0, 0)
+    head, row, _ = (line.split() for line in server.ctl("transport", "list").stdout.splitlines())
+    assert head[-3:] == ["DOWN", "QUEUED", "STATE"] and row[-4:] == ["1", "of", "1", "1"]
 
 
 def test_logs_as_json_lines(gateway):
