@@ -36,10 +36,11 @@
  * unit's time comes and that failed for real since its last attempt, it counts as its attempt
  * ("virtual"), and why it cannot be reached is the unit's last reply. While a destination throttles
  * there are no such attempts: what it said was said to others, so each unit is given up only after
- * replies of its own, later than its schedule if need be. Tries and probes that somebody asks for
- * are made beside the schedule: they count for nothing unless its own time comes meanwhile
- * (asked.c). So nothing is given up that was never tried itself, unless its destination could not
- * be reached after its arrival, its last attempt, or a restart.
+ * replies of its own, later than its schedule if need be. What is tried before its own time, as a
+ * probe, as its destination is back, or as somebody asks for it (asked.c), is tried beside the
+ * schedule: that counts for nothing unless its time comes meanwhile. So nothing is given up that
+ * was never tried itself, unless its destination could not be reached after its arrival, its last
+ * attempt, or a restart.
  *
  * Owner: the delivery role; one thread. Handles of units and destinations are small integers, never
  * 0. A unit's handle is good while the unit exists: from queue_next() to queue_unit_result(), or

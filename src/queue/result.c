@@ -104,6 +104,13 @@ static bool due_has_come(const struct queue *q, const struct unit *u)
 	return u->due <= vclock(q, transport_of(q, destination_at(q, u->destination)));
 }
 
+/* What was tried before its own time, as a probe or as its destination was back, has that still to
+ * come: it would be given up too early else. */
+static enum back back_of(const struct queue *q, uint32_t unit)
+{
+	return due_has_come(q, unit_at(q, unit)) ? BACK_COUNTED : BACK_UNCOUNTED;
+}
+
 /* ---- an answer about the message ------------------------------------------------------------ */
 
 /* Every recipient stays, for reasons of this mail. What says so is there, whatever it was before.
@@ -114,7 +121,7 @@ static void answered_mail(struct queue *q, uint32_t unit, const struct verdict *
 
 	if (d->down)
 		destination_come_up(q, d);
-	attempt_over(q, unit, &(struct ending){.back = BACK_COUNTED, .verdict = verdict});
+	attempt_over(q, unit, &(struct ending){.back = back_of(q, unit), .verdict = verdict});
 }
 
 /* Every recipient stays, as the server takes nothing now. A destination that was down for its
@@ -130,11 +137,10 @@ static void answered_server(
 	if (d->down == DOWN_FAILED)
 		destination_come_up(q, d);
 	bool throttles = d->down == DOWN_THROTTLED || d->throttled >= QUEUE_THROTTLED;
-	bool counts = d->down != DOWN_THROTTLED || due_has_come(q, u);
 	if (throttles)
 		destination_failure(q, d, DOWN_THROTTLED, probe, verdict);
 	attempt_over(q, unit,
-		&(struct ending){.back = counts ? BACK_COUNTED : BACK_UNCOUNTED,
+		&(struct ending){.back = back_of(q, unit),
 			.waits = d->down != DOWN_NOT,
 			.verdict = verdict});
 }
@@ -144,7 +150,7 @@ static void own_trouble(struct queue *q, uint32_t unit, bool probe, const struct
 {
 	if (probe)
 		destination_probe_again(q, destination_at(q, unit_at(q, unit)->destination));
-	attempt_over(q, unit, &(struct ending){.back = BACK_COUNTED, .verdict = verdict});
+	attempt_over(q, unit, &(struct ending){.back = back_of(q, unit), .verdict = verdict});
 }
 
 static uint32_t count_left(const enum verdict_kind *kinds, uint32_t count)
@@ -183,7 +189,8 @@ void queue_unit_result(struct queue *q, uint32_t unit, const enum verdict_kind *
 	if (left < count) {
 		destination_success(q, d);
 		attempt_over(q, unit,
-			&(struct ending){.back = BACK_COUNTED, .kinds = kinds, .verdict = verdict});
+			&(struct ending){
+				.back = back_of(q, unit), .kinds = kinds, .verdict = verdict});
 	} else {
 		switch (answer) {
 		case QUEUE_ANSWER_NONE: own_trouble(q, unit, probe, verdict); break;
@@ -211,12 +218,10 @@ void queue_destination_failed(
 		d->ramp_credit = 0;
 		attempt_over(q, unit, &(struct ending){.back = BACK_FRONT, .verdict = verdict});
 	} else {
-		bool counts = due_has_come(q, u);
 		destination_failure(q, d, DOWN_FAILED, probe, verdict);
 		attempt_over(q, unit,
-			&(struct ending){.back = counts ? BACK_COUNTED : BACK_UNCOUNTED,
-				.waits = true,
-				.verdict = verdict});
+			&(struct ending){
+				.back = back_of(q, unit), .waits = true, .verdict = verdict});
 	}
 	destination_update(q, destination);
 }

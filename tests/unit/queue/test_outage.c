@@ -432,6 +432,33 @@ static void full_mailboxes_hide_no_throttling(void **state)
 	world_done(&w);
 }
 
+/* However often it goes and comes back: nothing is given up before the schedule's end. */
+static void short_outages_use_no_retries_up(void **state)
+{
+	struct world w;
+	struct queue_start start;
+	(void)state;
+	world_init(&w, 10);
+	struct transport mx = world_transport("mx");
+	mx.retry[0].delay_s = 60;
+	mx.retry_count = 10;
+	world_set_transport(&w, &mx);
+	world_add(&w, 1, "full@a.example");
+	for (unsigned i = 0; !w.end_count; i++) {
+		if (world_next(&w, &start) != 0) {
+			world_pass(&w, SECOND);
+			continue;
+		}
+		if (i % 2)
+			world_failed(&w, &start);
+		else
+			world_result(&w, &start, VERDICT_TEMPORARY, 452);
+	}
+	assert_true(w.now - WORLD_START >= 10 * MINUTE);
+	assert_true(w.now - WORLD_START <= 16 * MINUTE);
+	world_done(&w);
+}
+
 static void throttle(struct world *w, uint64_t first_id)
 {
 	struct queue_start start;
@@ -590,7 +617,8 @@ static void out_of_reach_after_throttling(void **state)
 	world_done(&w);
 }
 
-/* Down for its connection, a destination that answers at all is there again. */
+/* Down for its connection, a destination that answers at all is there again. Who found out was
+ * tried before its own time, and has that still to come. */
 static void a_temporary_answer_ends_an_outage(void **state)
 {
 	struct world w;
@@ -602,12 +630,14 @@ static void a_temporary_answer_ends_an_outage(void **state)
 	start = world_expect(&w, 1);
 	world_failed(&w, &start);
 	queue_run(w.q, w.now);
+	int64_t due = world_why(&w, 1).own_until_ms;
 	world_pass(&w, MINUTE);
 	assert_int_equal(world_next(&w, &start), 0);
 	uint64_t other = start.id == 1 ? 2 : 1;
 	world_result(&w, &start, VERDICT_TEMPORARY, 450);
 	assert_int_equal(world_why(&w, start.id).kind, QUEUE_WHY_DEFERRED);
-	assert_int_equal(world_unit(&w, start.id).attempts, 2);
+	assert_int_equal(world_unit(&w, start.id).attempts, 1);
+	assert_int_equal(world_why(&w, start.id).until_ms, due);
 	assert_int_equal(world_why(&w, other).state, QUEUE_READY);
 	world_done(&w);
 }
@@ -738,6 +768,7 @@ int main(void)
 		cmocka_unit_test(own_deferral_outlasts_an_outage),
 		cmocka_unit_test(refused_connections_halve_the_limit),
 		cmocka_unit_test(throttling_is_an_outage),
+		cmocka_unit_test(short_outages_use_no_retries_up),
 		cmocka_unit_test(a_full_mailbox_takes_nothing_down),
 		cmocka_unit_test(full_mailboxes_hide_no_throttling),
 		cmocka_unit_test(throttling_gives_up_nothing_untried),
