@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHAOS_KINDS   9
-#define CHAOS_STOP_MS 8000
-#define CHAOS_SETTLED (10 * NS_PER_S) /* the end of every log is on record by then */
-#define CHAOS_OPS     300	      /* disk operations ahead, at most, at which a role dies */
-#define CHAOS_JUMP_MS (26 * 3600 * 1000)
-#define CHAOS_FULL    (10 * SIM_MINUTE)
+#define CHAOS_KINDS    9
+#define CHAOS_DELIVERY 1 /* of them: delivery is killed */
+#define CHAOS_STOP_MS  8000
+#define CHAOS_OFTEN    (3 * SIM_MINUTE)
+#define CHAOS_SETTLED  (10 * NS_PER_S) /* the end of every log is on record by then */
+#define CHAOS_OPS      300	       /* disk operations ahead, at most, at which a role dies */
+#define CHAOS_JUMP_MS  (26 * 3600 * 1000)
+#define CHAOS_FULL     (10 * SIM_MINUTE)
 
 struct sim_chaos {
 	struct sim *sim;
@@ -187,7 +189,7 @@ static void strike(struct sim_chaos *c, unsigned kind)
 		machine_kill_worker(
 			c->machine, (unsigned)sim_below(sim, machine_workers(c->machine)), ahead);
 		break;
-	case 1: machine_kill_delivery(c->machine, ahead); break;
+	case CHAOS_DELIVERY: machine_kill_delivery(c->machine, ahead); break;
 	case 2:
 		(void)machine_cut_power(c->machine, ahead);
 		/* A clock that runs on its own is often wrong after that. */
@@ -265,8 +267,12 @@ struct sim_chaos *sim_chaos_new(struct sim *sim, struct sim_net *net, struct led
 		c->flips = true;
 		c->spoils = false;
 		c->weights[CHAOS_KINDS - 1] = 10;
-	} else if (focus == FOCUS_PAUSES) {
+	} else if (focus == FOCUS_PAUSES || focus == FOCUS_QUIET || focus == FOCUS_PAST) {
 		memset(c->weights, 0, sizeof(c->weights));
+		c->weights[CHAOS_DELIVERY] = focus == FOCUS_PAST;
+		if (focus == FOCUS_PAST)
+			c->pace_ns = CHAOS_OFTEN;
+		c->flips = c->flips && focus != FOCUS_QUIET;
 	}
 	sim_net_set_weather(net, &weather);
 	machine_at_rest(machine, rests, c);

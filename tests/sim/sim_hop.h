@@ -26,7 +26,8 @@ struct sim_hop_kind {
 	unsigned trouble; /* in 1000ths, at every step */
 	unsigned refuses; /* in 1000ths: recipients and messages refused for good */
 	bool greylists;
-	bool down; /* for hours, at times */
+	bool full_boxes; /* 452 4.2.2 to those recipients that the ledger says are full */
+	bool down;	 /* for hours, at times */
 };
 
 struct sim_hop;

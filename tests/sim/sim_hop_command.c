@@ -94,6 +94,10 @@ static void rcpt(struct session *s, const char *line)
 		sim_hop_say(s, "451", "4.7.1", "greylisted");
 		return;
 	}
+	if (s->hop->kind->full_boxes && known && known->full) {
+		sim_hop_say(s, "452", "4.2.2", "mailbox full");
+		return;
+	}
 	memcpy(s->rcpts[s->rcpt_count++], address, LEDGER_ADDRESS);
 	sim_hop_say(s, "250", "2.1.5", "fine");
 }

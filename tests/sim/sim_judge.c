@@ -11,6 +11,9 @@
  * falls between may be repeated (RFC 1047). */
 #define DURABLE_NS (5 * NS_PER_S)
 
+/* Connections that the network lost, and a few probes, take no longer. */
+#define LATE_NS (30 * SIM_MINUTE)
+
 /* What the disk lost of its own accord: it may cost the message that it hit, and a mark that says
  * "done" with it. */
 /* A bit costs one message at most; a sector those that lie in it. */
@@ -109,8 +112,8 @@ static void check_ghost(
 static bool may_fail(
 	const struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
-	return rcpt->refused || rcpt->may_bounce || rcpt->domain->may_fail || mail->binary ||
-	       ledger_harmed(l) || (mail->utf8 && rcpt->domain->no_utf8) ||
+	return rcpt->refused || rcpt->may_bounce || rcpt->full || rcpt->domain->may_fail ||
+	       mail->binary || ledger_harmed(l) || (mail->utf8 && rcpt->domain->no_utf8) ||
 	       (mail->eight_bit && rcpt->domain->seven_bit);
 }
 
@@ -163,6 +166,18 @@ static void lose(struct ledger *l, const struct ledger_mail *mail, const struct 
 		mail->null_sender ? "null sender" : mail->sender);
 }
 
+/* A hop that answers is not kept waiting for what it said of other mail. */
+static void check_in_time(
+	struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
+{
+	uint64_t took = rcpt->deliveries[0].at_ns - MIN(mail->told_ns, rcpt->deliveries[0].at_ns);
+
+	if (l->quiet && rcpt->domain->full_boxes && !rcpt->full && took > LATE_NS)
+		ledger_violation(l,
+			"message %u reached %s after %llu s, whose hop was always there",
+			mail->number, rcpt->address, (unsigned long long)(took / NS_PER_S));
+}
+
 static void check_promise(
 	struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
@@ -174,6 +189,7 @@ static void check_promise(
 	l->acknowledged++;
 	if (rcpt->delivery_count) {
 		l->delivered++;
+		check_in_time(l, mail, rcpt);
 	} else if (ledger_dsns_of(rcpt, ACTION_FAILED)) {
 		l->bounced++;
 	} else if (rcpt->may_vanish ||

@@ -55,6 +55,7 @@ struct ledger_rcpt {
 	const struct sim_domain *domain;
 	enum ledger_notify notify;
 	enum ledger_taken taken;
+	bool full;		/* a mailbox that takes nothing, for ever */
 	uint64_t grey_until_ns; /* of a greylisting hop; 0: not seen yet */
 	struct ledger_delivery deliveries[LEDGER_DELIVERIES];
 	size_t delivery_count;
@@ -130,6 +131,7 @@ struct ledger_harm {
 
 struct ledger {
 	struct sim *sim;
+	bool quiet; /* nothing but the network goes wrong: what may be delivered is, soon */
 	struct ledger_mail **mails;
 	size_t mail_count, mail_room;
 	uint64_t *deaths; /* of delivery, or of all */

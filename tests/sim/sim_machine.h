@@ -14,7 +14,13 @@
 struct sim_machine;
 
 /* What a run has more of, as what is looked for shows but there. */
-enum sim_focus { FOCUS_NONE, FOCUS_FLIPS, FOCUS_PAUSES };
+enum sim_focus {
+	FOCUS_NONE,
+	FOCUS_FLIPS,
+	FOCUS_PAUSES, /* nothing else happens */
+	FOCUS_PAST,   /* pauses, and restarts of delivery */
+	FOCUS_QUIET,  /* only the network and the next hops */
+};
 
 struct sim_options {
 	enum sim_focus focus;

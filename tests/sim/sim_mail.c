@@ -101,6 +101,7 @@ static void add_rcpt(struct sim *sim, struct ledger_mail *mail, bool extended, b
 			mail->rcpt_count, mail->utf8 && sim_chance(sim, 500) ? "\xc3\xa9" : "",
 			rcpt->domain->name);
 	}
+	rcpt->full = rcpt->domain->full_boxes && sim_chance(sim, 700);
 	if (extended && sim_chance(sim, 300))
 		rcpt->notify = (enum ledger_notify)sim_between(
 			sim, LEDGER_NOTIFY_NEVER, LEDGER_NOTIFY_SUCCESS);

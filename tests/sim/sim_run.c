@@ -116,14 +116,20 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 	r->net = sim_net_new(&r->sim);
 	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
 	r->machine = machine_new(&r->sim, r->net, &r->ledger, options);
-	struct sim_chaos *chaos =
-		sim_chaos_new(&r->sim, r->net, &r->ledger, r->machine, options->focus);
-	struct sim_operator *operator=
-		sim_operator_new(&r->sim, &r->ledger, r->machine, options->focus);
+	enum sim_focus focus = options->focus;
+
+	/* One life in ten is a quiet one, in which time can be told. */
+	if (focus == FOCUS_NONE && sim_chance(&r->sim, 100))
+		focus = FOCUS_QUIET;
+	r->ledger.quiet = focus == FOCUS_QUIET;
+	struct sim_chaos *chaos = sim_chaos_new(&r->sim, r->net, &r->ledger, r->machine, focus);
+	struct sim_operator *operator= sim_operator_new(&r->sim, &r->ledger, r->machine, focus);
 	uint64_t length = RUN_LEAST + sim_skewed(&r->sim, RUN_MOST);
 	uint64_t clients = sim_between(&r->sim, RUN_CLIENTS_LEAST, RUN_CLIENTS_MOST);
 
 	r->trouble = (unsigned)sim_skewed(&r->sim, 300);
+	if (focus == FOCUS_PAST)
+		length = RUN_MOST;
 	for (uint64_t i = 0; i < clients; i++)
 		sim_later(&r->sim, sim_below(&r->sim, length), client, r);
 	run_until(r, r->sim.now_ns + length);

@@ -13,6 +13,7 @@ const struct sim_domain world_domains[] = {
 	{.name = "e.example", .may_fail = true, .warns = true, .patience_ns = 61 * SIM_MINUTE},
 	{.name = "f.example", .may_fail = true, .discards = true, .patience_ns = 16 * SIM_MINUTE},
 	{.name = "g.example", .seven_bit = true, .no_utf8 = true},
+	{.name = "h.example", .full_boxes = true, .patience_ns = 15 * SIM_MINUTE},
 	{.name = "n.example", .may_fail = true},
 	{.name = "a.example"}, /* most of the mail */
 	{.name = "b.example"},
@@ -62,6 +63,7 @@ const char world_objects[] =
 	"            give-up: discard }\n"
 	"  site-g: { server: \"192.0.2.50:25\", retry-delay: \"2m,5m*4,15m\", retry-count: 400,\n"
 	"            messages-per-connection: 3 }\n"
+	"  site-h: { server: \"192.0.2.70:25\", retry-delay: \"1m\", retry-count: 15 }\n"
 	"  outbound: { server: \"lookup-mx\", private-hosts: yes, retry-delay: \"1m,5m*4,15m\", "
 	"retry-count: 400 }\n"
 	"domains:\n"
@@ -72,6 +74,7 @@ const char world_objects[] =
 	"  e.example: { transport: site-e }\n"
 	"  f.example: { transport: site-f }\n"
 	"  g.example: { transport: site-g }\n"
+	"  h.example: { transport: site-h }\n"
 	"  n.example: { transport: outbound }\n"
 	"accounts:\n"
 	"  box0@c.example: {}\n"
@@ -108,6 +111,7 @@ static const struct sim_hop_kind kinds[] = {
 		.refuses = 250,
 		.down = true},
 	{.name = "site-g", .address = "192.0.2.50:25", .trouble = 20, .greylists = true},
+	{.name = "site-h", .address = "192.0.2.70:25", .extensions = HOP_ALL, .full_boxes = true},
 	{.name = "sender",
 		.address = "192.0.2.60:25",
 		.extensions = HOP_ALL & ~HOP_DSN,

@@ -11,11 +11,13 @@
 struct sim_domain {
 	const char *name;
 	bool mailboxes;
-	bool may_fail;	/* its hops may refuse for good, or be down for ever */
-	bool seven_bit; /* its hop cannot take 8-bit text: a bounce is as good as a conversion */
-	bool discards;	/* given up without a word */
-	bool no_utf8;	/* its hop has no SMTPUTF8 */
-	bool warns;	/* a delay is told of long before it is given up */
+	bool full_boxes; /* some of its mailboxes are full for ever, which is no matter of the
+			    others */
+	bool may_fail;	 /* its hops may refuse for good, or be down for ever */
+	bool seven_bit;	 /* its hop cannot take 8-bit text: a bounce is as good as a conversion */
+	bool discards;	 /* given up without a word */
+	bool no_utf8;	 /* its hop has no SMTPUTF8 */
+	bool warns;	 /* a delay is told of long before it is given up */
 	uint64_t patience_ns; /* from reception to giving up, for one that gives up */
 };
 
