@@ -108,6 +108,33 @@ def test_thousands_of_connections_on_one_worker(gateway, sink, many_files):
     assert server.roles()["smtpd"] == [pid]
 
 
+def test_who_is_turned_away_and_stays_takes_up_little(gateway, sink):
+    """Each is told 421 and the end; that nobody closes afterwards costs the gateway next to nothing, and those inside nothing."""
+    hop = sink()
+    server = gateway(one_hop(hop), start={"workers": 1, "limits": {"connections": 10}})
+    pid = server.roles()["smtpd"][0]
+    inside = [Client(server.address) for _ in range(10)]
+    full = descriptors(pid)
+    outside = connect(server.address, 500)
+    try:
+        said = read_all(outside, b"\r\n")
+        assert all(text.startswith(b"421 4.3.2") for text in said.values())
+        assert descriptors(pid) - full < 30
+        for n, client in enumerate(inside):
+            client.ehlo()
+            client.send("a@sender.example", f"x{n}@a.example")
+        hop.wait(10)
+        # A place that becomes free is for the next one, whoever still hangs about.
+        inside.pop().close()
+        wait_until("a place", lambda: server.status()["roles"]["smtpd 0"]["sessions"] == 9)
+        assert server.send("a@sender.example", "next@a.example")
+    finally:
+        for one in outside:
+            one.close()
+        for client in inside:
+            client.close()
+
+
 @pytest.mark.xdist_group("elsewhere")
 def test_connections_of_one_client(gateway, peer):
     """Counted for each address; loopback has no such limit."""
