@@ -105,37 +105,35 @@ static bool scope_of(struct door *door, enum pause_scope *scope)
 	return true;
 }
 
-void cmd_pause(struct door *door)
+static void change_pause(struct door *door, bool pause)
 {
 	struct plan_options options = plan_options_of(door);
+	const struct objects *objects = directory_objects(door->admin->directory);
+	struct span name = request_text(door, "name");
 	struct plan *plan = NULL;
 	struct buf problems;
 	enum pause_scope scope;
+	int err;
 
 	if (!scope_of(door, &scope)) {
 		door_refuse(door, "scope: one of all, transport, domain");
 		return;
 	}
 	buf_init(&problems, 1u << 20);
-	int err = objects_plan_pause(directory_objects(door->admin->directory), scope,
-		request_text(door, "name"), span_str(door->actor), request_text(door, "reason"),
-		&options, &problems, &plan);
+	if (pause)
+		err = objects_plan_pause(objects, scope, name, span_str(door->actor),
+			request_text(door, "reason"), &options, &problems, &plan);
+	else
+		err = objects_plan_resume(objects, scope, name, &options, &problems, &plan);
 	plan_finish(door, err, plan, &problems);
+}
+
+void cmd_pause(struct door *door)
+{
+	change_pause(door, true);
 }
 
 void cmd_resume(struct door *door)
 {
-	struct plan_options options = plan_options_of(door);
-	struct plan *plan = NULL;
-	struct buf problems;
-	enum pause_scope scope;
-
-	if (!scope_of(door, &scope)) {
-		door_refuse(door, "scope: one of all, transport, domain");
-		return;
-	}
-	buf_init(&problems, 1u << 20);
-	int err = objects_plan_resume(directory_objects(door->admin->directory), scope,
-		request_text(door, "name"), &options, &problems, &plan);
-	plan_finish(door, err, plan, &problems);
+	change_pause(door, false);
 }

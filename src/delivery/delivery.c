@@ -61,21 +61,6 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	return 0;
 }
 
-/* A task that is queued for the end of this turn is taken back. */
-static void forget_turn(struct io *io, struct io_turn *turn)
-{
-	struct io_turn **at = &io->turns;
-
-	while (*at && *at != turn)
-		at = &(*at)->next;
-	if (!*at)
-		return;
-	*at = turn->next;
-	if (!turn->next)
-		io->turns_tail = at;
-	turn->queued = false;
-}
-
 void delivery_free(struct delivery **delivery)
 {
 	struct delivery *d = *delivery;
@@ -89,7 +74,7 @@ void delivery_free(struct delivery **delivery)
 	io_timer_stop(d->io, &d->load_timer);
 	io_timer_stop(d->io, &d->stop_timer);
 	io_timer_stop(d->io, &d->guard_timer);
-	forget_turn(d->io, &d->pump);
+	io_turn_forget(d->io, &d->pump);
 	pauses_done(d);
 	hosts_forget(d);
 	LIST_FOR_EACH(node, &d->attempts)

@@ -253,20 +253,6 @@ static void drop_questions(struct unbound *all)
 		}
 }
 
-/* It may be queued still, and the loop goes on without us. */
-static void forget_turn(struct io *io, struct io_turn *turn)
-{
-	struct io_turn **at = &io->turns;
-
-	while (*at && *at != turn)
-		at = &(*at)->next;
-	if (!*at)
-		return;
-	*at = turn->next;
-	if (io->turns_tail == &turn->next)
-		io->turns_tail = at;
-}
-
 void dns_unbound_free(struct dns **dns)
 {
 	struct unbound *all;
@@ -288,6 +274,6 @@ void dns_unbound_free(struct dns **dns)
 		context_free(all->system);
 	/* Last, since cancelling the above made work for it. */
 	timers_disarm(&all->loop->io.timers, &all->timer);
-	forget_turn(&all->loop->io, &all->turn);
+	io_turn_forget(&all->loop->io, &all->turn);
 	free(all);
 }

@@ -21,3 +21,17 @@ void io_turns_run(struct io *io)
 	}
 	io->ends_turn = false;
 }
+
+void io_turn_forget(struct io *io, struct io_turn *turn)
+{
+	struct io_turn **at = &io->turns;
+
+	while (*at && *at != turn)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = turn->next;
+	if (!*at)
+		io->turns_tail = at;
+	turn->queued = false;
+}

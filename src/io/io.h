@@ -169,6 +169,8 @@ static inline void io_turn_end(struct io *io, struct io_turn *turn)
 	io->turns_tail = &turn->next;
 }
 
+/* Takes a task back whose owner goes away; no harm where it is not queued. */
+void io_turn_forget(struct io *io, struct io_turn *turn);
 /* The implementation calls it after the callbacks of a turn, before it waits. Tasks may queue
  * tasks. */
 void io_turns_run(struct io *io);

@@ -39,20 +39,6 @@ int smtpd_new(const struct smtpd_config *config, struct smtpd **out)
 	return 0;
 }
 
-/* A task of the turn cannot be taken back, so it is unlinked before its memory goes. */
-static void unlink_turn(struct io *io, struct io_turn *turn)
-{
-	struct io_turn **at = &io->turns;
-
-	while (*at && *at != turn)
-		at = &(*at)->next;
-	if (!*at)
-		return;
-	*at = turn->next;
-	if (!*at)
-		io->turns_tail = at;
-}
-
 void smtpd_free(struct smtpd **pointer)
 {
 	struct smtpd *smtpd = *pointer;
@@ -66,7 +52,7 @@ void smtpd_free(struct smtpd **pointer)
 		session_free(&s, false);
 	}
 	if (smtpd->turn.queued)
-		unlink_turn(smtpd->io, &smtpd->turn);
+		io_turn_forget(smtpd->io, &smtpd->turn);
 	io_timer_stop(smtpd->io, &smtpd->drain_timer);
 	io_timer_stop(smtpd->io, &smtpd->lost_timer);
 	if (smtpd->snapshot)

@@ -326,5 +326,5 @@ void intake_init(struct spool_store *store)
 
 void intake_done(struct spool_store *store)
 {
-	log_forget_turn(store->io, &store->intake.turn);
+	io_turn_forget(store->io, &store->intake.turn);
 }

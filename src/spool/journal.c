@@ -239,7 +239,7 @@ void journal_done(struct spool_store *store)
 	idmap_done(&journal->states);
 	io_timer_stop(store->io, &journal->timer);
 	io_timer_stop(store->io, &journal->rest);
-	log_forget_turn(store->io, &journal->turn);
+	io_turn_forget(store->io, &journal->turn);
 	log_done(&journal->log);
 	buf_done(&journal->head);
 	buf_done(&journal->scratch);

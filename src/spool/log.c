@@ -281,20 +281,6 @@ void log_write_batch(struct spool_log *log, struct buf *head, uint32_t record_co
 	submit(log, LOG_BATCH);
 }
 
-void log_forget_turn(struct io *io, struct io_turn *turn)
-{
-	struct io_turn **at = &io->turns;
-
-	while (*at && *at != turn)
-		at = &(*at)->next;
-	if (!*at)
-		return;
-	*at = turn->next;
-	if (!turn->next)
-		io->turns_tail = at;
-	turn->queued = false;
-}
-
 /* ---- beginning and end ------------------------------------------------------------------ */
 
 void log_init(struct spool_log *log, struct io *io, struct disk *disk, uint8_t owner,

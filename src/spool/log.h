@@ -86,9 +86,6 @@ static inline bool log_busy(const struct spool_log *log)
 	return log->task != LOG_IDLE;
 }
 
-/* A task for the end of the turn whose owner goes away. */
-void log_forget_turn(struct io *io, struct io_turn *turn);
-
 /* No further message may get a place in this file: who reads it would not believe more (format.h).
  */
 static inline bool log_file_is_full(const struct log_file *file)

@@ -247,8 +247,8 @@ void spool_writer_free(struct spool_writer **at)
 	drop_queue(writer);
 	draft_spares_done(writer);
 	io_timer_stop(writer->config.io, &writer->pace_timer);
-	log_forget_turn(writer->config.io, &writer->turn);
-	log_forget_turn(writer->config.io, &writer->room_turn);
+	io_turn_forget(writer->config.io, &writer->turn);
+	io_turn_forget(writer->config.io, &writer->room_turn);
 	log_done(&writer->log);
 	chunk_pool_done(&writer->pool);
 	buf_done(&writer->head);
