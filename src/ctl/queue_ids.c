@@ -21,7 +21,7 @@ static void add_bad(json_t *problems, struct span word)
 {
 	struct buf shown;
 
-	buf_init(&shown, 5 * WORD_SHOWN);
+	buf_init(&shown, (size_t)5 * WORD_SHOWN);
 	buf_add_escaped(&shown, word, WORD_SHOWN);
 	json_array_append_new(problems, json_pack("{ss%, ss}", "id", shown.n ? shown.p : "",
 						shown.n, "error", "no id (13 letters and digits)"));

@@ -133,7 +133,7 @@ static void hear(struct look *look, const unsigned char *answer, ssize_t n)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct look *look = poll->data;
-	unsigned char answer[HEADER];
+	unsigned char answer[HEADER] = {0};
 	size_t at = 0;
 	uv_os_fd_t fd;
 

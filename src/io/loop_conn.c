@@ -68,10 +68,11 @@ void conn_destroy(struct conn *c)
 
 bool conn_shed(struct loop *loop)
 {
-	if (!loop->lingering_count)
-		return false;
-	conn_destroy(LIST_FIRST(&loop->lingering, struct conn, lingering));
-	return true;
+	struct conn *oldest = LIST_FIRST(&loop->lingering, struct conn, lingering);
+
+	if (oldest)
+		conn_destroy(oldest);
+	return oldest != NULL;
 }
 
 /* At least one stays: the newest, which may be in a callback of its own. */

@@ -140,7 +140,7 @@ static enum truth match_term(const struct filter_node *term, struct filter_subje
 /* Nodes come after those that they join, so one pass from the front needs no recursion. */
 static enum truth match_tree(const struct filter *filter, struct filter_subject *s)
 {
-	uint8_t truth[FILTER_NODES];
+	uint8_t truth[FILTER_NODES] = {UNKNOWN};
 	if (filter->root == FILTER_NONE)
 		return TRUE;
 	s->effort += filter->root + 1u;

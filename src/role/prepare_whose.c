@@ -27,14 +27,15 @@ static bool has_others(const char *path)
 	bool others = is_others(path);
 	DIR *list = others ? NULL : opendir(path);
 
-	for (struct dirent *e; list && !others && (e = readdir(list));) {
+	if (!list)
+		return others;
+	for (struct dirent *e; !others && (e = readdir(list));) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		int n = snprintf(below, sizeof(below), "%s/%s", path, e->d_name);
 		others = n > 0 && (size_t)n < sizeof(below) && is_others(below);
 	}
-	if (list)
-		closedir(list);
+	closedir(list);
 	return others;
 }
 
