@@ -9,7 +9,6 @@
 #define CHAOS_KINDS    9
 #define CHAOS_DELIVERY 1 /* of them: delivery is killed */
 #define CHAOS_STOP_MS  8000
-#define CHAOS_OFTEN    (3 * SIM_MINUTE)
 #define CHAOS_SETTLED  (10 * NS_PER_S) /* the end of every log is on record by then */
 #define CHAOS_OPS      300	       /* disk operations ahead, at most, at which a role dies */
 #define CHAOS_JUMP_MS  (26 * 3600 * 1000)
@@ -267,11 +266,8 @@ struct sim_chaos *sim_chaos_new(struct sim *sim, struct sim_net *net, struct led
 		c->flips = true;
 		c->spoils = false;
 		c->weights[CHAOS_KINDS - 1] = 10;
-	} else if (focus == FOCUS_PAUSES || focus == FOCUS_QUIET || focus == FOCUS_PAST) {
+	} else if (focus == FOCUS_PAUSES || focus == FOCUS_QUIET) {
 		memset(c->weights, 0, sizeof(c->weights));
-		c->weights[CHAOS_DELIVERY] = focus == FOCUS_PAST;
-		if (focus == FOCUS_PAST)
-			c->pace_ns = CHAOS_OFTEN;
 		c->flips = c->flips && focus != FOCUS_QUIET;
 	}
 	sim_net_set_weather(net, &weather);

@@ -18,7 +18,6 @@ enum sim_focus {
 	FOCUS_NONE,
 	FOCUS_FLIPS,
 	FOCUS_PAUSES, /* nothing else happens */
-	FOCUS_PAST,   /* pauses, and restarts of delivery */
 	FOCUS_QUIET,  /* only the network and the next hops */
 };
 

@@ -222,7 +222,6 @@ static enum sim_focus focus_of(enum sim_mutation mutation)
 	case MUTATION_NO_EXTENT:
 	case MUTATION_NO_PROOF: return FOCUS_FLIPS;
 	case MUTATION_COUNT_PAUSE: return FOCUS_PAUSES;
-	case MUTATION_FORGET_PAST: return FOCUS_PAST;
 	default: return FOCUS_NONE;
 	}
 }

@@ -23,7 +23,6 @@ static const char *const names[SIM_MUTATIONS] = {
 	[MUTATION_COUNT_PAUSE] = "count-pause",
 	[MUTATION_DROP_PARTLY] = "drop-partly",
 	[MUTATION_DROP_DSN] = "drop-dsn",
-	[MUTATION_FORGET_PAST] = "forget-past",
 };
 
 const char *sim_mutation_name(enum sim_mutation mutation)

@@ -110,9 +110,7 @@ struct sim_operator *sim_operator_new(
 	op->pace_ns = (10 * NS_PER_S) << sim_below(sim, 6);
 	op->of_queue = (unsigned)sim_below(sim, 1000);
 	memcpy(op->paused, scopes, sizeof(scopes));
-	op->pauses_only = focus == FOCUS_PAUSES || focus == FOCUS_PAST;
-	if (focus == FOCUS_PAST) /* long enough to be seen, and over when delivery dies */
-		op->pace_ns = OPERATOR_LONG;
+	op->pauses_only = focus == FOCUS_PAUSES;
 	if (op->pauses_only || (focus != FOCUS_QUIET && sim_chance(sim, 700)))
 		next(op);
 	return op;

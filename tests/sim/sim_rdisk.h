@@ -30,7 +30,6 @@ enum sim_mutation {
 	MUTATION_COUNT_PAUSE, /* retry clocks go on while paused */
 	MUTATION_DROP_PARTLY, /* the results of a first transaction of several are not kept */
 	MUTATION_DROP_DSN,    /* no notification is kept */
-	MUTATION_FORGET_PAST, /* what was paused before a restart was not, after it */
 	SIM_MUTATIONS
 };
 

@@ -128,8 +128,6 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 	uint64_t clients = sim_between(&r->sim, RUN_CLIENTS_LEAST, RUN_CLIENTS_MOST);
 
 	r->trouble = (unsigned)sim_skewed(&r->sim, 300);
-	if (focus == FOCUS_PAST)
-		length = RUN_MOST;
 	for (uint64_t i = 0; i < clients; i++)
 		sim_later(&r->sim, sim_below(&r->sim, length), client, r);
 	run_until(r, r->sim.now_ns + length);

@@ -37,20 +37,6 @@ void __wrap_format_put_extent(char bytes[FORMAT_EXTENT_BYTES], const struct form
 int __real_spool_store_state(struct spool_store *store, uint64_t id, struct span state);
 int __wrap_spool_store_state(struct spool_store *store, uint64_t id, struct span state);
 
-struct unit;
-int64_t __real_past_between(
-	const struct queue *queue, const struct unit *unit, int64_t from, int64_t to);
-int64_t __wrap_past_between(
-	const struct queue *queue, const struct unit *unit, int64_t from, int64_t to);
-
-/* The time of pauses that are over is not given back to what is loaded after them. */
-int64_t __wrap_past_between(
-	const struct queue *queue, const struct unit *unit, int64_t from, int64_t to)
-{
-	return wrap.mutation == MUTATION_FORGET_PAST ? 0
-						     : __real_past_between(queue, unit, from, to);
-}
-
 /* A hold is not known any more after a restart. */
 int __wrap_queue_add(
 	struct queue *queue, const struct envelope *envelope, struct span state, int64_t now)
