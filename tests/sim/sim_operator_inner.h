@@ -8,7 +8,7 @@
 #include "sim_operator.h"
 
 #define OPERATOR_LEAST	 (30 * NS_PER_S) /* between two changes */
-#define OPERATOR_RELEASE (SIM_MINUTE) /* in calm, between two looks for what is held */
+#define OPERATOR_RELEASE (SIM_MINUTE)	 /* in calm, between two looks for what is held */
 #define OPERATOR_PAUSES	 8
 #define OPERATOR_ID	 32
 
