@@ -33,7 +33,7 @@ static void advise(struct buf *out)
 		"groupadd --system %s; groupadd --system %s; for u in smtpd delivery admin; do "
 		"useradd --system --gid %s --no-create-home --shell /usr/sbin/nologin postern-$u; "
 		"done",
-		usual_group, roles_group, usual_group);
+		usual_group, roles_group, roles_group);
 }
 
 static int missing(struct buf *problem, const char *what, const char *command, const char *name)

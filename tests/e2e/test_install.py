@@ -142,9 +142,13 @@ def test_the_users_are_those_that_posternd_looks_for(root, prefix):
     done = run("systemd-sysusers", f"--root={root}", prefix / "lib/sysusers.d/postern.conf")
     assert done.returncode == 0, done.stderr
     passwd = (root / "etc/passwd").read_text()
-    group = re.search(r"^postern:x:(\d+):", (root / "etc/group").read_text(), re.M)[1]
+    groups = (root / "etc/group").read_text()
+    administrators = re.search(r"^postern:x:(\d+):(.*)$", groups, re.M)
+    roles = re.search(r"^postern-roles:x:(\d+):", groups, re.M)[1]
+    assert administrators[1] != roles and administrators[2] == ""
     for name in made:
-        assert re.search(rf"^{name}:x:\d+:{group}:", passwd, re.M)
+        # Whoever runs as a role's user (su, a job of cron) is no administrator by that.
+        assert re.search(rf"^{name}:x:\d+:{roles}:", passwd, re.M)
 
 
 @pytest.mark.skipif(not IS_ROOT or not shutil.which("setpriv"), reason="needs root")

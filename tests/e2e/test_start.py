@@ -114,6 +114,8 @@ def test_the_advice_makes_all_that_the_roles_need(gateway):
     advice = re.search(r'make_them="([^"]*)"', server.log())[1]
     for group in ("postern", "postern-roles"):
         assert f"groupadd --system {group};" in advice
+    # None of them in the group of the administrators.
+    assert "--gid postern-roles " in advice
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
