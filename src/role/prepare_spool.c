@@ -48,9 +48,10 @@ static int wait_for_lock(int fd, const sigset_t *stop, const struct config *conf
 	const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000l};
 
 	for (uint32_t waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+		bool held = errno == EWOULDBLOCK;
 		uint32_t most = holder_runs(fd) ? PREPARE_LOCK_MS : PREPARE_LOCK_END_MS;
 
-		if (errno != EWOULDBLOCK || waited >= most) {
+		if (!held || waited >= most) {
 			buf_printf(problem,
 				"%.*s: another posternd uses this spool; end it first, or give "
 				"this one a spool of its own",

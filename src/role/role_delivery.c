@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define POSITION_MS 3000 /* a worker that says nothing for so long is taken for gone */
+#define POSITION_MS 3000 /* a worker that says nothing for so long is not waited for */
 
 struct worker {
 	struct ipc_port port;

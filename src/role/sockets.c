@@ -161,7 +161,7 @@ static void tell_mended(struct slot *slot, struct span listener, int err)
 
 	slot_name(slot, name);
 	log_write(slot->sv->log, LOG_ERROR,
-		"a listening socket listened no more: its role had shut it down; made a new one",
+		"a listening socket listened no more: its role had shut it down; making a new one",
 		LOG_STR("role", name), LOG_SPAN("listener", listener),
 		LOG_STR("result", err ? err_text(err) : "done"));
 }

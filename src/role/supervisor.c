@@ -177,9 +177,9 @@ static int raise_limits(struct supervisor *sv, struct buf *problem)
 	}
 	if (files.rlim_cur < wanted)
 		log_write(sv->log, LOG_WARN,
-			"fewer files may be open than connections are allowed: raise LimitNOFILE=, "
-			"or"
-			" lower the limits of connections",
+			"fewer files may be open than connections are allowed: raise LimitNOFILE= "
+			"of "
+			"the unit, or lower the limits of connections",
 			LOG_U64("files", files.rlim_cur), LOG_U64("wanted", wanted));
 	return 0;
 }

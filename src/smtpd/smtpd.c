@@ -51,8 +51,7 @@ void smtpd_free(struct smtpd **pointer)
 		struct session *s = CONTAINER_OF(node, struct session, node);
 		session_free(&s, false);
 	}
-	if (smtpd->turn.queued)
-		io_turn_forget(smtpd->io, &smtpd->turn);
+	io_turn_forget(smtpd->io, &smtpd->turn);
 	io_timer_stop(smtpd->io, &smtpd->drain_timer);
 	io_timer_stop(smtpd->io, &smtpd->lost_timer);
 	if (smtpd->snapshot)
