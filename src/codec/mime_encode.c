@@ -1,5 +1,7 @@
 #include "codec/mime_encode.h"
 
+#include "base/base64.h"
+
 void mime_encode_init(struct mime_encode *encode)
 {
 	*encode = (struct mime_encode){0};
@@ -69,19 +71,14 @@ void mime_qp_end(struct mime_encode *encode, struct buf *out, bool joined)
 	encode->column = 0;
 }
 
-static void base64_group(struct mime_encode *encode, struct buf *out)
+static void add_group(struct mime_encode *encode, struct buf *out)
 {
-	static const char digits[64] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *g = encode->group;
-	uint32_t bits = (uint32_t)g[0] << 16 | (uint32_t)g[1] << 8 | g[2];
 	char token[4];
 
-	for (uint32_t i = 0; i < 4; i++)
-		token[i] = i <= encode->held ? digits[bits >> (18 - 6 * i) & 63] : '=';
-	buf_add(out, token, 4);
+	base64_group(encode->group, encode->held, token);
+	buf_add(out, token, sizeof(token));
 	encode->held = 0;
-	encode->column += 4;
+	encode->column += sizeof(token);
 	if (encode->column == MIME_ENCODED_LINE) {
 		buf_add(out, "\r\n", 2);
 		encode->column = 0;
@@ -93,17 +90,14 @@ void mime_base64_add(struct mime_encode *encode, struct buf *out, struct span in
 	for (size_t i = 0; i < in.n; i++) {
 		encode->group[encode->held++] = (unsigned char)in.p[i];
 		if (encode->held == 3)
-			base64_group(encode, out);
+			add_group(encode, out);
 	}
 }
 
 void mime_base64_end(struct mime_encode *encode, struct buf *out)
 {
-	if (encode->held) {
-		for (uint32_t i = encode->held; i < 3; i++)
-			encode->group[i] = 0;
-		base64_group(encode, out);
-	}
+	if (encode->held)
+		add_group(encode, out);
 	if (encode->column)
 		buf_add(out, "\r\n", 2);
 	encode->column = 0;

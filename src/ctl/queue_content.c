@@ -4,6 +4,7 @@
  */
 #include "ctl/queue.h"
 
+#include "base/base64.h"
 #include "base/check.h"
 
 #include <errno.h>
@@ -11,37 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static int digit_of(char c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* False: that is no base64. */
-static bool decode(const char *text, size_t n, struct buf *out)
-{
-	if (n % 4)
-		return false;
-	for (size_t i = 0; i < n; i += 4) {
-		unsigned pad = (text[i + 3] == '=') + (unsigned)(text[i + 2] == '=');
-		uint32_t group = 0;
-
-		for (size_t k = 0; k < 4; k++) {
-			int digit = k >= 4 - pad ? 0 : digit_of(text[i + k]);
-
-			if (digit < 0 || (pad && i + 4 != n))
-				return false;
-			group = group << 6 | (uint32_t)digit;
-		}
-		for (unsigned k = 0; k < 3 - pad; k++)
-			buf_add_char(out, (char)(group >> (16 - 8 * k)));
-	}
-	return buf_ok(out);
-}
 
 /* Bytes that are no text, and what a terminal obeys, as \xHH; line ends as they are there. */
 static void put_safe(struct span bytes)
@@ -64,8 +34,8 @@ static bool put(const struct ctl *ctl, const json_t *reply, bool terminal)
 	struct buf bytes;
 
 	buf_init(&bytes, 1u << 24);
-	bool fits = decode(json_string_value(data) ? json_string_value(data) : "",
-		json_string_length(data), &bytes);
+	bool fits =
+		base64_decode(span_of(json_string_value(data), json_string_length(data)), &bytes);
 
 	if (!fits)
 		ctl_refuse(ctl, "the server's answer cannot be read");

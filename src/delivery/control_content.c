@@ -8,6 +8,7 @@
  */
 #include "delivery/control.h"
 
+#include "base/base64.h"
 #include "base/check.h"
 #include "base/err.h"
 #include "base/text.h"
@@ -22,24 +23,6 @@ struct content {
 	uint64_t from, to; /* of prepend and stored body together */
 	bool unstuff;
 };
-
-static void add_base64(struct buf *out, struct span in)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < in.n; i += 3) {
-		size_t n = MIN(in.n - i, (size_t)3);
-		uint32_t group = (uint32_t)(unsigned char)in.p[i] << 16;
-
-		if (n > 1)
-			group |= (uint32_t)(unsigned char)in.p[i + 1] << 8;
-		if (n > 2)
-			group |= (unsigned char)in.p[i + 2];
-		for (size_t k = 0; k < 4; k++)
-			buf_add_char(out, k <= n ? digits[group >> (18 - 6 * k) & 63] : '=');
-	}
-}
 
 static bool choose(const struct envelope *e, struct span part, struct content *out)
 {
@@ -165,7 +148,7 @@ static void put_piece(struct control *c, uint64_t id, struct span part, struct s
 	struct buf data;
 
 	buf_init(&data, (size_t)2 * CONTENT_PIECE);
-	add_base64(&data, bytes);
+	base64_add(&data, bytes);
 	json_open_object(&c->json, NULL);
 	json_put_id(&c->json, "id", id);
 	json_put_string(&c->json, "part", part);
