@@ -9,6 +9,7 @@
 #ifndef IO_IO_H
 #define IO_IO_H
 
+#include "base/err.h"
 #include "base/netaddr.h"
 #include "base/span.h"
 #include "base/timers.h"
@@ -21,6 +22,9 @@ struct io;
 struct io_conn;
 struct io_channel;
 struct io_file; /* io/disk.h */
+struct tls_client;
+struct tls_info;
+struct tls_server; /* io/tls.h */
 
 /* ---- connections ---------------------------------------------------------------------------- */
 
@@ -43,6 +47,10 @@ struct io_conn_handler {
 	/* The peer closed its side (err 0) or the connection failed (err < 0). Closing is the
 	 * owner's. */
 	void (*closed)(void *owner, int err);
+	/* The handshake that io_conn_secure() began is over: 0, or ERR_DENIED (refused, by either
+	 * side), ERR_TIMEOUT, ERR_CLOSED, ERR_NOMEM; then nothing more comes, and the connection is
+	 * the owner's to close. `info` is io_conn_tls(). NULL in handlers that never secure. */
+	void (*secured)(void *owner, int err, const struct tls_info *info);
 };
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
@@ -56,7 +64,7 @@ struct io_job {
 };
 
 /* Jobs of one lane run one after another, in order, on the lane's own thread. */
-enum io_lane { IO_LANE_COMMIT, IO_LANE_FILE, IO_LANES };
+enum io_lane { IO_LANE_COMMIT, IO_LANE_FILE, IO_LANE_HASH, IO_LANES };
 
 /* ---- messages between roles ----------------------------------------------------------------- */
 
@@ -97,6 +105,15 @@ struct io_ops {
 	 * for a connection that is read when a turn ends: what had come before it is told of then,
 	 * and what came during it may as well have come a moment later. NULL: nothing ever has. */
 	bool (*arrived)(const struct io_conn *conn);
+	/* TLS from here on, one of the two sides; once per connection. Nothing may wait to be sent.
+	 * The owner has looked at all that was received, and nothing may have come behind it:
+	 * ERR_BUSY where bytes wait already, which were sent before the handshake and could be
+	 * taken for protected ones (RFC 3207 section 4.2): the owner closes. secured() comes within
+	 * `ms`. ERR_NOMEM, ERR_CLOSED, ERR_UNSUPPORTED (this io has no TLS). */
+	int (*secure)(struct io_conn *conn, struct tls_server *server,
+		const struct tls_client *client, uint64_t ms);
+	/* NULL while the connection is not protected. */
+	const struct tls_info *(*tls)(const struct io_conn *conn);
 	void (*pause)(struct io_conn *conn);
 	void (*resume)(struct io_conn *conn);
 	/* Closes at once; unsent bytes are lost unless `linger`: then they are sent first, for
@@ -202,6 +219,26 @@ static inline size_t io_conn_unsent(const struct io_conn *conn)
 static inline bool io_conn_arrived(const struct io_conn *conn)
 {
 	return conn->io->ops->arrived && conn->io->ops->arrived(conn);
+}
+
+/* As a server, or as a client. */
+static inline int io_conn_secure_server(
+	struct io_conn *conn, struct tls_server *server, uint64_t ms)
+{
+	return conn->io->ops->secure ? conn->io->ops->secure(conn, server, NULL, ms)
+				     : ERR_UNSUPPORTED;
+}
+
+static inline int io_conn_secure_client(
+	struct io_conn *conn, const struct tls_client *client, uint64_t ms)
+{
+	return conn->io->ops->secure ? conn->io->ops->secure(conn, NULL, client, ms)
+				     : ERR_UNSUPPORTED;
+}
+
+static inline const struct tls_info *io_conn_tls(const struct io_conn *conn)
+{
+	return conn->io->ops->tls ? conn->io->ops->tls(conn) : NULL;
 }
 
 static inline void io_conn_pause(struct io_conn *conn)
