@@ -212,6 +212,8 @@ static void on_route(void *context, const struct envelope *envelope, uint32_t rc
 		out->next_hop = decision.transport.host.n ? SPAN_NONE : decision.domain;
 		break;
 	case ROUTE_MAILBOX: out->transport = SPAN(DELIVERY_MAILBOXES); break;
+	case ROUTE_ALIAS: /* followed when the message was taken in */
+	case ROUTE_ASK:	  /* the right to relay was, too */
 	case ROUTE_REFUSED: out->transport = SPAN(DELIVERY_NOWHERE); break;
 	}
 }

@@ -18,10 +18,37 @@
 
 #define CONFIG_LISTENERS 64
 #define CONFIG_WORKERS	 64
+#define CONFIG_SNI	 64 /* certificates of a listener, by server name */
+
+enum config_tls_mode {
+	CONFIG_TLS_STARTTLS, /* offered, after connect in clear */
+	CONFIG_TLS_IMPLICIT, /* from the first byte (RFC 8314) */
+};
+
+/* Certificate and key by server name (SNI). */
+struct config_sni {
+	struct span name; /* canonical, or "*.example.org" */
+	struct span certificate, key;
+};
+
+/* Without a certificate there is no TLS on the listener. */
+struct config_tls {
+	struct span certificate, key; /* paths of PEM files */
+	enum config_tls_mode mode;
+	struct config_sni names[CONFIG_SNI];
+	uint32_t name_count;
+	struct span client_ca; /* path: clients are asked for a certificate of it; empty: not */
+};
 
 struct config_listener {
 	struct span name;
 	struct netaddr address;
+	struct config_tls tls;
+	bool open_relay;       /* the relay policy `anyone` is allowed here */
+	bool auth_without_tls; /* passwords in clear are taken */
+	struct span proxy;     /* canonical ranges, one a line: peers that must begin with a PROXY
+				* header, and are believed */
+	struct span xclient;   /* likewise: peers that may say XCLIENT */
 };
 
 struct config_limits {
@@ -79,8 +106,13 @@ struct config {
 	uint64_t segment_bytes; /* of a spool file */
 	uint64_t journal_ms;	/* completions are gathered this long between two syncs */
 	enum config_sandbox sandbox;
-	struct span user_smtpd, user_delivery, user_admin, group; /* when started as root */
-	struct span dns_servers; /* comma list; empty: /etc/resolv.conf */
+	struct span user_smtpd, user_delivery, user_admin, user_keys, user_fetch,
+		group;		    /* when started as root */
+	struct span tls_ca_folders; /* paths, one a line: where transports' tls-ca may lie besides
+				     * the system's folders and the start file's own */
+	struct span dnssec_anchor;  /* path of a trust anchor file; empty: built in, RFC 5011 state
+				     * in  none */
+	struct span dns_servers;    /* comma list; empty: /etc/resolv.conf */
 };
 
 /* Files that the logs of all workers and of delivery set aside, segment_bytes each: the one in use

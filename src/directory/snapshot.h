@@ -35,6 +35,8 @@ struct pause {
 	struct span reason;
 };
 
+#define TRANSPORT_PINS 16
+
 struct transport {
 	uint32_t index; /* in this generation only: names are what lasts */
 	struct span name;
@@ -51,6 +53,10 @@ struct transport {
 	enum give_up give_up;
 	uint32_t delay_warning_s; /* 0: never */
 	enum tls_policy tls;
+	struct span tls_ca; /* path of a file with trust anchors; empty: the system's */
+	uint8_t tls_pins[TRANSPORT_PINS][32]; /* SHA-256 of certificates or keys */
+	uint32_t tls_pin_count;
+	struct span sasl_user;		  /* empty: no AUTH. The secret is in struct secrets */
 	struct span source_v4, source_v6; /* address to send from; empty: the system's choice */
 	struct span helo;		  /* empty: the host name */
 	uint32_t connections;		  /* to one destination at a time */
@@ -66,10 +72,50 @@ struct domain {
 	enum domain_kind kind;
 	uint32_t transport; /* index; only for DOMAIN_TRANSPORT */
 	struct pause pause;
+	struct span alias_of; /* not empty: another name of that domain, whose kind, transport and
+			       * pause stand here */
 };
 
 struct account {
 	struct span address; /* canonical */
+	bool disabled;	     /* takes mail, but nobody can log in */
+	/* May send as these, too: addresses, or "@domain", one a line; canonical. */
+	struct span send_as;
+};
+
+/* ---- who may relay --------------------------------------------------------------------------- */
+
+enum relay_policy {
+	RELAY_NONE,
+	RELAY_ADDRESSES,
+	RELAY_LOCAL_HOSTS, /* forgeable */
+	RELAY_LOCAL_USERS, /* forgeable */
+	RELAY_ANYONE,
+	RELAY_POLICIES
+};
+
+/* As whom somebody who logged in may send. */
+enum relay_senders {
+	RELAY_SENDERS_OWN, /* his address, aliases that lead to him alone, and the account's send-as
+			    */
+	RELAY_SENDERS_ANY,
+};
+
+/* Addresses from first to last, of one family; port 0. */
+struct address_range {
+	struct netaddr first, last;
+};
+
+/* Of one listener; where the directory has none, RELAY_NONE with AUTH advertised. */
+struct relay {
+	struct span listener;
+	enum relay_policy policy;
+	uint32_t index;		       /* in this generation: for snapshot_relay_from() and _to() */
+	uint32_t from_count, to_count; /* ranges */
+	bool advertise_auth;
+	enum relay_senders senders;
+	struct span certificates; /* pins, one a line: client certificates with the right to relay;
+				   * empty: each that the listener's client-ca verifies */
 };
 
 /* A rule of the prioritised queue; an empty field matches everything. */
@@ -103,6 +149,25 @@ int snapshot_paused_domain(const struct snapshot *s, uint32_t at, struct domain 
  * zone, query, port, private hosts), not retry times or pauses. What is queued is routed anew when
  * it changes. */
 uint64_t snapshot_routes_hash(const struct snapshot *s);
+/* By the listener's name. ERR_NOT_FOUND: *out has the defaults. */
+int snapshot_relay(const struct snapshot *s, struct span listener, struct relay *out);
+/* By position, 0 first; ERR_NOT_FOUND: no more. */
+int snapshot_relay_at(const struct snapshot *s, uint32_t at, struct relay *out);
+/* Is the address in one of its ranges? ERR_NOT_FOUND: no. A binary search. */
+int snapshot_relay_from(const struct snapshot *s, const struct relay *relay,
+	const struct netaddr *address, struct address_range *out);
+int snapshot_relay_to(const struct snapshot *s, const struct relay *relay,
+	const struct netaddr *address, struct address_range *out);
+/* The ranges by position, sorted, merged. ERR_NOT_FOUND: no more. */
+int snapshot_relay_range(const struct snapshot *s, const struct relay *relay, bool to, uint32_t at,
+	struct address_range *out);
+/* The accept table: remote hosts and users that count as local. ERR_NOT_FOUND. */
+int snapshot_accept_host(const struct snapshot *s, struct span domain);
+int snapshot_accept_user(const struct snapshot *s, struct span address);
+/* An alias by its canonical address; *count: how many addresses it means. */
+int snapshot_alias(const struct snapshot *s, struct span address, uint32_t *index, uint32_t *count);
+/* One of them, canonical. ERR_NOT_FOUND: no more. */
+int snapshot_alias_target(const struct snapshot *s, uint32_t index, uint32_t at, struct span *out);
 uint32_t snapshot_priority_count(const struct snapshot *s);
 int snapshot_priority(const struct snapshot *s, uint32_t at, struct priority_rule *out);
 

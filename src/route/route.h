@@ -5,13 +5,22 @@
  * Rules, in this order (route_decide):
  *   1. "<postmaster>" without a domain is postmaster at our host name (RFC 5321 section 4.5.1); an
  *      address literal that is ours means our host name too.
- *   2. A domain that Postern serves needs no relaying right: mailboxes need an account (550 5.1.1
+ *   2. A domain alias means its domain, for the recipient's address too. An alias means other
+ *      addresses: each of them is decided by these rules, with the right to relay, since the
+ *      administrator put them there; ROUTE_ALIAS names them.
+ *   3. A domain that Postern serves needs no relaying right: mailboxes need an account (550 5.1.1
  *      where there is none), a transport takes every local part.
- *   3. Our host name, where it is no domain in the directory, has no mailboxes: 550 5.1.2.
- *      But where rules 2 and 3 know no account of postmaster, the directory's `postmaster` gets his
+ *   4. Our host name, where it is no domain in the directory, has no mailboxes: 550 5.1.2.
+ *      But where rules 3 and 4 know no account of postmaster, the directory's `postmaster` gets his
  *      mail, once: the decision is for that address, and needs no right to relay.
- *   4. Anything else is relaying: allowed for clients on a loopback address, refused to all others
- *      (550 5.7.1, with what to do). It leaves by the default transport; without one 550 5.4.4.
+ *   5. Anything else is relaying. The right to it is had, in this order, by clients on a loopback
+ *      address; whoever logged in; a client certificate that the listener's client-ca or the relay
+ *      table's `certificates` knows; and by the listener's policy (route/relay.h). All others get
+ *      550 5.7.1 with what to do. It leaves by the default transport; without one 550 5.4.4.
+ *      Address forms that ask for a second hop, such as "user%b@a" and "b!user@a", mean nothing
+ *      here: a local part is the business of its domain's own server. Where the domain is served by
+ *      a transport, that server might read them so: they are refused (550 5.7.1) unless the client
+ *      may relay.
  * A directory that cannot be read gives 451 4.3.5, never a decision.
  *
  * Local parts of accounts: as given, then in ASCII lower case, so that "Ann@" and "POSTMASTER@"
@@ -34,14 +43,33 @@ struct route_query {
 	struct span listener;  /* name in the start file */
 	struct span user;      /* who authenticated; empty: nobody */
 	bool tls;
+	/* The client's certificate, where it showed one; else NULL. */
+	const struct route_certificate *certificate;
 	struct span sender;    /* canonical; empty: the null sender */
 	struct span recipient; /* canonical mailbox, "local@domain", or "postmaster" alone */
+	/* The answer to ROUTE_ASK: NULL where it was not asked. */
+	const struct route_hops *hops;
+};
+
+struct route_certificate {
+	bool verified; /* by the listener's client-ca */
+	uint8_t certificate_hash[32], key_hash[32];
+};
+
+/* Where mail for a domain would go, by a transport: what delivery says. */
+struct route_hops {
+	bool known;			 /* false: it cannot be said now */
+	const struct netaddr *addresses; /* none: mail for it cannot be delivered */
+	uint32_t count;
 };
 
 enum route_kind {
 	ROUTE_TRANSPORT, /* leaves by `transport` */
 	ROUTE_MAILBOX,	 /* goes into the mailbox of `account` */
-	ROUTE_REFUSED,	 /* `verdict` says why; VERDICT_TEMPORARY or VERDICT_PERMANENT */
+	ROUTE_ALIAS,	 /* means other addresses: `alias`; route_expand() follows it */
+	ROUTE_ASK, /* depends on the next hops' addresses: find out where mail for `domain` goes by
+		    * `transport`, and decide again with query.hops */
+	ROUTE_REFUSED, /* `verdict` says why; VERDICT_TEMPORARY or VERDICT_PERMANENT */
 };
 
 /* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or
@@ -54,8 +82,12 @@ struct route_decision {
 	struct domain served_domain; /* where served: its pause among others */
 	struct transport transport;
 	struct account account;
+	uint32_t alias, alias_count; /* for snapshot_alias_target() */
 	struct verdict verdict;
 };
+
+#define ROUTE_ALIAS_DEPTH   10	 /* an alias may lead to aliases, so deep */
+#define ROUTE_ALIAS_TARGETS 1000 /* of one recipient, all together */
 
 /* ---- the trail: what `explain` shows ---------------------------------------------------- */
 
@@ -86,6 +118,28 @@ void route_trail_add(struct route_trail *trail, const char *rule, const char *re
 /* For RCPT. trail is NULL but for `explain`. */
 void route_decide(const struct snapshot *snapshot, const struct route_config *config,
 	const struct route_query *query, struct route_trail *trail, struct route_decision *out);
+
+/*
+ * Every address that a recipient means in the end, aliases followed: each(), once for each, in
+ * order, with its decision (ROUTE_TRANSPORT or ROUTE_MAILBOX, with its recipient). *out is the
+ * decision for the whole: ROUTE_ALIAS where it was an alias, else as route_decide(); ROUTE_REFUSED
+ * where one of the addresses is refused (temporary before permanent), an alias leads back to itself
+ * or further than the bounds allow (451 4.3.5, as an administrator can mend that); then each() may
+ * have been called for some: the caller drops them. each() returns false to stop: ROUTE_REFUSED,
+ * 452.
+ */
+void route_expand(const struct snapshot *snapshot, const struct route_config *config,
+	const struct route_query *query, struct route_trail *trail,
+	bool (*each)(void *context, const struct route_decision *decision), void *context,
+	struct route_decision *out);
+
+/*
+ * For MAIL: may somebody who logged in (query.user) send as query.sender? By the listener's
+ * `senders`. The null sender is allowed (RFC 8098 section 3 wants it). Refused: 553 5.7.1 with what
+ * is allowed. Without a user: always allowed, and nothing looked at.
+ */
+bool route_sender_allowed(const struct snapshot *snapshot, const struct route_query *query,
+	struct route_trail *trail, struct verdict *out);
 
 /*
  * For a recipient in the queue: the same without the right to relay, since that was decided when

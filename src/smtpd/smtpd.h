@@ -27,6 +27,9 @@
 #include <stdint.h>
 
 struct smtpd;
+struct auth;
+struct hops;
+struct tls_server;
 
 struct smtpd_config {
 	struct io *io;
@@ -34,6 +37,8 @@ struct smtpd_config {
 	const struct route_config *route; /* likewise */
 	struct spool_writer *writer;	  /* likewise */
 	struct event_sink *events;	  /* may be NULL */
+	struct auth *auth;		  /* smtpd/auth.h; NULL: AUTH is not offered */
+	struct hops *hops;		  /* smtpd/hops.h; NULL: next hops are unknown */
 	struct log *log;		  /* may be NULL */
 };
 
@@ -46,6 +51,11 @@ void smtpd_free(struct smtpd **smtpd);
 /* The generation that transactions from now on use; those that run keep theirs. The snapshot is
  * held here; the caller keeps its own reference. Before the first one MAIL is answered with 451. */
 void smtpd_set_snapshot(struct smtpd *smtpd, struct snapshot *snapshot);
+
+/* Certificates of a listener (its place in config->listeners), from now on; NULL: it has none (any
+ * more), STARTTLS is not offered, and a connection to a listener with implicit TLS is closed. Held
+ * here; connections that have begun keep theirs. */
+void smtpd_set_tls(struct smtpd *smtpd, uint32_t listener, struct tls_server *server);
 
 /* Delivery says that limits.queue-messages is reached, or no longer: MAIL is answered with 452. */
 void smtpd_set_queue_full(struct smtpd *smtpd, bool full);
@@ -77,6 +87,9 @@ enum smtpd_refusal {
 	SMTPD_REFUSED_SIZE,
 	SMTPD_REFUSED_CONTENT,	 /* bare CR or LF, line or header too long */
 	SMTPD_REFUSED_LOOP,	 /* too many Received fields */
+	SMTPD_REFUSED_TLS,	 /* a handshake failed, or bytes before it */
+	SMTPD_REFUSED_AUTH,	 /* wrong password, or too many of them */
+	SMTPD_REFUSED_PROXY,	 /* no PROXY header where one must be */
 	SMTPD_REFUSED_RESOURCES, /* 451 and 452: spool, memory, queue, directory */
 	SMTPD_REFUSALS
 };
@@ -88,6 +101,9 @@ struct smtpd_figures {
 	uint64_t messages;   /* committed */
 	uint64_t recipients; /* of these */
 	uint64_t bytes;	     /* of their bodies */
+	uint64_t tls;	     /* handshakes that succeeded */
+	uint64_t tls_resumed;
+	uint64_t logins; /* that succeeded */
 	uint64_t refused[SMTPD_REFUSALS];
 };
 

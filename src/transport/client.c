@@ -20,7 +20,10 @@ static uint64_t patience(const struct client *client, enum client_stage stage)
 	switch (stage) {
 	case CLIENT_AT_CONNECT: return t->connect;
 	case CLIENT_AT_GREETING: return t->greeting;
-	case CLIENT_AT_EHLO: return t->ehlo;
+	case CLIENT_AT_EHLO:
+	case CLIENT_AT_STARTTLS:
+	case CLIENT_AT_TLS:
+	case CLIENT_AT_AUTH: return t->ehlo;
 	case CLIENT_AT_MAIL: return client->due == DUE_RSET ? t->rset : t->mail;
 	case CLIENT_AT_RCPT: return t->rcpt;
 	case CLIENT_AT_DATA: return t->data;

@@ -21,6 +21,10 @@
  * it early, add commands, or have a reply to one message taken for the reply to another
  * (transport/client_wire.c).
  *
+ * TLS: with STARTTLS the session begins anew (RFC 3207 section 4.2): what the server said before is
+ * forgotten. REQUIRETLS (RFC 8689): a message with that flag goes only to a hop that offers it,
+ * over a link whose peer was verified; else it gets a permanent verdict (5.7.30).
+ *
  * Bounds: CLIENT_WINDOW RCPT commands are in flight at a time; a reply is bounded by
  * codec/smtp_reply.h; a session holds about 16 KiB, up to 64 KiB more while a hop is slow to take
  * a body, and 256 KiB more while one is rewritten.
@@ -40,6 +44,8 @@
 #include <stdint.h>
 
 struct client;
+struct tls_client;
+struct tls_info;
 
 #define CLIENT_WINDOW 100 /* RCPT commands sent before their replies are in */
 
@@ -57,13 +63,15 @@ enum client_can {
 	CLIENT_REQUIRETLS = 1 << 9, /* RFC 8689 */
 	CLIENT_STARTTLS = 1 << 10,  /* RFC 3207 */
 	CLIENT_ESMTP = 1 << 11,	    /* EHLO was taken at all */
+	CLIENT_AUTH = 1 << 12,	    /* RFC 4954, with a mechanism that we know */
 };
 
 struct client_caps {
-	uint32_t can;	    /* enum client_can */
-	uint64_t size_most; /* bytes; 0: no limit is known */
-	uint32_t rcpt_most; /* LIMITS RCPTMAX; 0: not given */
-	uint32_t mail_most; /* LIMITS MAILMAX: transactions in one session; 0: not given */
+	uint32_t can;	     /* enum client_can */
+	uint64_t size_most;  /* bytes; 0: no limit is known */
+	uint32_t rcpt_most;  /* LIMITS RCPTMAX; 0: not given */
+	uint32_t mail_most;  /* LIMITS MAILMAX: transactions in one session; 0: not given */
+	unsigned mechanisms; /* enum sasl_mechanism, of AUTH */
 };
 
 /* How far the session, or the transaction, had come when something went wrong. */
@@ -71,6 +79,9 @@ enum client_stage {
 	CLIENT_AT_CONNECT,
 	CLIENT_AT_GREETING,
 	CLIENT_AT_EHLO,
+	CLIENT_AT_STARTTLS, /* the command and its reply */
+	CLIENT_AT_TLS,	    /* the handshake, and whether the peer is the right one */
+	CLIENT_AT_AUTH,
 	CLIENT_AT_IDLE,
 	CLIENT_AT_MAIL, /* RSET before it included */
 	CLIENT_AT_RCPT,
@@ -135,12 +146,35 @@ struct client_ops {
 	void (*gone)(void *owner);
 };
 
+enum client_tls {
+	CLIENT_TLS_NONE, /* STARTTLS is not said */
+	CLIENT_TLS_MAY,	 /* where it is offered. A handshake that fails fails the session: whoever
+			  * opened  it may try again in clear */
+	CLIENT_TLS_MUST, /* not offered, or refused: the session fails, and nothing was sent in
+			    clear */
+};
+
+/* How the link is protected. */
+struct client_security {
+	bool tls;
+	bool verified; /* the peer is the one that `security` asked for, not just anybody */
+	bool offered;  /* STARTTLS was in the server's EHLO reply */
+	const struct tls_info *info; /* NULL without TLS */
+	bool authenticated;	     /* AUTH succeeded */
+};
+
 struct client_config {
 	struct netaddr peer;   /* with port */
 	struct netaddr local;  /* to send from; NETADDR_NONE: the system's choice */
 	struct span peer_name; /* for texts; empty: the address alone is named. Copied */
 	struct span helo;      /* our name. Copied */
 	const struct config_timeouts *timeouts; /* must outlive the client */
+	enum client_tls tls;
+	/* What the server's certificate must be; not with CLIENT_TLS_NONE. Used while the session
+	 * opens: must stay until ready() or failed(). */
+	const struct tls_client *security;
+	/* AUTH before ready(), only over TLS; user empty: none. Likewise. */
+	struct span sasl_user, sasl_secret;
 };
 
 /* Begins to connect. ERR_NOMEM, or what io_connect() says at once. */
@@ -158,6 +192,8 @@ void client_send(struct client *client, struct client_job *job);
 void client_close(struct client **client, bool polite);
 
 const struct client_caps *client_caps(const struct client *client);
+/* Also after failed(), as far as it came: for reports (RFC 8460). */
+void client_security(const struct client *client, struct client_security *out);
 /* No job is under way, and the session is ready for one. */
 bool client_idle(const struct client *client);
 

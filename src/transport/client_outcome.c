@@ -13,6 +13,9 @@ const char *client_stage_name(enum client_stage stage)
 	case CLIENT_AT_CONNECT: return "connect";
 	case CLIENT_AT_GREETING: return "greeting";
 	case CLIENT_AT_EHLO: return "EHLO";
+	case CLIENT_AT_STARTTLS: return "STARTTLS";
+	case CLIENT_AT_TLS: return "TLS handshake";
+	case CLIENT_AT_AUTH: return "AUTH";
 	case CLIENT_AT_IDLE: return "idle";
 	case CLIENT_AT_MAIL: return "MAIL";
 	case CLIENT_AT_RCPT: return "RCPT";
