@@ -26,12 +26,13 @@ enum sasl_mechanism {
 const char *sasl_name(enum sasl_mechanism mechanism);
 /* In any case; 0: unknown. */
 unsigned sasl_parse_name(struct span name);
-/* "PLAIN LOGIN SCRAM-SHA-256", strongest first, as in an EHLO line. */
+/* "SCRAM-SHA-256 PLAIN LOGIN", strongest first, as in an EHLO line. */
 void sasl_add_names(struct buf *out, unsigned set);
 /* The known ones of such a list. */
 unsigned sasl_parse_names(struct span list);
 
-/* [authzid] NUL authcid NUL password. ERR_SYNTAX: not so, or a part is empty that must not be. */
+/* [authzid] NUL authcid NUL password. ERR_SYNTAX: not so, no UTF-8, or a part is empty that must
+ * not be. */
 int sasl_plain_parse(
 	struct span message, struct span *authzid, struct span *user, struct span *password);
 void sasl_plain_add(struct buf *out, struct span user, struct span password);
