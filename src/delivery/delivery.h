@@ -42,6 +42,8 @@
 #include "trace/event.h"
 
 struct delivery;
+struct fetch;
+struct secrets;
 
 struct delivery_config {
 	struct io *io;
@@ -50,9 +52,13 @@ struct delivery_config {
 	struct dns *dns;
 	const struct config *config; /* all that is pointed to outlives the delivery */
 	const struct route_config *route;
+	struct fetch *fetch;	   /* delivery/fetch.h; NULL: nothing can be had by HTTPS */
 	struct event_sink *events; /* may be NULL */
 	struct log *log;	   /* may be NULL */
 	void *context;
+	/* The text of a transport's tls-ca file, as it is now. Blocks a little. ERR_NOT_FOUND,
+	 * ERR_DENIED, … NULL: none can be read. */
+	int (*read_ca)(void *context, struct span path, struct buf *out);
 	/* limits.queue-messages is reached, or no longer. May be NULL. */
 	void (*queue_full)(void *context, bool full);
 	/* Answers to delivery_hosts(). May be NULL where that is never asked. */
@@ -68,6 +74,9 @@ void delivery_free(struct delivery **delivery);
 /* The first generation comes before delivery_start(); each later one takes effect at once, also for
  * what is queued. Held here; the caller keeps its own reference. */
 int delivery_set_snapshot(struct delivery *delivery, struct snapshot *snapshot);
+
+/* Secrets of transports (sasl.secret) from now on; taken over. */
+void delivery_set_secrets(struct delivery *delivery, struct secrets *secrets);
 
 /* Begins to load the queue; `live` as in spool_store_load(). Deliveries begin as soon as messages
  * are read. loaded() below turns true at the end. A spool that cannot be read is logged, and
