@@ -38,7 +38,7 @@ enum tls_failure {
 	TLS_UNTRUSTED,	    /* no chain to a trusted root: "certificate-not-trusted" */
 	TLS_NAME,	    /* "certificate-host-mismatch" */
 	TLS_PIN,	    /* no pinned certificate or key among it */
-	TLS_DANE,	    /* no TLSA record matches: "validation-failure" */
+	TLS_NO_MATCH,	    /* no TLSA record matches: "validation-failure" */
 	TLS_OURS,	    /* memory, a key that cannot be used: says nothing of the peer */
 	TLS_FAILURES
 };
