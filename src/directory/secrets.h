@@ -35,6 +35,9 @@ void secrets_free(struct secrets **secrets);
  * ERR_NOT_FOUND. */
 int secrets_find(const struct secrets *secrets, struct span name, struct span *value);
 uint32_t secrets_count(const struct secrets *secrets);
+/* By place, 0 first, in the order of their names. ERR_NOT_FOUND: no more. */
+int secrets_at(
+	const struct secrets *secrets, uint32_t place, struct span *name, struct span *value);
 
 /* ---- for admin ------------------------------------------------------------------------------- */
 
@@ -42,8 +45,10 @@ struct secret {
 	struct span name, value;
 };
 
-/* A sealed memfd of these; names need no order. */
+/* The bytes of these; names need no order. ERR_EXISTS: one name twice; ERR_LIMIT. Wiping the buffer
+ * is the caller's. */
 int secrets_encode(const struct secret *list, uint32_t count, struct buf *out);
+/* In a sealed memfd, which is the caller's. */
 int secrets_make_memfd(const struct secret *list, uint32_t count, int *out);
 
 /* ---- a value of an account ------------------------------------------------------------------- */
@@ -54,7 +59,7 @@ struct password_verifiers {
 	struct scram_verifier scram;
 };
 
-/* ERR_SYNTAX. Spans point into `value`. */
+/* ERR_SYNTAX. Spans point into `value`; keys are copied: wiping *out is the caller's. */
 int verifiers_parse(struct span value, struct password_verifiers *out);
 void verifiers_add(struct buf *out, const struct password_verifiers *verifiers);
 
