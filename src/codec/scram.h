@@ -25,6 +25,8 @@
 #define SCRAM_SALT	       16
 #define SCRAM_SALT_MOST	       64 /* of a peer's */
 #define SCRAM_USER	       320
+#define SCRAM_PREPARE	       1024 /* of a user name or password, before it is prepared */
+#define SCRAM_PREPARED	       (11 * SCRAM_PREPARE) /* and after it: NFKC makes 33 bytes of 3 */
 #define SCRAM_ITERATIONS       10000
 #define SCRAM_ITERATIONS_LEAST 4096 /* RFC 7677 section 4 */
 #define SCRAM_ITERATIONS_MOST  1000000
@@ -39,11 +41,13 @@ struct scram_verifier {
 };
 
 /* A password or user name as RFC 4013 (SASLprep) wants it: NFKC, other spaces become " ", what maps
- * to nothing goes. ERR_SYNTAX: control characters and others that are prohibited, no UTF-8, or
- * nothing left. ASCII stays as it is. */
+ * to nothing goes. ERR_SYNTAX: control characters and others that are prohibited, letters of both
+ * directions, no UTF-8, or nothing left; ERR_LIMIT: over SCRAM_PREPARE bytes; ERR_NOMEM. ASCII
+ * stays as it is. */
 int scram_prepare(struct span in, struct buf *out);
 
-/* From a prepared password. Takes as long as its iterations: on a helper thread. ERR_NOMEM. */
+/* From a prepared password. Takes as long as its iterations: on a helper thread. ERR_LIMIT: salt,
+ * iterations or password outside the bounds; ERR_NOMEM. */
 int scram_verifier_make(struct span password, const uint8_t *salt, uint32_t salt_bytes,
 	uint32_t iterations, struct scram_verifier *out);
 
@@ -70,14 +74,16 @@ struct scram_server {
  * the plain one must not have it). ERR_SYNTAX, ERR_LIMIT, ERR_UNSUPPORTED (another binding, an
  * extension "m="), ERR_NOMEM. */
 int scram_server_first(struct scram_server *s, struct span message, bool plus, struct arena *arena);
-/* server-first-message, appended to `out` and kept. `nonce`: SCRAM_NONCE random bytes. */
+/* server-first-message, appended to `out` and kept. `nonce`: SCRAM_NONCE random bytes. ERR_LIMIT:
+ * no salt, or one over SCRAM_SALT_MOST; ERR_NOMEM. */
 int scram_server_challenge(struct scram_server *s, const uint8_t nonce[SCRAM_NONCE],
 	const uint8_t *salt, uint32_t salt_bytes, uint32_t iterations, struct arena *arena,
 	struct buf *out);
 /*
  * client-final-message: its nonce and channel binding are checked (`exporter`: the 32 bytes of this
- * connection, NULL where it has none). *auth_message is in the arena. ERR_SYNTAX, ERR_DENIED: the
- * binding or the nonce is another one.
+ * connection, NULL where it has none). *auth_message is in the arena. ERR_SYNTAX, ERR_LIMIT,
+ * ERR_UNSUPPORTED (an extension "m="), ERR_NOMEM; ERR_DENIED: the binding or the nonce is another
+ * one.
  */
 int scram_server_final(struct scram_server *s, struct span message, const uint8_t *exporter,
 	struct arena *arena, struct span *auth_message, uint8_t proof[SCRAM_HASH]);
@@ -97,15 +103,20 @@ struct scram_client {
 };
 
 /* client-first-message. `exporter`: NULL where the connection has no binding; `plus`: the mechanism
- * chosen is -PLUS. With a binding, but without -PLUS in the server's offer, "y" is said. */
+ * chosen is -PLUS. With a binding, but without -PLUS in the server's offer, "y" is said. The user
+ * is prepared here. ERR_SYNTAX, ERR_LIMIT: no such user; ERR_UNSUPPORTED: -PLUS without a binding;
+ * ERR_NOMEM. */
 int scram_client_first(struct scram_client *c, struct span user, const uint8_t *exporter, bool plus,
 	const uint8_t nonce[SCRAM_NONCE], struct arena *arena, struct buf *out);
 /* server-first-message in, client-final-message out. Takes as long as the iterations that the
  * server wants: bounded by SCRAM_ITERATIONS_MOST (about 0.3 s); the caller does it on a helper
- * thread. ERR_SYNTAX, ERR_LIMIT (iterations outside the bounds), ERR_DENIED (not our nonce). */
+ * thread. The password is prepared here. ERR_SYNTAX (of the password, too), ERR_LIMIT (iterations,
+ * salt or length outside the bounds), ERR_UNSUPPORTED ("m="), ERR_DENIED (not our nonce),
+ * ERR_NOMEM. */
 int scram_client_final(struct scram_client *c, struct span password, struct span server_first,
 	struct arena *arena, struct buf *out);
-/* server-final-message: does the server know the verifier? ERR_DENIED: no, or it said "e=". */
+/* server-final-message: does the server know the verifier? ERR_DENIED: no, or it said "e=";
+ * ERR_SYNTAX, ERR_LIMIT, ERR_UNSUPPORTED: neither yes nor no. */
 int scram_client_verify(const struct scram_client *c, struct span server_final);
 
 #endif
