@@ -76,7 +76,7 @@ void snapshot_release(struct snapshot **snapshot)
 	if (!s || --s->refs > 0)
 		return;
 	if (s->unmap)
-		s->unmap(s->bytes, s->header.bytes);
+		s->unmap(span_of(s->bytes, s->header.bytes));
 	free(s);
 }
 

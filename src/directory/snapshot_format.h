@@ -89,7 +89,7 @@ struct snapshot {
 	uint32_t refs;
 	const char *bytes;
 	struct snapshot_header header;
-	void (*unmap)(const char *bytes, size_t length); /* NULL: the bytes are somebody else's */
+	void (*unmap)(struct span bytes); /* NULL: the bytes are somebody else's */
 };
 
 #endif
