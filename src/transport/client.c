@@ -22,8 +22,8 @@ static uint64_t patience(const struct client *client, enum client_stage stage)
 	case CLIENT_AT_GREETING: return t->greeting;
 	case CLIENT_AT_EHLO:
 	case CLIENT_AT_STARTTLS:
-	case CLIENT_AT_TLS:
 	case CLIENT_AT_AUTH: return t->ehlo;
+	case CLIENT_AT_TLS: return t->ehlo + CLIENT_TLS_GRACE_MS;
 	case CLIENT_AT_MAIL: return client->due == DUE_RSET ? t->rset : t->mail;
 	case CLIENT_AT_RCPT: return t->rcpt;
 	case CLIENT_AT_DATA: return t->data;
@@ -62,6 +62,8 @@ static void deadline_fire(struct timer *timer)
 		client_wait(client, CLIENT_AT_BODY);
 		return;
 	}
+	client_tls_broke(client, TLS_TIMEOUT);
+	client_auth_broke(client);
 	if (client->state == CLIENT_CONNECTING) {
 		client_fail(client, NO_ANSWER, "connecting timed out:");
 	} else if (too_slow) {
@@ -152,9 +154,20 @@ static void on_reply(struct client *client, const struct smtp_reply *reply)
 	case CLIENT_GREETING:
 	case CLIENT_EHLO:
 	case CLIENT_HELO: client_hello_reply(client, reply); return;
+	case CLIENT_ASKED_TLS: client_tls_reply(client, reply); return;
+	case CLIENT_PROVING: client_auth_reply(client, reply); return;
 	case CLIENT_BUSY: client_transaction_reply(client, reply); return;
 	default: return;
 	}
+}
+
+/* Can this be the answer to what was sent since the read began? */
+static bool too_early(const struct client *client, const struct smtp_reply *reply)
+{
+	if (!client->asked_now || reply->code == 421)
+		return false;
+	return reply->code / 100 == 2 || client->state == CLIENT_ASKED_TLS ||
+	       client->state == CLIENT_PROVING;
 }
 
 static void on_received(void *owner, size_t n)
@@ -169,13 +182,16 @@ static void on_received(void *owner, size_t n)
 	/* Nothing was asked: 421, or unasked talk, were it only half a line. */
 	if (client->state == CLIENT_IDLE)
 		client->outcome = OUTCOME_GONE;
-	while (in.n && client->outcome == OUTCOME_NONE) {
+	/* The io speaks TLS at the moment, and not to us. */
+	if (client->state == CLIENT_SECURING)
+		client_fail_step(client);
+	while (in.n && client->outcome == OUTCOME_NONE && client->state != CLIENT_SECURING) {
 		struct smtp_reply reply;
 		size_t used;
 		int err = smtp_reply_feed(&client->parser, in, &used, &reply);
 
 		in = span_skip(in, used);
-		if (err == 0 && client->asked_now && reply.code / 100 == 2) {
+		if (err == 0 && too_early(client, &reply)) {
 			client_fail_step(client);
 		} else if (err == 0) {
 			on_reply(client, &reply);
@@ -193,6 +209,8 @@ static void on_received(void *owner, size_t n)
 		client->outcome = OUTCOME_NONE;
 		client_fail_step(client);
 	}
+	if (client->outcome == OUTCOME_NONE && client->state == CLIENT_SECURING)
+		client_tls_handshake(client, in.n != 0);
 	/* Half a reply moves no deadline: a server cannot hold us by dripping. */
 	if (moved && client->outcome == OUTCOME_NONE && client->state == CLIENT_BUSY)
 		client_transaction_more(client);
@@ -216,6 +234,8 @@ static void on_closed(void *owner, int err)
 {
 	struct client *client = owner;
 
+	client_tls_broke(client, TLS_LOST);
+	client_auth_broke(client);
 	lost(client, err);
 	client_settle(client);
 }
@@ -226,6 +246,7 @@ static const struct io_conn_handler handler = {
 	.received = on_received,
 	.drained = on_drained,
 	.closed = on_closed,
+	.secured = client_tls_secured,
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -251,6 +272,7 @@ int client_new(struct io *io, const struct client_config *config, const struct c
 {
 	if (!config->helo.n || config->helo.n >= CLIENT_NAME)
 		return ERR_LIMIT;
+	CHECK(config->tls == CLIENT_TLS_NONE || config->security);
 
 	struct client *client = calloc(1, sizeof(*client));
 	if (!client)
@@ -260,6 +282,10 @@ int client_new(struct io *io, const struct client_config *config, const struct c
 	client->ops = ops;
 	client->owner = owner;
 	client->timeouts = config->timeouts;
+	client->tls = config->tls;
+	client->tls_wanted = config->security;
+	client->sasl_user = config->sasl_user;
+	client->sasl_secret = config->sasl_secret;
 	client->state = CLIENT_CONNECTING;
 	client->deadline.fire = deadline_fire;
 	client->tick.fire = tick_fire;
@@ -319,6 +345,7 @@ void client_die(struct client *client)
 	io_timer_stop(client->io, &client->deadline);
 	io_timer_stop(client->io, &client->tick);
 	client_pump_free(client);
+	client_auth_stop(client);
 }
 
 void client_close(struct client **client, bool polite)

@@ -1,5 +1,6 @@
 #include "base/err.h"
 #include "base/text.h"
+#include "codec/sasl.h"
 #include "transport/client_private.h"
 
 static const struct {
@@ -49,11 +50,29 @@ static void limits(struct span line, struct client_caps *out)
 	}
 }
 
+/* "AUTH PLAIN LOGIN" (RFC 4954 section 3), and "AUTH=PLAIN LOGIN", as it was before RFC 2554 and
+ * some servers still say beside it. */
+static bool mechanisms(struct span name, struct span line, struct client_caps *out)
+{
+	static const struct span old = {"AUTH=", 5};
+
+	if (span_starts_nocase(name, old))
+		out->mechanisms |= sasl_parse_names(span_skip(name, old.n));
+	else if (!span_equal_nocase(name, SPAN("AUTH")))
+		return false;
+	out->mechanisms |= sasl_parse_names(line);
+	if (out->mechanisms)
+		out->can |= CLIENT_AUTH;
+	return true;
+}
+
 static void keyword_line(struct span line, struct client_caps *out)
 {
 	struct span name = word(&line);
 	uint32_t can = 0;
 
+	if (mechanisms(name, line, out))
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(keywords); i++)
 		if (span_equal_nocase(name, keywords[i].keyword))
 			can = keywords[i].can;

@@ -70,7 +70,7 @@ void client_settle(struct client *client)
 	}
 }
 
-static void fail_text(
+void client_fail_as(
 	struct client *client, uint16_t code, struct enhanced_code enhanced, const char *text)
 {
 	if (client->outcome == OUTCOME_FAILED)
@@ -92,7 +92,7 @@ void client_fail(struct client *client, struct enhanced_code enhanced, const cha
 	char text[VERDICT_TEXT];
 
 	snprintf(text, sizeof(text), "%s %s", what, client->who);
-	fail_text(client, CODE_LOST, enhanced, text);
+	client_fail_as(client, CODE_LOST, enhanced, text);
 }
 
 void client_fail_reply(struct client *client, const struct smtp_reply *reply)
@@ -120,5 +120,5 @@ void client_fail_protocol(struct client *client, const struct smtp_reply *reply)
 	snprintf(text, sizeof(text),
 		"protocol error: code %u makes no sense as the reply to %s, from %s", reply->code,
 		client_stage_name(client->waiting), client->who);
-	fail_text(client, 451, PROTOCOL_ERROR, text);
+	client_fail_as(client, 451, PROTOCOL_ERROR, text);
 }

@@ -234,11 +234,27 @@ static bool plan_prepend(struct client *client)
 	return false;
 }
 
+/* RFC 8689 section 4.2.1: the hop must say that it goes on like this, and be the right one. */
+static bool plan_tls(struct client *client)
+{
+	if (!(client->job->envelope->flags & ENVELOPE_REQUIRETLS))
+		return true;
+	if ((client->caps.can & CLIENT_REQUIRETLS) && client->link.verified)
+		return true;
+	refuse_all(client, 550, (struct enhanced_code){5, 7, 30},
+		client->link.verified
+			? SPAN("REQUIRETLS needed: the message must only go over protected links, "
+			       "and the next server does not support that")
+			: SPAN("REQUIRETLS needed: the message must only go over protected links, "
+			       "and the next server could not be verified"));
+	return false;
+}
+
 bool client_plan_make(struct client *client)
 {
 	client->plan = (struct client_plan){0};
-	if (!plan_prepend(client) || !plan_sender(client) || !plan_rcpts(client) ||
-		!plan_header(client))
+	if (!plan_tls(client) || !plan_prepend(client) || !plan_sender(client) ||
+		!plan_rcpts(client) || !plan_header(client))
 		return false;
 	plan_body(client);
 	return plan_size(client);

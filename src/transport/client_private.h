@@ -4,6 +4,8 @@
  *   client.c        life: connect, deadlines, loss, close; where bytes come in
  *   client_outcome.c  what is told to the owner, and how a failure is put
  *   client_hello.c  greeting, EHLO, HELO
+ *   client_tls.c    STARTTLS, the handshake, and how the link is protected
+ *   client_auth.c   AUTH, before anything is sent
  *   client_caps.c   what the EHLO reply says
  *   client_plan.c   how a message can go to this hop, if at all
  *   client_command.c  MAIL and RCPT lines
@@ -22,6 +24,7 @@
 #include "base/check.h"
 #include "codec/mime_downgrade.h"
 #include "codec/smtp_reply.h"
+#include "io/tls.h"
 #include "transport/client.h"
 
 #define CLIENT_MAGIC 0x434c4e54u
@@ -48,11 +51,23 @@
 	(16u << 10) /* bytes of a body that are rewritten at once; what becomes of them \
 		     * must fit into IO_CONN_UNSENT */
 
+/* A handshake is given up by the io, which knows why; by us only where it does not keep its word.
+ */
+#define CLIENT_TLS_GRACE_MS 1000
+
+/* Bytes that are kept of what the io says of a link. */
+#define CLIENT_TLS_DETAIL  256
+#define CLIENT_TLS_NAME	   64
+#define CLIENT_TLS_SUBJECT 256
+
 enum client_state {
 	CLIENT_CONNECTING,
 	CLIENT_GREETING,
 	CLIENT_EHLO,
 	CLIENT_HELO,
+	CLIENT_ASKED_TLS, /* STARTTLS was said */
+	CLIENT_SECURING,  /* the handshake is under way, or begins when this read was looked at */
+	CLIENT_PROVING,	  /* AUTH was said */
 	CLIENT_IDLE,
 	CLIENT_BUSY, /* a job is under way */
 	CLIENT_DEAD,
@@ -79,6 +94,17 @@ struct client_plan {
 
 /* Which reply is due next. */
 enum client_due { DUE_RSET, DUE_MAIL, DUE_RCPT, DUE_DATA, DUE_END, DUE_NOTHING };
+
+/* How the link is protected. A copy, since it is asked for after the connection is gone, too. */
+struct client_link {
+	bool offered, tls, verified, authenticated;
+	bool has_info;
+	struct tls_info info; /* its spans point behind it */
+	char detail[CLIENT_TLS_DETAIL], version[CLIENT_TLS_NAME], cipher[CLIENT_TLS_NAME];
+	char subject[CLIENT_TLS_SUBJECT];
+};
+
+struct client_auth; /* client_auth.c */
 
 /* The bytes after DATA so far: the last two. */
 struct client_wire {
@@ -113,6 +139,13 @@ struct client {
 	struct client_caps caps;
 	char helo[CLIENT_NAME];
 	char who[CLIENT_WHO];
+
+	enum client_tls tls;
+	/* The owner's, until ready() or failed(). */
+	const struct tls_client *tls_wanted;
+	struct span sasl_user, sasl_secret;
+	struct client_link link;
+	struct client_auth *auth; /* NULL: none under way */
 
 	struct timer deadline; /* of what is being waited for */
 	enum client_stage waiting;
@@ -166,6 +199,9 @@ void client_die(struct client *client);	     /* lets go of connection and timers
 void client_settle(struct client *client);
 /* The session is over: notes why, in a sentence that ends with who the peer is. */
 void client_fail(struct client *client, struct enhanced_code enhanced, const char *text);
+/* The same, in a sentence that stands for itself. */
+void client_fail_as(
+	struct client *client, uint16_t code, struct enhanced_code enhanced, const char *text);
 void client_fail_reply(struct client *client, const struct smtp_reply *reply);
 /* There are more replies than commands. */
 void client_fail_step(struct client *client);
@@ -174,6 +210,29 @@ void client_fail_protocol(struct client *client, const struct smtp_reply *reply)
 
 /* ---- client_hello.c */
 void client_hello_reply(struct client *client, const struct smtp_reply *reply);
+void client_hello(struct client *client);
+/* EHLO was answered, and STARTTLS, if it was said: AUTH where it is wanted, else ready. */
+void client_hello_done(struct client *client);
+void client_ready(struct client *client);
+
+/* ---- client_tls.c */
+/* After the EHLO reply in clear. True: STARTTLS was said, or the session failed. */
+bool client_tls_begin(struct client *client);
+void client_tls_reply(struct client *client, const struct smtp_reply *reply);
+/* The read with the reply that lets us begin was looked at; `behind`: it had more. */
+void client_tls_handshake(struct client *client, bool behind);
+void client_tls_secured(void *owner, int err, const struct tls_info *info);
+/* The connection ends: if a handshake is under way, it failed like this … */
+void client_tls_broke(struct client *client, enum tls_failure failure);
+
+/* ---- client_auth.c */
+/* True: AUTH was said, or the session failed. */
+bool client_auth_begin(struct client *client);
+void client_auth_reply(struct client *client, const struct smtp_reply *reply);
+/* … and if AUTH was cancelled, that is why. */
+void client_auth_broke(struct client *client);
+/* No harm where none is under way. */
+void client_auth_stop(struct client *client);
 
 /* ---- client_caps.c */
 void client_caps_parse(struct span ehlo_text, struct client_caps *out);

@@ -125,19 +125,18 @@ static inline void recipients(struct scene *s, uint32_t count)
 	s->job.pick_count = count;
 }
 
-static inline struct scene *begin(void)
+/* Of `how` the protection of the link is taken, and the rest filled in. */
+static inline struct scene *begin_with(struct client_config how)
 {
 	struct scene *s = calloc(1, sizeof(*s));
-	struct client_config config = {
-		.peer_name = SPAN("mx.example"),
-		.helo = SPAN("gw.example"),
-		.timeouts = &timeouts,
-	};
 
 	assert_non_null(s);
 	fake_init(&s->f);
-	assert_int_equal(netaddr_parse(SPAN("192.0.2.1:25"), 0, &config.peer), 0);
-	assert_int_equal(client_new(&s->f.io, &config, &ops, s, &s->client), 0);
+	how.peer_name = SPAN("mx.example");
+	how.helo = SPAN("gw.example");
+	how.timeouts = &timeouts;
+	assert_int_equal(netaddr_parse(SPAN("192.0.2.1:25"), 0, &how.peer), 0);
+	assert_int_equal(client_new(&s->f.io, &how, &ops, s, &s->client), 0);
 	s->envelope.sender = SPAN("a@a.example");
 	s->envelope.prepend = SPAN("Received: by gw\r\n");
 	s->job.envelope = &s->envelope;
@@ -146,6 +145,11 @@ static inline struct scene *begin(void)
 	recipients(s, 1);
 	message(s, "Subject: x\r\n\r\nhello\r\n", 0);
 	return s;
+}
+
+static inline struct scene *begin(void)
+{
+	return begin_with((struct client_config){0});
 }
 
 static inline void end(struct scene *s)

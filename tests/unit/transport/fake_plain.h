@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "io/disk.h"
 #include "io/io.h"
+#include "io/tls.h"
 
 struct fake_file {
 	struct io_file file;
@@ -38,6 +39,14 @@ struct fake_io {
 	size_t sent_n;
 	size_t sends, files; /* calls */
 	size_t slice;	     /* says() hands in so many bytes at a time; 0: all */
+	/* TLS: asked for and not answered yet, and what was asked for */
+	bool securing, secured;
+	int secure_error; /* io_conn_secure_client() fails at once */
+	enum tls_check check;
+	uint64_t secure_ms;
+	const struct tls_info *tls;
+	struct io_job *job; /* on its way to a helper thread */
+	uint64_t randoms;
 };
 
 static inline struct fake_io *fake_of(const struct io *io)
@@ -79,7 +88,7 @@ static int fake_send(struct io_conn *conn, const struct iovec *parts, size_t cou
 	struct fake_io *f = fake_of(conn->io);
 
 	(void)more;
-	CHECK(f->open);
+	CHECK(f->open && !f->securing);
 	if (f->send_error)
 		return f->send_error;
 	f->sends++;
@@ -112,6 +121,41 @@ static bool fake_arrived(const struct io_conn *conn)
 	return fake_of(conn->io)->arrived;
 }
 
+static int fake_secure(struct io_conn *conn, struct tls_server *server,
+	const struct tls_client *client, uint64_t ms)
+{
+	struct fake_io *f = fake_of(conn->io);
+
+	CHECK(f->open && !server && client && !f->unsent && !f->securing && !f->secured);
+	if (f->arrived)
+		return ERR_BUSY;
+	if (f->secure_error)
+		return f->secure_error;
+	f->securing = true;
+	f->check = client->check;
+	f->secure_ms = ms;
+	return 0;
+}
+
+static const struct tls_info *fake_tls(const struct io_conn *conn)
+{
+	return fake_of(conn->io)->tls;
+}
+
+static int fake_submit(struct io *io, enum io_lane lane, struct io_job *job)
+{
+	struct fake_io *f = fake_of(io);
+
+	CHECK(lane == IO_LANE_HASH && !f->job);
+	f->job = job;
+	return 0;
+}
+
+static uint64_t fake_random(struct io *io)
+{
+	return ++fake_of(io)->randoms * 0x9e3779b97f4a7c15u;
+}
+
 static void fake_nothing(struct io_conn *conn)
 {
 	(void)conn;
@@ -122,7 +166,7 @@ static void fake_close(struct io_conn **conn, bool linger)
 	struct fake_io *f = fake_of((*conn)->io);
 
 	CHECK(f->open);
-	f->open = false;
+	f->open = f->securing = false;
 	f->lingered = linger;
 	*conn = NULL;
 }
@@ -133,9 +177,13 @@ static const struct io_ops fake_ops = {
 	.send_file = fake_send_file,
 	.unsent = fake_unsent,
 	.arrived = fake_arrived,
+	.secure = fake_secure,
+	.tls = fake_tls,
 	.pause = fake_nothing,
 	.resume = fake_nothing,
 	.close = fake_close,
+	.submit = fake_submit,
+	.random = fake_random,
 };
 
 static int64_t fake_read(struct io_file *file, void *to, size_t n, uint64_t offset)
@@ -208,6 +256,34 @@ static inline void hangs_up(struct fake_io *f, int err)
 {
 	CHECK(f->open);
 	f->handler->closed(f->owner, err);
+	passes(f, 0);
+}
+
+/* The handshake ends so. The info is there during the call only, so nobody may keep it. */
+static inline void handshakes(struct fake_io *f, int err, const struct tls_info *info)
+{
+	struct tls_info *passing = malloc(sizeof(*passing));
+
+	CHECK(passing && f->open && f->securing);
+	*passing = *info;
+	f->securing = false;
+	f->secured = err == 0;
+	f->tls = passing;
+	f->handler->secured(f->owner, err, passing);
+	f->tls = NULL;
+	free(passing);
+	passes(f, 0);
+}
+
+/* The helper thread does its work. */
+static inline void works(struct fake_io *f)
+{
+	struct io_job *job = f->job;
+
+	CHECK(job);
+	f->job = NULL;
+	job->run(job);
+	job->done(job);
 	passes(f, 0);
 }
 
