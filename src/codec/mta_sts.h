@@ -31,7 +31,8 @@ int mta_sts_record(struct span text, struct span *id);
  * be such (section 3.1), else ERR_NOT_FOUND. *id is in the arena. */
 int mta_sts_find_record(
 	const struct span *rdata, uint32_t count, struct arena *arena, struct span *id);
-/* ERR_SYNTAX: not valid; ERR_LIMIT; ERR_NOMEM. */
+/* Fields in any order, CRLF or LF after each; unknown ones are ignored. A max_age above the most
+ * becomes the most. ERR_SYNTAX: not valid; ERR_LIMIT: too long, or too many mx; ERR_NOMEM. */
 int mta_sts_parse(struct span body, struct arena *arena, struct mta_sts_policy *out);
 /* Is this exchanger (lower case, no final dot) one of the policy's (section 4.1)? */
 bool mta_sts_allows(const struct mta_sts_policy *policy, struct span host);
