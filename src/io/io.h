@@ -45,11 +45,15 @@ struct io_conn_handler {
 	 * wait. */
 	void (*drained)(void *owner);
 	/* The peer closed its side (err 0) or the connection failed (err < 0). Closing is the
-	 * owner's. */
+	 * owner's. A protected connection may end without the peer having said so (TLS's
+	 * close_notify), which is err 0 too: whoever can cut the wire can cause it, so a protocol
+	 * above must tell by itself whether it was at an end (SMTP does). ERR_SYNTAX: what came was
+	 * not what the peer had protected. */
 	void (*closed)(void *owner, int err);
-	/* The handshake that io_conn_secure() began is over: 0, or ERR_DENIED (refused, by either
-	 * side), ERR_TIMEOUT, ERR_CLOSED, ERR_NOMEM; then nothing more comes, and the connection is
-	 * the owner's to close. `info` is io_conn_tls(). NULL in handlers that never secure. */
+	/* The handshake that io_conn_secure_server() or _client() began is over: 0, or ERR_DENIED
+	 * (refused, by either side), ERR_TIMEOUT, ERR_CLOSED, ERR_NOMEM; then nothing more comes,
+	 * and the connection is the owner's to close. `info` is io_conn_tls(). NULL in handlers
+	 * that never secure. */
 	void (*secured)(void *owner, int err, const struct tls_info *info);
 };
 
@@ -105,11 +109,20 @@ struct io_ops {
 	 * for a connection that is read when a turn ends: what had come before it is told of then,
 	 * and what came during it may as well have come a moment later. NULL: nothing ever has. */
 	bool (*arrived)(const struct io_conn *conn);
-	/* TLS from here on, one of the two sides; once per connection. Nothing may wait to be sent.
-	 * The owner has looked at all that was received, and nothing may have come behind it:
-	 * ERR_BUSY where bytes wait already, which were sent before the handshake and could be
-	 * taken for protected ones (RFC 3207 section 4.2): the owner closes. secured() comes within
-	 * `ms`. ERR_NOMEM, ERR_CLOSED, ERR_UNSUPPORTED (this io has no TLS). */
+	/* TLS from here on, one of the two sides; once per connection, and with nothing waiting to
+	 * be sent. secured() comes within `ms`; until then nothing can be sent (ERR_BUSY), and a
+	 * pause holds back what comes after the handshake only.
+	 *
+	 * Bytes that came before the handshake could be taken for protected ones (RFC 3207 section
+	 * 4.2; the injection of STARTTLS). Who may find them differs by side. A server: its owner
+	 * alone, as the client's hello may rightly come as soon as the reply to STARTTLS is sent.
+	 * Before it sends that reply, it looks for bytes behind the command in its own buffer, and
+	 * asks arrived(), and closes where there are any. A client: its owner looks for bytes
+	 * behind the reply, and secure() for those that came since: a server has nothing to say
+	 * before it saw a hello.
+	 *
+	 * ERR_BUSY: those bytes, or bytes that wait to be sent; the owner closes. ERR_NOMEM,
+	 * ERR_CLOSED, ERR_UNSUPPORTED (this io has no TLS). */
 	int (*secure)(struct io_conn *conn, struct tls_server *server,
 		const struct tls_client *client, uint64_t ms);
 	/* NULL while the connection is not protected. */

@@ -98,6 +98,8 @@ static const struct io_ops loop_ops = {
 	.send_file = conn_send_file,
 	.unsent = conn_unsent,
 	.arrived = conn_arrived,
+	.secure = conn_secure,
+	.tls = conn_tls_info,
 	.pause = conn_pause,
 	.resume = conn_resume,
 	.close = conn_close,
@@ -204,6 +206,7 @@ void loop_free(struct loop **at)
 	uv_run(&loop->uv, UV_RUN_NOWAIT);
 	CHECK(uv_loop_close(&loop->uv) == 0);
 	timers_done(&loop->io.timers);
+	loop_tls_done(loop);
 	free(loop->batch);
 	free(loop->scratch);
 	loop->magic = 0;

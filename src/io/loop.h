@@ -41,6 +41,11 @@ void loop_stop(struct loop *loop);
 /* The helper threads are running when it returns: for a role whose sandbox is closed afterwards. */
 int loop_start_lanes(struct loop *loop);
 
+/* The system's trust anchors are read, once: for a role whose sandbox is closed before its first
+ * connection that asks for them (TLS_CHECK_CHAIN without ca_pem, io/tls.h). ERR_NOT_FOUND: the
+ * system has none, so nothing will be trusted. The variable SSL_CERT_FILE may name another file. */
+int loop_prepare_tls(struct loop *loop);
+
 /* Connections that were closed with `linger` and are not gone yet: LOOP_LINGER_MOST at most, of
  * which the oldest gives way to a new one. */
 size_t loop_lingering(const struct loop *loop);

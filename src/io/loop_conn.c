@@ -43,6 +43,8 @@ static void on_closed(uv_handle_t *handle)
 	struct conn *c = handle->data;
 
 	conn_drop_out(c);
+	if (c->tls)
+		conn_tls_free(c);
 	c->magic = 0;
 	free(c);
 }
@@ -85,7 +87,7 @@ static void shed_surplus(struct loop *loop)
 
 /* ---- beginnings ----------------------------------------------------------------------------- */
 
-static void read_on(struct conn *c)
+void conn_read_on(struct conn *c)
 {
 	if (c->reading || c->eof || c->failed)
 		return;
@@ -131,7 +133,7 @@ void loop_conn_adopt(struct io_conn *conn, const struct io_conn_handler *handler
 	c->handler = handler;
 	c->owner = owner;
 	if (!c->paused)
-		read_on(c);
+		conn_read_on(c);
 }
 
 int loop_conn_peer_uid(const struct io_conn *conn, uint32_t *uid, uint32_t *gid)
@@ -215,7 +217,7 @@ static int begin_connect(struct conn *c, const struct netaddr *local)
 		return err;
 	}
 	/* Nothing is read before it stands; but asking now saves a change of the watch then. */
-	read_on(c);
+	conn_read_on(c);
 	return 0;
 }
 
@@ -258,12 +260,16 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 		*buf = uv_buf_init(loop->scratch, LOOP_SCRATCH);
 		return;
 	}
+	if (c->tls) {
+		*buf = conn_tls_room(c);
+		return;
+	}
 	if (c->paused)
 		return;
 	c->asking = true;
 	struct iovec into = c->handler->buffer(c->owner);
 	c->asking = false;
-	if (c->closing || c->paused || c->lingers)
+	if (c->closing || c->paused || c->lingers || c->tls)
 		return;
 	CHECK(into.iov_base && into.iov_len);
 	*buf = uv_buf_init(into.iov_base, (unsigned)MIN(into.iov_len, UINT32_MAX));
@@ -273,10 +279,10 @@ static void on_end_of_input(struct conn *c)
 {
 	c->reading = false;
 	c->eof = true;
-	if (!c->lingers)
-		c->handler->closed(c->owner, 0);
-	else if (!c->out)
+	if (c->lingers && !c->out)
 		conn_destroy(c);
+	else if (!c->lingers && !(c->tls && conn_tls_ended(c, 0)))
+		c->handler->closed(c->owner, 0);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -292,7 +298,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	if (n == 0)
 		return;
 	if (n > 0) {
-		if (!c->lingers)
+		if (!c->lingers && c->tls)
+			conn_tls_received(c, (size_t)n);
+		else if (!c->lingers)
 			c->handler->received(c->owner, (size_t)n);
 		return;
 	}
@@ -301,9 +309,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		 * nothing. */
 		uv_read_stop(stream);
 		c->reading = false;
-		/* The owner paused, closed with linger, or did both in buffer(). */
-		if (!c->paused || c->lingers)
-			read_on(c);
+		/* The owner paused, closed with linger, or did both in buffer(); or began TLS. */
+		if (c->lingers || (c->tls ? conn_tls_wants(c) : !c->paused))
+			conn_read_on(c);
 		return;
 	}
 	if (n == UV_EOF) {
@@ -320,6 +328,8 @@ bool conn_arrived(const struct io_conn *conn)
 	const struct conn *c = CONTAINER_OF(conn, const struct conn, base);
 	char byte;
 
+	if (c->tls && conn_tls_holds(c))
+		return true;
 	if (c->base.io->ends_turn && c->reading && !c->paused)
 		return false;
 	return c->fd >= 0 && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
@@ -335,8 +345,10 @@ void conn_resume(struct io_conn *conn)
 	struct conn *c = conn_of(conn);
 
 	c->paused = false;
-	if (c->handler && (!c->unconnected || c->connecting))
-		read_on(c);
+	if (c->tls)
+		conn_tls_resume(c);
+	else if (c->handler && (!c->unconnected || c->connecting))
+		conn_read_on(c);
 }
 
 /* ---- failure and end ------------------------------------------------------------------------ */
@@ -349,7 +361,7 @@ void conn_tell_closed(struct conn *c, int err)
 		conn_destroy(c);
 		return;
 	}
-	if (c->told || !c->handler)
+	if (c->told || !c->handler || (c->tls && conn_tls_ended(c, c->failed)))
 		return;
 	c->told = true;
 	timers_disarm(&conn_loop(c)->io.timers, &c->timer);
@@ -373,13 +385,15 @@ static void on_timer(struct timer *timer)
 
 	if (c->lingers)
 		conn_destroy(c);
-	else
+	else if (c->failed || !c->tls || !conn_tls_timeout(c))
 		conn_tell_closed(c, c->failed);
 }
 
 void conn_flushed(struct conn *c)
 {
 	if (!c->lingers) {
+		if (c->tls && conn_tls_goes_on(c))
+			return;
 		if (c->handler)
 			c->handler->drained(c->owner);
 		return;
@@ -398,6 +412,8 @@ void conn_close(struct io_conn **conn, bool linger)
 	*conn = NULL;
 	CHECK(!c->closing && !c->lingers);
 	timers_disarm(&loop->io.timers, &c->timer);
+	if (c->tls)
+		conn_tls_farewell(c);
 	/* A file may be closed by its owner from now on, so a range of it cannot wait any
 	 * longer. */
 	if (!linger || c->failed || c->unconnected || (c->eof && !c->out) ||
@@ -416,7 +432,7 @@ void conn_close(struct io_conn **conn, bool linger)
 	shed_surplus(loop);
 	if (!c->out)
 		(void)shutdown(c->fd, SHUT_WR);
-	read_on(c);
+	conn_read_on(c);
 }
 
 void conn_ends(const struct io_conn *conn, struct netaddr *local, struct netaddr *peer)

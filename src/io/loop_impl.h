@@ -51,6 +51,7 @@ struct loop {
 	size_t jobs; /* submitted, not done */
 	/* channels */
 	struct channel_batch *batch;
+	struct loop_tls *tls; /* NULL until the first protected connection */
 };
 
 /* What waits to be sent, in order: copied bytes, or ranges of files. */
@@ -84,8 +85,9 @@ struct conn {
 	struct netaddr peer;
 	struct netaddr local; /* NETADDR_NONE: the kernel knows */
 	struct out *out;
+	struct conn_tls *tls; /* NULL: not protected */
 	uv_connect_t *connecting;
-	struct timer timer; /* a failure to tell, or the end of lingering */
+	struct timer timer; /* a failure to tell, the end of lingering or of a handshake's time */
 	struct list lingering;
 	int failed;   /* negative enum err */
 	bool reading; /* libuv watches */
@@ -148,6 +150,8 @@ void conn_flushed(struct conn *c);
 /* Tells the owner, from the loop, that the connection failed. */
 void conn_fail_later(struct conn *c, int err);
 void conn_tell_closed(struct conn *c, int err);
+/* Watches for input. */
+void conn_read_on(struct conn *c);
 
 /* loop_send.c */
 int conn_send(struct io_conn *conn, const struct iovec *parts, size_t count, bool more);
@@ -156,6 +160,41 @@ size_t conn_unsent(const struct io_conn *conn);
 bool conn_arrived(const struct io_conn *conn);
 bool conn_waits_for_file(const struct conn *c);
 void conn_drop_out(struct conn *c);
+/* n bytes to the socket as they are, at once as far as it takes them; or none at once, so
+ * that others have their turn. */
+int conn_put(struct conn *c, const struct iovec *parts, size_t count, size_t n, bool more);
+int conn_put_later(struct conn *c, const struct iovec *part);
+/* What was to be sent is lost, and the owner will hear of it. ERR_CLOSED. */
+int conn_fail(struct conn *c, int err);
+
+/* loop_tls.c: each but the first two is for connections that are protected only. */
+int conn_secure(struct io_conn *conn, struct tls_server *server, const struct tls_client *client,
+	uint64_t ms);
+const struct tls_info *conn_tls_info(const struct io_conn *conn);
+void loop_tls_done(struct loop *loop);
+void conn_tls_free(struct conn *c);
+/* Where ciphertext goes; an empty buffer: none is wanted now. */
+uv_buf_t conn_tls_room(struct conn *c);
+void conn_tls_received(struct conn *c, size_t n);
+/* The end of the raw input, or a failure of the connection; false: closed() is to be told. */
+bool conn_tls_ended(struct conn *c, int err);
+/* Is there a use for more ciphertext now? */
+bool conn_tls_wants(const struct conn *c);
+/* Plaintext waits that the owner did not get, or its end. */
+bool conn_tls_holds(const struct conn *c);
+void conn_tls_resume(struct conn *c);
+/* The time for the handshake is over; false: it was over before. */
+bool conn_tls_timeout(struct conn *c);
+
+/* loop_tls_send.c: the same calls on protected bytes. */
+int conn_tls_send(struct conn *c, const struct iovec *parts, size_t count, size_t n, bool more);
+int conn_tls_send_file(struct conn *c, struct io_file *file, uint64_t offset, uint64_t length);
+uint64_t conn_tls_unsent(const struct conn *c);
+/* The socket took all; true: but more had to wait for that. */
+bool conn_tls_goes_on(struct conn *c);
+bool conn_tls_waits_for_file(const struct conn *c);
+/* Before the owner closes: what was gathered is sent, and that no more comes. */
+void conn_tls_farewell(struct conn *c);
 
 /* channel.c */
 int channel_send(struct io_channel *channel, struct span bytes, const int *fds, size_t fd_count);

@@ -61,6 +61,8 @@ static void give_up(struct conn *c)
 
 bool conn_waits_for_file(const struct conn *c)
 {
+	if (c->tls && conn_tls_waits_for_file(c))
+		return true;
 	for (const struct piece *p = c->out ? c->out->first : NULL; p; p = p->next)
 		if (p->file)
 			return true;
@@ -71,7 +73,10 @@ size_t conn_unsent(const struct io_conn *conn)
 {
 	const struct conn *c = conn_of(conn);
 
-	return c->out && !c->failed ? (size_t)c->out->total : 0;
+	if (c->failed)
+		return 0;
+	uint64_t later = c->tls ? conn_tls_unsent(c) : 0;
+	return (size_t)(later + (c->out ? c->out->total : 0));
 }
 
 static struct out *out_get(struct conn *c)
@@ -126,7 +131,7 @@ static int keep(struct conn *c, const struct iovec *parts, size_t count, size_t 
 	return 0;
 }
 
-static int fail(struct conn *c, int err)
+int conn_fail(struct conn *c, int err)
 {
 	give_up(c);
 	conn_fail_later(c, err);
@@ -182,7 +187,7 @@ static int nudge(struct conn *c)
 		int64_t n =
 			disk_read(piece->file, out->nudge, MIN(piece->n, OUT_NUDGE), piece->offset);
 		if (n <= 0)
-			return fail(c, n < 0 ? (int)n : ERR_CORRUPT);
+			return conn_fail(c, n < 0 ? (int)n : ERR_CORRUPT);
 		bytes = uv_buf_init(out->nudge, (unsigned)n);
 	}
 	out->write.data = c;
@@ -190,7 +195,7 @@ static int nudge(struct conn *c)
 	int err = uv_write(&out->write, &c->uv.stream, &bytes, 1, on_written);
 	if (err) {
 		out->nudged = 0;
-		return fail(c, err_from_uv(err));
+		return conn_fail(c, err_from_uv(err));
 	}
 	return 0;
 }
@@ -269,7 +274,7 @@ static int flush(struct conn *c)
 	while (c->out->first) {
 		int64_t n = done < FLUSH_MOST ? try_first(c) : 0;
 		if (n < 0)
-			return fail(c, (int)n);
+			return conn_fail(c, (int)n);
 		if (n == 0)
 			return nudge(c);
 		took(c, (size_t)n);
@@ -281,11 +286,38 @@ static int flush(struct conn *c)
 
 /* ---- the operations ------------------------------------------------------------------------- */
 
+int conn_put(struct conn *c, const struct iovec *parts, size_t count, size_t n, bool more)
+{
+	int64_t sent = 0;
+
+	if (!c->out) {
+		sent = try_bytes(c, parts, MIN(count, IOV_MAX), more);
+		if (sent < 0)
+			return conn_fail(c, (int)sent);
+		if ((size_t)sent == n)
+			return 0;
+	}
+	bool waited = c->out != NULL;
+	int err = keep(c, parts, count, (size_t)sent, n - (size_t)sent);
+	if (err) /* a part of it is on its way already */
+		return sent || !waited ? conn_fail(c, err) : err;
+	return waited ? 0 : nudge(c);
+}
+
+int conn_put_later(struct conn *c, const struct iovec *part)
+{
+	bool waited = c->out != NULL;
+	int err = keep(c, part, 1, 0, part->iov_len);
+
+	if (err)
+		return conn_fail(c, err);
+	return waited ? 0 : nudge(c);
+}
+
 int conn_send(struct io_conn *conn, const struct iovec *parts, size_t count, bool more)
 {
 	struct conn *c = conn_of(conn);
 	size_t n = 0;
-	int64_t sent = 0;
 
 	CHECK(!c->closing && !c->lingers && !c->unconnected);
 	for (size_t i = 0; i < count; i++)
@@ -294,20 +326,11 @@ int conn_send(struct io_conn *conn, const struct iovec *parts, size_t count, boo
 		return ERR_CLOSED;
 	if (n == 0)
 		return 0;
-	if (!c->out) {
-		sent = try_bytes(c, parts, MIN(count, IOV_MAX), more);
-		if (sent < 0)
-			return fail(c, (int)sent);
-		if ((size_t)sent == n)
-			return 0;
-	} else if (c->out->bytes + n > IO_CONN_UNSENT) {
+	if (c->tls)
+		return conn_tls_send(c, parts, count, n, more);
+	if (c->out && c->out->bytes + n > IO_CONN_UNSENT)
 		return ERR_LIMIT;
-	}
-	bool waited = c->out != NULL;
-	int err = keep(c, parts, count, (size_t)sent, n - (size_t)sent);
-	if (err) /* a part of it is on its way already */
-		return sent || !waited ? fail(c, err) : err;
-	return waited ? 0 : nudge(c);
+	return conn_put(c, parts, count, n, more);
 }
 
 int conn_send_file(struct io_conn *conn, struct io_file *file, uint64_t offset, uint64_t length)
@@ -318,10 +341,12 @@ int conn_send_file(struct io_conn *conn, struct io_file *file, uint64_t offset, 
 	CHECK(!c->closing && !c->lingers && !c->unconnected);
 	if (c->failed)
 		return ERR_CLOSED;
+	if (c->tls)
+		return conn_tls_send_file(c, file, offset, length);
 	while (!c->out && done < length && done < FLUSH_MOST) {
 		int64_t n = try_file(c, file, offset + done, length - done);
 		if (n < 0)
-			return fail(c, (int)n);
+			return conn_fail(c, (int)n);
 		if (n == 0)
 			break;
 		done += (uint64_t)n;
@@ -331,7 +356,7 @@ int conn_send_file(struct io_conn *conn, struct io_file *file, uint64_t offset, 
 	bool waited = c->out != NULL;
 	struct piece *piece = piece_add(c, 0);
 	if (!piece)
-		return fail(c, ERR_NOMEM);
+		return conn_fail(c, ERR_NOMEM);
 	piece->file = file;
 	piece->offset = offset + done;
 	piece->n = length - done;

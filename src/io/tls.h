@@ -2,8 +2,8 @@
  * TLS as the rest of the program sees it: plain data in, plain data out. OpenSSL is known to
  * io/tls_*.c and io/loop_tls.c only; the simulator has a handshake of its own behind the same face.
  *
- * A connection is secured by io_conn_secure() (io/io.h); after its secured() callback said 0 every
- * call on the connection means what it meant before, on the protected bytes.
+ * A connection is secured by io_conn_secure_server() or _client() (io/io.h); after its secured()
+ * callback said 0 every call on the connection means what it meant before, on the protected bytes.
  */
 #ifndef IO_TLS_H
 #define IO_TLS_H

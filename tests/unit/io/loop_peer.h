@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "io/loop.h"
+#include "io/tls.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +22,9 @@ struct peer {
 	int connected; /* PEER_NEVER: not called */
 	int closed;    /* likewise */
 	int closed_calls;
+	int secured; /* likewise */
+	int secured_calls;
+	struct tls_info info; /* of then; its spans point into the connection */
 	int drained;
 	size_t received, reads;
 	char data[65536];
@@ -32,6 +36,7 @@ struct peer {
 	void (*on_received)(struct peer *p, size_t n);
 	void (*on_drained)(struct peer *p);
 	void (*on_closed)(struct peer *p);
+	void (*on_secured)(struct peer *p);
 	struct iovec (*on_buffer)(struct peer *p);
 	void *arg;
 };
@@ -90,12 +95,26 @@ static inline void peer_closed(void *owner, int err)
 		loop_stop(p->loop);
 }
 
+static inline void peer_secured(void *owner, int err, const struct tls_info *info)
+{
+	struct peer *p = owner;
+	assert_false(p->inside);
+	p->secured = err;
+	p->secured_calls++;
+	p->info = *info;
+	if (p->on_secured)
+		p->on_secured(p);
+	else
+		loop_stop(p->loop);
+}
+
 static const struct io_conn_handler peer_handler = {
 	.connected = peer_connected,
 	.buffer = peer_buffer,
 	.received = peer_received,
 	.drained = peer_drained,
 	.closed = peer_closed,
+	.secured = peer_secured,
 };
 
 static inline void peer_init(struct peer *p, struct loop *loop)
@@ -103,6 +122,7 @@ static inline void peer_init(struct peer *p, struct loop *loop)
 	*p = (struct peer){.loop = loop,
 		.connected = PEER_NEVER,
 		.closed = PEER_NEVER,
+		.secured = PEER_NEVER,
 		.room = sizeof(p->data)};
 	buf_init(&p->all, 64u << 20);
 }

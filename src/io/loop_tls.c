@@ -1,0 +1,448 @@
+/*
+ * Protected connections: how they begin, and what comes in. Sending is in loop_tls_send.c.
+ *
+ * libuv reads ciphertext into the loop's one buffer; OpenSSL takes it from there, and the plaintext
+ * goes straight into the owner's buffer. All of it is used up before the loop reads again, unless
+ * the owner pauses meanwhile: then the rest is held.
+ */
+#include "io/loop_tls.h"
+
+#include "base/err.h"
+
+#include <openssl/err.h>
+#include <stdlib.h>
+
+/* Bytes that OpenSSL answers by itself (key updates, alerts) to a peer that does not read. */
+#define ANSWERS_MOST 65536
+
+/* ---- between OpenSSL and the socket --------------------------------------------------------- */
+
+static int bio_read(BIO *bio, char *to, size_t n, size_t *got)
+{
+	struct conn_tls *tls = BIO_get_data(bio);
+	size_t take = MIN(n, tls->in_n);
+
+	BIO_clear_retry_flags(bio);
+	if (take == 0) {
+		BIO_set_retry_read(bio);
+		return 0;
+	}
+	memcpy(to, tls->in, take);
+	tls->in += take;
+	tls->in_n -= take;
+	*got = take;
+	return 1;
+}
+
+static long bio_ctrl(BIO *bio, int what, long number, void *p)
+{
+	(void)bio;
+	(void)number;
+	(void)p;
+	return what == BIO_CTRL_FLUSH;
+}
+
+struct loop_tls *loop_tls_get(struct loop *loop)
+{
+	if (loop->tls)
+		return loop->tls;
+	struct loop_tls *t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "connection of a loop");
+	if (!t->method || tls_clients_new(&t->clients) != 0) {
+		BIO_meth_free(t->method);
+		free(t);
+		return NULL;
+	}
+	BIO_meth_set_read_ex(t->method, bio_read);
+	BIO_meth_set_write_ex(t->method, conn_tls_bio_write);
+	BIO_meth_set_ctrl(t->method, bio_ctrl);
+	loop->tls = t;
+	return t;
+}
+
+int loop_prepare_tls(struct loop *loop)
+{
+	struct loop_tls *t = loop_tls_get(loop);
+
+	return t ? tls_clients_load(t->clients) : ERR_NOMEM;
+}
+
+void loop_tls_done(struct loop *loop)
+{
+	struct loop_tls *t = loop->tls;
+
+	if (!t)
+		return;
+	loop->tls = NULL;
+	tls_clients_free(&t->clients);
+	BIO_meth_free(t->method);
+	OPENSSL_cleanse(t->plain, sizeof(t->plain));
+	free(t);
+}
+
+void conn_tls_free(struct conn *c)
+{
+	struct conn_tls *tls = c->tls;
+
+	c->tls = NULL;
+	io_turn_forget(c->base.io, &tls->turn);
+	while (tls->later)
+		conn_tls_drop_later(tls);
+	tls_link_done(&tls->link);
+	free(tls->held);
+	free(tls);
+}
+
+static int attach_bio(struct conn_tls *tls)
+{
+	BIO *bio = BIO_new(conn_loop(tls->conn)->tls->method);
+
+	if (!bio)
+		return ERR_NOMEM;
+	BIO_set_data(bio, tls);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(tls->link.ssl, bio, bio);
+	return 0;
+}
+
+/* ---- the handshake -------------------------------------------------------------------------- */
+
+static void stop_reading(struct conn *c)
+{
+	if (c->reading && !c->closing)
+		uv_read_stop(&c->uv.stream);
+	c->reading = false;
+}
+
+static int err_of(enum tls_failure failure)
+{
+	switch (failure) {
+	case TLS_FINE: return 0;
+	case TLS_LOST: return ERR_CLOSED;
+	case TLS_TIMEOUT: return ERR_TIMEOUT;
+	case TLS_OURS: return ERR_NOMEM;
+	default: return ERR_DENIED;
+	}
+}
+
+static void handshake_failed(struct conn *c, enum tls_failure failure)
+{
+	struct conn_tls *tls = c->tls;
+
+	tls->state = CONN_TLS_DEAD;
+	c->told = true;
+	timers_disarm(&c->base.io->timers, &c->timer);
+	stop_reading(c);
+	tls_link_failed(&tls->link, failure);
+	if (!c->failed)
+		conn_tls_flush(c); /* the alert */
+	c->handler->secured(c->owner, err_of(tls->link.info.failure), &tls->link.info);
+}
+
+static void handshake_done(struct conn *c)
+{
+	struct conn_tls *tls = c->tls;
+
+	tls->state = CONN_TLS_OPEN;
+	timers_disarm(&c->base.io->timers, &c->timer);
+	tls_link_established(&tls->link);
+	/* What OpenSSL has to say yet goes out with what the owner says now. */
+	c->handler->secured(c->owner, 0, &tls->link.info);
+}
+
+/* 0: done; ERR_AGAIN: the peer has its turn; ERR_DENIED: failed. */
+static int shake(struct conn_tls *tls)
+{
+	ERR_clear_error();
+	int result = SSL_do_handshake(tls->link.ssl);
+	if (result == 1)
+		return 0;
+	int why = SSL_get_error(tls->link.ssl, result);
+	return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? ERR_AGAIN : ERR_DENIED;
+}
+
+static void shake_on(struct conn *c)
+{
+	int err = shake(c->tls);
+
+	if (c->failed)
+		return; /* the timer tells of it */
+	if (err == 0)
+		handshake_done(c);
+	else if (err != ERR_AGAIN)
+		handshake_failed(c, TLS_FINE);
+}
+
+bool conn_tls_timeout(struct conn *c)
+{
+	if (c->tls->state != CONN_TLS_SHAKES)
+		return false;
+	handshake_failed(c, c->tls->link.found ? TLS_FINE : TLS_TIMEOUT);
+	return true;
+}
+
+bool conn_tls_ended(struct conn *c, int err)
+{
+	switch (c->tls->state) {
+	case CONN_TLS_SHAKES:
+		handshake_failed(c, err == ERR_NOMEM ? TLS_OURS : TLS_LOST);
+		return true;
+	case CONN_TLS_OPEN: return err == 0 && c->tls->told_end;
+	case CONN_TLS_DEAD: break;
+	}
+	return true;
+}
+
+/* ---- what comes in -------------------------------------------------------------------------- */
+
+bool conn_tls_holds(const struct conn *c)
+{
+	const struct conn_tls *tls = c->tls;
+
+	return tls->state == CONN_TLS_OPEN && !tls->told_end &&
+	       (tls->held_n || tls->end != CONN_TLS_GOES_ON || SSL_pending(tls->link.ssl) > 0);
+}
+
+bool conn_tls_wants(const struct conn *c)
+{
+	const struct conn_tls *tls = c->tls;
+
+	if (tls->state == CONN_TLS_OPEN)
+		return !c->paused && !tls->told_end && !conn_tls_holds(c);
+	return tls->state == CONN_TLS_SHAKES;
+}
+
+uv_buf_t conn_tls_room(struct conn *c)
+{
+	return conn_tls_wants(c) ? uv_buf_init(conn_loop(c)->tls->eaten, TLS_EATEN)
+				 : uv_buf_init(NULL, 0);
+}
+
+static bool may_deliver(const struct conn *c)
+{
+	return !c->closing && !c->lingers && !c->paused && !c->failed &&
+	       c->tls->state == CONN_TLS_OPEN && !c->tls->told_end;
+}
+
+static bool more_to_read(const struct conn_tls *tls)
+{
+	return tls->end == CONN_TLS_GOES_ON && (tls->in_n || SSL_pending(tls->link.ssl) > 0);
+}
+
+static void input_ended(struct conn_tls *tls)
+{
+	switch (SSL_get_error(tls->link.ssl, 0)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE: break;
+	case SSL_ERROR_ZERO_RETURN: tls->end = CONN_TLS_ENDED; break;
+	default: tls->end = CONN_TLS_BROKEN; break;
+	}
+}
+
+/* Many small records fill one buffer together. */
+static size_t fill(struct conn *c, struct iovec into)
+{
+	struct conn_tls *tls = c->tls;
+	uint64_t written = tls->written;
+	size_t n = 0;
+
+	ERR_clear_error();
+	while (n < into.iov_len && more_to_read(tls)) {
+		size_t got = 0;
+		if (SSL_read_ex(tls->link.ssl, (char *)into.iov_base + n, into.iov_len - n, &got) ==
+			1)
+			n += got;
+		else
+			input_ended(tls);
+	}
+	tls->answers = c->out ? tls->answers + (tls->written - written) : 0;
+	if (tls->answers > ANSWERS_MOST)
+		tls->end = CONN_TLS_BROKEN;
+	return n;
+}
+
+static void tell_end(struct conn *c)
+{
+	struct conn_tls *tls = c->tls;
+
+	tls->told_end = true;
+	stop_reading(c);
+	if (tls->end == CONN_TLS_ENDED) {
+		c->handler->closed(c->owner, 0);
+		return;
+	}
+	conn_tls_flush(c); /* the alert */
+	conn_tell_closed(c, ERR_SYNTAX);
+}
+
+static void deliver(struct conn *c)
+{
+	struct conn_tls *tls = c->tls;
+
+	while (may_deliver(c)) {
+		if (tls->end != CONN_TLS_GOES_ON) {
+			tell_end(c);
+			return;
+		}
+		if (!more_to_read(tls))
+			return;
+		struct iovec into = c->handler->buffer(c->owner);
+		if (!may_deliver(c))
+			return;
+		CHECK(into.iov_base && into.iov_len);
+		size_t n = fill(c, into);
+		if (n)
+			c->handler->received(c->owner, n);
+	}
+}
+
+/* What the owner did not want yet. */
+static void hold_rest(struct conn *c)
+{
+	struct conn_tls *tls = c->tls;
+
+	if (tls->held && tls->in_n) {
+		tls->held_at += tls->held_n - tls->in_n;
+		tls->held_n = tls->in_n;
+	} else if (tls->in_n) {
+		tls->held = malloc(tls->in_n);
+		if (!tls->held) {
+			(void)conn_fail(c, ERR_NOMEM);
+			return;
+		}
+		memcpy(tls->held, tls->in, tls->in_n);
+		tls->held_at = 0;
+		tls->held_n = tls->in_n;
+	} else {
+		free(tls->held);
+		tls->held = NULL;
+		tls->held_n = 0;
+	}
+	tls->in = NULL;
+	tls->in_n = 0;
+}
+
+static void feed(struct conn *c, const char *in, size_t n)
+{
+	struct conn_tls *tls = c->tls;
+
+	tls->in = in;
+	tls->in_n = n;
+	if (tls->state == CONN_TLS_SHAKES)
+		shake_on(c);
+	deliver(c);
+	if (c->closing || c->lingers || c->failed)
+		return;
+	conn_tls_flush(c);
+	hold_rest(c);
+	/* A send waited for the end of a message of the handshake's kind. */
+	if (tls->blocked) {
+		tls->blocked = false;
+		conn_flushed(c);
+	}
+}
+
+void conn_tls_received(struct conn *c, size_t n)
+{
+	feed(c, conn_loop(c)->tls->eaten, n);
+}
+
+static void on_turn(struct io_turn *turn)
+{
+	struct conn_tls *tls = CONTAINER_OF(turn, struct conn_tls, turn);
+	struct conn *c = tls->conn;
+
+	if (c->closing || c->lingers || c->failed)
+		return;
+	conn_tls_flush(c);
+	if (!tls->feeds)
+		return;
+	tls->feeds = false;
+	if (!c->paused && conn_tls_holds(c))
+		feed(c, tls->held + tls->held_at, tls->held_n);
+	if (!c->closing && !c->lingers && conn_tls_wants(c))
+		conn_read_on(c);
+}
+
+/* Never within the call: at the end of the turn. */
+void conn_tls_resume(struct conn *c)
+{
+	if (conn_tls_holds(c)) {
+		c->tls->feeds = true;
+		io_turn_end(c->base.io, &c->tls->turn);
+	} else if (conn_tls_wants(c)) {
+		conn_read_on(c);
+	}
+}
+
+/* ---- the operations ------------------------------------------------------------------------- */
+
+const struct tls_info *conn_tls_info(const struct io_conn *conn)
+{
+	const struct conn *c = conn_of(conn);
+
+	return c->tls && c->tls->state != CONN_TLS_SHAKES ? &c->tls->link.info : NULL;
+}
+
+static int make(struct conn *c, struct tls_server *server, const struct tls_client *client)
+{
+	struct loop_tls *t = loop_tls_get(conn_loop(c));
+	struct conn_tls *tls = t ? calloc(1, sizeof(*tls)) : NULL;
+
+	if (!tls)
+		return ERR_NOMEM;
+	tls->conn = c;
+	tls->turn.end = on_turn;
+	tls->later_last = &tls->later;
+	c->tls = tls;
+	int err = server ? tls_link_serve(&tls->link, server)
+			 : tls_link_call(&tls->link, t->clients, client);
+	if (err == 0)
+		err = attach_bio(tls);
+	if (err)
+		conn_tls_free(c);
+	return err;
+}
+
+/* A server says nothing before it has the client's hello: what lies there already was put in by
+ * somebody else, or by a server that cannot be talked to. */
+static bool server_spoke(const struct conn *c)
+{
+	char byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+int conn_secure(struct io_conn *conn, struct tls_server *server, const struct tls_client *client,
+	uint64_t ms)
+{
+	struct conn *c = conn_of(conn);
+
+	CHECK(!c->closing && !c->lingers && !c->unconnected && c->handler && c->handler->secured);
+	CHECK(!server != !client);
+	if (c->failed || c->eof)
+		return ERR_CLOSED;
+	if (c->tls || c->out || (client && server_spoke(c)))
+		return ERR_BUSY;
+	int err = make(c, server, client);
+	if (err)
+		return err;
+	bool doomed = c->tls->link.found != TLS_FINE;
+	if (client && !doomed) {
+		err = shake(c->tls);
+		doomed = err != 0 && err != ERR_AGAIN;
+		if (doomed)
+			c->tls->link.found = TLS_OURS;
+		conn_tls_flush(c);
+	}
+	err = io_timer_after(c->base.io, &c->timer, doomed || c->failed ? 0 : ms);
+	if (err) {
+		conn_tls_farewell(c);
+		conn_tls_free(c);
+		return err;
+	}
+	conn_read_on(c);
+	return 0;
+}

@@ -1,0 +1,92 @@
+/*
+ * What the files of TLS share; nobody else includes it. OpenSSL is known here, and behind.
+ */
+#ifndef IO_TLS_IMPL_H
+#define IO_TLS_IMPL_H
+
+#include "base/list.h"
+#include "io/tls.h"
+
+#include <openssl/ssl.h>
+
+#define TLS_RECORD	   16384 /* plaintext bytes of a record */
+#define TLS_DETAIL	   160	 /* characters of a failure's detail, of a subject */
+#define TLS_CONTEXTS	   16	 /* sets of trust anchors whose client context is kept */
+#define TLS_SESSIONS	   512	 /* that clients keep */
+#define TLS_SESSION_S	   7200	 /* after which a session is not resumed */
+#define TLS_SESSION_KEY	   1024	 /* characters of the text a session is kept under */
+#define TLS_SECURITY_LEVEL 2	 /* of OpenSSL: 112 bits */
+
+struct tls_clients; /* contexts and sessions of the client side; a loop has one */
+
+/* One protected connection, as OpenSSL's callbacks find it. */
+struct tls_link {
+	SSL *ssl;
+	struct tls_server *server;   /* held; NULL on the client side */
+	struct tls_clients *clients; /* NULL on the server side */
+	enum tls_check check;
+	uint8_t (*pins)[TLS_HASH_BYTES];
+	size_t pin_count;
+	char *session_key;
+	/* What a callback of ours found; else OpenSSL's verify result and errors are asked. */
+	enum tls_failure found;
+	struct tls_info info;
+	char *sni, *subject, *detail; /* behind the spans of info */
+};
+
+/* The link becomes one of the server's side. */
+int tls_link_serve(struct tls_link *link, struct tls_server *server);
+/* … of the client's. */
+int tls_link_call(
+	struct tls_link *link, struct tls_clients *clients, const struct tls_client *request);
+void tls_link_done(struct tls_link *link);
+/* Fills info in, when the handshake has come to its end. */
+void tls_link_established(struct tls_link *link);
+/* Fills info in. `failure` TLS_FINE: OpenSSL's errors say what it was. */
+void tls_link_failed(struct tls_link *link, enum tls_failure failure);
+
+/* What contexts of both sides have in common: versions, options, modes. ERR_NOMEM. */
+int tls_context_common(SSL_CTX *context, int security_level);
+
+int tls_clients_new(struct tls_clients **out);
+void tls_clients_free(struct tls_clients **clients);
+/* The system's trust anchors, into memory; once. */
+int tls_clients_load(struct tls_clients *clients);
+
+/* Sessions by their text (tls_sessions.c). */
+struct tls_sessions {
+	struct list order; /* the one used last is first */
+	size_t count;
+};
+void tls_sessions_init(struct tls_sessions *sessions);
+void tls_sessions_done(struct tls_sessions *sessions);
+/* Takes over one reference where it says true. */
+bool tls_sessions_put(struct tls_sessions *sessions, const char *key, SSL_SESSION *session);
+/* A reference of the caller's, or NULL. One of TLS 1.3 is used once. */
+SSL_SESSION *tls_sessions_get(struct tls_sessions *sessions, const char *key);
+
+/* Certificates and keys from PEM (tls_pem.c). No pass phrase is ever asked for. */
+struct tls_pem_chain {
+	X509 *leaf;
+	STACK_OF(X509) * rest;
+};
+int tls_pem_chain(struct span pem, struct tls_pem_chain *out, struct buf *problem);
+void tls_pem_chain_done(struct tls_pem_chain *chain);
+EVP_PKEY *tls_pem_key(struct span pem, struct buf *problem);
+/* All certificates, into a store that can verify; *count may be NULL. */
+int tls_pem_store(struct span pem, X509_STORE **out, size_t *count, struct buf *problem);
+/* What OpenSSL says of its last errors, which are forgotten; printable. */
+const char *tls_openssl_reason(char text[TLS_DETAIL]);
+int64_t tls_time_ms(const ASN1_TIME *time);
+
+/* A private key object that signs by the signer, for the public key of this certificate. */
+struct tls_remote; /* a library context with the provider in it (tls_provider.c) */
+int tls_remote_new(struct tls_signer *signer, struct tls_remote **out);
+void tls_remote_free(struct tls_remote **remote);
+OSSL_LIB_CTX *tls_remote_library(const struct tls_remote *remote);
+EVP_PKEY *tls_remote_key(struct tls_remote *remote, uint32_t number, X509 *certificate);
+
+/* Session tickets (tls_tickets.c). */
+int tls_tickets_attach(SSL_CTX *context);
+
+#endif
