@@ -1,0 +1,191 @@
+#include "keys/limits.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "keys/limits_table.h"
+
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SITE_BYTES 8 /* of an IPv6 address: what one client has to choose from */
+
+struct limits {
+	struct limits_table addresses, accounts, pairs;
+};
+
+int limits_new(struct limits **out)
+{
+	struct limits *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return ERR_NOMEM;
+	int err = limits_table_init(&l->addresses, LIMITS_ADDRESS);
+	if (err == 0)
+		err = limits_table_init(&l->accounts, LIMITS_ACCOUNT);
+	if (err == 0)
+		err = limits_table_init(&l->pairs, LIMITS_ADDRESS);
+	if (err)
+		limits_free(&l);
+	else
+		*out = l;
+	return err;
+}
+
+void limits_free(struct limits **at)
+{
+	struct limits *l = *at;
+
+	if (!l)
+		return;
+	limits_table_done(&l->addresses);
+	limits_table_done(&l->accounts);
+	limits_table_done(&l->pairs);
+	free(l);
+	*at = NULL;
+}
+
+static void digest(const void *p, size_t n, uint8_t out[LIMITS_DIGEST])
+{
+	uint8_t whole[SHA256_DIGEST_LENGTH];
+
+	CHECK(SHA256(p, n, whole));
+	memcpy(out, whole, LIMITS_DIGEST);
+}
+
+void limits_who(const struct netaddr *client, struct span account, struct limits_who *out)
+{
+	uint8_t site[1 + sizeof(client->ip)] = {client->family}, both[2 * LIMITS_DIGEST];
+
+	memcpy(site + 1, client->ip,
+		client->family == NETADDR_V6 ? SITE_BYTES : sizeof(client->ip));
+	digest(site, sizeof(site), out->address);
+	digest(account.n ? account.p : "", account.n, out->account);
+	memcpy(both, out->address, LIMITS_DIGEST);
+	memcpy(both + LIMITS_DIGEST, out->account, LIMITS_DIGEST);
+	digest(both, sizeof(both), out->pair);
+	out->loopback = netaddr_is_loopback(client);
+}
+
+/* ---- one of them ---------------------------------------------------------------------------- */
+
+static uint32_t recent(const struct limit *e, uint64_t now_s)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < e->failures; i++)
+		count += now_s - e->failed_s[i] < LIMITS_WINDOW_S;
+	return count;
+}
+
+static bool is_open(const struct limits_table *table, const struct limit *e, uint64_t now_s)
+{
+	if (!e)
+		return true;
+	if (now_s < e->blocked_until_s)
+		return false;
+	/* After a block, one at a time. */
+	return !e->pending || recent(e, now_s) + e->pending < table->most;
+}
+
+static void ended(struct limit *e)
+{
+	if (e && e->pending)
+		e->pending--;
+}
+
+/* How many failures of the window there are now. */
+static uint32_t failed(struct limits_table *table, const uint8_t key[LIMITS_DIGEST], uint64_t now_s)
+{
+	/* Also one that had to make room meanwhile. */
+	struct limit *e = limits_table_take(table, key);
+
+	ended(e);
+	if (now_s - e->last_s >= LIMITS_FORGIVE_S)
+		e->blocks = 0;
+	e->last_s = now_s;
+	e->failed_s[e->at] = now_s;
+	e->at = (uint8_t)((e->at + 1) % LIMITS_RING);
+	e->failures = (uint8_t)MIN(e->failures + 1, LIMITS_RING);
+	uint32_t count = recent(e, now_s);
+	if (count >= table->most) {
+		uint64_t s = (uint64_t)LIMITS_BLOCK_FIRST_S << e->blocks;
+		if (s < LIMITS_BLOCK_MOST_S)
+			e->blocks++;
+		e->blocked_until_s = now_s + MIN(s, LIMITS_BLOCK_MOST_S);
+	}
+	return count;
+}
+
+/* ---- a try ---------------------------------------------------------------------------------- */
+
+static struct limit *known_pair(struct limits *l, const struct limits_who *who, uint64_t now_s)
+{
+	struct limit *pair = limits_table_find(&l->pairs, who->pair);
+
+	return pair && now_s < pair->known_until_s ? pair : NULL;
+}
+
+bool limits_open(struct limits *l, const struct limits_who *who, uint64_t now_s)
+{
+	struct limit *pair = known_pair(l, who, now_s);
+
+	if (pair)
+		return is_open(&l->pairs, pair, now_s);
+	const struct limit *account = limits_table_find(&l->accounts, who->account);
+	const struct limit *address =
+		who->loopback ? NULL : limits_table_find(&l->addresses, who->address);
+	return is_open(&l->accounts, account, now_s) && is_open(&l->addresses, address, now_s);
+}
+
+bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
+{
+	if (!limits_open(l, who, now_s))
+		return false;
+	who->by_pair = known_pair(l, who, now_s) != NULL;
+	if (who->by_pair) {
+		limits_table_take(&l->pairs, who->pair)->pending++;
+		return true;
+	}
+	limits_table_take(&l->accounts, who->account)->pending++;
+	if (!who->loopback)
+		limits_table_take(&l->addresses, who->address)->pending++;
+	return true;
+}
+
+static uint64_t delay_ms(uint32_t failures)
+{
+	uint64_t ms = LIMITS_DELAY_FIRST;
+
+	while (--failures && ms < LIMITS_DELAY_MOST)
+		ms *= 2;
+	return MIN(ms, LIMITS_DELAY_MOST);
+}
+
+uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t now_s)
+{
+	if (who->by_pair)
+		return delay_ms(failed(&l->pairs, who->pair, now_s));
+	uint32_t of_account = failed(&l->accounts, who->account, now_s);
+	uint32_t of_address = who->loopback ? 1 : failed(&l->addresses, who->address, now_s);
+	return delay_ms(MAX(of_account, of_address));
+}
+
+void limits_void(struct limits *l, const struct limits_who *who)
+{
+	if (who->by_pair) {
+		ended(limits_table_find(&l->pairs, who->pair));
+		return;
+	}
+	ended(limits_table_find(&l->accounts, who->account));
+	if (!who->loopback)
+		ended(limits_table_find(&l->addresses, who->address));
+}
+
+void limits_right(struct limits *l, const struct limits_who *who, uint64_t now_s)
+{
+	limits_void(l, who);
+	/* What was wrong before stays counted: it may have been somebody else behind the same
+	 * address. */
+	limits_table_take(&l->pairs, who->pair)->known_until_s = now_s + LIMITS_KNOWN_S;
+}

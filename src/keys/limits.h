@@ -1,0 +1,63 @@
+/*
+ * How often somebody may be wrong about a password: failures counted by client address (IPv6: by
+ * /64) and by account, over all workers. Pure; time comes in.
+ *
+ * A try is counted while it lasts, so that many at once are no way around. After a failure the bad
+ * news waits: LIMITS_DELAY_FIRST, twice that, … LIMITS_DELAY_MOST, by the failures of the last
+ * LIMITS_WINDOW. After LIMITS_ADDRESS of them (of an account: LIMITS_ACCOUNT) no try is made at all
+ * for LIMITS_BLOCK_FIRST, after the next failure for twice that, …; a day without failure forgives.
+ *
+ * Strangers must not lock an account's owner out, nor one forgotten telephone its whole office: an
+ * address from which the account was logged in to within LIMITS_KNOWN counts by itself, beside both
+ * other tables. Loopback clients (a webmail) are counted by account alone. An account that does not
+ * exist is counted like any other.
+ *
+ * Bounds: three tables of LIMITS_ENTRIES; who was not heard of for the longest time makes room.
+ */
+#ifndef KEYS_LIMITS_H
+#define KEYS_LIMITS_H
+
+#include "base/netaddr.h"
+#include "base/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LIMITS_WINDOW_S	     3600u
+#define LIMITS_FORGIVE_S     (24u * 3600)
+#define LIMITS_KNOWN_S	     (30u * 24 * 3600)
+#define LIMITS_ADDRESS	     10
+#define LIMITS_ACCOUNT	     16
+#define LIMITS_DELAY_FIRST   1000u /* ms */
+#define LIMITS_DELAY_MOST    30000u
+#define LIMITS_BLOCK_FIRST_S 60u
+#define LIMITS_BLOCK_MOST_S  3600u
+#define LIMITS_ENTRIES	     16384u
+
+struct limits;
+
+/* Who tries what: made once for a try. */
+#define LIMITS_DIGEST 16
+struct limits_who {
+	uint8_t address[LIMITS_DIGEST], account[LIMITS_DIGEST], pair[LIMITS_DIGEST];
+	bool loopback;
+	bool by_pair; /* set by limits_begin(): counted there */
+};
+
+int limits_new(struct limits **out);
+void limits_free(struct limits **limits);
+
+/* `account`: in the one form that all spellings of it share. */
+void limits_who(const struct netaddr *client, struct span account, struct limits_who *out);
+
+/* May a try be made at all? */
+bool limits_open(struct limits *limits, const struct limits_who *who, uint64_t now_s);
+/* The same, and it has begun: one of the three below ends it. */
+bool limits_begin(struct limits *limits, struct limits_who *who, uint64_t now_s);
+/* How long the bad news is to wait, in ms. */
+uint64_t limits_wrong(struct limits *limits, const struct limits_who *who, uint64_t now_s);
+void limits_right(struct limits *limits, const struct limits_who *who, uint64_t now_s);
+/* It did not come to an end. */
+void limits_void(struct limits *limits, const struct limits_who *who);
+
+#endif

@@ -1,0 +1,38 @@
+/* One table of limits.h: who was wrong when. For the limits*.c files alone. */
+#ifndef KEYS_LIMITS_TABLE_H
+#define KEYS_LIMITS_TABLE_H
+
+#include "keys/limits.h"
+
+#define LIMITS_RING 16 /* failures that are remembered: as many as any limit counts */
+
+struct limit {
+	uint8_t key[LIMITS_DIGEST];
+	uint32_t next;	       /* of the same bucket */
+	uint32_t older, newer; /* by the last use */
+	uint8_t failures, at;  /* how many of the ring hold something; where the next goes */
+	uint8_t blocks;
+	uint32_t pending; /* tries that have begun */
+	uint64_t failed_s[LIMITS_RING];
+	uint64_t last_s; /* failure */
+	uint64_t blocked_until_s;
+	uint64_t known_until_s;
+};
+
+struct limits_table {
+	uint32_t most; /* failures in the window */
+	uint32_t count;
+	uint32_t oldest, newest;
+	uint32_t *buckets;
+	struct limit *entries;
+};
+
+int limits_table_init(struct limits_table *table, uint32_t most);
+void limits_table_done(struct limits_table *table);
+
+/* NULL: it was never heard of, or is forgotten. */
+struct limit *limits_table_find(struct limits_table *table, const uint8_t key[LIMITS_DIGEST]);
+/* The same, made where it is missing; it was used now. */
+struct limit *limits_table_take(struct limits_table *table, const uint8_t key[LIMITS_DIGEST]);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * What role keys is asked and what it answers, as bytes. A worker that was taken over sends what it
+ * likes: every length is checked here, once.
+ */
+#ifndef KEYS_MESSAGE_H
+#define KEYS_MESSAGE_H
+
+#include "base/buf.h"
+#include "base/span.h"
+#include "io/tls.h"
+#include "smtpd/auth.h"
+
+#include <stdint.h>
+
+/* ---- passwords ------------------------------------------------------------------------------ */
+
+#define KEYS_AUTH_MESSAGE (3 * SCRAM_MESSAGE) /* three messages, or parts of them */
+
+/* The listener is not told: no limit depends on it. */
+void keys_put_query(struct buf *out, const struct auth_query *query);
+/* ERR_CORRUPT. Spans point into `in`. */
+int keys_get_query(struct span in, struct auth_query *out);
+
+void keys_put_answer(struct buf *out, const struct auth_answer *answer);
+int keys_get_answer(struct span in, struct auth_answer *out);
+
+/* ---- signatures ----------------------------------------------------------------------------- */
+
+/* One datagram each, of at most this many bytes. The serial tells an answer that came too late from
+ * the one that is waited for. */
+#define KEYS_SIGN_BYTES (16 + TLS_SIGN_OUT)
+
+struct keys_sign {
+	uint32_t serial;
+	uint32_t key;
+	enum tls_signature kind;
+	enum tls_hash hash;
+	struct span in;
+};
+
+struct keys_signed {
+	uint32_t serial;
+	bool done;
+	struct span signature;
+};
+
+void keys_put_sign(struct buf *out, const struct keys_sign *sign);
+/* ERR_CORRUPT: also a digest of another length than its hash has. */
+int keys_get_sign(struct span in, struct keys_sign *out);
+void keys_put_signed(struct buf *out, const struct keys_signed *answer);
+int keys_get_signed(struct span in, struct keys_signed *out);
+
+#endif

@@ -1,0 +1,271 @@
+/* Who is wrong about passwords too often, by address and by account. */
+#include "keys/limits.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static uint64_t now = 1000000;
+
+static struct limits_who who(const char *client, const char *account)
+{
+	struct limits_who out;
+	struct netaddr address;
+
+	assert_int_equal(netaddr_parse_ip(span_str(client), &address), 0);
+	limits_who(&address, span_str(account), &out);
+	return out;
+}
+
+/* The delay of a wrong one in ms, or 0: too soon. */
+static uint64_t wrong(struct limits *l, const char *client, const char *account)
+{
+	struct limits_who w = who(client, account);
+
+	return limits_begin(l, &w, now) ? limits_wrong(l, &w, now) : 0;
+}
+
+static bool right(struct limits *l, const char *client, const char *account)
+{
+	struct limits_who w = who(client, account);
+
+	if (!limits_begin(l, &w, now))
+		return false;
+	limits_right(l, &w, now);
+	return true;
+}
+
+static struct limits *fresh(void)
+{
+	struct limits *l;
+
+	assert_int_equal(limits_new(&l), 0);
+	return l;
+}
+
+static void each_failure_waits_longer_and_then_none_is_tried(void **state)
+{
+	static const uint64_t delays[LIMITS_ADDRESS] = {
+		1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000, 30000, 30000};
+	struct limits *l = fresh();
+	(void)state;
+
+	for (int i = 0; i < LIMITS_ADDRESS; i++)
+		assert_int_equal(wrong(l, "192.0.2.1", "joe@c.example"), delays[i]);
+	assert_int_equal(wrong(l, "192.0.2.1", "joe@c.example"), 0);
+	/* Another account from there neither; another client is free to try another one. */
+	assert_int_equal(wrong(l, "192.0.2.1", "ann@c.example"), 0);
+	assert_int_equal(wrong(l, "192.0.2.2", "ann@c.example"), 1000);
+	limits_free(&l);
+}
+
+static void a_block_ends_and_the_next_is_longer(void **state)
+{
+	struct limits *l = fresh();
+	(void)state;
+
+	for (int i = 0; i < LIMITS_ADDRESS; i++)
+		wrong(l, "192.0.2.1", "x");
+	now += LIMITS_BLOCK_FIRST_S - 1;
+	assert_int_equal(wrong(l, "192.0.2.1", "x"), 0);
+	now += 1;
+	assert_int_equal(wrong(l, "192.0.2.1", "x"), LIMITS_DELAY_MOST);
+	now += 2 * LIMITS_BLOCK_FIRST_S - 1;
+	assert_int_equal(wrong(l, "192.0.2.1", "x"), 0);
+	now += 1;
+	assert_true(wrong(l, "192.0.2.1", "x") > 0);
+	/* They grow to an hour and no further. */
+	for (int i = 0; i < 8; i++) {
+		now += LIMITS_BLOCK_MOST_S;
+		while (wrong(l, "192.0.2.1", "x"))
+			;
+	}
+	now += LIMITS_BLOCK_MOST_S - 1;
+	assert_int_equal(wrong(l, "192.0.2.1", "x"), 0);
+	now += 1;
+	assert_true(wrong(l, "192.0.2.1", "x") > 0);
+	limits_free(&l);
+}
+
+static void failures_of_long_ago_do_not_count(void **state)
+{
+	struct limits *l = fresh();
+	(void)state;
+
+	for (int i = 0; i < 3 * LIMITS_ADDRESS; i++) {
+		assert_int_equal(wrong(l, "192.0.2.1", "joe"), 1000);
+		now += LIMITS_WINDOW_S;
+	}
+	limits_free(&l);
+}
+
+/* As many connections as one likes are no way around. */
+static void tries_at_the_same_time_count_while_they_last(void **state)
+{
+	struct limits_who w[LIMITS_ADDRESS + 1];
+	struct limits *l = fresh();
+	(void)state;
+
+	for (int i = 0; i <= LIMITS_ADDRESS; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "user%d", i);
+		w[i] = who("192.0.2.1", name);
+		assert_int_equal(limits_begin(l, &w[i], now), i < LIMITS_ADDRESS);
+	}
+	/* One that came to no end gives its place back, one that was right, too. */
+	limits_void(l, &w[0]);
+	assert_true(limits_begin(l, &w[LIMITS_ADDRESS], now));
+	limits_right(l, &w[1], now);
+	assert_true(limits_begin(l, &w[0], now));
+	limits_free(&l);
+}
+
+static void one_site_of_ipv6_is_one_client(void **state)
+{
+	struct limits *l = fresh();
+	(void)state;
+
+	for (int i = 0; i < LIMITS_ADDRESS; i++) {
+		char client[32];
+		snprintf(client, sizeof(client), "2001:db8:1:2::%x", i + 1);
+		assert_true(wrong(l, client, "joe") > 0);
+	}
+	assert_int_equal(wrong(l, "2001:db8:1:2:ffff::1", "ann"), 0);
+	assert_true(wrong(l, "2001:db8:1:3::1", "ann") > 0);
+	limits_free(&l);
+}
+
+static void many_clients_cannot_guess_at_one_account(void **state)
+{
+	struct limits *l = fresh();
+	char client[32];
+	(void)state;
+
+	for (int i = 0; i < LIMITS_ACCOUNT; i++) {
+		snprintf(client, sizeof(client), "198.51.100.%d", i + 1);
+		assert_true(wrong(l, client, "joe@c.example") > 0);
+	}
+	assert_int_equal(wrong(l, "203.0.113.9", "joe@c.example"), 0);
+	assert_false(right(l, "203.0.113.9", "joe@c.example"));
+	assert_int_equal(wrong(l, "203.0.113.9", "ann@c.example"), 1000);
+	limits_free(&l);
+}
+
+static void strangers_do_not_lock_the_owner_out(void **state)
+{
+	struct limits *l = fresh();
+	char client[32];
+	(void)state;
+
+	assert_true(right(l, "192.0.2.7", "joe@c.example"));
+	for (int i = 0; i < 100; i++) {
+		snprintf(client, sizeof(client), "198.51.100.%d", i + 1);
+		wrong(l, client, "joe@c.example");
+	}
+	assert_int_equal(wrong(l, "198.51.100.200", "joe@c.example"), 0);
+	assert_true(right(l, "192.0.2.7", "joe@c.example"));
+	/* Nor does somebody else in his house. */
+	while (wrong(l, "192.0.2.7", "ann@c.example"))
+		;
+	assert_true(right(l, "192.0.2.7", "joe@c.example"));
+	/* But there, too, guessing has its end. */
+	for (int i = 0; i < LIMITS_ADDRESS; i++)
+		assert_true(wrong(l, "192.0.2.7", "joe@c.example") > 0);
+	assert_false(right(l, "192.0.2.7", "joe@c.example"));
+	/* And the trust as well. */
+	now += LIMITS_KNOWN_S + LIMITS_FORGIVE_S;
+	for (int i = 0; i < 100; i++) {
+		snprintf(client, sizeof(client), "198.51.100.%d", i + 1);
+		wrong(l, client, "joe@c.example");
+	}
+	assert_false(right(l, "192.0.2.7", "joe@c.example"));
+	limits_free(&l);
+}
+
+/* A telephone that does not know of the new password takes only its owner's turns. */
+static void an_old_password_somewhere_blocks_no_office(void **state)
+{
+	struct limits *l = fresh();
+	(void)state;
+
+	assert_true(right(l, "192.0.2.7", "joe@c.example"));
+	while (wrong(l, "192.0.2.7", "joe@c.example"))
+		;
+	assert_true(right(l, "192.0.2.7", "ann@c.example"));
+	limits_free(&l);
+}
+
+static void who_is_known_while_another_try_runs_changes_no_count(void **state)
+{
+	struct limits *l = fresh();
+	(void)state;
+
+	struct limits_who a = who("192.0.2.7", "joe"), b = who("192.0.2.7", "joe");
+	assert_true(limits_begin(l, &a, now));
+	assert_true(limits_begin(l, &b, now));
+	limits_right(l, &a, now);
+	limits_void(l, &b);
+	for (int i = 0; i < LIMITS_ADDRESS; i++)
+		assert_true(wrong(l, "192.0.2.7", "ann") > 0);
+	limits_free(&l);
+}
+
+static void a_webmail_on_this_machine_is_not_one_client(void **state)
+{
+	struct limits *l = fresh();
+	char account[32];
+	(void)state;
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(account, sizeof(account), "user%d", i);
+		assert_int_equal(wrong(l, "127.0.0.1", account), 1000);
+	}
+	while (wrong(l, "::1", "joe"))
+		;
+	assert_false(right(l, "127.0.0.1", "joe"));
+	limits_free(&l);
+}
+
+static void the_tables_are_bounded_and_the_oldest_goes(void **state)
+{
+	struct limits *l = fresh();
+	char client[32];
+	(void)state;
+
+	for (int i = 0; i < LIMITS_ADDRESS; i++)
+		wrong(l, "192.0.2.1", "a");
+	for (unsigned i = 0; i < LIMITS_ENTRIES - 1; i++) {
+		snprintf(client, sizeof(client), "10.%u.%u.1", i / 256, i % 256);
+		wrong(l, client, "b");
+		struct limits_who w = who(client, client);
+		(void)limits_begin(l, &w, now);
+	}
+	assert_int_equal(wrong(l, "192.0.2.1", "c"), 0);
+	for (unsigned i = 0; i < LIMITS_ENTRIES + 10; i++) {
+		snprintf(client, sizeof(client), "11.%u.%u.1", i / 256, i % 256);
+		assert_true(wrong(l, client, client) > 0);
+	}
+	assert_int_equal(wrong(l, "192.0.2.1", "c"), 1000);
+	limits_free(&l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_failure_waits_longer_and_then_none_is_tried),
+		cmocka_unit_test(a_block_ends_and_the_next_is_longer),
+		cmocka_unit_test(failures_of_long_ago_do_not_count),
+		cmocka_unit_test(tries_at_the_same_time_count_while_they_last),
+		cmocka_unit_test(one_site_of_ipv6_is_one_client),
+		cmocka_unit_test(many_clients_cannot_guess_at_one_account),
+		cmocka_unit_test(strangers_do_not_lock_the_owner_out),
+		cmocka_unit_test(an_old_password_somewhere_blocks_no_office),
+		cmocka_unit_test(who_is_known_while_another_try_runs_changes_no_count),
+		cmocka_unit_test(a_webmail_on_this_machine_is_not_one_client),
+		cmocka_unit_test(the_tables_are_bounded_and_the_oldest_goes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
