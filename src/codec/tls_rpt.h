@@ -11,14 +11,15 @@
 #include <stdint.h>
 
 #define TLS_RPT_URIS 8
-#define TLS_RPT_URI  1024 /* bytes */
+#define TLS_RPT_URI  1024	 /* bytes */
+#define TLS_RPT_JSON (64u << 20) /* bytes of a report */
 
 enum tls_rpt_scheme { TLS_RPT_MAILTO, TLS_RPT_HTTPS };
 
 struct tls_rpt_uri {
 	enum tls_rpt_scheme scheme;
-	struct span
-		target; /* mailto: the address, %-decoded, without a query; https: the whole URI */
+	/* mailto: the address, %-decoded and canonical, without a query; https: the whole URI. */
+	struct span target;
 };
 
 struct tls_rpt_record {
@@ -26,8 +27,9 @@ struct tls_rpt_record {
 	uint32_t count;
 };
 
-/* TXT rdata as in the DNS; exactly one record "v=TLSRPTv1" (section 3). URIs of other schemes are
- * left out. ERR_NOT_FOUND, ERR_SYNTAX, ERR_NOMEM. */
+/* TXT rdata as in the DNS; exactly one record "v=TLSRPTv1" (section 3). Left out are URIs of other
+ * schemes, ones that nothing can be sent to, ones over TLS_RPT_URI bytes, and those after the first
+ * TLS_RPT_URIS; so the count may be 0. ERR_NOT_FOUND, ERR_SYNTAX, ERR_NOMEM. */
 int tls_rpt_find_record(
 	const struct span *rdata, uint32_t count, struct arena *arena, struct tls_rpt_record *out);
 
@@ -77,11 +79,14 @@ struct tls_rpt_report {
 	uint32_t policy_count;
 };
 
-/* The JSON of section 4.4; strings that are not UTF-8 are made so. */
+/* The JSON of section 4.4; strings that are not UTF-8 are made so. What does not fit is seen at the
+ * buffer (buf_ok()). */
 void tls_rpt_add_json(struct buf *out, const struct tls_rpt_report *report);
 
 /* The message of section 5.3, headers and body with CRLF: multipart/report, the report gzipped and
- * in base64. `random` makes the boundary and Message-ID. ERR_NOMEM. */
+ * in base64. `random` makes the boundary and Message-ID. ERR_SYNTAX: an address, a name or the
+ * report's id has characters that would break out of its field; ERR_LIMIT: one of them, or the
+ * report, is too long; ERR_NOMEM. */
 struct tls_rpt_mail {
 	struct span from, to;			/* addresses */
 	struct span reported_domain, submitter; /* TLS-Report-Domain, TLS-Report-Submitter */
@@ -91,7 +96,8 @@ struct tls_rpt_mail {
 	uint64_t random;
 };
 int tls_rpt_add_mail(struct buf *out, const struct tls_rpt_mail *mail);
-/* gzip (RFC 1952) of these bytes, with no time in it. ERR_NOMEM. */
+/* gzip (RFC 1952) of these bytes, with no time in it: the same bytes give the same. ERR_LIMIT: over
+ * TLS_RPT_JSON bytes; ERR_NOMEM. */
 int tls_rpt_gzip(struct span in, struct buf *out);
 
 #endif
