@@ -151,7 +151,8 @@ static void failed(struct client *client)
 
 void client_tls_handshake(struct client *client, bool behind)
 {
-	if (behind) {
+	/* STARTTLS itself not gone yet: who let us begin did not hear it. */
+	if (behind || io_conn_unsent(client->conn)) {
 		injected(client);
 		return;
 	}

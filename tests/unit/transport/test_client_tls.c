@@ -254,6 +254,13 @@ static void bytes_in_clear_before_the_handshake(void **state)
 	says(&s->f, "220 go\r\n");
 	assert_failed(s, CLIENT_AT_STARTTLS, 5);
 	end(s);
+	/* They answer what did not go out yet. */
+	s = tls_scene(CLIENT_TLS_MAY, &any);
+	s->f.stuck = true;
+	says(&s->f, EHLO_TLS);
+	says(&s->f, "220 go\r\n");
+	assert_failed(s, CLIENT_AT_STARTTLS, 5);
+	end(s);
 }
 
 /* An answer that comes in the same packet as what it would answer to is none. */
