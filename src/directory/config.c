@@ -1,8 +1,7 @@
 #include "directory/config.h"
 
 #include "base/err.h"
-#include "directory/names.h"
-#include "directory/schema.h"
+#include "directory/config_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,40 +84,6 @@ static int check_paths(const struct config *config, struct problems *problems)
 	return err;
 }
 
-static int check_listeners(
-	const struct config *config, const struct node *root, struct problems *problems)
-{
-	const struct path listeners = {NULL, SPAN("listeners")};
-	const struct node *node = node_get(root, "listeners");
-	int err = 0;
-
-	node = node ? node->first : NULL;
-	for (uint32_t i = 0; i < config->listener_count; i++, node = node ? node->next : NULL) {
-		const struct config_listener *listener = &config->listeners[i];
-		struct path path = {&listeners, listener->name};
-		struct place at = node ? node->key_at : (struct place){0};
-		if (!name_is_transport(listener->name)) {
-			problem_line(problems, at, &path,
-				"is no name for a listener; use at most 63 of a-z, 0-9, \".\", "
-				"\"_\" and \"-\"");
-			err = ERR_SYNTAX;
-		}
-		for (uint32_t k = 0; k < i; k++) {
-			const struct config_listener *other = &config->listeners[k];
-			if (!netaddr_same_ip(&listener->address, &other->address) ||
-				listener->address.port != other->address.port)
-				continue;
-			problem_begin(problems, at, &path);
-			problem_say(problems, "has the same address as ");
-			problem_quote(problems, other->name);
-			problem_say(problems, "; give each its own");
-			problem_end(problems);
-			err = ERR_SYNTAX;
-		}
-	}
-	return err;
-}
-
 static int check_limits(const struct config *config, struct problems *problems)
 {
 	const struct path limits = {NULL, SPAN("limits")};
@@ -138,6 +103,9 @@ static int read_config(
 	struct node *root;
 
 	int err = schema_defaults(config_schema(), &held->arena, config);
+	config->folder = arena_copy(&held->arena, folder);
+	if (err == 0 && !config->folder.p)
+		err = ERR_NOMEM;
 	if (err == 0)
 		err = node_read_yaml(text, &held->arena, problems, &root);
 	if (err != 0)
@@ -154,7 +122,7 @@ static int read_config(
 	if (err < 0)
 		return err;
 	err = check_paths(config, problems);
-	int listeners = check_listeners(config, root, problems);
+	int listeners = config_finish_listeners(config, root, &held->arena, problems);
 	int limits = check_limits(config, problems);
 	return err ? err : listeners ? listeners : limits;
 }

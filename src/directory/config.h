@@ -16,9 +16,11 @@
 
 #include <stdint.h>
 
-#define CONFIG_LISTENERS 64
-#define CONFIG_WORKERS	 64
-#define CONFIG_SNI	 64 /* certificates of a listener, by server name */
+#define CONFIG_LISTENERS  64
+#define CONFIG_WORKERS	  64
+#define CONFIG_SNI	  64 /* certificates of a listener, by server name */
+#define CONFIG_PEERS	  64 /* ranges of its proxy, or xclient */
+#define CONFIG_CA_FOLDERS 16
 
 enum config_tls_mode {
 	CONFIG_TLS_STARTTLS, /* offered, after connect in clear */
@@ -92,6 +94,7 @@ struct schema;
 const struct schema *config_schema(void);
 
 struct config {
+	struct span folder; /* of the start file, "/" at its end; empty: not known */
 	struct span hostname;
 	struct span spool, directory, control, mailboxes, trace; /* paths */
 	uint32_t workers;
@@ -110,8 +113,7 @@ struct config {
 		group;		    /* when started as root */
 	struct span tls_ca_folders; /* paths, one a line: where transports' tls-ca may lie besides
 				     * the system's folders and the start file's own */
-	struct span dnssec_anchor;  /* path of a trust anchor file; empty: built in, RFC 5011 state
-				     * in  none */
+	struct span dnssec_anchor;  /* path of a trust anchor file; empty: the built-in one */
 	struct span dns_servers;    /* comma list; empty: /etc/resolv.conf */
 };
 
@@ -121,6 +123,11 @@ static inline uint64_t config_reserve_files(const struct config *config)
 {
 	return 2 * ((uint64_t)config->workers + 1);
 }
+
+/* NULL: there is none of that name. */
+const struct config_listener *config_find_listener(const struct config *config, struct span name);
+/* Can other machines connect to it? */
+bool config_is_reachable(const struct config_listener *listener);
 
 /* Each field, also where it has its default: "limits.hops", "listeners.mx.address", and its value
  * as text. What is longer than 8 KiB is left out. */

@@ -3,7 +3,7 @@
 #include "directory/schema.h"
 #include "directory/schema_value.h"
 
-#define NAME_BYTES  256u
+#define NAME_BYTES  512u /* "listeners.LISTENER.tls.names.DOMAIN.certificate" */
 #define VALUE_BYTES 8192u
 
 struct walk {

@@ -44,16 +44,36 @@ void object_release(struct object **object)
 
 bool object_same(const struct object *a, const struct object *b)
 {
-	const struct schema *schema = object_schema(a->kind);
-
 	if (a == b)
 		return true;
-	if (a->kind != b->kind || !span_equal(a->name, b->name))
-		return false;
-	for (size_t i = 0; i < schema->count; i++)
-		if (!schema_same_value(&schema->fields[i], a->fields, b->fields))
-			return false;
-	return true;
+	return a->kind == b->kind && span_equal(a->name, b->name) &&
+	       schema_same(object_schema(a->kind), a->fields, b->fields);
+}
+
+bool object_is_named(enum object_kind kind)
+{
+	return kind == OBJECT_TRANSPORT || kind == OBJECT_DOMAIN || kind == OBJECT_ACCOUNT ||
+	       kind == OBJECT_ALIAS || kind == OBJECT_RELAY;
+}
+
+bool object_is_single(enum object_kind kind)
+{
+	return kind == OBJECT_SETTINGS || kind == OBJECT_ACCEPT;
+}
+
+struct span *object_secret(enum object_kind kind, void *fields)
+{
+	if (kind == OBJECT_TRANSPORT)
+		return &((struct object_transport *)fields)->sasl_secret;
+	if (kind == OBJECT_ACCOUNT)
+		return &((struct object_account *)fields)->verifiers;
+	return NULL;
+}
+
+enum secret_kind object_secret_kind(enum object_kind kind)
+{
+	CHECK(kind == OBJECT_TRANSPORT || kind == OBJECT_ACCOUNT);
+	return kind == OBJECT_ACCOUNT ? SECRET_ACCOUNT : SECRET_TRANSPORT;
 }
 
 int object_name_compare(struct span a, struct span b)
@@ -73,6 +93,8 @@ static const char *name_rule(enum object_kind kind)
 		       "a letter or digit first";
 	case OBJECT_DOMAIN: return " is no domain name; give one such as a.example";
 	case OBJECT_ACCOUNT: return " is no address for an account; give one such as ann@c.example";
+	case OBJECT_ALIAS: return " is no address for an alias; give one such as nick@c.example";
+	case OBJECT_RELAY: return " is no name of a listener; give one of the start file";
 	default: return " is not a name";
 	}
 }
@@ -82,14 +104,14 @@ int object_name(enum object_kind kind, struct span in, struct place at, struct a
 {
 	int err = ERR_SYNTAX;
 
-	if (kind == OBJECT_TRANSPORT && name_is_transport(in)) {
+	if ((kind == OBJECT_TRANSPORT || kind == OBJECT_RELAY) && name_is_transport(in)) {
 		struct span copy = arena_copy(arena, in);
 		if (copy.p)
 			*out = copy;
 		err = copy.p ? 0 : ERR_NOMEM;
 	} else if (kind == OBJECT_DOMAIN) {
 		err = name_domain(in, arena, out);
-	} else if (kind == OBJECT_ACCOUNT) {
+	} else if (kind == OBJECT_ACCOUNT || kind == OBJECT_ALIAS) {
 		err = name_account(in, arena, out);
 	}
 	if (err < 0) {
@@ -221,4 +243,23 @@ size_t objects_transport_users(const struct objects *objects, struct span name)
 	for (size_t i = 0; i < domains->count; i++)
 		users += span_equal(object_domain(domains->items[i])->transport, name);
 	return users;
+}
+
+const struct object_accept *objects_accept(const struct objects *objects)
+{
+	const struct object *accept = objects_find(objects, OBJECT_ACCEPT, SPAN(""));
+
+	return accept ? object_accept(accept) : NULL;
+}
+
+bool objects_mark_secret(struct objects *objects, enum secret_kind kind, struct span name)
+{
+	enum object_kind of = kind == SECRET_ACCOUNT ? OBJECT_ACCOUNT : OBJECT_TRANSPORT;
+	struct object_set *set = &objects->sets[of];
+	bool found;
+	size_t at = object_set_place(set, name, &found);
+
+	if (found)
+		*object_secret(of, set->items[at]->fields) = SCHEMA_SECRET_SET;
+	return found;
 }

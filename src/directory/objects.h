@@ -1,5 +1,6 @@
 /*
- * The objects of the directory: transports, domains, accounts, priority rules, settings, pauses.
+ * The objects of the directory: transports, domains, accounts, aliases, relay policies, priority
+ * rules, the accept table, settings, pauses.
  * A struct objects is one generation, immutable once it is made; the next one shares with it every
  * object that did not change. Changes are planned (objects_plan_*(), pure: everything is checked,
  * nothing is touched), then kept (store_commit()), then adopted (plan_take()).
@@ -14,6 +15,7 @@
 #include "base/json_write.h"
 #include "directory/retry_text.h"
 #include "directory/schema.h"
+#include "directory/secrets.h"
 #include "directory/server_syntax.h"
 #include "directory/snapshot.h"
 
@@ -24,7 +26,10 @@ enum object_kind {
 	OBJECT_TRANSPORT, /* name: its own */
 	OBJECT_DOMAIN,	  /* the canonical domain */
 	OBJECT_ACCOUNT,	  /* the canonical address */
+	OBJECT_ALIAS,	  /* the canonical address, as an account's */
+	OBJECT_RELAY,	  /* a listener of the start file */
 	OBJECT_PRIORITY,  /* the rule itself, as text: rules are a set */
+	OBJECT_ACCEPT,	  /* "": there is one; one top-level key of an objects file */
 	OBJECT_SETTINGS,  /* "": there is one; top-level keys of an objects file */
 	OBJECT_PAUSE,	  /* "all", "transport/NAME", "domain/NAME"; in no objects file */
 	OBJECT_KINDS
@@ -34,7 +39,20 @@ enum object_kind {
 #define OBJECTS_TRANSPORTS 10000u
 #define OBJECTS_DOMAINS	   2000000u
 #define OBJECTS_ACCOUNTS   4000000u
+#define OBJECTS_ALIASES	   2000000u
+#define OBJECTS_RELAYS	   256u /* more than listeners, as those of an older start file may stay */
 #define OBJECTS_PRIORITIES 1000u
+/* Elements of one list. */
+#define OBJECTS_RANGES	      5000u	 /* of a relay's from, or to */
+#define OBJECTS_CERTIFICATES  1000u	 /* of a relay */
+#define OBJECTS_SEND_AS	      100u	 /* of an account */
+#define OBJECTS_ACCEPT	      10000u	 /* hosts, or users */
+#define OBJECTS_ALIAS_TARGETS 1000u	 /* of one alias */
+#define OBJECTS_ALIAS_DEPTH   10u	 /* an alias may lead to aliases, so deep */
+#define OBJECT_FIELDS_BYTES   (4u << 20) /* of one object's fields as JSON, at most */
+
+/* A list is a text: its elements in canonical form, "\n" between them, each once
+ * (schema_list_next()). A secret is SCHEMA_SECRET_SET or empty: itself it is in the store only. */
 
 struct object_transport {
 	struct server server;
@@ -46,15 +64,43 @@ struct object_transport {
 	struct span source_v4, source_v6;
 	struct span helo;
 	uint32_t connections, messages_per_connection, rate_per_minute;
+	int tls;	     /* enum tls_policy */
+	struct span tls_ca;  /* path */
+	struct span tls_pin; /* list of pins, TRANSPORT_PINS at most; codec/pin.h */
+	struct span sasl_user, sasl_secret;
 };
 
 struct object_domain {
-	struct span transport; /* one of the two */
+	struct span transport; /* one of the three */
 	bool mailboxes;
+	struct span alias_of; /* another domain, which is no alias itself */
 };
 
+enum account_role { ACCOUNT_ADMINISTRATOR, ACCOUNT_DOMAIN_OWNER, ACCOUNT_READ_ONLY };
+
+/* In a domain with mailboxes: a mailbox; in one with a transport: somebody who may log in. */
 struct object_account {
-	char none; /* no fields yet */
+	bool disabled;
+	struct span send_as;   /* list of canonical addresses, and of "@domain" */
+	struct span roles;     /* list of "administrator", "domain-owner", "read-only" */
+	struct span verifiers; /* secret */
+};
+
+struct object_alias {
+	struct span to; /* list of canonical mailboxes; the case of local parts is kept */
+};
+
+struct object_relay {
+	int policy;	      /* enum relay_policy */
+	struct span from, to; /* lists of ranges; directory/range.h */
+	bool advertise_auth;
+	int senders;		  /* enum relay_senders */
+	struct span certificates; /* list of pins */
+};
+
+struct object_accept {
+	struct span hosts; /* list of canonical domains */
+	struct span users; /* list of addresses in the form of accounts' names: lower case */
 };
 
 struct object_priority {
@@ -79,7 +125,7 @@ struct object {
 };
 
 const struct schema *object_schema(enum object_kind kind);
-/* "transport", "domain", "account", "priority", "settings", "pause" */
+/* "transport", "domain", "account", "alias", "relay", "priority", "accept", "settings", "pause" */
 const char *object_kind_name(enum object_kind kind);
 /* That, or the plural; ERR_NOT_FOUND. */
 int object_kind_parse(struct span in, enum object_kind *out);
@@ -92,6 +138,26 @@ static inline const struct object_transport *object_transport(const struct objec
 static inline const struct object_domain *object_domain(const struct object *object)
 {
 	return (const struct object_domain *)(const void *)object->fields;
+}
+
+static inline const struct object_account *object_account(const struct object *object)
+{
+	return (const struct object_account *)(const void *)object->fields;
+}
+
+static inline const struct object_alias *object_alias(const struct object *object)
+{
+	return (const struct object_alias *)(const void *)object->fields;
+}
+
+static inline const struct object_relay *object_relay(const struct object *object)
+{
+	return (const struct object_relay *)(const void *)object->fields;
+}
+
+static inline const struct object_accept *object_accept(const struct object *object)
+{
+	return (const struct object_accept *)(const void *)object->fields;
 }
 
 static inline const struct object_priority *object_priority(const struct object *object)
@@ -131,9 +197,20 @@ struct span objects_default_transport(const struct objects *objects);
 struct span objects_postmaster(const struct objects *objects);
 /* By how many domains, and as the default, this transport is named. */
 size_t objects_transport_users(const struct objects *objects, struct span name);
+/* The accept table, or NULL where it is empty. */
+const struct object_accept *objects_accept(const struct objects *objects);
+
+/* Who knows the secrets: the store. Empty: there is none. The span lasts until the next call. */
+struct secret_source {
+	struct span (*find)(void *context, enum secret_kind kind, struct span name);
+	void *context;
+};
 
 /* The whole as an objects file: apply(export) changes nothing. Pauses are not in it. */
 void objects_export(const struct objects *objects, struct buf *out);
+/* The same with the secrets, so that it can be applied anywhere. */
+void objects_export_secrets(
+	const struct objects *objects, const struct secret_source *source, struct buf *out);
 /* The same as members of the open JSON object, which is YAML, too: it may be applied. */
 void objects_export_json(const struct objects *objects, struct json_write *json);
 /* One object as such a file with just it. */
@@ -152,10 +229,33 @@ struct change {
 	const struct object *after;  /* NULL: it is removed */
 };
 
+/* A secret that comes, changes or goes with a plan: for the store, which keeps secrets apart. */
+struct secret_change {
+	enum secret_kind kind;
+	struct span name;  /* of the transport, or the account */
+	struct span value; /* empty: it goes */
+	bool told;	   /* the words of its object's own change speak of it */
+};
+
+struct config;
+
+/* A secret for a field, "sasl.secret", that does not come as field=value. */
+struct plan_secret_input {
+	struct span field, value;
+};
+
 struct plan_options {
 	int64_t now_ms;
 	bool prune; /* apply: what the file does not name is removed, settings go to their defaults
 		     */
+	/* The start file, for what depends on it: listeners, folders of CA files. NULL: it is not
+	 * known, and nothing of that is looked at. */
+	const struct config *start;
+	/* add and set: secrets, beside the settings. */
+	const struct plan_secret_input *secrets;
+	size_t secret_count;
+	/* The present secrets, so that one that is given again is no change; NULL: not known. */
+	const struct secret_source *present;
 };
 
 /* All give ERR_SYNTAX (or ERR_NOMEM, ERR_LIMIT, ERR_NOT_FOUND, ERR_EXISTS) with lines in `problems`
@@ -189,17 +289,30 @@ int objects_plan_resume(const struct objects *now, enum pause_scope scope, struc
 const struct object *objects_pause(
 	const struct objects *now, enum pause_scope scope, struct span name);
 
+/* The secret of an object that is there; an empty value takes it away. Of an account: verifiers as
+ * verifiers_parse() reads them. */
+int objects_plan_secret(const struct objects *now, enum secret_kind kind, struct span name,
+	struct span value, const struct plan_options *options, struct buf *problems,
+	struct plan **out);
+
 size_t plan_count(const struct plan *plan);
 const struct change *plan_change(const struct plan *plan, size_t at);
-/* One line each: "transport site-a: retry-count 30 → 12". */
+/* Those of objects that are removed are among them. A plan without changes of objects may have
+ * some. Values are wiped when the plan is freed. */
+size_t plan_secret_count(const struct plan *plan);
+const struct secret_change *plan_secret(const struct plan *plan, size_t at);
+/* "transport site-b: secret changed", without a line end; nothing where it was told already. */
+void secret_change_add_words(const struct secret_change *change, struct buf *out);
+/* One line each: "transport site-a: retry-count 30 → 12". Secrets too, but not their values. */
 void plan_add_words(const struct plan *plan, struct buf *out);
 /* The words of one change, without a line end. */
 void change_add_words(const struct change *change, struct buf *out);
 
 /*
  * Mail in the queue that goes by something which the plan takes away (a domain, transport, account,
- * or the default transport), or by a transport of a domain that gets mailboxes: it may bounce after
- * the change. The directory does not know the queue; who does can count what the filter matches.
+ * or the default transport), or for a domain that gets mailboxes instead of a transport, or becomes
+ * another name of one: it may bounce after the change. The directory does not know the queue; who
+ * does can count what the filter matches.
  */
 #define PLAN_DEPENDS_MOST  20u	 /* things that are named; more are counted */
 #define PLAN_DEPENDS_BYTES 4096u /* of the filter, as the queue takes it */
@@ -235,5 +348,8 @@ int objects_builder_add(struct objects_builder *builder, enum object_kind kind, 
 /* Frees the builder in any case. ERR_CORRUPT: duplicate names or broken references. */
 int objects_builder_finish(
 	struct objects_builder **builder, struct problems *problems, struct objects **out);
+/* Such an object has a secret; for a generation that nobody else has yet. False: there is no such
+ * object. */
+bool objects_mark_secret(struct objects *objects, enum secret_kind kind, struct span name);
 
 #endif

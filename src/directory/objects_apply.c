@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-static const enum object_kind named_kinds[] = {OBJECT_TRANSPORT, OBJECT_DOMAIN, OBJECT_ACCOUNT};
+static const enum object_kind named_kinds[] = {
+	OBJECT_TRANSPORT, OBJECT_DOMAIN, OBJECT_ACCOUNT, OBJECT_ALIAS, OBJECT_RELAY};
 
 /* Every key that may stand at the top of an objects file. */
 static const char *top_key(const void *context, size_t i)
@@ -16,12 +17,14 @@ static const char *top_key(const void *context, size_t i)
 	if (i < ARRAY_SIZE(named_kinds))
 		return object_schema(named_kinds[i])->plural;
 	i -= ARRAY_SIZE(named_kinds);
-	return i == 0 ? object_schema(OBJECT_PRIORITY)->plural : settings->fields[i - 1].name;
+	return i == 0	? object_schema(OBJECT_PRIORITY)->plural
+	       : i == 1 ? object_kind_name(OBJECT_ACCEPT)
+			: settings->fields[i - 2].name;
 }
 
 static size_t top_keys(void)
 {
-	return ARRAY_SIZE(named_kinds) + 1 + object_schema(OBJECT_SETTINGS)->count;
+	return ARRAY_SIZE(named_kinds) + 2 + object_schema(OBJECT_SETTINGS)->count;
 }
 
 static int unknown_key(struct draft *draft, const struct node *node)
@@ -42,9 +45,23 @@ static int unknown_key(struct draft *draft, const struct node *node)
 	return ERR_SYNTAX;
 }
 
+static int read_fields(struct draft *draft, enum object_kind kind, const struct node *node,
+	const struct path *path, struct arena *scratch, union object_fields *fields)
+{
+	const struct schema *schema = object_schema(kind);
+
+	int err = schema_read(schema, node, SPAN_NONE, scratch, path, &draft->problems, fields);
+	/* A bare value that was refused is not missing, too. */
+	if (err < 0 && node->kind != NODE_MAP)
+		return err;
+	int missing = schema_check_required(schema, fields, node->kind == NODE_MAP ? node : NULL,
+		node->key.n ? node->key_at : node->at, path, &draft->problems);
+	return err ? err : missing;
+}
+
 /* One object; `fields` gives room for it. */
 static int read_object(struct draft *draft, enum object_kind kind, const struct node *node,
-	struct arena *scratch, void *fields)
+	struct arena *scratch, union object_fields *fields)
 {
 	const struct schema *schema = object_schema(kind);
 	struct path plural = {NULL, span_str(schema->plural)}, path = {&plural, node->key};
@@ -55,27 +72,22 @@ static int read_object(struct draft *draft, enum object_kind kind, const struct 
 		return err;
 	if (kind != OBJECT_PRIORITY)
 		err = object_name(kind, node->key, node->key_at, scratch, &draft->problems, &name);
-	int read = schema_read(schema, node, SPAN_NONE, scratch, &path, &draft->problems, fields);
-	int missing = schema_check_required(schema, fields, node->kind == NODE_MAP ? node : NULL,
-		node->key.n ? node->key_at : node->at, &path, &draft->problems);
-	err = err ? err : read ? read : missing;
+	int read = read_fields(draft, kind, node, &path, scratch, fields);
+	err = err ? err : read;
 	if (err == 0 && kind == OBJECT_PRIORITY)
-		err = object_priority_name(fields, scratch, &name);
+		err = object_priority_name(&fields->priority, scratch, &name);
+	if (err == 0)
+		err = draft_put(draft, kind, name, fields, node);
 	if (err < 0 && err != ERR_NOMEM && name.n && draft_break(draft, kind, name))
 		err = ERR_NOMEM;
-	return err ? err : draft_put(draft, kind, name, fields, node);
+	return err;
 }
 
 /* All objects of a kind. Goes on after a bad one, so that all problems are told at once. */
 static int read_objects(
 	struct draft *draft, enum object_kind kind, enum node_kind form, const struct node *node)
 {
-	union {
-		struct object_transport transport;
-		struct object_domain domain;
-		struct object_account account;
-		struct object_priority priority;
-	} fields;
+	union object_fields fields;
 	int worst = 0;
 
 	if (node->kind == NODE_NULL)
@@ -139,13 +151,34 @@ static int read_settings(struct draft *draft, const struct node *root)
 	return err;
 }
 
+/* The accept table is one object, at a key of its own. */
+static int read_accept(struct draft *draft, const struct node *root)
+{
+	const struct node *node = node_get(root, object_kind_name(OBJECT_ACCEPT));
+	struct path path = {NULL, span_str(object_kind_name(OBJECT_ACCEPT))};
+	union object_fields fields;
+	struct arena scratch;
+
+	if (!node && !draft->options->prune)
+		return 0;
+	arena_init(&scratch, FIELD_ARENA);
+	int err = schema_defaults(object_schema(OBJECT_ACCEPT), &scratch, &fields);
+	if (err == 0 && node)
+		err = read_fields(draft, OBJECT_ACCEPT, node, &path, &scratch, &fields);
+	if (err == 0)
+		err = draft_put(draft, OBJECT_ACCEPT, SPAN(""), &fields, node ? node : root);
+	arena_reset(&scratch);
+	return err;
+}
+
 static int read_root(struct draft *draft, const struct node *root)
 {
 	int worst = 0;
 
 	for (const struct node *node = root->first; node; node = node->next) {
 		int err = 0;
-		bool known = schema_find(object_schema(OBJECT_SETTINGS), node->key) != NULL;
+		bool known = schema_find(object_schema(OBJECT_SETTINGS), node->key) != NULL ||
+			     span_equal(node->key, span_str(object_kind_name(OBJECT_ACCEPT)));
 		for (size_t i = 0; i < ARRAY_SIZE(named_kinds); i++) {
 			if (!span_equal(node->key, span_str(object_schema(named_kinds[i])->plural)))
 				continue;
@@ -163,8 +196,8 @@ static int read_root(struct draft *draft, const struct node *root)
 		if (err < 0)
 			worst = err;
 	}
-	int err = read_settings(draft, root);
-	return worst ? worst : err;
+	int accept = read_accept(draft, root), settings = read_settings(draft, root);
+	return worst ? worst : accept ? accept : settings;
 }
 
 static int compare_names(const void *a, const void *b)

@@ -49,7 +49,7 @@ static int check_name(enum object_kind kind, struct span name, const void *field
 
 	if (kind == OBJECT_PRIORITY)
 		err = object_priority_name(fields, arena, &canonical);
-	else if (kind == OBJECT_SETTINGS)
+	else if (object_is_single(kind))
 		canonical = SPAN("");
 	else if (kind != OBJECT_PAUSE)
 		err = object_name(kind, name, (struct place){0}, arena, problems, &canonical);
@@ -84,14 +84,7 @@ static int read_row(enum object_kind kind, struct span name, struct span json, s
 int objects_builder_add(struct objects_builder *builder, enum object_kind kind, struct span name,
 	struct span json, int64_t created_ms, int64_t changed_ms, struct problems *problems)
 {
-	union {
-		struct object_transport transport;
-		struct object_domain domain;
-		struct object_account account;
-		struct object_priority priority;
-		struct object_settings settings;
-		struct object_pause pause;
-	} fields;
+	union object_fields fields;
 	struct object *object = NULL;
 	struct arena arena;
 

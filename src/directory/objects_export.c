@@ -3,7 +3,15 @@
 
 #include <stdio.h>
 
-static void add_object(const struct object *object, struct buf *out)
+static struct span secret_of(const struct object *object, const struct secret_source *source)
+{
+	if (!source || (object->kind != OBJECT_TRANSPORT && object->kind != OBJECT_ACCOUNT))
+		return SPAN_NONE;
+	return source->find(source->context, object_secret_kind(object->kind), object->name);
+}
+
+static void add_object(
+	const struct object *object, const struct secret_source *source, struct buf *out)
 {
 	const struct schema *schema = object_schema(object->kind);
 
@@ -14,7 +22,19 @@ static void add_object(const struct object *object, struct buf *out)
 		node_add_yaml_scalar(out, object->name);
 		buf_add_str(out, ": ");
 	}
-	schema_add_yaml(out, schema, object->fields);
+	schema_add_yaml_secret(out, schema, object->fields, secret_of(object, source));
+	buf_add_char(out, '\n');
+}
+
+/* accept: { hosts: [ branch.example ] } */
+static void add_accept(const struct object *accept, struct buf *out)
+{
+	const struct schema *schema = object_schema(OBJECT_ACCEPT);
+
+	if (schema_all_default(schema, accept->fields))
+		return;
+	buf_printf(out, "%s: ", schema->kind);
+	schema_add_yaml(out, schema, accept->fields);
 	buf_add_char(out, '\n');
 }
 
@@ -35,7 +55,8 @@ static void add_settings(const struct object *settings, struct buf *out)
 	}
 }
 
-void objects_export(const struct objects *objects, struct buf *out)
+static void export_all(
+	const struct objects *objects, const struct secret_source *source, struct buf *out)
 {
 	size_t before = out->n;
 
@@ -45,12 +66,25 @@ void objects_export(const struct objects *objects, struct buf *out)
 			continue;
 		buf_printf(out, "%s:\n", object_schema((enum object_kind)kind)->plural);
 		for (size_t i = 0; i < set->count; i++)
-			add_object(set->items[i], out);
+			add_object(set->items[i], source, out);
 	}
+	for (size_t i = 0; i < objects->sets[OBJECT_ACCEPT].count; i++)
+		add_accept(objects->sets[OBJECT_ACCEPT].items[i], out);
 	for (size_t i = 0; i < objects->sets[OBJECT_SETTINGS].count; i++)
 		add_settings(objects->sets[OBJECT_SETTINGS].items[i], out);
 	if (out->n == before)
 		buf_add_str(out, "{}\n");
+}
+
+void objects_export(const struct objects *objects, struct buf *out)
+{
+	export_all(objects, NULL, out);
+}
+
+void objects_export_secrets(
+	const struct objects *objects, const struct secret_source *source, struct buf *out)
+{
+	export_all(objects, source, out);
 }
 
 static void add_json_fields(const struct object *object, struct json_write *json)
@@ -82,6 +116,11 @@ void objects_export_json(const struct objects *objects, struct json_write *json)
 		json_close_object(json);
 	}
 	json_close_array(json);
+	for (size_t i = 0; i < objects->sets[OBJECT_ACCEPT].count; i++) {
+		json_open_object(json, object_kind_name(OBJECT_ACCEPT));
+		add_json_fields(objects->sets[OBJECT_ACCEPT].items[i], json);
+		json_close_object(json);
+	}
 	for (size_t i = 0; i < objects->sets[OBJECT_SETTINGS].count; i++)
 		add_json_fields(objects->sets[OBJECT_SETTINGS].items[i], json);
 }
@@ -92,10 +131,14 @@ void object_export(const struct object *object, struct buf *out)
 		add_settings(object, out);
 		return;
 	}
+	if (object->kind == OBJECT_ACCEPT) {
+		add_accept(object, out);
+		return;
+	}
 	if (!object_schema(object->kind)->plural)
 		return;
 	buf_printf(out, "%s:\n", object_schema(object->kind)->plural);
-	add_object(object, out);
+	add_object(object, NULL, out);
 }
 
 static void add_pause(const struct object *pause, struct json_write *json)

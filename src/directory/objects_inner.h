@@ -13,6 +13,30 @@ struct objects {
 	struct object_set sets[OBJECT_KINDS];
 };
 
+extern const struct schema schema_transport, schema_account, schema_alias, schema_relay,
+	schema_accept;
+
+/* Room for the fields of any kind. */
+union object_fields {
+	struct object_transport transport;
+	struct object_domain domain;
+	struct object_account account;
+	struct object_alias alias;
+	struct object_relay relay;
+	struct object_priority priority;
+	struct object_accept accept;
+	struct object_settings settings;
+	struct object_pause pause;
+};
+
+/* Objects of the kind are called by names that people give; they stand under the kind's plural. */
+bool object_is_named(enum object_kind kind);
+/* There is one, or none: settings, the accept table. Unset, it needs no object. */
+bool object_is_single(enum object_kind kind);
+/* Where the fields of a kind hold its secret; NULL: it has none. */
+struct span *object_secret(enum object_kind kind, void *fields);
+enum secret_kind object_secret_kind(enum object_kind kind);
+
 int object_new(enum object_kind kind, struct span name, const void *fields, int64_t created_ms,
 	int64_t changed_ms, struct object **out);
 struct object *object_hold(struct object *object);
@@ -50,6 +74,13 @@ struct draft_broken {
 	struct span name;
 };
 
+/* A secret that the draft brings; an empty value: it goes. */
+struct draft_secret {
+	struct draft_secret *next;
+	enum object_kind kind;
+	struct span name, value; /* in the arena */
+};
+
 struct draft {
 	const struct objects *now;
 	const struct plan_options *options;
@@ -58,17 +89,32 @@ struct draft {
 	struct draft_change *changes;
 	size_t count, room;
 	struct draft_broken *broken; /* in the arena */
+	struct draft_secret *secrets, **secrets_end;
 };
 
 void draft_init(struct draft *draft, const struct objects *now, const struct plan_options *options,
 	struct span file, struct buf *problems);
 void draft_done(struct draft *draft);
-/* An object that is to be there: its fields are packed; keeps the time of creation. */
-int draft_put(struct draft *draft, enum object_kind kind, struct span name, const void *fields,
+/* An object that is to be there: its fields are packed; keeps the time of creation. A secret in the
+ * fields is taken out of them; where there is none the present one stays, if it is still for the
+ * same user. */
+int draft_put(struct draft *draft, enum object_kind kind, struct span name, void *fields,
+	const struct node *node);
+/* The same with the fields' secret as it is: SCHEMA_SECRET_SET, or empty. */
+int draft_put_packed(struct draft *draft, enum object_kind kind, struct span name,
+	const void *fields, const struct node *node);
+/* A new secret of an object, or an empty one, and nothing else. */
+int draft_secret(struct draft *draft, enum object_kind kind, struct span name, struct span value,
 	const struct node *node);
 int draft_break(struct draft *draft, enum object_kind kind, struct span name);
 int draft_remove(struct draft *draft, enum object_kind kind, struct span name);
 
+/* A name as people type it in the form it is kept in; ERR_SYNTAX with a line. */
+int draft_name(struct draft *draft, enum object_kind kind, struct span in, struct span *out);
+/* ERR_NOT_FOUND, with a line that says how many there are and how to see them. */
+int draft_not_there(struct draft *draft, enum object_kind kind, struct span name);
+/* Ends an edit: err is its own, and whatever failed is told in at least one line. */
+int draft_finish(struct draft *draft, int err, struct plan **out);
 /* Merges, checks and compares. The draft stays the caller's. */
 int draft_plan(struct draft *draft, struct plan **out);
 
@@ -82,9 +128,15 @@ struct plan {
 	struct objects *next;
 	struct change *changes;
 	size_t count, room;
+	struct secret_change *secrets;
+	size_t secret_count, secret_room;
 };
 
+/* The secrets that come, change and go with the changes of objects. */
+int plan_build_secrets(struct plan *plan, const struct draft *draft);
+void plan_free_secrets(struct plan *plan);
+
 #define DRAFT_ARENA (1024u << 20)
-#define FIELD_ARENA (64u << 10) /* texts of one object while it is read */
+#define FIELD_ARENA (16u << 20) /* texts of one object while it is read */
 
 #endif

@@ -1,18 +1,9 @@
 /* What must hold between objects, whatever change led there. */
+#include "directory/objects_validate.h"
 #include "base/check.h"
 #include "base/err.h"
-#include "directory/objects_inner.h"
 
-struct validation {
-	const struct objects *objects;
-	const struct draft_change *changes;
-	size_t count;
-	const struct draft_broken *broken;
-	struct problems *problems;
-	int err;
-};
-
-static bool is_broken(const struct validation *v, enum object_kind kind, struct span name)
+bool validate_is_broken(const struct validation *v, enum object_kind kind, struct span name)
 {
 	for (const struct draft_broken *b = v->broken; b; b = b->next)
 		if (b->kind == kind && span_equal(b->name, name))
@@ -20,7 +11,7 @@ static bool is_broken(const struct validation *v, enum object_kind kind, struct 
 	return false;
 }
 
-static const struct draft_change *change_of(
+const struct draft_change *validate_change(
 	const struct validation *v, enum object_kind kind, struct span name)
 {
 	size_t low = 0, high = v->count;
@@ -40,10 +31,9 @@ static const struct draft_change *change_of(
 	return NULL;
 }
 
-/* Begins a line about a field of an object, at the place where the file says it. */
-static void begin(struct validation *v, const struct object *object, const char *field)
+void validate_begin(struct validation *v, const struct object *object, const char *field)
 {
-	const struct draft_change *change = change_of(v, object->kind, object->name);
+	const struct draft_change *change = validate_change(v, object->kind, object->name);
 	const struct node *node = change ? change->node : NULL;
 	const struct node *value = field ? node_get(node, field) : NULL;
 	const struct schema *schema = object_schema(object->kind);
@@ -59,84 +49,106 @@ static void begin(struct validation *v, const struct object *object, const char 
 	v->err = ERR_SYNTAX;
 }
 
-static void end(struct validation *v, const char *text)
+void validate_end(struct validation *v, const char *text)
 {
 	problem_say(v->problems, text);
 	problem_end(v->problems);
 }
 
-/* A transport that is named must be there; if it is just being removed, say that instead. */
-static void check_reference(
-	struct validation *v, const struct object *object, const char *field, struct span transport)
+bool validate_is_new(const struct validation *v, const struct object *object)
 {
-	if (transport.n == 0 || objects_find(v->objects, OBJECT_TRANSPORT, transport) ||
-		is_broken(v, OBJECT_TRANSPORT, transport))
+	return v->now && objects_find(v->now, object->kind, object->name) != object;
+}
+
+void validate_begin_kept(struct validation *v, enum object_kind kind, struct span name)
+{
+	struct path path = {NULL, span_str(object_schema(kind)->plural)};
+
+	problem_begin(v->problems, (struct place){0}, &path);
+	problem_quote(v->problems, name);
+	problem_say(v->problems, " cannot be removed: ");
+	v->err = ERR_SYNTAX;
+}
+
+/* What is named must be there; if it is just being removed, say that instead. */
+static void check_reference(struct validation *v, const struct object *object, const char *field,
+	enum object_kind kind, struct span name)
+{
+	if (name.n == 0 || objects_find(v->objects, kind, name) ||
+		validate_is_broken(v, kind, name))
 		return;
-	if (change_of(v, object->kind, object->name)) {
-		begin(v, object, field);
-		problem_say(v->problems, "there is no transport ");
-		problem_quote(v->problems, transport);
-		end(v, "; add it, or name another one");
+	if (validate_change(v, object->kind, object->name)) {
+		validate_begin(v, object, field);
+		buf_printf(v->problems->out, "there is no %s ", object_kind_name(kind));
+		problem_quote(v->problems, name);
+		validate_end(v, "; add it, or name another one");
 		return;
 	}
-	struct path path = {NULL, span_str("transports")};
-	problem_begin(v->problems, (struct place){0}, &path);
-	problem_quote(v->problems, transport);
-	problem_say(v->problems, " cannot be removed: ");
+	validate_begin_kept(v, kind, name);
 	if (object->kind == OBJECT_SETTINGS) {
 		problem_say(v->problems, field);
 	} else {
 		buf_printf(v->problems->out, "%s ", object_kind_name(object->kind));
 		problem_quote(v->problems, object->name);
 	}
-	end(v, " uses it; change that first");
-	v->err = ERR_SYNTAX;
+	validate_end(v, kind == OBJECT_DOMAIN ? " is another name of it; change that first"
+					      : " uses it; change that first");
+}
+
+/* One name, one step: what an alias means has its mail's way itself. */
+static void check_alias_of(struct validation *v, const struct object *object)
+{
+	struct span target = object_domain(object)->alias_of;
+	const struct object *domain = objects_find(v->objects, OBJECT_DOMAIN, target);
+
+	check_reference(v, object, "alias-of", OBJECT_DOMAIN, target);
+	if (!domain || !object_domain(domain)->alias_of.n)
+		return;
+	validate_begin(v, object, "alias-of");
+	problem_quote(v->problems, target);
+	if (domain == object)
+		validate_end(v, " is the domain itself; name another one");
+	else
+		validate_end(v, " is only another name of a domain; name that domain");
 }
 
 static void check_domain(struct validation *v, const struct object *object)
 {
 	const struct object_domain *domain = object_domain(object);
+	int ways = (domain->transport.n > 0) + domain->mailboxes + (domain->alias_of.n > 0);
 
-	if (domain->transport.n && domain->mailboxes) {
-		begin(v, object, "mailboxes");
-		end(v, "a domain has a transport or mailboxes, not both; leave one out");
-	} else if (!domain->transport.n && !domain->mailboxes) {
-		begin(v, object, NULL);
-		end(v, "needs either \"transport: NAME\" or \"mailboxes: true\"");
+	if (ways > 1) {
+		validate_begin(v, object, domain->alias_of.n ? "alias-of" : "mailboxes");
+		validate_end(
+			v, domain->alias_of.n
+				   ? "an alias of a domain has neither transport nor mailboxes "
+				     "of its own; leave them out"
+				   : "a domain has a transport or mailboxes, not both; leave "
+				     "one out");
+	} else if (ways == 0) {
+		validate_begin(v, object, NULL);
+		validate_end(v, "needs either \"transport: NAME\" or \"mailboxes: true\" (or "
+				"\"alias-of: DOMAIN\", where it is another name of a domain)");
 	}
-	check_reference(v, object, "transport", domain->transport);
-}
-
-static void check_account(struct validation *v, const struct object *object)
-{
-	size_t at = span_find(object->name, '@');
-	struct span name = span_skip(object->name, at + 1);
-	const struct object *domain = objects_find(v->objects, OBJECT_DOMAIN, name);
-
-	if ((domain && object_domain(domain)->mailboxes) || is_broken(v, OBJECT_DOMAIN, name))
-		return;
-	begin(v, object, NULL);
-	problem_say(v->problems, "the domain ");
-	problem_quote(v->problems, name);
-	if (change_of(v, OBJECT_ACCOUNT, object->name))
-		end(v, domain ? " has no mailboxes; give it \"mailboxes: true\""
-			      : " is not served here; add it with \"mailboxes: true\"");
-	else
-		end(v, " still needs its mailboxes for this account; remove the account first");
+	check_reference(v, object, "transport", OBJECT_TRANSPORT, domain->transport);
+	if (domain->alias_of.n)
+		check_alias_of(v, object);
 }
 
 static void check_priority(struct validation *v, const struct object *object)
 {
 	if (object->name.n == 0) {
-		begin(v, object, NULL);
-		end(v, "a rule without fields would match all mail; give it at least one");
+		validate_begin(v, object, NULL);
+		validate_end(v, "a rule without fields would match all mail; give it at least one");
 	}
-	check_reference(v, object, "transport", object_priority(object)->transport);
+	check_reference(
+		v, object, "transport", OBJECT_TRANSPORT, object_priority(object)->transport);
 }
 
 static void check_settings(struct validation *v, const struct object *object)
 {
-	check_reference(v, object, "default-transport", object_settings(object)->default_transport);
+	check_reference(v, object, "default-transport", OBJECT_TRANSPORT,
+		object_settings(object)->default_transport);
 }
 
 static void check_count(struct validation *v, enum object_kind kind, size_t most)
@@ -156,14 +168,19 @@ int objects_validate(
 	const struct objects *objects, const struct draft *draft, struct problems *problems)
 {
 	static void (*const checks[OBJECT_KINDS])(struct validation *, const struct object *) = {
+		[OBJECT_TRANSPORT] = validate_transport,
 		[OBJECT_DOMAIN] = check_domain,
-		[OBJECT_ACCOUNT] = check_account,
+		[OBJECT_ACCOUNT] = validate_account,
+		[OBJECT_ALIAS] = validate_alias,
+		[OBJECT_RELAY] = validate_relay,
 		[OBJECT_PRIORITY] = check_priority,
 		[OBJECT_SETTINGS] = check_settings,
 	};
 	struct validation v = {.objects = objects, .problems = problems};
 
 	if (draft) {
+		v.now = draft->now;
+		v.start = draft->options->start;
 		v.changes = draft->changes;
 		v.count = draft->count;
 		v.broken = draft->broken;
@@ -171,6 +188,8 @@ int objects_validate(
 	check_count(&v, OBJECT_TRANSPORT, OBJECTS_TRANSPORTS);
 	check_count(&v, OBJECT_DOMAIN, OBJECTS_DOMAINS);
 	check_count(&v, OBJECT_ACCOUNT, OBJECTS_ACCOUNTS);
+	check_count(&v, OBJECT_ALIAS, OBJECTS_ALIASES);
+	check_count(&v, OBJECT_RELAY, OBJECTS_RELAYS);
 	check_count(&v, OBJECT_PRIORITY, OBJECTS_PRIORITIES);
 	for (int kind = 0; kind < OBJECT_KINDS; kind++) {
 		if (!checks[kind])
@@ -178,5 +197,6 @@ int objects_validate(
 		for (size_t i = 0; i < objects->sets[kind].count; i++)
 			checks[kind](&v, objects->sets[kind].items[i]);
 	}
+	validate_alias_loops(&v);
 	return v.err;
 }

@@ -16,6 +16,7 @@ void draft_init(struct draft *draft, const struct objects *now, const struct pla
 {
 	*draft = (struct draft){
 		.now = now, .options = options, .problems = {.out = problems, .file = file}};
+	draft->secrets_end = &draft->secrets;
 	arena_init(&draft->arena, DRAFT_ARENA);
 }
 
@@ -46,16 +47,11 @@ static int draft_add(struct draft *draft, const struct draft_change *change)
 /* Settings that nobody set need no object. */
 static bool is_nothing(enum object_kind kind, const void *fields)
 {
-	const struct schema *schema = object_schema(kind);
-
-	for (size_t i = 0; i < schema->count; i++)
-		if (!schema_is_default(&schema->fields[i], fields))
-			return false;
-	return kind == OBJECT_SETTINGS;
+	return object_is_single(kind) && schema_all_default(object_schema(kind), fields);
 }
 
-int draft_put(struct draft *draft, enum object_kind kind, struct span name, const void *fields,
-	const struct node *node)
+int draft_put_packed(struct draft *draft, enum object_kind kind, struct span name,
+	const void *fields, const struct node *node)
 {
 	const struct object *before = objects_find(draft->now, kind, name);
 	int64_t now_ms = draft->options->now_ms;
@@ -190,6 +186,12 @@ static int merge(struct plan *plan, const struct object_set *from, struct object
 	return 0;
 }
 
+/* An alias of a domain has that one's pause. */
+static bool takes_pause(const struct object *object)
+{
+	return object && !(object->kind == OBJECT_DOMAIN && object_domain(object)->alias_of.n);
+}
+
 /* A pause ends with the transport or domain that it stops. */
 static int drop_pauses(struct plan *plan)
 {
@@ -205,7 +207,7 @@ static int drop_pauses(struct plan *plan)
 			kind = OBJECT_DOMAIN;
 			name = span_skip(pause->name, PAUSE_DOMAINS.n);
 		}
-		if (all || objects_find(plan->next, kind, name)) {
+		if (all || takes_pause(objects_find(plan->next, kind, name))) {
 			pauses->items[kept++] = pause;
 			continue;
 		}
@@ -237,7 +239,9 @@ static int build(struct draft *draft, struct plan *plan)
 		at = end;
 	}
 	int err = objects_validate(plan->next, draft, &draft->problems);
-	return err ? err : drop_pauses(plan);
+	if (err == 0)
+		err = drop_pauses(plan);
+	return err ? err : plan_build_secrets(plan, draft);
 }
 
 int draft_plan(struct draft *draft, struct plan **out)
@@ -294,6 +298,7 @@ void plan_free(struct plan **plan)
 		object_release(&after);
 	}
 	free((*plan)->changes);
+	plan_free_secrets(*plan);
 	objects_free(&(*plan)->next);
 	free(*plan);
 	*plan = NULL;

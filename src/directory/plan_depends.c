@@ -64,11 +64,15 @@ static void add_account(struct plan_depends *out, struct span address)
 	end(out);
 }
 
-/* Mail that left by a transport would now need accounts. */
-static bool becomes_mailboxes(const struct change *change)
+/* Mail that left by a transport would now need accounts; or mail for one domain is another one's.
+ */
+static bool means_other(const struct change *change)
 {
-	return change->after && change->before && object_domain(change->after)->mailboxes &&
-	       !object_domain(change->before)->mailboxes;
+	const struct object_domain *before = object_domain(change->before);
+	const struct object_domain *after = object_domain(change->after);
+
+	return (after->mailboxes && !before->mailboxes) ||
+	       (after->alias_of.n && !span_equal(after->alias_of, before->alias_of));
 }
 
 /* Unset, and the transport still there: of one that goes, its own change speaks. */
@@ -92,7 +96,7 @@ static void add_change(
 			add_one(out, "transport", change->before->name);
 		break;
 	case OBJECT_DOMAIN:
-		if (!change->after || becomes_mailboxes(change))
+		if (change->before && (!change->after || means_other(change)))
 			add_one(out, "domain", change->before->name);
 		break;
 	case OBJECT_ACCOUNT:

@@ -1,39 +1,16 @@
 /* Changes in plain words. */
 #include "directory/objects_inner.h"
 
-static void add_shown(struct buf *out, const struct schema_field *field, const void *object)
+/* What there is one of has no name, and may be there without an object. */
+static void add_single_words(const struct change *change, struct buf *out)
 {
-	size_t before = out->n;
+	static const union object_fields none;
 
-	schema_add_value(out, field, object);
-	if (out->n == before)
-		buf_add_str(out, "none");
-}
-
-static void add_differences(
-	struct buf *out, const struct schema *schema, const void *before, const void *after)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < schema->count; i++) {
-		const struct schema_field *field = &schema->fields[i];
-		if (schema_same_value(field, before, after))
-			continue;
-		buf_printf(out, "%s%s ", any ? ", " : "", field->name);
-		add_shown(out, field, before);
-		buf_add_str(out, " → ");
-		add_shown(out, field, after);
-		any = true;
-	}
-}
-
-static void add_settings_words(const struct change *change, struct buf *out)
-{
-	static const struct object_settings none = {0};
-
-	add_differences(out, object_schema(OBJECT_SETTINGS),
-		change->before ? object_settings(change->before) : &none,
-		change->after ? object_settings(change->after) : &none);
+	if (change->kind != OBJECT_SETTINGS)
+		buf_printf(out, "%s: ", object_kind_name(change->kind));
+	schema_add_differences(out, object_schema(change->kind),
+		change->before ? (const void *)change->before->fields : &none,
+		change->after ? (const void *)change->after->fields : &none);
 }
 
 static void add_pause_words(const struct change *change, struct buf *out)
@@ -69,8 +46,8 @@ void change_add_words(const struct change *change, struct buf *out)
 	const struct object *object = change->after ? change->after : change->before;
 	const struct schema *schema = object_schema(change->kind);
 
-	if (change->kind == OBJECT_SETTINGS) {
-		add_settings_words(change, out);
+	if (object_is_single(change->kind)) {
+		add_single_words(change, out);
 		return;
 	}
 	if (change->kind == OBJECT_PAUSE) {
@@ -83,14 +60,25 @@ void change_add_words(const struct change *change, struct buf *out)
 		buf_add_str(out, ": removed");
 	} else if (!change->before) {
 		buf_add_str(out, ": added");
-		if (change->kind != OBJECT_PRIORITY && schema->count) {
+		if (change->kind != OBJECT_PRIORITY &&
+			!schema_all_default(schema, change->after->fields)) {
 			buf_add_char(out, ' ');
-			schema_add_yaml(out, schema, change->after->fields);
+			schema_add_summary(out, schema, change->after->fields);
 		}
 	} else {
 		buf_add_str(out, ": ");
-		add_differences(out, schema, change->before->fields, change->after->fields);
+		schema_add_differences(out, schema, change->before->fields, change->after->fields);
 	}
+}
+
+void secret_change_add_words(const struct secret_change *change, struct buf *out)
+{
+	if (change->told)
+		return;
+	buf_add_str(out, change->kind == SECRET_ACCOUNT ? "account " : "transport ");
+	buf_add_span(out, change->name);
+	buf_add_str(out,
+		change->kind == SECRET_ACCOUNT ? ": password changed" : ": sasl.secret changed");
 }
 
 void plan_add_words(const struct plan *plan, struct buf *out)
@@ -98,5 +86,11 @@ void plan_add_words(const struct plan *plan, struct buf *out)
 	for (size_t i = 0; i < plan->count; i++) {
 		change_add_words(&plan->changes[i], out);
 		buf_add_char(out, '\n');
+	}
+	for (size_t i = 0; i < plan->secret_count; i++) {
+		size_t before = out->n;
+		secret_change_add_words(&plan->secrets[i], out);
+		if (out->n > before)
+			buf_add_char(out, '\n');
 	}
 }

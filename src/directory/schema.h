@@ -56,18 +56,25 @@ enum schema_type {
 	SCHEMA_TEXT,
 	SCHEMA_PATH,
 	SCHEMA_FQDN,
+	SCHEMA_DOMAIN, /* a name, with or without a dot */
 	SCHEMA_HOST,
 	SCHEMA_IPV4,
 	SCHEMA_IPV6,
 	SCHEMA_CIDR,
+	SCHEMA_RANGE, /* of addresses: directory/range.h */
 	SCHEMA_PATTERN,
 	SCHEMA_NAME,
-	SCHEMA_MAILBOX,
+	SCHEMA_MAILBOX, /* the case of the local part is kept */
+	SCHEMA_ACCOUNT, /* an address in the form of an account's name */
+	SCHEMA_SENDER,	/* that, or "@domain" */
+	SCHEMA_PIN,	/* codec/pin.h */
 	SCHEMA_USER,
+	SCHEMA_SECRET, /* read, and never shown; not in schema_set() */
 	SCHEMA_ADDRESS,
 	SCHEMA_SERVERS,
 	SCHEMA_SERVER,
 	SCHEMA_RETRY,
+	SCHEMA_LIST,
 	SCHEMA_GROUP,
 	SCHEMA_MAP,
 	SCHEMA_TYPES
@@ -84,10 +91,11 @@ struct schema_field {
 	const char *const
 		*choices; /* SCHEMA_ENUM: names in the order of the values, NULL at the end */
 	const struct schema *sub;
-	size_t count_offset; /* SCHEMA_MAP */
-	const char *since;   /* version that brought it */
-	const char *doc;     /* one line */
-	const char *example; /* for the reference; NULL: none */
+	const struct schema_field *item; /* SCHEMA_LIST: what an element is; type and bounds */
+	size_t count_offset;		 /* SCHEMA_MAP */
+	const char *since;		 /* version that brought it */
+	const char *doc;		 /* one line */
+	const char *example;		 /* for the reference; NULL: none */
 	enum schema_type type;
 	bool zero_is_off; /* 0 is allowed whatever `least` says */
 	bool required;
@@ -100,7 +108,14 @@ struct schema {
 	size_t size; /* of the struct */
 	const struct schema_field *fields;
 	size_t count;
+	bool sole; /* has one field, and may be written as its bare value */
 };
+
+/* What an object that is kept holds in place of a secret. */
+#define SCHEMA_SECRET_SET SPAN("(set)")
+
+/* The first element of a list; the list goes on behind it. */
+struct span schema_list_next(struct span *list);
 
 /* Every field gets its default. `out` is schema->size bytes. */
 int schema_defaults(const struct schema *schema, struct arena *arena, void *out);
@@ -112,8 +127,13 @@ int schema_read(const struct schema *schema, const struct node *map, struct span
 	struct arena *arena, const struct path *path, struct problems *problems, void *out);
 
 /* One field from text, as in `transport set site-a retry-count=5`; an empty value is the
- * default. */
+ * default. A field of a group is "sasl.user", the elements of a list have commas between them. A
+ * secret is refused: command lines are seen by others. */
 int schema_set(const struct schema *schema, struct span name, struct span value,
+	struct arena *arena, const struct path *path, struct problems *problems, void *out);
+
+/* The same for a secret alone. */
+int schema_set_secret(const struct schema *schema, struct span name, struct span value,
 	struct arena *arena, const struct path *path, struct problems *problems, void *out);
 
 /* Fields that are required and empty are lines in problems; but not those that `map` (may be NULL)
@@ -126,19 +146,33 @@ const struct schema_field *schema_find(const struct schema *schema, struct span 
 /* A value as text, without quotes: what schema_set() reads back. */
 void schema_add_value(struct buf *buf, const struct schema_field *field, const void *object);
 bool schema_is_default(const struct schema_field *field, const void *object);
+/* Of a secret: whether there is one. */
 bool schema_same_value(const struct schema_field *field, const void *a, const void *b);
+/* All fields, those of groups too. */
+bool schema_same(const struct schema *schema, const void *a, const void *b);
+bool schema_all_default(const struct schema *schema, const void *object);
 
 /* { server: "127.0.0.1:2626", retry-count: 12 }: the fields that differ from their defaults. */
 void schema_add_yaml(struct buf *buf, const struct schema *schema, const void *object);
-/* Members of the open JSON object; all fields, or those that differ from their defaults. */
+/* With the object's secret; empty: without. */
+void schema_add_yaml_secret(
+	struct buf *buf, const struct schema *schema, const void *object, struct span secret);
+/* For people: long lists are cut. */
+void schema_add_summary(struct buf *buf, const struct schema *schema, const void *object);
+/* Members of the open JSON object; all fields, or those that differ from their defaults, secrets
+ * left out. */
 void schema_add_json(
 	struct json_write *json, const struct schema *schema, const void *object, bool all);
+
+/* What differs, in words: "retry-count 30 → 12, from 192.0.2.0/24 added". A long list is cut. */
+void schema_add_differences(
+	struct buf *buf, const struct schema *schema, const void *before, const void *after);
 
 /* "a number from 0 to 10000", "one of: dsn, discard" */
 void schema_add_allowed(struct buf *buf, const struct schema_field *field);
 
 /* Copies an object and all its texts into one piece of memory of the caller: schema_packed_bytes()
- * long, aligned for any type. No SCHEMA_MAP or SCHEMA_GROUP. */
+ * long, aligned for any type. A secret becomes SCHEMA_SECRET_SET. No SCHEMA_MAP. */
 size_t schema_packed_bytes(const struct schema *schema, const void *object);
 void schema_pack(const struct schema *schema, const void *object, void *to);
 

@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "directory/config.h"
-#include "directory/schema.h"
+#include "directory/config_inner.h"
 
 #define AT(member)    offsetof(struct config, member)
 #define LIMIT(member) offsetof(struct config, limits.member)
@@ -16,27 +16,8 @@
 #define MINUTE	     (60 * SECOND)
 #define HOUR	     (60 * MINUTE)
 #define DAY	     (24 * HOUR)
-#define PATH_BYTES   4000
+#define PATH_BYTES   CONFIG_PATH_BYTES
 #define SOCKET_BYTES 107 /* sun_path of a Unix socket, without its NUL */
-
-static const struct schema_field listener_fields[] = {
-	{.name = "address",
-		.type = SCHEMA_ADDRESS,
-		.offset = offsetof(struct config_listener, address),
-		.least = 25,
-		.required = true,
-		.since = SINCE,
-		.doc = "Where to listen; port 25 where none is given.",
-		.example = "\"0.0.0.0:25\""},
-};
-
-static const struct schema listener_schema = {
-	.kind = "listener",
-	.doc = "An address on which mail comes in.",
-	.size = sizeof(struct config_listener),
-	.fields = listener_fields,
-	.count = ARRAY_SIZE(listener_fields),
-};
 
 #define LIMIT_U32(name_, member, value_, least_, most_, zero, doc_)                              \
 	{                                                                                        \
@@ -243,6 +224,18 @@ static const struct schema_field user_fields[] = {
 		.value = "postern-admin",
 		.since = SINCE,
 		.doc = "Runs the directory and the control socket."},
+	{.name = "keys",
+		.type = SCHEMA_USER,
+		.offset = AT(user_keys),
+		.value = "postern-keys",
+		.since = SINCE,
+		.doc = "Holds the private keys, and what passwords are checked by."},
+	{.name = "fetch",
+		.type = SCHEMA_USER,
+		.offset = AT(user_fetch),
+		.value = "postern-fetch",
+		.since = SINCE,
+		.doc = "Fetches MTA-STS policies, and hands in TLS reports, over HTTPS."},
 	{.name = "group",
 		.type = SCHEMA_USER,
 		.offset = AT(group),
@@ -267,6 +260,14 @@ static const struct schema_field dns_fields[] = {
 		.since = SINCE,
 		.doc = "DNS servers to ask. Where none is given: those of /etc/resolv.conf.",
 		.example = "[ 192.0.2.53, \"127.0.0.1:5353\" ]"},
+	{.name = "trust-anchor",
+		.type = SCHEMA_PATH,
+		.offset = AT(dnssec_anchor),
+		.most = PATH_BYTES,
+		.since = SINCE,
+		.doc = "File with the DNSSEC keys to trust, as DS or DNSKEY records. Where none is "
+		       "given: those of the root zone that postern came with.",
+		.example = "/usr/share/dns/root.key"},
 };
 
 static const struct schema dns_schema = {
@@ -275,6 +276,28 @@ static const struct schema dns_schema = {
 	.size = sizeof(struct config),
 	.fields = dns_fields,
 	.count = ARRAY_SIZE(dns_fields),
+};
+
+static const struct schema_field a_folder = {.type = SCHEMA_PATH, .most = PATH_BYTES};
+
+static const struct schema_field tls_fields[] = {
+	{.name = "ca-folders",
+		.type = SCHEMA_LIST,
+		.offset = AT(tls_ca_folders),
+		.item = &a_folder,
+		.most = CONFIG_CA_FOLDERS,
+		.since = SINCE,
+		.doc = "Folders where the tls-ca of a transport may lie, besides /etc/ssl, "
+		       "/usr/share/ca-certificates, /usr/local/share/ca-certificates and the "
+		       "folder of this file."},
+};
+
+static const struct schema tls_schema = {
+	.kind = "tls",
+	.doc = "What holds for TLS everywhere.",
+	.size = sizeof(struct config),
+	.fields = tls_fields,
+	.count = ARRAY_SIZE(tls_fields),
 };
 
 static const struct schema_field storage_fields[] = {
@@ -365,7 +388,7 @@ static const struct schema_field config_fields[] = {
 		.offset = AT(listeners),
 		.count_offset = AT(listener_count),
 		.most = CONFIG_LISTENERS,
-		.sub = &listener_schema,
+		.sub = &config_listener_schema,
 		.required = true,
 		.since = SINCE,
 		.doc = "Where mail comes in, each under a name of its own.",
@@ -413,6 +436,11 @@ static const struct schema_field config_fields[] = {
 		.sub = &dns_schema,
 		.since = SINCE,
 		.doc = "Where names are looked up."},
+	{.name = "tls",
+		.type = SCHEMA_GROUP,
+		.sub = &tls_schema,
+		.since = SINCE,
+		.doc = "What holds for TLS everywhere."},
 };
 
 static const struct schema schema = {

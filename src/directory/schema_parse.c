@@ -2,7 +2,6 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "codec/address.h"
 #include "directory/names.h"
 #include "directory/schema_value.h"
 
@@ -143,20 +142,6 @@ static int parse_pattern(
 	return 0;
 }
 
-/* One that every hop can take: not all have SMTPUTF8. */
-static int parse_mailbox(struct span text, struct arena *arena, struct span *out)
-{
-	struct address address;
-	int err = address_parse_mailbox(text, arena, &address);
-
-	if (err == ERR_NOMEM)
-		return err;
-	if (err < 0 || !address.domain.n || address.utf8)
-		return ERR_SYNTAX;
-	*out = address.mailbox;
-	return 0;
-}
-
 static int parse_user(struct span text, struct arena *arena, struct span *out)
 {
 	if (text.n > USER_BYTES || (text.p[0] >= '0' && text.p[0] <= '9') || text.p[0] == '-')
@@ -234,6 +219,27 @@ static int parse_retry(struct span text, struct arena *arena, struct retry_list 
 	return err;
 }
 
+static int parse_list(const struct schema_field *field, struct span text, struct span folder,
+	struct arena *arena, struct span *out, struct buf *why)
+{
+	struct schema_list list;
+	int err = 0;
+
+	schema_list_begin(&list, field, folder, arena);
+	for (bool last = false; !last && err == 0;)
+		err = schema_list_add(&list, schema_list_split(&text, &last), why);
+	return schema_list_end(&list, err, out);
+}
+
+/* Bounded text of any other kind. */
+static int parse_text(
+	const struct schema_field *field, struct span text, struct arena *arena, struct span *out)
+{
+	if (text.n < field->least || text.n > field->most)
+		return ERR_SYNTAX;
+	return copy(text, arena, out);
+}
+
 int schema_value_parse(const struct schema_field *field, struct span text, struct span folder,
 	struct arena *arena, void *at, struct buf *why)
 {
@@ -260,23 +266,27 @@ int schema_value_parse(const struct schema_field *field, struct span text, struc
 	case SCHEMA_TIME: return text_parse_time(text, at) < 0 ? ERR_SYNTAX : 0;
 	case SCHEMA_ENUM: return parse_choice(field, text, at);
 	case SCHEMA_TEXT:
-		if (text.n < field->least || text.n > field->most)
-			return ERR_SYNTAX;
-		return copy(text, arena, at);
+	case SCHEMA_SECRET: return parse_text(field, text, arena, at);
 	case SCHEMA_PATH: return parse_path(field, text, folder, arena, at);
 	case SCHEMA_FQDN: return parse_fqdn(text, arena, at);
+	case SCHEMA_DOMAIN: return name_domain(text, arena, at);
 	case SCHEMA_HOST: return name_host(text, arena, at);
 	case SCHEMA_IPV4: return parse_ip(text, NETADDR_V4, arena, at);
 	case SCHEMA_IPV6: return parse_ip(text, NETADDR_V6, arena, at);
 	case SCHEMA_CIDR: return parse_cidr(text, arena, at);
 	case SCHEMA_PATTERN: return parse_pattern(field, text, arena, at);
 	case SCHEMA_NAME: return name_is_transport(text) ? copy(text, arena, at) : ERR_SYNTAX;
-	case SCHEMA_MAILBOX: return parse_mailbox(text, arena, at);
+	case SCHEMA_MAILBOX:
+	case SCHEMA_ACCOUNT:
+	case SCHEMA_SENDER:
+	case SCHEMA_RANGE:
+	case SCHEMA_PIN: return schema_value_parse_who(field, text, arena, at, why);
 	case SCHEMA_USER: return parse_user(text, arena, at);
 	case SCHEMA_ADDRESS: return parse_address(field, text, at, why);
 	case SCHEMA_SERVERS: return parse_servers(field, text, arena, at, why);
 	case SCHEMA_SERVER: return server_parse(text, arena, at, why);
 	case SCHEMA_RETRY: return parse_retry(text, arena, at);
+	case SCHEMA_LIST: return parse_list(field, text, folder, arena, at, why);
 	case SCHEMA_GROUP:
 	case SCHEMA_MAP:
 	case SCHEMA_TYPES: break;

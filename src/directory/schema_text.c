@@ -1,69 +1,143 @@
-/* What a schema looks like to people: YAML, JSON, help, reference. */
-#include "base/check.h"
+/* Objects as YAML, as JSON, and what changed in words. */
 #include "base/text.h"
 #include "directory/schema.h"
 #include "directory/schema_value.h"
 
-#define VALUE_BYTES 8192u
+#define VALUE_BYTES   8192u
+#define SUMMARY_ITEMS 10u /* of a list */
 
 /* ---- values --------------------------------------------------------------------------------- */
 
-static void add_yaml_list(struct buf *buf, struct span list)
+/* The next element of a list, or of servers. */
+static struct span next_of(const struct schema_field *field, struct span *rest)
 {
-	buf_add_char(buf, '[');
-	for (bool first = true; list.n; first = false) {
-		size_t comma = span_find(list, ',');
-		buf_add_str(buf, first ? " " : ", ");
-		node_add_yaml_scalar(buf, span_of(list.p, comma));
-		list = span_skip(list, comma + 1);
-	}
-	buf_add_str(buf, " ]");
+	size_t comma = span_find(*rest, ',');
+
+	if (field->type == SCHEMA_LIST)
+		return schema_list_next(rest);
+	struct span item = span_of(rest->p, comma);
+	*rest = span_skip(*rest, comma + 1);
+	return item;
 }
 
-static void add_yaml_value(struct buf *buf, const struct schema_field *field, const void *object)
+/* How objects are written as YAML. */
+struct yaml {
+	struct buf *buf;
+	struct span secret; /* of the object; empty: not shown */
+	size_t items;	    /* of a list; more are counted */
+};
+
+static void add_yaml_list(
+	const struct yaml *yaml, const struct schema_field *field, struct span list)
+{
+	size_t count = 0, more = 0;
+
+	buf_add_char(yaml->buf, '[');
+	while (list.n) {
+		struct span item = next_of(field, &list);
+		if (count == yaml->items) {
+			more++;
+			continue;
+		}
+		buf_add_str(yaml->buf, count++ ? ", " : " ");
+		node_add_yaml_scalar(yaml->buf, item);
+	}
+	if (more)
+		buf_printf(yaml->buf, " and %zu more", more);
+	buf_add_str(yaml->buf, " ]");
+}
+
+static void add_yaml_fields(
+	const struct yaml *yaml, const struct schema *schema, const void *object);
+
+static void add_yaml_value(
+	const struct yaml *yaml, const struct schema_field *field, const void *object)
 {
 	struct buf text;
 
 	switch (field->type) {
+	case SCHEMA_GROUP: add_yaml_fields(yaml, field->sub, object); return;
+	case SCHEMA_SECRET: node_add_yaml_scalar(yaml->buf, yaml->secret); return;
 	case SCHEMA_SERVERS:
-		add_yaml_list(buf, *(const struct span *)schema_at(field, object));
+	case SCHEMA_LIST:
+		add_yaml_list(yaml, field, *(const struct span *)schema_at(field, object));
 		return;
 	case SCHEMA_BOOL:
 	case SCHEMA_U32:
-	case SCHEMA_U64: schema_add_value(buf, field, object); return;
+	case SCHEMA_U64: schema_add_value(yaml->buf, field, object); return;
 	default: break;
 	}
 	buf_init(&text, VALUE_BYTES);
 	schema_add_value(&text, field, object);
-	node_add_yaml_scalar(buf, buf_span(&text));
+	node_add_yaml_scalar(yaml->buf, buf_span(&text));
 	buf_done(&text);
 }
 
-void schema_add_yaml(struct buf *buf, const struct schema *schema, const void *object)
+/* A secret is in an object's text where it is given beside it, and nowhere else. */
+static bool is_shown(const struct schema_field *field, const void *object, bool secret)
+{
+	if (field->type == SCHEMA_MAP)
+		return false;
+	if (field->type == SCHEMA_SECRET)
+		return secret;
+	if (field->type == SCHEMA_GROUP) {
+		for (size_t i = 0; i < field->sub->count; i++)
+			if (is_shown(&field->sub->fields[i], object, secret))
+				return true;
+		return false;
+	}
+	return !schema_is_default(field, object);
+}
+
+static void add_yaml_fields(
+	const struct yaml *yaml, const struct schema *schema, const void *object)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < schema->count; i++) {
 		const struct schema_field *field = &schema->fields[i];
-		if (field->type == SCHEMA_GROUP || field->type == SCHEMA_MAP ||
-			schema_is_default(field, object))
+		if (!is_shown(field, object, yaml->secret.n > 0))
 			continue;
-		buf_add_str(buf, any ? ", " : "{ ");
-		buf_printf(buf, "%s: ", field->name);
-		add_yaml_value(buf, field, object);
+		buf_add_str(yaml->buf, any ? ", " : "{ ");
+		buf_printf(yaml->buf, "%s: ", field->name);
+		add_yaml_value(yaml, field, object);
 		any = true;
 	}
-	buf_add_str(buf, any ? " }" : "{}");
+	buf_add_str(yaml->buf, any ? " }" : "{}");
 }
 
-static void add_json_list(struct json_write *json, const char *name, struct span list)
+static void add_yaml(const struct yaml *yaml, const struct schema *schema, const void *object)
 {
-	json_open_array(json, name);
-	while (list.n) {
-		size_t comma = span_find(list, ',');
-		json_put_string(json, NULL, span_of(list.p, comma));
-		list = span_skip(list, comma + 1);
-	}
+	if (schema->sole)
+		add_yaml_value(yaml, &schema->fields[0], object);
+	else
+		add_yaml_fields(yaml, schema, object);
+}
+
+void schema_add_yaml_secret(
+	struct buf *buf, const struct schema *schema, const void *object, struct span secret)
+{
+	add_yaml(&(struct yaml){buf, secret, SIZE_MAX}, schema, object);
+}
+
+void schema_add_yaml(struct buf *buf, const struct schema *schema, const void *object)
+{
+	schema_add_yaml_secret(buf, schema, object, SPAN_NONE);
+}
+
+void schema_add_summary(struct buf *buf, const struct schema *schema, const void *object)
+{
+	add_yaml(&(struct yaml){buf, SPAN_NONE, SUMMARY_ITEMS}, schema, object);
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------- */
+
+static void add_json_list(
+	struct json_write *json, const struct schema_field *field, struct span list)
+{
+	json_open_array(json, field->name);
+	while (list.n)
+		json_put_string(json, NULL, next_of(field, &list));
 	json_close_array(json);
 }
 
@@ -78,7 +152,8 @@ static void add_json_value(
 	case SCHEMA_U32: json_put_u64(json, field->name, *(const uint32_t *)at); return;
 	case SCHEMA_U64:
 	case SCHEMA_SIZE: json_put_u64(json, field->name, *(const uint64_t *)at); return;
-	case SCHEMA_SERVERS: add_json_list(json, field->name, *(const struct span *)at); return;
+	case SCHEMA_SERVERS:
+	case SCHEMA_LIST: add_json_list(json, field, *(const struct span *)at); return;
 	default: break;
 	}
 	if (schema_value_is_empty(field, at)) {
@@ -96,177 +171,14 @@ void schema_add_json(
 {
 	for (size_t i = 0; i < schema->count; i++) {
 		const struct schema_field *field = &schema->fields[i];
-		if (field->type == SCHEMA_GROUP || field->type == SCHEMA_MAP)
+		if (field->type == SCHEMA_MAP || (!all && !is_shown(field, object, false)))
 			continue;
-		if (all || !schema_is_default(field, object))
+		if (field->type != SCHEMA_GROUP) {
 			add_json_value(json, field, object);
-	}
-}
-
-/* ---- what is allowed ------------------------------------------------------------------------ */
-
-static void add_bounds(struct buf *buf, const struct schema_field *field, const char *what,
-	void (*add)(struct buf *buf, uint64_t value))
-{
-	buf_add_str(buf, what);
-	add(buf, field->least);
-	buf_add_str(buf, " to ");
-	add(buf, field->most);
-	if (field->zero_is_off && field->least > 0)
-		buf_add_str(buf, ", or 0");
-}
-
-static void add_choices(struct buf *buf, const struct schema_field *field)
-{
-	buf_add_str(buf, "one of: ");
-	for (size_t i = 0; field->choices[i]; i++)
-		buf_printf(buf, "%s%s", i ? ", " : "", field->choices[i]);
-}
-
-void schema_add_allowed(struct buf *buf, const struct schema_field *field)
-{
-	switch (field->type) {
-	case SCHEMA_BOOL: buf_add_str(buf, "true or false"); break;
-	case SCHEMA_U32:
-	case SCHEMA_U64: add_bounds(buf, field, "a number from ", buf_add_u64); break;
-	case SCHEMA_SIZE: add_bounds(buf, field, "a size from ", text_add_size); break;
-	case SCHEMA_DURATION: add_bounds(buf, field, "a time from ", text_add_duration); break;
-	case SCHEMA_TIME: buf_add_str(buf, "a time such as 2026-11-21T21:54:37Z"); break;
-	case SCHEMA_ENUM: add_choices(buf, field); break;
-	case SCHEMA_TEXT:
-		buf_printf(buf, "a text of %u to %u bytes", (unsigned)field->least,
-			(unsigned)field->most);
-		break;
-	case SCHEMA_PATH:
-		buf_printf(buf, "a path of at most %u bytes", (unsigned)field->most);
-		break;
-	case SCHEMA_FQDN: buf_add_str(buf, "a fully qualified name such as gw.example.org"); break;
-	case SCHEMA_HOST: buf_add_str(buf, "a host name or an IP address"); break;
-	case SCHEMA_IPV4: buf_add_str(buf, "an IPv4 address"); break;
-	case SCHEMA_IPV6: buf_add_str(buf, "an IPv6 address"); break;
-	case SCHEMA_CIDR: buf_add_str(buf, "an address or a network such as 192.0.2.0/24"); break;
-	case SCHEMA_PATTERN:
-		buf_add_str(buf, "an address, @domain, a domain, or one of these with \"*\" in it");
-		break;
-	case SCHEMA_NAME:
-		buf_add_str(
-			buf, "a transport's name: at most 63 of a-z, 0-9, \".\", \"_\" and \"-\"");
-		break;
-	case SCHEMA_MAILBOX: buf_add_str(buf, "a mail address such as ann@example.org"); break;
-	case SCHEMA_USER: buf_add_str(buf, "a name of a system user or group"); break;
-	case SCHEMA_ADDRESS:
-		buf_add_str(
-			buf, "an IP address with port, such as \"127.0.0.1:2525\" or \"[::1]:25\"");
-		break;
-	case SCHEMA_SERVERS:
-		buf_printf(buf, "a list of at most %u IP addresses, each with an optional port",
-			(unsigned)field->most);
-		break;
-	case SCHEMA_SERVER:
-		buf_add_str(buf,
-			"host[:port], \"[IPv6 address]:port\", or lookup-mx with settings, "
-			"such as \"lookup-mx:zone=customer.example.org\"");
-		break;
-	case SCHEMA_RETRY:
-		buf_add_str(buf, "minutes such as \"60,120,180\", or units and repeats such as "
-				 "\"1m, 5m*2, 1h\", each from 1s to 30d, at most 16 steps");
-		break;
-	case SCHEMA_GROUP: buf_add_str(buf, "fields in braces, as in { field: value }"); break;
-	case SCHEMA_MAP:
-		buf_printf(buf, "1 to %u entries such as name: { field: value }",
-			(unsigned)field->most);
-		break;
-	case SCHEMA_TYPES: break;
-	}
-}
-
-/* ---- help and reference --------------------------------------------------------------------- */
-
-void schema_add_help(struct buf *buf, const struct schema *schema)
-{
-	for (size_t i = 0; i < schema->count; i++) {
-		const struct schema_field *field = &schema->fields[i];
-		buf_printf(buf, "  %-24s %s", field->name, field->doc);
-		if (field->required)
-			buf_add_str(buf, " (required)");
-		else if (field->value)
-			buf_printf(buf, " (default %s)", field->value);
-		buf_add_char(buf, '\n');
-	}
-}
-
-/* scdoc gives a meaning to these. */
-static void add_scdoc(struct buf *buf, const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '_' || *text == '*' || *text == '\\' || *text == '#')
-			buf_add_char(buf, '\\');
-		buf_add_char(buf, *text);
-	}
-}
-
-static void add_field_reference(
-	struct buf *buf, const struct schema_field *field, const char *prefix)
-{
-	struct buf allowed;
-
-	buf_add_char(buf, '*');
-	buf_add_str(buf, prefix);
-	buf_add_str(buf, field->name);
-	buf_add_str(buf, "*\n\t");
-	add_scdoc(buf, field->doc);
-	buf_add_str(buf, "\n\n\tAllowed: ");
-	buf_init(&allowed, VALUE_BYTES);
-	schema_add_allowed(&allowed, field);
-	buf_add_char(&allowed, '\0');
-	if (buf_ok(&allowed))
-		add_scdoc(buf, allowed.p);
-	buf_done(&allowed);
-	buf_add_str(buf, ".");
-	if (field->required) {
-		buf_add_str(buf, " Required.");
-	} else if (field->value) {
-		buf_add_str(buf, " Default: ");
-		add_scdoc(buf, field->value);
-		buf_add_char(buf, '.');
-	}
-	if (field->example) {
-		buf_add_str(buf, " Example: ");
-		add_scdoc(buf, field->example);
-		buf_add_char(buf, '.');
-	}
-	if (field->since)
-		buf_printf(buf, " Since %s.", field->since);
-	buf_add_str(buf, "\n\n");
-}
-
-static void add_fields_reference(struct buf *buf, const struct schema *schema, const char *prefix)
-{
-	for (size_t i = 0; i < schema->count; i++) {
-		const struct schema_field *field = &schema->fields[i];
-		if (!field->sub) {
-			add_field_reference(buf, field, prefix);
 			continue;
 		}
-		struct buf deeper;
-		buf_init(&deeper, VALUE_BYTES);
-		buf_printf(&deeper, "%s%s.%s%c", prefix, field->name,
-			field->type == SCHEMA_MAP ? "NAME." : "", '\0');
-		if (buf_ok(&deeper)) {
-			if (field->type == SCHEMA_MAP)
-				add_field_reference(buf, field, prefix);
-			add_fields_reference(buf, field->sub, deeper.p);
-		}
-		buf_done(&deeper);
+		json_open_object(json, field->name);
+		schema_add_json(json, field->sub, object, all);
+		json_close_object(json);
 	}
-}
-
-void schema_add_reference(struct buf *buf, const struct schema *schema)
-{
-	buf_add_str(buf, "## ");
-	add_scdoc(buf, schema->plural ? schema->plural : schema->kind);
-	buf_add_str(buf, "\n\n");
-	add_scdoc(buf, schema->doc);
-	buf_add_str(buf, "\n\n");
-	add_fields_reference(buf, schema, "");
 }

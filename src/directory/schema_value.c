@@ -25,8 +25,8 @@ size_t schema_value_bytes(const struct schema_field *field)
 
 bool schema_value_is_span(const struct schema_field *field)
 {
-	return (field->type >= SCHEMA_TEXT && field->type <= SCHEMA_USER) ||
-	       field->type == SCHEMA_SERVERS;
+	return (field->type >= SCHEMA_TEXT && field->type <= SCHEMA_SECRET) ||
+	       field->type == SCHEMA_SERVERS || field->type == SCHEMA_LIST;
 }
 
 size_t schema_value_spans(
@@ -53,6 +53,8 @@ size_t schema_value_spans(
 
 bool schema_value_same(const struct schema_field *field, const void *a, const void *b)
 {
+	if (field->type == SCHEMA_SECRET)
+		return !((const struct span *)a)->n == !((const struct span *)b)->n;
 	if (schema_value_is_span(field))
 		return span_equal(*(const struct span *)a, *(const struct span *)b);
 	switch (field->type) {
@@ -89,8 +91,26 @@ bool schema_value_is_empty(const struct schema_field *field, const void *at)
 	}
 }
 
+static void add_list(struct buf *buf, struct span list)
+{
+	for (bool first = true; list.n; first = false) {
+		if (!first)
+			buf_add_str(buf, ", ");
+		buf_add_span(buf, schema_list_next(&list));
+	}
+}
+
 void schema_value_add(struct buf *buf, const struct schema_field *field, const void *at)
 {
+	if (field->type == SCHEMA_LIST) {
+		add_list(buf, *(const struct span *)at);
+		return;
+	}
+	if (field->type == SCHEMA_SECRET) {
+		if (((const struct span *)at)->n)
+			buf_add_span(buf, SCHEMA_SECRET_SET);
+		return;
+	}
 	if (schema_value_is_span(field)) {
 		buf_add_span(buf, *(const struct span *)at);
 		return;

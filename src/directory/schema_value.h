@@ -26,8 +26,32 @@ union schema_value {
  * sentence; where it does not, schema_add_allowed() says it all. */
 int schema_value_parse(const struct schema_field *field, struct span text, struct span folder,
 	struct arena *arena, void *at, struct buf *why);
+/* Its part for mailboxes, accounts, senders, ranges and pins. */
+int schema_value_parse_who(const struct schema_field *field, struct span text, struct arena *arena,
+	struct span *out, struct buf *why);
 /* The default: of its text, or empty. */
 int schema_value_default(const struct schema_field *field, struct arena *arena, void *at);
+
+/* A list while it is read. */
+#define SCHEMA_LIST_BYTES (2u << 20)
+
+struct schema_list {
+	const struct schema_field *field;
+	struct span folder;
+	struct arena *arena;
+	struct buf text;
+	uint32_t count;
+};
+
+void schema_list_begin(struct schema_list *list, const struct schema_field *field,
+	struct span folder, struct arena *arena);
+/* One that is in it already is dropped. As schema_value_parse(), for the element. */
+int schema_list_add(struct schema_list *list, struct span item, struct buf *why);
+/* Whatever came before; err is its own, and then *out is left alone. */
+int schema_list_end(struct schema_list *list, int err, struct span *out);
+/* The first element of "a, b", trimmed; *text goes on behind it. A comma between double quotes is
+ * part of an element. */
+struct span schema_list_split(struct span *text, bool *last);
 
 bool schema_value_same(const struct schema_field *field, const void *a, const void *b);
 bool schema_value_is_empty(const struct schema_field *field, const void *at);

@@ -1,0 +1,156 @@
+/* What must hold of the protection of links, and of relay policies. */
+#include "base/check.h"
+#include "directory/config.h"
+#include "directory/objects_validate.h"
+
+#include <string.h>
+
+/* ---- transports ----------------------------------------------------------------------------- */
+
+/* Where no role can be told to read what it should not: folders that hold public certificates. */
+static const char *const ca_folders[] = {
+	"/etc/ssl", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"};
+
+/* `folder` may have a "/" at its end. */
+static bool is_below(struct span path, struct span folder)
+{
+	while (folder.n && folder.p[folder.n - 1] == '/')
+		folder.n--;
+	return path.n > folder.n + 1 && path.p[folder.n] == '/' &&
+	       span_equal(span_of(path.p, folder.n), folder);
+}
+
+static bool is_in_ca_folder(const struct config *start, struct span path)
+{
+	struct span more = start->tls_ca_folders;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ca_folders); i++)
+		if (is_below(path, span_str(ca_folders[i])))
+			return true;
+	while (more.n)
+		if (is_below(path, schema_list_next(&more)))
+			return true;
+	return start->folder.n && is_below(path, start->folder);
+}
+
+/* From the root on, without "." and "..", which would lead out of the folders. */
+static bool is_plain(struct span path)
+{
+	if (path.n == 0 || path.p[0] != '/')
+		return false;
+	while (path.n) {
+		struct span name = span_skip(path, 1);
+		name.n = span_find(name, '/');
+		if (name.n == 0 || span_equal(name, SPAN(".")) || span_equal(name, SPAN("..")))
+			return false;
+		path = span_skip(path, name.n + 1);
+	}
+	return true;
+}
+
+static void check_ca(struct validation *v, const struct object *object)
+{
+	const struct object_transport *t = object_transport(object);
+
+	if (t->tls_ca.n == 0)
+		return;
+	if (t->tls != TLS_VERIFY && t->tls != TLS_MTA_STS) {
+		validate_begin(v, object, "tls-ca");
+		validate_end(v, "is for \"tls: verify\" and \"tls: mta-sts\" only; set that, or "
+				"leave it out");
+	} else if (!is_plain(t->tls_ca)) {
+		validate_begin(v, object, "tls-ca");
+		validate_end(v, "give the full path, which begins with \"/\" and has no \".\" and "
+				"\"..\" in it");
+	} else if (v->start && validate_is_new(v, object) &&
+		   !is_in_ca_folder(v->start, t->tls_ca)) {
+		validate_begin(v, object, "tls-ca");
+		problem_quote(v->problems, t->tls_ca);
+		validate_end(v, " lies where postern does not read: put the file below /etc/ssl, "
+				"/usr/share/ca-certificates, /usr/local/share/ca-certificates or "
+				"the folder of the start file, or name its folder in the start "
+				"file's tls.ca-folders");
+	}
+}
+
+static void check_sasl(struct validation *v, const struct object *object)
+{
+	const struct object_transport *t = object_transport(object);
+
+	if (t->sasl_user.n && t->tls == TLS_NONE) {
+		validate_begin(v, object, "sasl");
+		validate_end(v, "a password is sent over TLS only; set tls, best to verify");
+	}
+	if (!validate_is_new(v, object))
+		return;
+	if (t->sasl_user.n && !t->sasl_secret.n) {
+		validate_begin(v, object, "sasl");
+		problem_say(v->problems, "there is no secret for the user ");
+		problem_quote(v->problems, t->sasl_user);
+		validate_end(v, "; give it as secret in the file, or to posternctl transport set "
+				"with --secret-stdin");
+	} else if (!t->sasl_user.n && t->sasl_secret.n) {
+		validate_begin(v, object, "sasl");
+		validate_end(v, "there is a secret and no user; give both");
+	}
+}
+
+void validate_transport(struct validation *v, const struct object *object)
+{
+	const struct object_transport *t = object_transport(object);
+
+	check_ca(v, object);
+	check_sasl(v, object);
+	if (t->tls_pin.n && t->tls != TLS_VERIFY) {
+		validate_begin(v, object, "tls-pin");
+		validate_end(v, "is for \"tls: verify\" only; set that, or leave it out");
+	}
+}
+
+/* ---- relay policies ------------------------------------------------------------------------- */
+
+static void check_ranges(struct validation *v, const struct object *object, const char *field)
+{
+	validate_begin(v, object, field);
+	validate_end(v, "is for \"policy: addresses\" only; set that, or leave it out");
+}
+
+static void refuse_listener(struct validation *v, const struct object *object)
+{
+	validate_begin(v, object, NULL);
+	problem_say(v->problems, "the start file has no such listener; it has: ");
+	for (uint32_t i = 0; i < v->start->listener_count; i++) {
+		if (i)
+			problem_say(v->problems, ", ");
+		buf_add_span(v->problems->out, v->start->listeners[i].name);
+	}
+	validate_end(v, "");
+}
+
+static void check_listener(struct validation *v, const struct object *object)
+{
+	const struct config_listener *listener = config_find_listener(v->start, object->name);
+
+	if (!listener) {
+		refuse_listener(v, object);
+	} else if (object_relay(object)->policy == RELAY_ANYONE && !listener->open_relay &&
+		   config_is_reachable(listener)) {
+		validate_begin(v, object, "policy");
+		validate_end(v, "anyone who reaches this listener could send mail to anybody by it "
+				"(an open relay), and its address is not a loopback one; if that "
+				"is meant, say \"open-relay: yes\" at the listener in the start "
+				"file first");
+	}
+}
+
+void validate_relay(struct validation *v, const struct object *object)
+{
+	const struct object_relay *relay = object_relay(object);
+
+	if (relay->policy != RELAY_ADDRESSES && relay->from.n)
+		check_ranges(v, object, "from");
+	if (relay->policy != RELAY_ADDRESSES && relay->to.n)
+		check_ranges(v, object, "to");
+	if (v->start && validate_is_new(v, object))
+		check_listener(v, object);
+}
