@@ -26,4 +26,15 @@ int directory_commit(struct directory *directory, struct plan **plan, struct spa
 /* The present generation as a sealed memfd for snapshot_open(); the descriptor is the caller's. */
 int directory_snapshot(const struct directory *directory, int *memfd);
 
+/* The present secrets of a kind as a sealed memfd for secrets_open(); the descriptor is the
+ * caller's. */
+int directory_secrets_memfd(
+	struct directory *directory, enum secret_kind kind, int *memfd, struct buf *why);
+/* For plans and exports: reads the database, so it is slow for many. Valid while the directory is
+ * open; the last value that was found is wiped with the next one, or when it is closed. */
+struct secret_source directory_secrets(struct directory *directory);
+/* 0, or what went wrong since the source was asked for: then it said "none" where there may be one,
+ * and `why` gets a sentence. */
+int directory_secrets_failed(const struct directory *directory, struct buf *why);
+
 #endif

@@ -22,8 +22,7 @@ static unsigned bits_of(const struct netaddr *a)
 	return a->family == NETADDR_V4 ? V4_BITS : V6_BITS;
 }
 
-/* Without what does not count, and in the one form that a host has. */
-static struct netaddr plain(const struct netaddr *a)
+struct netaddr range_address(const struct netaddr *a)
 {
 	struct netaddr out = {.family = a->family};
 
@@ -89,7 +88,7 @@ static int parse_address(struct span text, struct netaddr *out, struct buf *why)
 	}
 	if (span_find(text, '%') < text.n)
 		return wrong(why, "an interface (%) cannot be part of it");
-	*out = plain(&a);
+	*out = range_address(&a);
 	return 0;
 }
 
@@ -197,7 +196,7 @@ void range_add(struct buf *out, const struct address_range *range)
 
 bool range_holds(const struct address_range *range, const struct netaddr *address)
 {
-	struct netaddr a = plain(address);
+	struct netaddr a = range_address(address);
 
 	return a.family != NETADDR_NONE && a.family == range->first.family &&
 	       range_compare_address(&range->first, &a) <= 0 &&

@@ -21,6 +21,8 @@ bool range_holds(const struct address_range *range, const struct netaddr *addres
  * lists of the start file. */
 bool range_list_holds(struct span list, const struct netaddr *address);
 
+/* Without port and scope, and as IPv4 where it is such an address: as ranges have it. */
+struct netaddr range_address(const struct netaddr *address);
 /* A number below 0, 0, above 0: order by version, then by address; ports and scopes do not count.
  */
 int range_compare_address(const struct netaddr *a, const struct netaddr *b);

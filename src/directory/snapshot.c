@@ -13,14 +13,29 @@ static const size_t record_bytes[SECTIONS] = {
 	[SECTION_TRANSPORTS] = sizeof(struct snapshot_transport_record),
 	[SECTION_DOMAINS] = sizeof(struct snapshot_domain_record),
 	[SECTION_ACCOUNTS] = sizeof(struct snapshot_account_record),
+	[SECTION_ALIASES] = sizeof(struct snapshot_alias_record),
+	[SECTION_RELAYS] = sizeof(struct snapshot_relay_record),
+	[SECTION_ACCEPT_HOSTS] = sizeof(struct snapshot_name_record),
+	[SECTION_ACCEPT_USERS] = sizeof(struct snapshot_name_record),
+	[SECTION_ALIAS_TARGETS] = sizeof(struct snapshot_name_record),
+	[SECTION_PINS] = sizeof(struct snapshot_pin_record),
+	[SECTION_RANGES] = sizeof(struct snapshot_range_record),
 	[SECTION_PRIORITIES] = sizeof(struct snapshot_priority_record),
 	[SECTION_PAUSES] = sizeof(struct snapshot_pause_record),
 	[SECTION_PAUSED_DOMAINS] = sizeof(uint32_t),
-	[SECTION_TRANSPORT_HASH] = sizeof(uint32_t),
-	[SECTION_DOMAIN_HASH] = sizeof(uint32_t),
-	[SECTION_ACCOUNT_HASH] = sizeof(uint32_t),
+	[SECTION_TRANSPORT_HASH... SECTION_ACCEPT_USER_HASH] = sizeof(uint32_t),
 	[SECTION_TEXTS] = 1,
 };
+
+size_t snapshot_record_bytes(enum snapshot_section section)
+{
+	return record_bytes[section];
+}
+
+uint32_t snapshot_hash_slot(struct span name, uint32_t slots)
+{
+	return (uint32_t)XXH3_64bits(name.n ? name.p : "", name.n) & (slots - 1);
+}
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
@@ -31,7 +46,7 @@ static bool sections_fit(const struct snapshot_header *header)
 		uint64_t end = range->offset + (uint64_t)range->count * record_bytes[i];
 		if (range->offset < sizeof(*header) || end > header->bytes)
 			return false;
-		bool hash = i >= SECTION_TRANSPORT_HASH && i <= SECTION_ACCOUNT_HASH;
+		bool hash = i >= SECTION_TRANSPORT_HASH && i <= SECTION_ACCEPT_USER_HASH;
 		if (hash && (range->count == 0 || (range->count & (range->count - 1))))
 			return false;
 	}
@@ -92,7 +107,7 @@ static uint32_t count_of(const struct snapshot *s, enum snapshot_section section
 	return s->header.sections[section].count;
 }
 
-static int record(const struct snapshot *s, enum snapshot_section section, uint32_t at, void *out,
+int snapshot_record(const struct snapshot *s, enum snapshot_section section, uint32_t at, void *out,
 	size_t bytes)
 {
 	const struct snapshot_range *range = &s->header.sections[section];
@@ -103,8 +118,7 @@ static int record(const struct snapshot *s, enum snapshot_section section, uint3
 	return 0;
 }
 
-/* A text that lies outside is the empty one, and the read is told. */
-static struct span text(const struct snapshot *s, struct snapshot_text at, bool *bad)
+struct span snapshot_text(const struct snapshot *s, struct snapshot_text at, bool *bad)
 {
 	const struct snapshot_range *texts = &s->header.sections[SECTION_TEXTS];
 
@@ -122,13 +136,13 @@ static void read_pause(const struct snapshot *s, uint32_t index1, struct pause *
 	*out = (struct pause){0};
 	if (index1 == 0)
 		return;
-	if (record(s, SECTION_PAUSES, index1 - 1, &r, sizeof(r)) < 0) {
+	if (snapshot_record(s, SECTION_PAUSES, index1 - 1, &r, sizeof(r)) < 0) {
 		*bad = true;
 		return;
 	}
 	out->since_ms = (int64_t)((uint64_t)r.since_high << 32 | r.since_low);
-	out->by = text(s, r.by, bad);
-	out->reason = text(s, r.reason, bad);
+	out->by = snapshot_text(s, r.by, bad);
+	out->reason = snapshot_text(s, r.reason, bad);
 }
 
 static int read_transport(const struct snapshot *s, uint32_t at, struct transport *out)
@@ -136,35 +150,42 @@ static int read_transport(const struct snapshot *s, uint32_t at, struct transpor
 	struct snapshot_transport_record r = {0};
 	bool bad = false;
 
-	int err = record(s, SECTION_TRANSPORTS, at, &r, sizeof(r));
+	int err = snapshot_record(s, SECTION_TRANSPORTS, at, &r, sizeof(r));
 	if (err < 0)
 		return err;
 	struct transport t = {
 		.index = at,
-		.name = text(s, r.name, &bad),
-		.host = text(s, r.host, &bad),
+		.name = snapshot_text(s, r.name, &bad),
+		.host = snapshot_text(s, r.host, &bad),
 		.port = (uint16_t)r.port,
-		.zone = text(s, r.zone, &bad),
-		.query = text(s, r.query, &bad),
+		.zone = snapshot_text(s, r.zone, &bad),
+		.query = snapshot_text(s, r.query, &bad),
 		.private_hosts = r.private_hosts != 0,
-		.retry_text = text(s, r.retry_text, &bad),
+		.retry_text = snapshot_text(s, r.retry_text, &bad),
 		.retry_steps = r.retry_steps,
 		.retry_count = r.retry_count,
 		.give_up = (enum give_up)r.give_up,
 		.delay_warning_s = r.delay_warning_s,
-		.tls = TLS_NONE,
-		.source_v4 = text(s, r.source_v4, &bad),
-		.source_v6 = text(s, r.source_v6, &bad),
-		.helo = text(s, r.helo, &bad),
+		.tls = (enum tls_policy)r.tls,
+		.tls_ca = snapshot_text(s, r.tls_ca, &bad),
+		.tls_pin_count = r.pin_count,
+		.sasl_user = snapshot_text(s, r.sasl_user, &bad),
+		.source_v4 = snapshot_text(s, r.source_v4, &bad),
+		.source_v6 = snapshot_text(s, r.source_v6, &bad),
+		.helo = snapshot_text(s, r.helo, &bad),
 		.connections = r.connections,
 		.messages_per_connection = r.messages_per_connection,
 		.rate_per_minute = r.rate_per_minute,
 	};
 	read_pause(s, r.pause, &t.pause, &bad);
 	if (bad || r.retry_steps == 0 || r.retry_steps > RETRY_STEPS ||
-		r.give_up > GIVE_UP_DISCARD || r.port == 0 || r.port > UINT16_MAX)
+		r.give_up > GIVE_UP_DISCARD || r.port == 0 || r.port > UINT16_MAX ||
+		r.tls > TLS_MTA_STS || r.pin_count > TRANSPORT_PINS ||
+		!snapshot_holds(s, SECTION_PINS, r.pins, r.pin_count))
 		return ERR_CORRUPT;
 	memcpy(t.retry, r.retry, sizeof(t.retry));
+	for (uint32_t i = 0; i < r.pin_count; i++)
+		snapshot_record(s, SECTION_PINS, r.pins + i, t.tls_pins[i], PIN_BYTES);
 	*out = t;
 	return 0;
 }
@@ -174,13 +195,20 @@ static int read_domain(const struct snapshot *s, uint32_t at, struct domain *out
 	struct snapshot_domain_record r = {0};
 	bool bad = false;
 
-	int err = record(s, SECTION_DOMAINS, at, &r, sizeof(r));
+	int err = snapshot_record(s, SECTION_DOMAINS, at, &r, sizeof(r));
 	if (err < 0)
 		return err;
-	struct domain d = {.name = text(s, r.name, &bad),
+	struct domain d = {.name = snapshot_text(s, r.name, &bad),
 		.kind = (enum domain_kind)r.kind,
 		.transport = r.transport};
 	read_pause(s, r.pause, &d.pause, &bad);
+	if (r.alias_of) {
+		struct snapshot_domain_record target = {0};
+		int missing = snapshot_record(
+			s, SECTION_DOMAINS, r.alias_of - 1, &target, sizeof(target));
+		d.alias_of = snapshot_text(s, target.name, &bad);
+		bad = bad || missing || d.alias_of.n == 0;
+	}
 	if (bad || r.kind > DOMAIN_MAILBOXES ||
 		(r.kind == DOMAIN_TRANSPORT && r.transport >= count_of(s, SECTION_TRANSPORTS)))
 		return ERR_CORRUPT;
@@ -190,18 +218,18 @@ static int read_domain(const struct snapshot *s, uint32_t at, struct domain *out
 
 /* ---- looking up ----------------------------------------------------------------------------- */
 
-/* The index of a name. The records of all three sections begin with their name. */
-static int find(const struct snapshot *s, enum snapshot_section section,
-	enum snapshot_section hash_section, struct span name, uint32_t *out)
+int snapshot_find(
+	const struct snapshot *s, enum snapshot_section section, struct span name, uint32_t *out)
 {
-	uint32_t slots = count_of(s, hash_section);
-	uint32_t slot = (uint32_t)XXH3_64bits(name.n ? name.p : "", name.n) & (slots - 1);
+	enum snapshot_section hash = snapshot_hash_of(section);
+	uint32_t slots = count_of(s, hash);
+	uint32_t slot = snapshot_hash_slot(name, slots);
 
 	for (uint32_t tries = 0; tries < slots; tries++, slot = (slot + 1) & (slots - 1)) {
 		struct snapshot_text at;
 		uint32_t index1 = 0;
 		bool bad = false;
-		record(s, hash_section, slot, &index1, sizeof(index1));
+		snapshot_record(s, hash, slot, &index1, sizeof(index1));
 		if (index1 == 0)
 			return ERR_NOT_FOUND;
 		const struct snapshot_range *range = &s->header.sections[section];
@@ -209,7 +237,7 @@ static int find(const struct snapshot *s, enum snapshot_section section,
 			return ERR_CORRUPT;
 		memcpy(&at, s->bytes + range->offset + (size_t)(index1 - 1) * record_bytes[section],
 			sizeof(at));
-		struct span here = text(s, at, &bad);
+		struct span here = snapshot_text(s, at, &bad);
 		if (bad)
 			return ERR_CORRUPT;
 		if (span_equal(here, name)) {
@@ -220,10 +248,18 @@ static int find(const struct snapshot *s, enum snapshot_section section,
 	return ERR_NOT_FOUND;
 }
 
+bool snapshot_holds(
+	const struct snapshot *s, enum snapshot_section section, uint32_t first, uint32_t count)
+{
+	uint32_t all = count_of(s, section);
+
+	return first <= all && count <= all - first;
+}
+
 int snapshot_domain(const struct snapshot *s, struct span name, struct domain *out)
 {
 	uint32_t at;
-	int err = find(s, SECTION_DOMAINS, SECTION_DOMAIN_HASH, name, &at);
+	int err = snapshot_find(s, SECTION_DOMAINS, name, &at);
 
 	return err ? err : read_domain(s, at, out);
 }
@@ -234,15 +270,17 @@ int snapshot_account(const struct snapshot *s, struct span address, struct accou
 	bool bad = false;
 	uint32_t at;
 
-	int err = find(s, SECTION_ACCOUNTS, SECTION_ACCOUNT_HASH, address, &at);
+	int err = snapshot_find(s, SECTION_ACCOUNTS, address, &at);
 	if (err == 0)
-		err = record(s, SECTION_ACCOUNTS, at, &r, sizeof(r));
+		err = snapshot_record(s, SECTION_ACCOUNTS, at, &r, sizeof(r));
 	if (err < 0)
 		return err;
-	struct span name = text(s, r.name, &bad);
+	struct account account = {.address = snapshot_text(s, r.name, &bad),
+		.disabled = r.disabled != 0,
+		.send_as = snapshot_text(s, r.send_as, &bad)};
 	if (bad)
 		return ERR_CORRUPT;
-	out->address = name;
+	*out = account;
 	return 0;
 }
 
@@ -254,7 +292,7 @@ int snapshot_transport(const struct snapshot *s, uint32_t index, struct transpor
 int snapshot_transport_by_name(const struct snapshot *s, struct span name, struct transport *out)
 {
 	uint32_t at;
-	int err = find(s, SECTION_TRANSPORTS, SECTION_TRANSPORT_HASH, name, &at);
+	int err = snapshot_find(s, SECTION_TRANSPORTS, name, &at);
 
 	return err ? err : read_transport(s, at, out);
 }
@@ -270,7 +308,7 @@ int snapshot_default_transport(const struct snapshot *s, struct transport *out)
 int snapshot_postmaster(const struct snapshot *s, struct span *out)
 {
 	bool bad = false;
-	struct span address = text(s, s->header.postmaster, &bad);
+	struct span address = snapshot_text(s, s->header.postmaster, &bad);
 
 	if (bad)
 		return ERR_CORRUPT;
@@ -294,7 +332,7 @@ void snapshot_pause(const struct snapshot *s, struct pause *out)
 int snapshot_paused_domain(const struct snapshot *s, uint32_t at, struct domain *out)
 {
 	uint32_t index = 0;
-	int err = record(s, SECTION_PAUSED_DOMAINS, at, &index, sizeof(index));
+	int err = snapshot_record(s, SECTION_PAUSED_DOMAINS, at, &index, sizeof(index));
 
 	if (err < 0)
 		return err;
@@ -317,11 +355,12 @@ int snapshot_priority(const struct snapshot *s, uint32_t at, struct priority_rul
 	struct snapshot_priority_record r = {0};
 	bool bad = false;
 
-	int err = record(s, SECTION_PRIORITIES, at, &r, sizeof(r));
+	int err = snapshot_record(s, SECTION_PRIORITIES, at, &r, sizeof(r));
 	if (err < 0)
 		return err;
-	struct priority_rule rule = {text(s, r.sender, &bad), text(s, r.recipient, &bad),
-		text(s, r.domain, &bad), text(s, r.transport, &bad), text(s, r.client, &bad)};
+	struct priority_rule rule = {snapshot_text(s, r.sender, &bad),
+		snapshot_text(s, r.recipient, &bad), snapshot_text(s, r.domain, &bad),
+		snapshot_text(s, r.transport, &bad), snapshot_text(s, r.client, &bad)};
 	if (bad)
 		return ERR_CORRUPT;
 	*out = rule;

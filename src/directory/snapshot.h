@@ -145,9 +145,9 @@ void snapshot_pause(const struct snapshot *s, struct pause *out);
 /* Paused domains by position, 0 first; ERR_NOT_FOUND: no more. */
 int snapshot_paused_domain(const struct snapshot *s, uint32_t at, struct domain *out);
 /* Equal for two generations that send every recipient the same way: covers domains (kind,
- * transport), accounts, the default transport and all fields of transports that say where (server,
- * zone, query, port, private hosts), not retry times or pauses. What is queued is routed anew when
- * it changes. */
+ * transport, aliases), accounts, aliases, the default transport and all fields of transports that
+ * say where (server, zone, query, port, private hosts), not retry times, links' protection or
+ * pauses. What is queued is routed anew when it changes. */
 uint64_t snapshot_routes_hash(const struct snapshot *s);
 /* By the listener's name. ERR_NOT_FOUND: *out has the defaults. */
 int snapshot_relay(const struct snapshot *s, struct span listener, struct relay *out);

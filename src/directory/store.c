@@ -153,8 +153,12 @@ static int load(struct store *store, struct objects **out, int64_t *generation, 
 	int finished = objects_builder_finish(&builder, err ? &unheard : &problems, &objects);
 	buf_done(&unsaid);
 	if (err == 0 && finished == 0) {
-		*out = objects;
-		return 0;
+		err = store_mark_secrets(store, objects, why);
+		if (err == 0)
+			*out = objects;
+		else
+			objects_free(&objects);
+		return err;
 	}
 	objects_free(&objects);
 	err = err ? err : finished;

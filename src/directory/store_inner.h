@@ -26,4 +26,9 @@ struct span store_column(sqlite3_stmt *query, int at);
 /* The bytes must last until the statement is reset. */
 int store_bind(sqlite3_stmt *query, int at, struct span text);
 
+/* What the table calls it. */
+const char *store_secret_kind(enum secret_kind kind);
+/* Marks the objects that have a secret. */
+int store_mark_secrets(struct store *store, struct objects *objects, struct buf *why);
+
 #endif

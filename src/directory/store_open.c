@@ -6,10 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#define FILE_MODE      0600
+#define OTHERS_MODE    0077
 #define APPLICATION_ID 0x5053544e /* "PSTN", in the header of the database file */
-#define VALUE_BYTES    (1 << 20)  /* of one text in the database */
+#define VALUE_BYTES    (8 << 20)  /* of one row of the database */
+_Static_assert(VALUE_BYTES > OBJECT_FIELDS_BYTES, "an object must fit");
 
 /* migrations[n] brings form n to form n + 1. */
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
@@ -22,6 +26,10 @@ static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	" number INTEGER PRIMARY KEY AUTOINCREMENT, generation INTEGER NOT NULL,"
 	" at_ms INTEGER NOT NULL, actor TEXT NOT NULL, what TEXT NOT NULL) STRICT;"
 	"INSERT INTO meta VALUES ('generation', 0);",
+	"CREATE TABLE secrets ("
+	" kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+	" changed_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;",
 };
 
 static int migrate(struct store *store, int64_t version, struct buf *why)
@@ -108,13 +116,18 @@ static int open_error(const char *path, struct buf *why, int system_errno)
 	return err;
 }
 
-/* SQLite would make the file readable for all. */
+/* SQLite would make the file readable for all. It makes the journal as it finds the file. */
 static int make_file(const char *path, struct buf *why)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat info;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
 
 	if (fd < 0)
 		return open_error(path, why, errno);
+	/* A copy that was put back may be open for all; secrets are in it. Who does not own it
+	 * cannot mend that, which is no reason to serve no mail. */
+	if (fstat(fd, &info) == 0 && (info.st_mode & OTHERS_MODE))
+		(void)!fchmod(fd, FILE_MODE);
 	close(fd);
 	return 0;
 }
@@ -136,15 +149,16 @@ static int open_with(const char *path, bool may_write, struct store **out, struc
 		distrust(store->db);
 		sqlite3_busy_timeout(store->db, STORE_BUSY_MS);
 		err = store_run(store,
-			"PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA synchronous=FULL",
+			"PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA synchronous=FULL;"
+			" PRAGMA temp_store=MEMORY",
 			why);
 	}
-	/* The journal stays and its head is overwritten and synced, which ends a transaction as
-	 * surely as removing it: so the role needs no right to make or remove names in the
-	 * folder. */
+	/* The journal stays and is emptied and synced, which ends a transaction as surely as
+	 * removing it: so the role needs no right to make or remove names in the folder, and no old
+	 * secret is left there. What is freed in the file itself is overwritten. */
 	if (err == 0 && may_write)
-		err = store_run(store,
-			"PRAGMA journal_mode=PERSIST; PRAGMA journal_size_limit=1048576", why);
+		err = store_run(
+			store, "PRAGMA journal_mode=TRUNCATE; PRAGMA secure_delete=ON", why);
 	if (err == 0)
 		err = check_form(store, may_write, why);
 	if (err < 0) {

@@ -4,13 +4,12 @@
 #include "base/check.h"
 #include "base/err.h"
 
-#define FIELDS_BYTES	 (64u << 10) /* of one object, and of the words for one change */
-#define AUDIT_LINES_MOST 1000u	     /* of one commit; then one line says how many more */
-#define AUDIT_KEPT	 200000	     /* lines; older ones go */
+#define AUDIT_LINES_MOST 1000u	/* of one commit; then one line says how many more */
+#define AUDIT_KEPT	 200000 /* lines; older ones go */
 
 struct writer {
 	struct store *store;
-	sqlite3_stmt *put, *drop, *audit;
+	sqlite3_stmt *put, *drop, *put_secret, *drop_secret, *audit;
 	struct buf text;
 	struct buf *why;
 	struct span actor;
@@ -61,21 +60,54 @@ static int write_audit(struct writer *w, struct span words)
 	return step(w, w->audit);
 }
 
+static int write_secret(struct writer *w, const struct secret_change *change)
+{
+	bool gone = change->value.n == 0;
+	sqlite3_stmt *statement = gone ? w->drop_secret : w->put_secret;
+
+	store_bind(statement, 1, span_str(store_secret_kind(change->kind)));
+	store_bind(statement, 2, change->name);
+	if (!gone) {
+		store_bind(statement, 3, change->value);
+		sqlite3_bind_int64(statement, 4, w->now_ms);
+	}
+	return step(w, statement);
+}
+
+/* The words of one change, objects before secrets; none where another change's tell of it. */
+static struct span words_of(struct writer *w, const struct plan *plan, size_t at)
+{
+	size_t objects = plan_count(plan);
+
+	buf_clear(&w->text);
+	if (at < objects)
+		change_add_words(plan_change(plan, at), &w->text);
+	else
+		secret_change_add_words(plan_secret(plan, at - objects), &w->text);
+	return buf_span(&w->text);
+}
+
 static int write_words(struct writer *w, const struct plan *plan)
 {
-	size_t count = plan_count(plan);
+	size_t count = plan_count(plan) + plan_secret_count(plan), lines = 0, more = 0;
 
-	for (size_t i = 0; i < MIN(count, (size_t)AUDIT_LINES_MOST); i++) {
-		buf_clear(&w->text);
-		change_add_words(plan_change(plan, i), &w->text);
-		int err = write_audit(w, buf_span(&w->text));
+	for (size_t i = 0; i < count; i++) {
+		struct span words = words_of(w, plan, i);
+		if (words.n == 0)
+			continue;
+		if (lines == AUDIT_LINES_MOST) {
+			more++;
+			continue;
+		}
+		int err = write_audit(w, words);
 		if (err < 0)
 			return err;
+		lines++;
 	}
-	if (count <= AUDIT_LINES_MOST)
+	if (more == 0)
 		return 0;
 	buf_clear(&w->text);
-	buf_printf(&w->text, "and %zu more changes", count - AUDIT_LINES_MOST);
+	buf_printf(&w->text, "and %zu more changes", more);
 	return write_audit(w, buf_span(&w->text));
 }
 
@@ -97,6 +129,15 @@ static int prepare_writer(struct writer *w)
 	if (err == 0)
 		err = store_prepare(w->store, "DELETE FROM objects WHERE kind = ? AND name = ?",
 			&w->drop, w->why);
+	if (err == 0)
+		err = store_prepare(w->store,
+			"INSERT INTO secrets VALUES (?, ?, ?, ?)"
+			" ON CONFLICT DO UPDATE SET value = excluded.value,"
+			" changed_ms = excluded.changed_ms",
+			&w->put_secret, w->why);
+	if (err == 0)
+		err = store_prepare(w->store, "DELETE FROM secrets WHERE kind = ? AND name = ?",
+			&w->drop_secret, w->why);
 	return err ? err : prepare_audit(w);
 }
 
@@ -117,6 +158,8 @@ static int write_changes(struct writer *w, const struct plan *plan)
 	int err = prepare_writer(w);
 	for (size_t i = 0; i < plan_count(plan) && err == 0; i++)
 		err = write_object(w, plan_change(plan, i));
+	for (size_t i = 0; i < plan_secret_count(plan) && err == 0; i++)
+		err = write_secret(w, plan_secret(plan, i));
 	if (err == 0)
 		err = write_words(w, plan);
 	if (err < 0)
@@ -131,6 +174,8 @@ static int end(struct writer *w, int err)
 {
 	sqlite3_finalize(w->put);
 	sqlite3_finalize(w->drop);
+	sqlite3_finalize(w->put_secret);
+	sqlite3_finalize(w->drop_secret);
 	sqlite3_finalize(w->audit);
 	if (err == 0)
 		err = store_run(w->store, "COMMIT", w->why);
@@ -181,11 +226,11 @@ int store_commit(struct store *store, const struct plan *plan, struct span actor
 {
 	struct writer w = {.store = store, .why = why, .actor = actor, .now_ms = now_ms};
 
-	if (plan_count(plan) == 0) {
+	if (plan_count(plan) == 0 && plan_secret_count(plan) == 0) {
 		*generation = store->generation;
 		return 0;
 	}
-	buf_init(&w.text, FIELDS_BYTES);
+	buf_init(&w.text, OBJECT_FIELDS_BYTES);
 	int err = transaction(&w, plan);
 	buf_done(&w.text);
 	if (err < 0)

@@ -1,4 +1,6 @@
 /* A snapshot of any bytes, with a checksum that is right, asked for everything. */
+#include "base/check.h"
+#include "directory/range.h"
 #include "directory/snapshot_build.h"
 #include "directory/snapshot_format.h"
 
@@ -26,13 +28,59 @@ static void ask(const struct snapshot *s, struct span name)
 	if (snapshot_domain(s, name, &domain) == 0) {
 		touch(domain.name);
 		touch(domain.pause.reason);
+		touch(domain.alias_of);
 	}
-	if (snapshot_account(s, name, &account) == 0)
+	if (snapshot_account(s, name, &account) == 0) {
 		touch(account.address);
+		touch(account.send_as);
+	}
 	if (snapshot_transport_by_name(s, name, &transport) == 0) {
 		touch(transport.host);
 		touch(transport.query);
+		touch(transport.sasl_user);
+		touch(span_of(transport.tls_pins,
+			transport.tls_pin_count * sizeof(transport.tls_pins[0])));
 	}
+}
+
+static void ask_relay(const struct snapshot *s, const struct relay *relay)
+{
+	static const struct netaddr addresses[] = {
+		{.family = NETADDR_V4, .ip = {192, 0, 2, 1}},
+		{.family = NETADDR_V6, .ip = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}},
+		{.family = NETADDR_NONE},
+	};
+	struct address_range range;
+
+	touch(relay->listener);
+	touch(relay->certificates);
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+		if (snapshot_relay_from(s, relay, &addresses[i], &range) == 0)
+			CHECK(range_holds(&range, &addresses[i]));
+		if (snapshot_relay_to(s, relay, &addresses[i], &range) == 0)
+			CHECK(range_holds(&range, &addresses[i]));
+	}
+	for (uint32_t i = 0; i < INDEXES; i++)
+		if (snapshot_relay_range(s, relay, i & 1, i / 2, &range) == 0)
+			CHECK(range_compare_address(&range.first, &range.last) <= 0);
+}
+
+static void ask_who(const struct snapshot *s, struct span name)
+{
+	struct relay relay;
+	uint32_t index, count;
+	struct span target;
+
+	snapshot_relay(s, name, &relay);
+	snapshot_accept_host(s, name);
+	snapshot_accept_user(s, name);
+	if (snapshot_alias(s, name, &index, &count) == 0)
+		for (uint32_t i = 0; i < MIN(count, INDEXES); i++)
+			if (snapshot_alias_target(s, index, i, &target) == 0)
+				touch(target);
+	for (uint32_t i = 0; i < INDEXES; i++)
+		if (snapshot_relay_at(s, i, &relay) == 0)
+			ask_relay(s, &relay);
 }
 
 static void ask_everything(const struct snapshot *s)
@@ -46,6 +94,10 @@ static void ask_everything(const struct snapshot *s)
 	ask(s, SPAN("a.example"));
 	ask(s, SPAN("ann@c.example"));
 	ask(s, SPAN("site-a"));
+	ask(s, SPAN("z.example"));
+	ask_who(s, SPAN("mx"));
+	ask_who(s, SPAN("nick@c.example"));
+	ask_who(s, SPAN("branch.example"));
 	for (uint32_t i = 0; i < INDEXES; i++) {
 		if (snapshot_transport(s, i, &transport) == 0) {
 			touch(transport.zone);
