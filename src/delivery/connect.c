@@ -6,8 +6,10 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "directory/secrets.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
@@ -73,6 +75,54 @@ void session_leave_host(struct session *session)
 
 /* ---- connecting ----------------------------------------------------------------------------- */
 
+void session_forget_secret(struct session *session)
+{
+	if (session->sasl)
+		explicit_bzero(session->sasl, session->sasl_bytes);
+	free(session->sasl);
+	session->sasl = NULL;
+}
+
+/* Generations of the directory come and go while a session opens. */
+static int set_sasl(
+	struct session *session, const struct transport *transport, struct client_config *config)
+{
+	struct delivery *d = session->link->delivery;
+	struct span user = transport->sasl_user, secret;
+
+	session_forget_secret(session);
+	if (!user.n)
+		return 0;
+	if (!d->secrets || secrets_find(d->secrets, transport->name, &secret) != 0)
+		return ERR_NOT_FOUND;
+	session->sasl_bytes = user.n + secret.n;
+	session->sasl = malloc(session->sasl_bytes);
+	if (!session->sasl)
+		return ERR_NOMEM;
+	memcpy(session->sasl, user.p, user.n);
+	memcpy(session->sasl + user.n, secret.p, secret.n);
+	config->sasl_user = span_of(session->sasl, user.n);
+	config->sasl_secret = span_of(session->sasl + user.n, secret.n);
+	/* A password goes nowhere in clear, and to nobody who stripped STARTTLS. */
+	if (config->tls == CLIENT_TLS_MAY)
+		config->tls = CLIENT_TLS_MUST;
+	return 0;
+}
+
+static void set_tls(struct session *session, struct client_config *config)
+{
+	config->tls = session->plan->tls;
+	session->security = session->plan->client;
+	if (session->manner == SESSION_IN_CLEAR) {
+		config->tls = CLIENT_TLS_NONE;
+	} else if (session->manner == SESSION_UNCHECKED) {
+		/* What is resumed was checked; so nothing is kept of this one. */
+		session->security.check = TLS_CHECK_NOTHING;
+		session->security.session_key = SPAN_NONE;
+	}
+	config->security = &session->security;
+}
+
 static int session_connect(struct session *session)
 {
 	struct link *link = session->link;
@@ -99,6 +149,10 @@ static int session_connect(struct session *session)
 		if (transport.helo.n)
 			config.helo = transport.helo;
 		session->jobs_most = transport.messages_per_connection;
+		set_tls(session, &config);
+		int err = set_sasl(session, &transport, &config);
+		if (err)
+			return err;
 	}
 	session_leave_host(session);
 	if (link->next_hop.n && peers_add(&d->peers, &address->address))
@@ -153,10 +207,53 @@ static void session_busy(struct session *session)
 	}
 }
 
-bool session_try(struct session *session, const struct verdict *last)
+/* Those to which no session may be had are passed over. *last: why the last one was. */
+static enum pick pick_allowed(struct session *session, struct verdict *last)
 {
-	struct verdict verdict;
-	enum pick pick = pick_address(session);
+	struct link *link = session->link;
+
+	for (;;) {
+		enum pick pick = pick_address(session);
+
+		if (pick != PICK_ONE)
+			return pick;
+		uint32_t host = link->hosts->addresses[session->address].host;
+
+		secure_release(&session->secure);
+		session->secure = secure_hold(link->secure);
+		session->plan = &session->secure->hosts[host];
+		session->manner = SESSION_AS_PLANNED;
+		if (!session->plan->refused)
+			return PICK_ONE;
+		*last = session->plan->why;
+		secure_report_refusal(link, session->plan, link->hosts->hosts[host].name);
+		session->tried++;
+	}
+}
+
+bool session_again(struct session *session, enum client_stage stage)
+{
+	const struct secure_host *plan = session->plan;
+
+	/* Only a handshake that failed may go better with less. */
+	if (stage != CLIENT_AT_TLS || session->link->secure != session->secure)
+		return false;
+	if (session->manner == SESSION_AS_PLANNED && plan->testing)
+		session->manner = SESSION_UNCHECKED;
+	else if (session->manner != SESSION_IN_CLEAR && plan->tls == CLIENT_TLS_MAY &&
+		 !session->sasl)
+		session->manner = SESSION_IN_CLEAR;
+	else
+		return false;
+	client_close(&session->client, false);
+	return session_connect(session) == 0;
+}
+
+bool session_try(struct session *session, const struct verdict *before)
+{
+	struct verdict verdict, last_one = *before;
+	const struct verdict *last = &last_one;
+	enum pick pick = pick_allowed(session, &last_one);
 
 	if (pick != PICK_ONE) {
 		if (pick == PICK_BUSY)
@@ -172,7 +269,9 @@ bool session_try(struct session *session, const struct verdict *last)
 	}
 	if (err) {
 		/* A setting that cannot be used; another address would fare no better. */
-		link_trouble(&verdict, 3, 5, "the transport's settings allow no connection");
+		link_trouble(&verdict, 3, 5,
+			err == ERR_NOT_FOUND ? "the transport's sasl secret is not known here"
+					     : "the transport's settings allow no connection");
 		session_failed(session, &verdict);
 		return false;
 	}

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "delivery/delivery.h"
+#include "delivery/kept.h"
 #include "delivery/peers.h"
 #include "queue/look.h"
 #include "route/lookup.h"
@@ -60,8 +61,9 @@
 #define DELIVERY_OWED_MOST (64u << 20)
 
 struct link;
-struct pauses_job;
+struct report;
 struct session;
+struct sts;
 struct attempt;
 struct owed;
 
@@ -122,6 +124,10 @@ struct delivery {
 		char part[DELIVERY_PART], by[DELIVERY_READER];
 	} reading;
 
+	struct sts *sts;
+	struct report *report;
+	struct secrets *secrets; /* of transports; NULL: none came */
+
 	struct list questions; /* of hosts.c */
 	uint32_t question_count;
 
@@ -157,13 +163,7 @@ struct delivery {
 	struct timer guard_timer;
 	bool guarding; /* it is armed */
 
-	struct {
-		bool loaded;
-		bool told;		/* that they cannot be kept */
-		uint64_t version;	/* that is on disk */
-		struct pauses_job *job; /* writes another one; NULL: none */
-		struct timer again;
-	} pauses;
+	struct kept pauses; /* pauses.c */
 
 	struct timer stop_timer;
 	bool cut; /* the time for stopping is over: nothing goes on */
@@ -208,13 +208,7 @@ void guard_wake(struct delivery *delivery);
 
 /* ---- pauses.c ------------------------------------------------------------------------------- */
 
-/* Before the first directory, which says who pauses, and what goes on. */
-void pauses_load(struct delivery *delivery);
-/* Pauses may have changed: they are written where they have. */
-void pauses_keep(struct delivery *delivery);
-void pauses_again(struct timer *timer);
-bool pauses_busy(const struct delivery *delivery);
-void pauses_done(struct delivery *delivery);
+extern const struct kept_kind pauses_kept;
 
 /* ---- hosts.c -------------------------------------------------------------------------------- */
 

@@ -6,6 +6,8 @@
  * may start, and arms one timer for when to ask again.
  */
 #include "delivery/link.h"
+#include "delivery/report.h"
+#include "directory/secrets.h"
 
 #include "base/check.h"
 #include "base/err.h"
@@ -30,7 +32,7 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	d->load_timer.fire = load_step;
 	d->stop_timer.fire = stop_now;
 	d->guard_timer.fire = guard_step;
-	d->pauses.again.fire = pauses_again;
+	kept_init(&d->pauses, d, &pauses_kept, d);
 	d->started_ms = delivery_now(d);
 	list_init(&d->owed);
 	list_init(&d->questions);
@@ -52,7 +54,14 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	if (!err)
 		err = queue_new(&intake_queue_ops, d, prng_u64(&d->prng),
 			config->config->limits.outbound_connections, delivery_now(d), &d->queue);
+	if (!err)
+		err = sts_new(d, &d->sts);
+	if (!err)
+		err = report_new(d, &d->report);
 	if (err) {
+		report_free(&d->report);
+		sts_free(&d->sts);
+		queue_free(&d->queue);
 		spool_store_free(&d->store);
 		free(d);
 		return err;
@@ -75,12 +84,15 @@ void delivery_free(struct delivery **delivery)
 	io_timer_stop(d->io, &d->stop_timer);
 	io_timer_stop(d->io, &d->guard_timer);
 	io_turn_forget(d->io, &d->pump);
-	pauses_done(d);
+	kept_done(&d->pauses);
 	hosts_forget(d);
 	LIST_FOR_EACH(node, &d->attempts)
 	attempt_drop(CONTAINER_OF(node, struct attempt, node));
 	queue_free(&d->queue); /* and each destination's link with it */
 	CHECK(list_empty(&d->links));
+	report_free(&d->report);
+	sts_free(&d->sts);
+	secrets_free(&d->secrets);
 	peers_done(&d->peers);
 	for (size_t i = 0; i < d->note_count; i++)
 		note_done(&d->notes[i]);

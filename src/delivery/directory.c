@@ -5,6 +5,8 @@
 #include "delivery/link.h"
 
 #include "base/err.h"
+#include "delivery/report.h"
+#include "directory/secrets.h"
 
 /* Our own destinations have settings, too: mailboxes are tried for as long as ordinary mail. */
 static void own_transport(struct span name, struct transport *out)
@@ -80,12 +82,20 @@ int delivery_set_pauses(struct delivery *d)
 	return queue_set_pause(d->queue, QUEUE_SCOPE_ALL, SPAN_NONE, &pause, delivery_now(d));
 }
 
+static bool same_security(const struct transport *a, const struct transport *b)
+{
+	return a->tls == b->tls && span_equal(a->tls_ca, b->tls_ca) &&
+	       a->tls_pin_count == b->tls_pin_count &&
+	       memcmp(a->tls_pins, b->tls_pins, a->tls_pin_count * sizeof(a->tls_pins[0])) == 0 &&
+	       span_equal(a->sasl_user, b->sasl_user);
+}
+
 static bool same_way(const struct transport *a, const struct transport *b)
 {
 	return span_equal(a->host, b->host) && a->port == b->port && span_equal(a->zone, b->zone) &&
 	       span_equal(a->query, b->query) && a->private_hosts == b->private_hosts &&
 	       span_equal(a->source_v4, b->source_v4) && span_equal(a->source_v6, b->source_v6) &&
-	       span_equal(a->helo, b->helo) && a->tls == b->tls;
+	       span_equal(a->helo, b->helo) && same_security(a, b);
 }
 
 /* A transport of both generations whose mail goes to the same place in the same manner. */
@@ -143,8 +153,11 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 
 	CHECK_MAGIC(d, DELIVERY_MAGIC);
 	struct snapshot *before = d->snapshot;
-	if (first)
-		pauses_load(d);
+	if (first) {
+		kept_load(&d->pauses);
+		sts_load(d->sts);
+		report_load(d->report);
+	}
 	bool moved = first || snapshot_routes_hash(before) != snapshot_routes_hash(snapshot);
 	d->snapshot = snapshot_hold(snapshot);
 	for (uint32_t i = 0; !err && i < snapshot_transport_count(snapshot); i++) {
@@ -162,7 +175,7 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 		err = resume_forgotten(d);
 	if (!err)
 		err = set_domain_pauses(d);
-	pauses_keep(d);
+	kept_keep(&d->pauses);
 	LIST_FOR_EACH(node, &d->links)
 	link_set_limits(CONTAINER_OF(node, struct link, node));
 	if (!first)
@@ -175,6 +188,13 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 	intake_settle(d);
 	delivery_wake(d);
 	return err;
+}
+
+void delivery_set_secrets(struct delivery *d, struct secrets *secrets)
+{
+	CHECK_MAGIC(d, DELIVERY_MAGIC);
+	secrets_free(&d->secrets);
+	d->secrets = secrets;
 }
 
 void directory_reroute_some(struct delivery *d)

@@ -72,7 +72,7 @@ static void on_health(void *context, enum spool_health health)
 	if (d->snapshot && delivery_set_pauses(d))
 		log_write(d->config.log, LOG_ERROR, "deliveries cannot be paused or resumed",
 			LOG_STR("error", err_text(ERR_NOMEM)));
-	pauses_keep(d);
+	kept_keep(&d->pauses);
 	if (d->config.health)
 		d->config.health(d->config.context, health);
 	delivery_wake(d);

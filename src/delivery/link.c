@@ -43,7 +43,10 @@ int link_get(struct delivery *d, uint32_t destination, struct span transport, st
 static void forget_hosts(struct link *link)
 {
 	mx_lookup_cancel(&link->lookup);
+	secure_cancel(&link->securing);
+	mx_result_free(&link->found);
 	mx_result_free(&link->hosts);
+	secure_release(&link->secure);
 	free(link->bad_until_ns);
 	link->bad_until_ns = NULL;
 }
@@ -162,6 +165,63 @@ static bool is_shortage(const struct verdict *verdict)
 	       verdict->enhanced.subject == 3 && verdict->enhanced.detail == 0;
 }
 
+/* All is known; NULL: no memory. Takes it over. */
+static void set_security(struct link *link, struct secure *secure)
+{
+	struct mx_result *hosts = link->found;
+	uint64_t *bad = secure ? calloc(MAX(hosts->address_count, 1u), sizeof(*bad)) : NULL;
+
+	link->found = NULL;
+	if (!bad) {
+		secure_release(&secure);
+		mx_result_free(&hosts);
+		link_short_waiting(link, "no memory to look up the destination");
+		return;
+	}
+	forget_hosts(link);
+	link->hosts = hosts;
+	link->secure = secure;
+	link->bad_until_ns = bad;
+	link->hosts_until_ns =
+		link->delivery->io->now_ns + MIN(hosts->ttl_s, secure->ttl_s) * NS_PER_S;
+	session_open_for(link);
+}
+
+static void secured(void *owner, struct secure *secure)
+{
+	struct link *link = owner;
+	struct delivery *d = link->delivery;
+
+	link->securing = NULL;
+	set_dns(link, false);
+	set_security(link, secure);
+	intake_settle(d);
+	delivery_wake(d);
+}
+
+/* Takes the hosts over. */
+static void find_security(struct link *link, struct mx_result *hosts)
+{
+	struct transport transport;
+	struct verdict verdict;
+	struct secure *now;
+
+	if (delivery_transport(link->delivery, link->name, &transport)) {
+		mx_result_free(&hosts);
+		link_trouble(&verdict, 3, 5, "the transport is no longer in the directory");
+		link_fail_waiting(link, &verdict);
+		return;
+	}
+	link->found = hosts;
+	if (secure_start(link->delivery, &transport, link->next_hop, hosts, secured, link,
+		    &link->securing, &now))
+		now = NULL;
+	if (link->securing)
+		set_dns(link, true);
+	else
+		set_security(link, now);
+}
+
 /* Takes the hosts over. Permanent and temporary verdicts end what waits. */
 static void set_hosts(struct link *link, struct mx_result *hosts)
 {
@@ -194,18 +254,7 @@ static void set_hosts(struct link *link, struct mx_result *hosts)
 			return;
 		}
 	}
-	uint64_t *bad = calloc(MAX(hosts->address_count, 1u), sizeof(*bad));
-
-	if (!bad) {
-		mx_result_free(&hosts);
-		set_hosts(link, NULL);
-		return;
-	}
-	forget_hosts(link);
-	link->hosts = hosts;
-	link->bad_until_ns = bad;
-	link->hosts_until_ns = d->io->now_ns + hosts->ttl_s * NS_PER_S;
-	session_open_for(link);
+	find_security(link, hosts);
 }
 
 static void looked_up(void *owner, struct mx_result *result)
@@ -272,7 +321,7 @@ static bool hosts_fresh(const struct link *link)
 
 void link_open(struct link *link)
 {
-	if (!link->waiting_count || link->lookup)
+	if (!link->waiting_count || link_looks_up(link))
 		return;
 	if (hosts_fresh(link))
 		session_open_for(link);
@@ -294,7 +343,7 @@ void link_run(struct link *link, struct attempt *attempt)
 	}
 	list_push_back(&link->waiting, &attempt->waiting);
 	link->waiting_count++;
-	if (link->lookup)
+	if (link_looks_up(link))
 		queue_unit_set_dns(
 			link->delivery->queue, attempt->unit, true, delivery_now(link->delivery));
 	else

@@ -6,6 +6,7 @@
 #define DELIVERY_LINK_H
 
 #include "delivery/attempt.h"
+#include "delivery/secure.h"
 
 /* One destination's hosts and sessions; made with its first attempt, gone with the destination. */
 struct link {
@@ -20,10 +21,21 @@ struct link {
 	uint32_t session_count, connecting;
 	struct list idle; /* of these, those that wait for work */
 	struct mx_lookup *lookup;
+	struct mx_result *found; /* hosts of which it is being found out how their links are
+				  * protected */
+	struct secure_search *securing;
 	struct mx_result *hosts;
+	struct secure *secure; /* there with the hosts */
 	uint64_t hosts_until_ns;
 	uint32_t first_address; /* where the next session begins; hosts may have changed since */
 	uint64_t *bad_until_ns; /* one for each of hosts->addresses */
+};
+
+/* A try with less than was planned, after one that failed for it. */
+enum session_manner {
+	SESSION_AS_PLANNED,
+	SESSION_UNCHECKED, /* TLS, whatever the certificate: a policy that is only tested */
+	SESSION_IN_CLEAR,
 };
 
 /* One SMTP session of a link. */
@@ -39,11 +51,18 @@ struct session {
 	uint32_t tried;		 /* addresses that failed before */
 	uint32_t jobs;		 /* transactions done */
 	uint32_t jobs_most;	 /* 0: no limit */
+	enum session_manner manner;
+	struct secure *secure;		/* that it was opened with … */
+	const struct secure_host *plan; /* … and its host's part of it */
+	struct tls_client security;
+	char *sasl; /* user and secret, in one block of memory, while it opens */
+	size_t sasl_bytes;
 	bool ready;
 	bool counted;  /* in delivery->peers */
 	bool outdated; /* it goes where the directory said before: no further work */
 	struct netaddr peer;
 	char host[256]; /* name of the host, for events and DSNs */
+	char tls[96];	/* how the link is protected, for events */
 };
 
 int link_get(struct delivery *delivery, uint32_t destination, struct span transport,
@@ -76,6 +95,12 @@ void link_short_waiting(struct link *link, const char *what);
 /* What DNS is asked of a destination's hosts. */
 void link_query(struct delivery *delivery, const struct transport *transport, struct span next_hop,
 	struct mx_query *out);
+/* Hosts, or how their links are protected, are being looked up. */
+static inline bool link_looks_up(const struct link *link)
+{
+	return link->lookup || link->securing;
+}
+
 /* A temporary verdict of our own. */
 void link_trouble(struct verdict *verdict, uint8_t subject, uint8_t detail, const char *text);
 
@@ -83,10 +108,26 @@ void session_end(struct session *session, bool polite);
 extern const struct client_ops session_ops;
 void session_run(struct session *session, struct attempt *attempt);
 
+/* ---- secure_report.c
+ * ---------------------------------------------------------------------------- */
+
+/* For TLS reports, and for events: how the link of a session that is ready is protected … */
+void secure_report_success(struct session *session);
+/* … or why one never was ready, where that was about its protection. */
+void secure_report_failure(struct session *session, enum client_stage stage);
+/* A host that may not be connected to at all. */
+void secure_report_refusal(
+	const struct link *link, const struct secure_host *plan, struct span host);
+
 /* ---- connect.c ------------------------------------------------------------------------------ */
 
 /* Connects to the next address; false: it failed, with `last` where none is left, and is gone. */
 bool session_try(struct session *session, const struct verdict *last);
+/* A session that never was ready failed at this stage: the same address once more, in a weaker
+ * manner, where the plan allows one. False: no. */
+bool session_again(struct session *session, enum client_stage stage);
+/* What it knows for opening is wiped. */
+void session_forget_secret(struct session *session);
 /* It is no longer one of its host's. */
 void session_leave_host(struct session *session);
 /* One for each attempt that waits, where there may be so many. The hosts are known. */

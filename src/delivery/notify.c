@@ -65,10 +65,11 @@ static struct span read_content(
 	return span_of(*memory, got > 0 ? (size_t)got : 0);
 }
 
-static int add_notification(struct delivery *d, const struct envelope *original, struct buf *text,
-	uint32_t flags, uint64_t header_bytes)
+/* From the null sender, who hears nothing of it, whatever becomes of it. */
+static int add_mail(
+	struct delivery *d, struct span to, struct span text, uint32_t flags, uint64_t header_bytes)
 {
-	struct envelope_rcpt rcpt = {.address = original->sender, .notify = NOTIFY_NEVER};
+	struct envelope_rcpt rcpt = {.address = to, .notify = NOTIFY_NEVER};
 	struct envelope envelope = {
 		.arrived_ms = delivery_now(d),
 		.helo = d->config.config->hostname,
@@ -79,7 +80,7 @@ static int add_notification(struct delivery *d, const struct envelope *original,
 		.rcpt_count = 1,
 	};
 
-	return spool_store_add(d->store, &envelope, buf_span(text));
+	return spool_store_add(d->store, &envelope, text);
 }
 
 /* Builds it and gives it to the journal. */
@@ -93,7 +94,7 @@ static int make(struct delivery *d, const struct dsn *dsn, struct owed **out)
 	buf_init(&text, NOTIFY_TEXT + 2 * dsn->content.n + (size_t)dsn->rcpt_count * 4096);
 	int err = dsn_build(dsn, &text, &flags, &header_bytes);
 	if (!err)
-		err = add_notification(d, dsn->original, &text, flags, header_bytes);
+		err = add_mail(d, dsn->original->sender, buf_span(&text), flags, header_bytes);
 	if (!err) {
 		d->figures.notifications++;
 		*out = owed_new(d, dsn->original->id, text.n);
@@ -170,4 +171,17 @@ struct owed *notify(struct delivery *d, const struct envelope *envelope, enum no
 		owed = notify_of(d, envelope, listed, n);
 	free(listed);
 	return owed;
+}
+
+int notify_own_mail(struct delivery *d, struct span to, struct span text)
+{
+	static const char end[] = "\r\n\r\n";
+	const char *empty_line = memmem(text.p, text.n, end, sizeof(end) - 1);
+	uint64_t header_bytes =
+		empty_line ? (uint64_t)(empty_line - text.p) + sizeof(end) - 1 : text.n;
+	int err = add_mail(d, to, text, 0, header_bytes);
+
+	if (!err)
+		(void)owed_new(d, 0, text.n);
+	return err;
 }

@@ -1,10 +1,16 @@
 /*
- * TLS reports (RFC 8460): what became of sessions to domains that have a policy, gathered over a
- * day of UTC, and sent to those who ask for it in the DNS. Kept in a file beside the journal, so
- * that a restart loses minutes, not the day.
+ * TLS reports (RFC 8460): what became of sessions to domains, gathered over a day of UTC, and sent
+ * after it to those who ask for it in the DNS. Kept in a file beside the journal, so that a restart
+ * loses a minute, not the day.
  *
- * Bounds: REPORT_DOMAINS domains a day, REPORT_DETAILS different failures of each; what is beyond
- * is counted in the totals only.
+ *   report.c        what is gathered
+ *   report_file.c   how it is kept
+ *   report_send.c   whom it goes to, and how
+ *
+ * Bounds: REPORT_ROWS (a domain and a kind of policy, on one day), REPORT_DETAILS different
+ * failures of each; what is beyond is counted in the totals only, or not at all. A report that
+ * cannot be sent is tried again every hour until REPORT_TRY_MS are over (RFC 8460 section 3:
+ * reports may be lost).
  */
 #ifndef DELIVERY_REPORT_H
 #define DELIVERY_REPORT_H
@@ -12,8 +18,11 @@
 #include "codec/tls_rpt.h"
 #include "delivery/core.h"
 
-#define REPORT_DOMAINS 10000u
-#define REPORT_DETAILS 100u
+#define REPORT_ROWS	 20000u
+#define REPORT_DETAILS	 100u
+#define REPORT_DAY_MS	 (24ll * 60 * 60 * 1000)
+#define REPORT_TRY_MS	 REPORT_DAY_MS
+#define REPORT_SPREAD_MS (4ll * 60 * 60 * 1000) /* section 4.1: not all at midnight */
 
 struct report;
 
@@ -32,12 +41,17 @@ struct report_session {
 	struct span host;	    /* the exchanger */
 };
 
+/* ERR_NOMEM. */
 int report_new(struct delivery *delivery, struct report **out);
 void report_free(struct report **report);
 /* Everything is copied. */
 void report_add(struct report *report, const struct report_session *session);
-/* For administrators and tests: sends what was gathered so far now. Returns how many domains have
- * something to report. */
+/* All that was gathered so far is due now, whatever the day: for administrators and tests. Returns
+ * for how many domains that is. */
 uint32_t report_send_now(struct report *report);
+/* Its file: read at the start, written at the end. */
+void report_load(struct report *report);
+void report_keep(struct report *report);
+bool report_busy(const struct report *report);
 
 #endif

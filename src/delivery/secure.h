@@ -18,6 +18,7 @@
 #ifndef DELIVERY_SECURE_H
 #define DELIVERY_SECURE_H
 
+#include "codec/tls_rpt.h"
 #include "delivery/sts.h"
 #include "io/tls.h"
 #include "transport/client.h"

@@ -30,6 +30,8 @@ void session_end(struct session *session, bool polite)
 	io_timer_stop(d->io, &session->timer);
 	session_leave_host(session);
 	client_close(&session->client, polite);
+	secure_release(&session->secure);
+	session_forget_secret(session);
 	free(session);
 	if (d->starved)
 		delivery_wake(d);
@@ -109,6 +111,8 @@ static void on_ready(void *owner, const struct client_caps *caps)
 
 	(void)caps;
 	session->ready = true;
+	session_forget_secret(session);
+	secure_report_success(session);
 	io_timer_stop(d->io, &session->timer);
 	session->timer.fire = idle_too_long;
 	session->link->first_address = 0;
@@ -185,10 +189,12 @@ static void on_failed(
 		/* Not even greeted: the next address. */
 		struct verdict last = *verdict;
 
-		client_close(&session->client, false);
+		secure_report_failure(session, stage);
 		if (session->outdated) {
+			client_close(&session->client, false);
 			session_over(session, false);
-		} else {
+		} else if (!session_again(session, stage)) {
+			client_close(&session->client, false);
 			if (session->address < link->hosts->address_count)
 				link->bad_until_ns[session->address] =
 					d->io->now_ns + DELIVERY_ADDRESS_BAD_MS * NS_PER_MS;

@@ -4,6 +4,8 @@
 #include "delivery/attempt.h"
 
 #include "base/check.h"
+#include "delivery/report.h"
+#include "delivery/sts.h"
 
 static void tell_stopped(struct delivery *d)
 {
@@ -14,6 +16,11 @@ static void tell_stopped(struct delivery *d)
 	io_timer_stop(d->io, &d->stop_timer);
 	if (stopped)
 		stopped(d->stopped_arg);
+}
+
+static bool kept_files_busy(const struct delivery *d)
+{
+	return kept_busy(&d->pauses) || sts_busy(d->sts) || report_busy(d->report);
 }
 
 /* First what runs is cut off; should that, too, have no end, nobody waits any longer. */
@@ -29,7 +36,8 @@ void stop_now(struct timer *timer)
 				"stopping although not all is recorded: after the next start, "
 				"deliveries of the last moments are repeated",
 				LOG_STR("journal", unwritten[d->journal]),
-				LOG_STR("pauses", pauses_busy(d) ? "not written" : "written"));
+				LOG_STR("kept_files",
+					kept_files_busy(d) ? "not written" : "written"));
 		tell_stopped(d);
 		return;
 	}
@@ -46,7 +54,7 @@ void stop_finish(struct delivery *d)
 {
 	if (!d->stopped || !list_empty(&d->attempts))
 		return;
-	if (!spool_store_busy(d->store) && !pauses_busy(d))
+	if (!spool_store_busy(d->store) && !kept_files_busy(d))
 		tell_stopped(d);
 	else if (io_timer_after(d->io, &d->timer, DELIVERY_STOP_LOOK_MS))
 		CHECK(!"a timer could be armed");
@@ -68,6 +76,8 @@ void delivery_stop(struct delivery *d, uint64_t ms, void (*stopped)(void *arg), 
 			attempt_put_back(attempt);
 	}
 	intake_settle(d);
+	sts_keep(d->sts);
+	report_keep(d->report);
 	if (io_timer_after(d->io, &d->stop_timer, ms))
 		CHECK(!"a timer could be armed");
 	delivery_wake(d);

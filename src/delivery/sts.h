@@ -3,8 +3,12 @@
  * max_age, over restarts too (a file beside the journal), so that whoever can keep us from the DNS
  * or the web server for a while cannot take a policy away.
  *
- * Bounds: STS_POLICIES domains, those not used longest go first; a domain is asked about by one
- * look-up at a time, whoever waits for it.
+ * Bounds: STS_POLICIES domains and STS_BYTES of their policies, those not used longest go first; a
+ * domain is asked about by one look-up at a time, whoever waits for it, and STS_SEARCHES of them
+ * run at a time.
+ *
+ *   sts.c         what is kept, who waits, the file
+ *   sts_search.c  one look-up
  */
 #ifndef DELIVERY_STS_H
 #define DELIVERY_STS_H
@@ -13,13 +17,15 @@
 #include "delivery/core.h"
 
 #define STS_POLICIES 10000u
-#define STS_NONE_MS                                                                   \
-	(5ull * 60 * 1000) /* a domain without a policy, or whose policy could not be \
-			    * fetched, is not asked about again sooner */
-#define STS_LOOK_MS                                                                  \
-	(60ull * 60 * 1000) /* a kept policy: how often the DNS is asked for a newer \
-			     * one */
-#define STS_WAIT_MS 20000   /* mail waits so long for a first policy */
+#define STS_BYTES    (32u << 20)
+#define STS_SEARCHES 64
+/* A domain without a policy, or whose policy could not be had, is not asked about again sooner. */
+#define STS_NONE_MS (5ull * 60 * 1000)
+#define STS_LOOK_MS (60ull * 60 * 1000) /* a kept policy: the DNS is asked for a newer one */
+#define STS_RENEW_MS                                                                \
+	(24ll * 60 * 60 * 1000) /* and it is fetched again, so that it does not end \
+				 */
+#define STS_WAIT_MS 20000	/* mail waits so long for a first policy */
 
 struct sts;
 struct sts_question;
@@ -32,25 +38,39 @@ enum sts_trouble {
 };
 
 struct sts_found {
-	const struct mta_sts_policy *policy; /* NULL: none. Valid while the answer is held … */
-	struct span text;		     /* its lines, for reports */
-	enum sts_trouble trouble; /* with a NULL policy, or with a kept one that could not be
-				   * renewed */
+	const struct mta_sts_policy *policy; /* NULL: none */
+	const struct span *lines;	     /* of its text, for reports */
+	uint32_t line_count;
+	enum sts_trouble
+		trouble;    /* of the last look-up; there may be an older policy all the same */
+	const char *detail; /* in words, of trouble */
 };
 
-/* Holds an answer as long as its memory is used. */
+/* What is known at one time of a domain; immutable. Who gets one holds it as long as he uses what
+ * is in it. */
 struct sts_entry;
 
 typedef void sts_done(void *owner, struct sts_entry *entry);
 
+/* ERR_NOMEM. */
 int sts_new(struct delivery *delivery, struct sts **out);
 void sts_free(struct sts **sts);
-/* For an answer at once *entry is set and done() never called; else *out, and done() comes from the
- * loop. Either entry is held for the caller. ERR_NOMEM. */
-int sts_ask(struct sts *sts, struct span domain, sts_done *done, void *owner,
+/*
+ * What is known of a domain (canonical). At once: *entry is set, done() is never called. Else *out
+ * is set, and done() comes from the loop within STS_WAIT_MS, with NULL where nothing could be found
+ * out. Either entry is held for the caller. `private_hosts`: its web server may have an address
+ * that is not public. ERR_NOMEM.
+ */
+int sts_ask(struct sts *sts, struct span domain, bool private_hosts, sts_done *done, void *owner,
 	struct sts_question **out, struct sts_entry **entry);
+/* done() will not be called. No harm where it is NULL. */
 void sts_cancel(struct sts_question **question);
 void sts_found(const struct sts_entry *entry, struct sts_found *out);
+/* No harm where it is NULL. */
 void sts_release(struct sts_entry **entry);
+/* Its file: read at the start, written at the end. */
+void sts_load(struct sts *sts);
+void sts_keep(struct sts *sts);
+bool sts_busy(const struct sts *sts);
 
 #endif

@@ -35,6 +35,10 @@ struct owed *notify(struct delivery *delivery, const struct envelope *envelope,
 	enum notify_kind kind, const struct notify_rcpt *rcpts, uint32_t count,
 	struct span remote_mta, int64_t retry_until_ms);
 
+/* A mail of our own that speaks of no message, a whole one of 7 bits and without leading dots; in
+ * the journal's current record. */
+int notify_own_mail(struct delivery *delivery, struct span to, struct span text);
+
 /* ---- owed.c
  * -----------------------------------------------------------------------------------
  */

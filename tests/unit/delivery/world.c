@@ -94,6 +94,7 @@ static void answer(void *context, uint32_t ticket, struct span json)
 	struct world *w = context;
 
 	free(w->answer);
+	free(w->posted);
 	w->answer = strndup(json.p, json.n);
 	w->answered = ticket;
 }
@@ -105,6 +106,7 @@ static void make_core(struct world *w)
 		.spool = sim_disk_base(w->spool),
 		.mailboxes = sim_disk_base(w->boxes),
 		.dns = &w->dns,
+		.fetch = &w->fetch,
 		.config = w->config,
 		.route = &w->route,
 		.events = &w->sink,
@@ -136,6 +138,7 @@ void world_init_with(struct world *w, const char *objects)
 	w->io.now_ns = NS_PER_S;
 	w->io.wall_ms = WORLD_WALL;
 	w->dns.ops = &world_dns_ops;
+	w->fetch.ops = &world_fetch_ops;
 	w->sink.emit = world_on_event;
 	prng_seed(&w->prng, 7);
 	list_init(&w->hops);

@@ -12,7 +12,9 @@
 #include "base/prng.h"
 #include "base/text.h"
 #include "delivery/delivery.h"
+#include "delivery/fetch.h"
 #include "directory/objects.h"
+#include "io/tls.h"
 #include "sim_disk.h"
 #include "spool/spool.h"
 
@@ -46,6 +48,9 @@ struct hop {
 	void *owner;
 	char ip[64];
 	bool answered, closed_by_us, told, paused;
+	bool handshakes; /* secured() is due */
+	struct tls_info tls;
+	bool secured;
 	bool body;
 	struct buf in, out;
 	char from[300], rcpts[2000];
@@ -63,6 +68,7 @@ struct seen {
 
 struct taken {
 	char ip[64], from[300], rcpts[2000];
+	bool secured, verified; /* the link it came over */
 	char *body;
 };
 
@@ -74,6 +80,7 @@ struct dns_row {
 };
 
 struct question;
+struct fetching;
 
 struct world {
 	struct io io; /* first */
@@ -86,6 +93,8 @@ struct world {
 	const struct dns_row *rows;
 	struct question *questions;
 	bool dns_waits, dns_fails;
+	bool dnssec;		/* all that it says is vouched for */
+	const char *dns_broken; /* but nothing is known of this name */
 	uint64_t dns_asked;
 	struct config *config;
 	struct netaddr listener;
@@ -109,6 +118,15 @@ struct world {
 	 * ordinary one. `line` is "CONNECT", a command, or "." for the end of a body. */
 	void (*script)(struct world *w, struct hop *hop, const char *line, char *reply);
 	int scratch; /* of the script */
+	/* What comes of a handshake; NULL: it succeeds. */
+	enum tls_failure (*handshake)(
+		struct world *w, struct hop *hop, const struct tls_client *want);
+	struct fetch fetch;
+	struct fetching *fetching;
+	/* Who answers by HTTPS; NULL: nobody does. */
+	void (*web)(struct world *w, const struct fetch_query *query, struct fetch_answer *answer);
+	char *posted; /* the last body that was sent to him */
+	uint32_t fetches;
 	/* What clients hand in says that its header is longer than the whole: no reader takes that.
 	 */
 	bool bad_envelopes;

@@ -44,12 +44,49 @@ static void dns_do_cancel(struct dns_question **question)
 
 const struct dns_ops world_dns_ops = {dns_do_ask, dns_do_cancel};
 
+/* A record's bytes: strings with their lengths (TXT), or three numbers and hex digits (TLSA). */
+static struct span rdata_of(const struct dns_row *row, char *to)
+{
+	unsigned usage, selector, type;
+	int at = 0;
+	size_t n = 0;
+
+	if (row->type == DNS_TXT) {
+		for (const char *rest = row->value; *rest;) {
+			size_t piece = MIN(strlen(rest), 255u);
+
+			to[n++] = (char)piece;
+			memcpy(to + n, rest, piece);
+			n += piece;
+			rest += piece;
+		}
+		return span_of(to, n);
+	}
+	CHECK(sscanf(row->value, "%u %u %u %n", &usage, &selector, &type, &at) == 3);
+	to[n++] = (char)usage;
+	to[n++] = (char)selector;
+	to[n++] = (char)type;
+	for (const char *hex = row->value + at; hex[0] && hex[1]; hex += 2) {
+		unsigned byte;
+
+		CHECK(sscanf(hex, "%2x", &byte) == 1);
+		to[n++] = (char)byte;
+	}
+	return span_of(to, n);
+}
+
 void world_dns_answer(struct world *w)
 {
 	struct question *q = w->questions;
 	struct netaddr addresses[WORLD_ANSWERS];
 	struct dns_mx mx[WORLD_ANSWERS];
-	struct dns_answer answer = {.ttl_s = 300, .addresses = addresses, .mx = mx};
+	struct span rdata[WORLD_ANSWERS];
+	static char bytes[WORLD_ANSWERS][WORLD_LINE];
+	struct dns_answer answer = {.ttl_s = 300,
+		.secure = w->dnssec,
+		.addresses = addresses,
+		.mx = mx,
+		.rdata = rdata};
 	bool exists = false;
 
 	w->questions = q->next;
@@ -62,12 +99,14 @@ void world_dns_answer(struct world *w)
 			continue;
 		if (q->type == DNS_MX)
 			mx[answer.count] = (struct dns_mx){row->preference, span_str(row->value)};
-		else
+		else if (q->type == DNS_A || q->type == DNS_AAAA)
 			CHECK(!netaddr_parse_ip(span_str(row->value), &addresses[answer.count]));
+		else
+			rdata[answer.count] = rdata_of(row, bytes[answer.count]);
 		answer.count++;
 	}
 	answer.status = answer.count ? DNS_OK : exists ? DNS_NODATA : DNS_NXDOMAIN;
-	if (w->dns_fails)
+	if (w->dns_fails || (w->dns_broken && strcmp(w->dns_broken, q->name) == 0))
 		answer = (struct dns_answer){.status = DNS_TEMPORARY,
 			.ttl_s = 1,
 			.reason = SPAN("the test's DNS fails")};

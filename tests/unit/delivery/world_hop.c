@@ -23,6 +23,8 @@ static void hop_ordinary(struct hop *hop, const char *line, char *reply)
 		strcpy(reply, hop->accepted ? "354 go on" : "554 5.5.1 no valid recipients");
 	else if (strcmp(line, ".") == 0)
 		strcpy(reply, "250 2.0.0 taken");
+	else if (strcmp(line, "STARTTLS") == 0)
+		strcpy(reply, "220 2.0.0 go on");
 	else if (strcmp(line, "QUIT") == 0)
 		strcpy(reply, "221 2.0.0 bye");
 	else
@@ -38,6 +40,8 @@ static void hop_take(struct hop *hop)
 	snprintf(t->ip, sizeof(t->ip), "%s", hop->ip);
 	snprintf(t->from, sizeof(t->from), "%s", hop->from);
 	snprintf(t->rcpts, sizeof(t->rcpts), "%s", hop->rcpts);
+	t->secured = hop->secured;
+	t->verified = hop->tls.peer_verified;
 }
 
 /* What the line did, once it has its reply. */
@@ -145,6 +149,15 @@ bool hop_step(struct world *w, struct hop *hop)
 		else
 			hop->closed_by_us = hop->told = true;
 		hop->handler->connected(hop->owner, dead ? ERR_REFUSED : 0);
+		return true;
+	}
+	if (hop->handshakes) {
+		bool failed = hop->tls.failure != TLS_FINE;
+
+		hop->handshakes = false;
+		hop->secured = !failed;
+		hop->told = failed;
+		hop->handler->secured(hop->owner, failed ? ERR_DENIED : 0, &hop->tls);
 		return true;
 	}
 	if (hop->out.n && !hop->paused) {

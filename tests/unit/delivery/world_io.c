@@ -62,6 +62,32 @@ static size_t io_do_unsent(const struct io_conn *conn)
 	return 0;
 }
 
+static int io_do_secure(struct io_conn *conn, struct tls_server *server,
+	const struct tls_client *client, uint64_t ms)
+{
+	struct hop *hop = (struct hop *)(void *)conn;
+	struct world *w = hop->world;
+
+	(void)ms;
+	CHECK(!server && client && !hop->secured);
+	hop->handshakes = true;
+	hop->tls = (struct tls_info){
+		.failure = w->handshake ? w->handshake(w, hop, client) : TLS_FINE,
+		.version = SPAN("TLSv1.3"),
+		.cipher = SPAN("TLS_AES_128_GCM_SHA256"),
+		.peer_certificate = true,
+	};
+	hop->tls.peer_verified = hop->tls.failure == TLS_FINE && client->check != TLS_CHECK_NOTHING;
+	return 0;
+}
+
+static const struct tls_info *io_do_tls(const struct io_conn *conn)
+{
+	const struct hop *hop = (const struct hop *)(const void *)conn;
+
+	return hop->secured || hop->tls.failure ? &hop->tls : NULL;
+}
+
 static void io_do_pause(struct io_conn *conn)
 {
 	((struct hop *)(void *)conn)->paused = true;
@@ -100,6 +126,8 @@ const struct io_ops world_io_ops = {
 	.send = io_do_send,
 	.send_file = io_do_send_file,
 	.unsent = io_do_unsent,
+	.secure = io_do_secure,
+	.tls = io_do_tls,
 	.pause = io_do_pause,
 	.resume = io_do_resume,
 	.close = io_do_close,
@@ -134,6 +162,10 @@ static bool turn(struct world *w)
 	}
 	if (w->questions && !w->dns_waits) {
 		world_dns_answer(w);
+		any = true;
+	}
+	if (w->fetching) {
+		world_fetch_answer(w);
 		any = true;
 	}
 	for (int lane = 0; lane < IO_LANES; lane++)

@@ -1,0 +1,218 @@
+/*
+ * Finding out how links are to be protected: which questions are asked, and when all is known. What
+ * the answers mean is in secure_plan.c.
+ */
+#include "delivery/secure_plan.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* "_65535._tcp." and a name */
+#define TLSA_NAME (DNS_NAME + 16)
+
+struct tlsa_question {
+	struct secure_search *search;
+	uint32_t host;
+	struct dns_question *question;
+};
+
+struct secure_search {
+	struct delivery *delivery;
+	struct transport transport;
+	struct span next_hop; /* the arena's */
+	const struct mx_result *hosts;
+	secure_done *done;
+	void *owner;
+	struct secure *secure;
+	struct secure_answers answers;
+	struct tlsa_question tlsa[MX_HOSTS];
+	struct sts_question *sts;
+	uint32_t open; /* questions */
+};
+
+/* ---- the result ------------------------------------------------------------------------------ */
+
+static struct secure *secure_new(uint32_t host_count)
+{
+	struct secure *secure = calloc(1, sizeof(*secure));
+
+	if (!secure)
+		return NULL;
+	secure->refs = 1;
+	arena_init(&secure->arena, SECURE_ARENA);
+	secure->hosts = arena_alloc(&secure->arena, host_count * sizeof(*secure->hosts));
+	if (!secure->hosts) {
+		secure_release(&secure);
+		return NULL;
+	}
+	secure->host_count = host_count;
+	secure->ttl_s = DNS_TTL_MOST;
+	return secure;
+}
+
+struct secure *secure_hold(struct secure *secure)
+{
+	secure->refs++;
+	return secure;
+}
+
+void secure_release(struct secure **pointer)
+{
+	struct secure *secure = *pointer;
+
+	*pointer = NULL;
+	if (!secure || --secure->refs)
+		return;
+	sts_release(&secure->sts);
+	arena_reset(&secure->arena);
+	free(secure);
+}
+
+static struct secure *finish(struct secure_search *search)
+{
+	struct secure *secure = search->secure;
+
+	secure_plan(search->delivery, &search->transport, search->next_hop, search->hosts,
+		&search->answers, secure);
+	search->secure = NULL;
+	if (secure->arena.overflow)
+		secure_release(&secure);
+	return secure;
+}
+
+static void search_free(struct secure_search *search)
+{
+	for (uint32_t i = 0; i < ARRAY_SIZE(search->tlsa); i++)
+		dns_cancel(&search->tlsa[i].question);
+	sts_cancel(&search->sts);
+	secure_release(&search->secure);
+	free(search);
+}
+
+void secure_cancel(struct secure_search **pointer)
+{
+	if (*pointer)
+		search_free(*pointer);
+	*pointer = NULL;
+}
+
+static void answered(struct secure_search *search)
+{
+	secure_done *done = search->done;
+	void *owner = search->owner;
+
+	CHECK(search->open > 0);
+	if (--search->open)
+		return;
+	struct secure *secure = finish(search);
+	search_free(search);
+	done(owner, secure);
+}
+
+/* ---- questions ------------------------------------------------------------------------------- */
+
+static void tlsa_answered(void *owner, const struct dns_answer *answer)
+{
+	struct tlsa_question *question = owner;
+	struct secure_search *search = question->search;
+
+	question->question = NULL;
+	secure_take_tlsa(search->secure, &search->answers.tlsa[question->host], answer);
+	answered(search);
+}
+
+/* RFC 7672 section 2.2.2: only where the host's own name and addresses are vouched for; else the
+ * records would prove nothing. */
+static int ask_tlsa(struct secure_search *search, uint32_t host)
+{
+	struct tlsa_question *question = &search->tlsa[host];
+	char name[TLSA_NAME];
+
+	question->search = search;
+	question->host = host;
+	snprintf(name, sizeof(name), "_%u._tcp.%.*s", search->transport.port,
+		(int)search->hosts->hosts[host].name.n, search->hosts->hosts[host].name.p);
+	int err = dns_ask(search->delivery->config.dns, search->transport.query, span_str(name),
+		DNS_TLSA, tlsa_answered, question, &question->question);
+
+	if (err == 0)
+		search->open++;
+	/* A host whose name leaves no room for the prefix has no such records. */
+	return err == ERR_NOMEM ? err : 0;
+}
+
+static void sts_answered(void *owner, struct sts_entry *entry)
+{
+	struct secure_search *search = owner;
+
+	search->sts = NULL;
+	search->secure->sts = entry;
+	answered(search);
+}
+
+static bool is_literal(struct span name)
+{
+	struct netaddr address;
+
+	return netaddr_parse_ip(name, &address) == 0;
+}
+
+static int ask(struct secure_search *search)
+{
+	bool dane = search->transport.tls == TLS_DANE || search->transport.tls == TLS_MTA_STS;
+
+	for (uint32_t i = 0; dane && i < search->hosts->host_count; i++) {
+		const struct mx_host *host = &search->hosts->hosts[i];
+
+		search->answers.tlsa[i].asked = host->secure && !is_literal(host->name);
+		if (!search->answers.tlsa[i].asked)
+			continue;
+		int err = ask_tlsa(search, i);
+		if (err)
+			return err;
+	}
+	/* A policy is that of a recipient's domain, found by its MX; a server that an administrator
+	 * named is none of its exchangers. */
+	if (search->transport.tls != TLS_MTA_STS || !search->next_hop.n ||
+		search->next_hop.p[0] == '[' || search->transport.zone.n || !search->delivery->sts)
+		return 0;
+	int err = sts_ask(search->delivery->sts, search->next_hop, search->transport.private_hosts,
+		sts_answered, search, &search->sts, &search->secure->sts);
+	search->open += err == 0 && search->sts;
+	return err;
+}
+
+int secure_start(struct delivery *d, const struct transport *transport, struct span next_hop,
+	const struct mx_result *hosts, secure_done *done, void *owner, struct secure_search **out,
+	struct secure **now)
+{
+	struct secure_search *search = calloc(1, sizeof(*search));
+	int err = search ? 0 : ERR_NOMEM;
+
+	*out = NULL;
+	*now = NULL;
+	if (err)
+		return err;
+	search->delivery = d;
+	search->transport = *transport;
+	search->next_hop = next_hop;
+	search->hosts = hosts;
+	search->done = done;
+	search->owner = owner;
+	search->secure = secure_new(hosts->host_count);
+	if (!search->secure)
+		err = ERR_NOMEM;
+	if (!err)
+		err = ask(search);
+	if (!err && search->open) {
+		*out = search;
+		return 0;
+	}
+	if (!err)
+		*now = finish(search);
+	search_free(search);
+	return err || *now ? err : ERR_NOMEM;
+}

@@ -1,0 +1,276 @@
+#include "delivery/secure_plan.h"
+
+#include "base/err.h"
+#include "delivery/link.h"
+
+#include <string.h>
+
+_Static_assert(TRANSPORT_PINS <= TLS_PINS, "every pin of a transport can be checked");
+
+/* All that the plan of one host is made of. */
+struct plan_host {
+	struct delivery *d;
+	const struct transport *transport;
+	struct span next_hop;
+	const struct mx_host *host;
+	const struct secure_tlsa *tlsa;
+	struct secure *secure;
+	struct secure_host *out;
+};
+
+/* ---- TLSA records ---------------------------------------------------------------------------- */
+
+static void take_records(
+	struct secure *secure, struct secure_tlsa *out, const struct dns_answer *answer)
+{
+	uint32_t most = MIN(answer->count, TLS_TLSA);
+
+	out->found = true;
+	secure->ttl_s = MIN(secure->ttl_s, answer->ttl_s);
+	out->usable = arena_alloc(&secure->arena, most * sizeof(*out->usable));
+	if (!out->usable)
+		return;
+	for (uint32_t i = 0; i < most; i++) {
+		struct tlsa tlsa;
+
+		if (tlsa_parse(answer->rdata[i], &tlsa) != 0 || !tlsa_usable(&tlsa))
+			continue;
+		out->usable[out->usable_count++] = (struct tls_tlsa){
+			.usage = tlsa.usage,
+			.selector = tlsa.selector,
+			.type = tlsa.type,
+			.data = arena_copy(&secure->arena, tlsa.data),
+		};
+	}
+}
+
+void secure_take_tlsa(
+	struct secure *secure, struct secure_tlsa *out, const struct dns_answer *answer)
+{
+	switch (answer->status) {
+	case DNS_OK:
+		if (answer->secure)
+			take_records(secure, out, answer);
+		break;
+	case DNS_NODATA:
+		/* Records that are there and broken are records (RFC 7672 section 2.1.1: "insecure"
+		 * is only what has none). */
+		out->found = answer->secure && answer->dropped;
+		secure->ttl_s = MIN(secure->ttl_s, answer->ttl_s);
+		break;
+	case DNS_NXDOMAIN: secure->ttl_s = MIN(secure->ttl_s, answer->ttl_s); break;
+	case DNS_BOGUS:
+		out->bogus = true;
+		out->failed = true;
+		break;
+	case DNS_TEMPORARY: out->failed = true; break;
+	}
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+/* At most TLS_NAMES. */
+static void add_name(struct plan_host *p, struct span prefix, struct span name)
+{
+	struct tls_client *client = &p->out->client;
+	struct span *names = (struct span *)(uintptr_t)client->names;
+
+	if (!names)
+		names = arena_alloc(&p->secure->arena, TLS_NAMES * sizeof(*names));
+	char *text = arena_alloc(&p->secure->arena, prefix.n + name.n + 1);
+	if (!names || !text)
+		return;
+	if (prefix.n)
+		memcpy(text, prefix.p, prefix.n);
+	memcpy(text + prefix.n, name.p, name.n);
+	names[client->name_count++] = span_of(text, prefix.n + name.n);
+	client->names = names;
+}
+
+static bool is_domain(struct span next_hop)
+{
+	return next_hop.n && next_hop.p[0] != '[';
+}
+
+/* ---- policies -------------------------------------------------------------------------------- */
+
+static void refuse(struct plan_host *p, uint8_t detail, const char *text)
+{
+	p->out->refused = true;
+	link_trouble(&p->out->why, 7, detail, text);
+}
+
+static void read_anchors(struct plan_host *p)
+{
+	struct delivery *d = p->d;
+	struct buf text;
+
+	if (!p->transport->tls_ca.n)
+		return;
+	buf_init(&text, TLS_PEM_BYTES);
+	int err = d->config.read_ca
+			  ? d->config.read_ca(d->config.context, p->transport->tls_ca, &text)
+			  : ERR_UNSUPPORTED;
+	if (err)
+		refuse(p, 5, "the transport's tls-ca file cannot be read");
+	else
+		p->out->client.ca_pem = arena_copy(&p->secure->arena, buf_span(&text));
+	buf_done(&text);
+}
+
+static void plan_verify(struct plan_host *p)
+{
+	struct tls_client *client = &p->out->client;
+
+	p->out->tls = CLIENT_TLS_MUST;
+	if (p->transport->tls_pin_count) {
+		size_t bytes = p->transport->tls_pin_count * sizeof(p->transport->tls_pins[0]);
+		void *pins = arena_alloc(&p->secure->arena, bytes);
+
+		client->check = TLS_CHECK_PINS;
+		client->pins = pins;
+		client->pin_count = p->transport->tls_pin_count;
+		if (pins)
+			memcpy(pins, p->transport->tls_pins, bytes);
+		return;
+	}
+	client->check = TLS_CHECK_CHAIN;
+	read_anchors(p);
+	/* A name that the DNS gave is only as good as the DNS. */
+	if (!p->next_hop.n || p->host->secure)
+		add_name(p, SPAN_NONE, p->host->name);
+	if (is_domain(p->next_hop)) {
+		add_name(p, SPAN_NONE, p->next_hop);
+		add_name(p, SPAN("."), p->next_hop);
+	}
+}
+
+/* False: nothing is to be found there, as DNSSEC proves. */
+static bool plan_dane(struct plan_host *p)
+{
+	struct tls_client *client = &p->out->client;
+
+	if (p->tlsa->failed) {
+		/* Whoever can keep the answer away must not get the mail in clear for it. */
+		refuse(p, 5,
+			p->tlsa->bogus
+				? "DNSSEC validation of the host's TLSA records failed (dane)"
+				: "the host's TLSA records cannot be looked up now (dane)");
+		p->out->type = TLS_RPT_TLSA;
+		return true;
+	}
+	if (!p->tlsa->found)
+		return false;
+	p->out->type = TLS_RPT_TLSA;
+	p->out->tls = CLIENT_TLS_MUST;
+	/* Records, none of which can be used: TLS, unauthenticated (RFC 7672 section 2.2). */
+	if (!p->tlsa->usable_count)
+		return true;
+	client->check = TLS_CHECK_DANE;
+	client->tlsa = p->tlsa->usable;
+	client->tlsa_count = p->tlsa->usable_count;
+	/* RFC 7672 section 3.2.2 */
+	add_name(p, SPAN_NONE, p->host->name);
+	if (is_domain(p->next_hop))
+		add_name(p, SPAN_NONE, p->next_hop);
+	return true;
+}
+
+static void plan_sts(struct plan_host *p)
+{
+	struct sts_found found = {0};
+
+	if (p->secure->sts)
+		sts_found(p->secure->sts, &found);
+	if (!found.policy || found.policy->mode == MTA_STS_NONE)
+		return;
+	p->out->type = TLS_RPT_STS;
+	p->out->testing = found.policy->mode == MTA_STS_TESTING;
+	if (!mta_sts_allows(found.policy, p->host->name)) {
+		if (!p->out->testing)
+			refuse(p, 5,
+				"the host is none of those that the domain's MTA-STS policy "
+				"names");
+		return;
+	}
+	p->out->tls = p->out->testing ? CLIENT_TLS_MAY : CLIENT_TLS_MUST;
+	p->out->client.check = TLS_CHECK_CHAIN;
+	add_name(p, SPAN_NONE, p->host->name);
+}
+
+static void plan_host(struct plan_host *p)
+{
+	struct secure_host *out = p->out;
+
+	*out = (struct secure_host){.type = TLS_RPT_NO_POLICY, .tls = CLIENT_TLS_MAY};
+	switch (p->transport->tls) {
+	case TLS_NONE: out->tls = CLIENT_TLS_NONE; break;
+	case TLS_OPPORTUNISTIC: break;
+	case TLS_REQUIRE: out->tls = CLIENT_TLS_MUST; break;
+	case TLS_VERIFY: plan_verify(p); break;
+	case TLS_DANE: (void)plan_dane(p); break;
+	case TLS_MTA_STS:
+		/* RFC 8461 section 2: a policy never overrides what DANE says. */
+		if (!plan_dane(p))
+			plan_sts(p);
+		break;
+	}
+}
+
+/* ---- sessions that can be resumed ------------------------------------------------------------ */
+
+static void add_part(struct buf *key, struct span part)
+{
+	buf_put_bytes32(key, part);
+}
+
+/* All that was asked of the certificate goes into it, so that a session is resumed only where the
+ * same is asked. */
+static void set_session_key(struct plan_host *p)
+{
+	struct tls_client *client = &p->out->client;
+	struct buf key;
+
+	buf_init(&key, SECURE_ARENA);
+	add_part(&key, p->transport->name);
+	add_part(&key, p->next_hop);
+	add_part(&key, p->host->name);
+	buf_put_u16(&key, p->transport->port);
+	buf_put_u8(&key, (uint8_t)client->check);
+	add_part(&key, client->ca_pem);
+	for (size_t i = 0; i < client->name_count; i++)
+		add_part(&key, client->names[i]);
+	for (size_t i = 0; i < client->pin_count; i++)
+		add_part(&key, span_of(client->pins[i], TLS_HASH_BYTES));
+	for (size_t i = 0; i < client->tlsa_count; i++) {
+		buf_put_u8(&key, client->tlsa[i].usage);
+		buf_put_u8(&key, client->tlsa[i].selector);
+		buf_put_u8(&key, client->tlsa[i].type);
+		add_part(&key, client->tlsa[i].data);
+	}
+	client->session_key = arena_copy(&p->secure->arena, buf_span(&key));
+	buf_done(&key);
+}
+
+void secure_plan(struct delivery *d, const struct transport *transport, struct span next_hop,
+	const struct mx_result *hosts, const struct secure_answers *answers, struct secure *secure)
+{
+	for (uint32_t i = 0; i < hosts->host_count; i++) {
+		struct netaddr literal;
+		struct plan_host p = {
+			.d = d,
+			.transport = transport,
+			.next_hop = next_hop,
+			.host = &hosts->hosts[i],
+			.tlsa = &answers->tlsa[i],
+			.secure = secure,
+			.out = &secure->hosts[i],
+		};
+
+		plan_host(&p);
+		/* An address is no server name (RFC 6066 section 3). */
+		if (netaddr_parse_ip(p.host->name, &literal) != 0)
+			p.out->client.sni = arena_copy(&secure->arena, p.host->name);
+		set_session_key(&p);
+	}
+}

@@ -1,0 +1,580 @@
+/*
+ * How links are protected: what each policy lets through, and what no attacker between us and the
+ * next hop can make of it.
+ */
+#include "world.h"
+
+#define BODY	  "Subject: hello\r\n\r\nhello\r\n"
+#define TLS_EHLO  "250-hop.example\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 SIZE 10000000"
+#define TLSA_DATA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OBJECTS(tls)                                                               \
+	"transports:\n  mx: { server: lookup-mx, retry-delay: 1, tls: " tls " }\n" \
+	"  fixed: { server: \"192.0.2.9:2525\", retry-delay: 1, tls: " tls " }\n"  \
+	"domains:\n  fixed.example: { transport: fixed }\n"                        \
+	"default-transport: mx\n"
+#define POLICY_OF(mode) \
+	"version: STSv1\r\nmode: " mode "\r\nmx: mx1.far.example\r\nmax_age: 604800\r\n"
+
+static const struct dns_row plain_rows[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
+	{"mx1.far.example", DNS_A, 0, "198.51.100.1"}, {0}};
+static const struct dns_row tlsa_rows[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
+	{"mx1.far.example", DNS_A, 0, "198.51.100.1"},
+	{"_25._tcp.mx1.far.example", DNS_TLSA, 0, "3 1 1 " TLSA_DATA}, {0}};
+static const struct dns_row useless_rows[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
+	{"mx1.far.example", DNS_A, 0, "198.51.100.1"},
+	{"_25._tcp.mx1.far.example", DNS_TLSA, 0, "1 1 1 " TLSA_DATA}, {0}};
+static const struct dns_row sts_rows[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
+	{"far.example", DNS_MX, 20, "evil.example"}, {"mx1.far.example", DNS_A, 0, "198.51.100.1"},
+	{"evil.example", DNS_A, 0, "198.51.100.66"},
+	{"_mta-sts.far.example", DNS_TXT, 0, "v=STSv1; id=20260101;"},
+	{"mta-sts.far.example", DNS_A, 0, "198.51.100.80"},
+	{"_smtp._tls.far.example", DNS_TXT, 0, "v=TLSRPTv1; rua=mailto:tls@reports.example"},
+	{"reports.example", DNS_MX, 10, "mx.reports.example"},
+	{"mx.reports.example", DNS_A, 0, "198.51.100.90"}, {0}};
+
+static struct world *open_world(const char *objects, const struct dns_row *rows)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	world_init_with(w, objects);
+	w->rows = rows;
+	w->ehlo = TLS_EHLO;
+	return w;
+}
+
+static void close_world(struct world *w)
+{
+	world_sound(w);
+	world_done(w);
+	free(w);
+}
+
+static void send_to_far(struct world *w)
+{
+	world_send(w, "ann@a.example", "bob@far.example", BODY);
+	world_pass(w, 10 * SECOND);
+}
+
+static enum tls_failure fails(struct world *w, struct hop *hop, const struct tls_client *want)
+{
+	(void)w;
+	(void)hop;
+	(void)want;
+	return TLS_HANDSHAKE;
+}
+
+/* A certificate for nobody in particular: whoever checks it is not content. */
+static enum tls_failure self_signed(struct world *w, struct hop *hop, const struct tls_client *want)
+{
+	(void)w;
+	(void)hop;
+	return want->check == TLS_CHECK_NOTHING ? TLS_FINE : TLS_UNTRUSTED;
+}
+
+static bool wants_name(const struct tls_client *want, const char *name)
+{
+	for (size_t i = 0; i < want->name_count; i++)
+		if (span_equal(want->names[i], span_str(name)))
+			return true;
+	return false;
+}
+
+/* The right TLSA record, the right chain for mx1.far.example. */
+static enum tls_failure right(struct world *w, struct hop *hop, const struct tls_client *want)
+{
+	(void)w;
+	(void)hop;
+	if (want->check == TLS_CHECK_DANE)
+		return want->tlsa_count == 1 && want->tlsa[0].usage == 3 &&
+				       want->tlsa[0].data.n == 32 &&
+				       (uint8_t)want->tlsa[0].data.p[1] == 0x23
+			       ? TLS_FINE
+			       : TLS_NO_MATCH;
+	if (want->check == TLS_CHECK_CHAIN)
+		return wants_name(want, "mx1.far.example") ? TLS_FINE : TLS_NAME;
+	return TLS_FINE;
+}
+
+static enum tls_failure wrong_key(struct world *w, struct hop *hop, const struct tls_client *want)
+{
+	(void)w;
+	(void)hop;
+	return want->check == TLS_CHECK_DANE ? TLS_NO_MATCH : TLS_FINE;
+}
+
+/* ---- without a policy of the domain ------------------------------------------------------ */
+
+static void opportunistic_takes_any_certificate(void **state)
+{
+	struct world *w = open_world(OBJECTS("opportunistic"), plain_rows);
+	(void)state;
+
+	w->handshake = self_signed;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].secured);
+	assert_false(w->taken[0].verified);
+	close_world(w);
+}
+
+static void opportunistic_goes_in_clear_where_the_handshake_fails(void **state)
+{
+	struct world *w = open_world(OBJECTS("opportunistic"), plain_rows);
+	(void)state;
+
+	w->handshake = fails;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_false(w->taken[0].secured);
+	assert_int_equal(w->connects, 2);
+	close_world(w);
+}
+
+static void opportunistic_goes_in_clear_where_nothing_is_offered(void **state)
+{
+	struct world *w = open_world(OBJECTS("opportunistic"), plain_rows);
+	(void)state;
+
+	w->ehlo = "250 hop.example";
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_false(w->taken[0].secured);
+	close_world(w);
+}
+
+static void none_does_not_even_ask(void **state)
+{
+	struct world *w = open_world(OBJECTS("none"), plain_rows);
+	(void)state;
+
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_false(w->taken[0].secured);
+	close_world(w);
+}
+
+/* Whoever sits on the line takes STARTTLS out of the reply. */
+static void a_stripped_capability_never_brings_clear_text(void **state)
+{
+	static const char *const policies[] = {
+		OBJECTS("require"), OBJECTS("verify"), OBJECTS("dane"), OBJECTS("mta-sts")};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		struct world *w = open_world(policies[i], tlsa_rows);
+
+		w->dnssec = true;
+		w->ehlo = "250-hop.example\r\n250 PIPELINING";
+		send_to_far(w);
+		world_pass(w, HOUR);
+		assert_int_equal(w->taken_count, 0);
+		assert_true(world_events(w, EVENT_TRANSIENT_FAILURE) > 0);
+		assert_int_equal(world_queued(w), 1);
+		close_world(w);
+	}
+}
+
+static void a_failed_handshake_never_brings_clear_text(void **state)
+{
+	static const char *const policies[] = {
+		OBJECTS("require"), OBJECTS("verify"), OBJECTS("dane"), OBJECTS("mta-sts")};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		struct world *w = open_world(policies[i], tlsa_rows);
+
+		w->dnssec = true;
+		w->handshake = fails;
+		send_to_far(w);
+		world_pass(w, HOUR);
+		assert_int_equal(w->taken_count, 0);
+		assert_int_equal(world_queued(w), 1);
+		close_world(w);
+	}
+}
+
+static void require_wants_tls_and_no_certificate(void **state)
+{
+	struct world *w = open_world(OBJECTS("require"), plain_rows);
+	(void)state;
+
+	w->handshake = self_signed;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].secured);
+	close_world(w);
+}
+
+/* ---- verify ------------------------------------------------------------------------------ */
+
+static char seen_names[1000];
+
+static enum tls_failure note_names(struct world *w, struct hop *hop, const struct tls_client *want)
+{
+	size_t n = 0;
+	(void)w;
+	(void)hop;
+
+	for (size_t i = 0; i < want->name_count; i++)
+		n += (size_t)snprintf(seen_names + n, sizeof(seen_names) - n, "%.*s ",
+			(int)want->names[i].n, want->names[i].p);
+	assert_int_equal(want->check, TLS_CHECK_CHAIN);
+	return TLS_FINE;
+}
+
+/* A name that came from the DNS without DNSSEC proves nothing. */
+static void verify_trusts_only_names_that_are_vouched_for(void **state)
+{
+	(void)state;
+	for (int dnssec = 0; dnssec < 2; dnssec++) {
+		struct world *w = open_world(OBJECTS("verify"), plain_rows);
+
+		w->dnssec = dnssec;
+		w->handshake = note_names;
+		send_to_far(w);
+		assert_int_equal(w->taken_count, 1);
+		assert_true(w->taken[0].verified);
+		assert_string_equal(seen_names, dnssec ? "mx1.far.example far.example .far.example "
+						       : "far.example .far.example ");
+		close_world(w);
+	}
+}
+
+static void verify_of_a_named_server_is_by_its_name(void **state)
+{
+	static const struct dns_row rows[] = {{"mx.b.example", DNS_A, 0, "192.0.2.77"}, {0}};
+	struct world *w = open_world("transports:\n"
+				     "  b: { server: \"mx.b.example:2525\", tls: verify }\n"
+				     "domains:\n  b.example: { transport: b }\n",
+		rows);
+	(void)state;
+
+	w->handshake = note_names;
+	world_send(w, "ann@a.example", "bob@b.example", BODY);
+	world_pass(w, 10 * SECOND);
+	assert_int_equal(w->taken_count, 1);
+	assert_string_equal(seen_names, "mx.b.example ");
+	close_world(w);
+}
+
+/* ---- DANE -------------------------------------------------------------------------------- */
+
+static void dane_takes_the_right_key_only(void **state)
+{
+	struct world *w = open_world(OBJECTS("dane"), tlsa_rows);
+	(void)state;
+
+	w->dnssec = true;
+	w->handshake = wrong_key;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 0);
+	assert_int_equal(world_queued(w), 1);
+	w->handshake = right;
+	world_pass(w, 30 * MINUTE);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].verified);
+	close_world(w);
+}
+
+/* Records that DNSSEC does not vouch for are anybody's: RFC 7672 section 2.2. */
+static void dane_ignores_records_without_dnssec(void **state)
+{
+	struct world *w = open_world(OBJECTS("dane"), tlsa_rows);
+	(void)state;
+
+	w->handshake = wrong_key;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].secured);
+	assert_false(w->taken[0].verified);
+	close_world(w);
+}
+
+/* RFC 7672 section 2.1.2: an answer that does not come is not the answer "none". */
+static void dane_waits_while_records_cannot_be_looked_up(void **state)
+{
+	struct world *w = open_world(OBJECTS("dane"), tlsa_rows);
+	(void)state;
+
+	w->dnssec = true;
+	w->dns_broken = "_25._tcp.mx1.far.example";
+	w->handshake = right;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 0);
+	assert_int_equal(w->connects, 0);
+	assert_non_null(strstr(world_event(w, EVENT_TRANSIENT_FAILURE, 0)->text, "TLSA"));
+	w->dns_broken = NULL;
+	world_pass(w, 2 * HOUR);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].verified);
+	close_world(w);
+}
+
+static void dane_without_records_is_opportunistic(void **state)
+{
+	struct world *w = open_world(OBJECTS("dane"), plain_rows);
+	(void)state;
+
+	w->dnssec = true;
+	w->handshake = fails;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_false(w->taken[0].secured);
+	close_world(w);
+}
+
+/* RFC 7672 section 2.2: records, none of which can be used, still mean TLS. */
+static void dane_with_useless_records_wants_tls(void **state)
+{
+	struct world *w = open_world(OBJECTS("dane"), useless_rows);
+	(void)state;
+
+	w->dnssec = true;
+	w->handshake = fails;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 0);
+	w->handshake = self_signed;
+	world_pass(w, 30 * MINUTE);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].secured);
+	close_world(w);
+}
+
+/* ---- MTA-STS ----------------------------------------------------------------------------- */
+
+static const char *policy;
+static const char *policy_type = "text/plain";
+
+static void web(struct world *w, const struct fetch_query *query, struct fetch_answer *answer)
+{
+	(void)w;
+	if (!span_equal(query->url, SPAN("https://mta-sts.far.example/.well-known/mta-sts.txt")) ||
+		!policy)
+		return;
+	*answer = (struct fetch_answer){.result = FETCH_OK,
+		.status = 200,
+		.content_type = span_str(policy_type),
+		.body = span_str(policy)};
+}
+
+static struct world *open_sts(const char *text)
+{
+	struct world *w = open_world(OBJECTS("mta-sts"), sts_rows);
+
+	policy = text;
+	w->web = web;
+	w->handshake = right;
+	return w;
+}
+
+static void sts_enforced(void **state)
+{
+	struct world *w = open_sts(POLICY_OF("enforce"));
+	(void)state;
+
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].verified);
+	assert_string_equal(w->taken[0].ip, "198.51.100.1");
+	close_world(w);
+}
+
+/* Whoever can change MX answers, but has no right certificate. */
+static void sts_refuses_hosts_that_the_policy_does_not_name(void **state)
+{
+	struct world *w = open_sts(POLICY_OF("enforce"));
+	(void)state;
+
+	strcpy(w->dead[0], "198.51.100.1");
+	send_to_far(w);
+	world_pass(w, HOUR);
+	assert_int_equal(w->taken_count, 0);
+	assert_int_equal(world_queued(w), 1);
+	close_world(w);
+}
+
+static void sts_refuses_a_certificate_that_is_not_good(void **state)
+{
+	struct world *w = open_sts(POLICY_OF("enforce"));
+	(void)state;
+
+	w->handshake = self_signed;
+	send_to_far(w);
+	world_pass(w, HOUR);
+	assert_int_equal(w->taken_count, 0);
+	close_world(w);
+}
+
+static void sts_in_testing_only_reports(void **state)
+{
+	struct world *w = open_sts(POLICY_OF("testing"));
+	(void)state;
+
+	w->handshake = self_signed;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].secured);
+	assert_false(w->taken[0].verified);
+	close_world(w);
+}
+
+static void sts_that_cannot_be_fetched_is_none(void **state)
+{
+	static const struct {
+		const char *body, *type;
+	} cases[] = {
+		{NULL, "text/plain"}, {"hello", "text/plain"}, {POLICY_OF("enforce"), "text/html"}};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *w = open_sts(cases[i].body);
+
+		policy_type = cases[i].type;
+		w->handshake = self_signed;
+		send_to_far(w);
+		policy_type = "text/plain";
+		assert_int_equal(w->taken_count, 1);
+		close_world(w);
+	}
+}
+
+/* RFC 8461 section 10.2: what was learned once cannot be taken away by keeping us from the web
+ * server or the DNS, nor by having us start anew. */
+static void sts_is_kept_for_its_time(void **state)
+{
+	struct world *w = open_sts(POLICY_OF("enforce"));
+	(void)state;
+
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	world_pass(w, 5 * MINUTE);
+	policy = NULL;
+	w->dns_broken = "_mta-sts.far.example";
+	world_crash(w);
+	w->handshake = self_signed;
+	send_to_far(w);
+	world_pass(w, 3 * HOUR);
+	assert_int_equal(w->taken_count, 1);
+	assert_int_equal(world_queued(w), 1);
+	/* It was good for a week. */
+	world_pass(w, 24 * 7 * HOUR);
+	assert_int_equal(world_queued(w), 0);
+	close_world(w);
+}
+
+static void a_newer_policy_is_fetched(void **state)
+{
+	static const struct dns_row later[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
+		{"mx1.far.example", DNS_A, 0, "198.51.100.1"},
+		{"_mta-sts.far.example", DNS_TXT, 0, "v=STSv1; id=20260202;"},
+		{"mta-sts.far.example", DNS_A, 0, "198.51.100.80"}, {0}};
+	struct world *w = open_sts(POLICY_OF("enforce"));
+	(void)state;
+
+	send_to_far(w);
+	assert_int_equal(w->fetches, 1);
+	world_pass(w, 2 * HOUR);
+	send_to_far(w);
+	assert_int_equal(w->fetches, 1);
+	policy = "version: STSv1\nmode: none\nmax_age: 86400\n";
+	w->rows = later;
+	w->handshake = self_signed;
+	world_pass(w, 2 * HOUR);
+	send_to_far(w);
+	world_pass(w, 3 * HOUR);
+	send_to_far(w);
+	assert_int_equal(w->fetches, 2);
+	assert_int_equal(world_queued(w), 0);
+	assert_int_equal(world_taken(w, "far.example"), 4);
+	close_world(w);
+}
+
+/* ---- reports ----------------------------------------------------------------------------- */
+
+static void what_happened_is_reported_after_the_day(void **state)
+{
+	struct world *w = open_sts(POLICY_OF("testing"));
+	(void)state;
+
+	send_to_far(w);
+	w->handshake = self_signed;
+	world_pass(w, 2 * HOUR);
+	send_to_far(w);
+	assert_int_equal(world_taken(w, "far.example"), 2);
+	world_pass(w, 5 * MINUTE);
+	world_crash(w);
+	world_pass(w, 30 * HOUR);
+	assert_int_equal(world_taken(w, "tls@reports.example"), 1);
+	for (size_t i = 0; i < w->taken_count; i++) {
+		if (!strstr(w->taken[i].rcpts, "tls@reports.example"))
+			continue;
+		assert_string_equal(w->taken[i].from, "");
+		assert_non_null(strstr(w->taken[i].body, "TLS-Report-Domain: far.example\r\n"));
+		assert_non_null(strstr(w->taken[i].body, "application/tlsrpt+gzip"));
+	}
+	/* Once. */
+	world_pass(w, 48 * HOUR);
+	assert_int_equal(world_taken(w, "tls@reports.example"), 1);
+	close_world(w);
+}
+
+static const struct dns_row post_rows[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
+	{"mx1.far.example", DNS_A, 0, "198.51.100.1"},
+	{"_smtp._tls.far.example", DNS_TXT, 0, "v=TLSRPTv1; rua=https://reports.example/tls"},
+	{"reports.example", DNS_A, 0, "198.51.100.91"}, {0}};
+
+static void take_post(struct world *w, const struct fetch_query *query, struct fetch_answer *answer)
+{
+	assert_true(span_equal(query->url, SPAN("https://reports.example/tls")));
+	assert_true(span_equal(query->content_type, SPAN("application/tlsrpt+gzip")));
+	assert_int_equal(query->address_count, 1);
+	/* It is there at the second time. */
+	*answer = w->fetches > 1 ? (struct fetch_answer){.result = FETCH_OK, .status = 201}
+				 : (struct fetch_answer){.result = FETCH_STATUS, .status = 503};
+}
+
+static void reports_are_posted_and_tried_again(void **state)
+{
+	struct world *w = open_world(OBJECTS("opportunistic"), post_rows);
+	(void)state;
+
+	w->web = take_post;
+	send_to_far(w);
+	world_pass(w, 30 * HOUR);
+	assert_int_equal(w->fetches, 2);
+	assert_non_null(w->posted);
+	assert_int_equal((unsigned char)w->posted[0], 0x1f);
+	assert_int_equal((unsigned char)w->posted[1], 0x8b);
+	close_world(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(opportunistic_takes_any_certificate),
+		cmocka_unit_test(opportunistic_goes_in_clear_where_the_handshake_fails),
+		cmocka_unit_test(opportunistic_goes_in_clear_where_nothing_is_offered),
+		cmocka_unit_test(none_does_not_even_ask),
+		cmocka_unit_test(a_stripped_capability_never_brings_clear_text),
+		cmocka_unit_test(a_failed_handshake_never_brings_clear_text),
+		cmocka_unit_test(require_wants_tls_and_no_certificate),
+		cmocka_unit_test(verify_trusts_only_names_that_are_vouched_for),
+		cmocka_unit_test(verify_of_a_named_server_is_by_its_name),
+		cmocka_unit_test(dane_takes_the_right_key_only),
+		cmocka_unit_test(dane_ignores_records_without_dnssec),
+		cmocka_unit_test(dane_waits_while_records_cannot_be_looked_up),
+		cmocka_unit_test(dane_without_records_is_opportunistic),
+		cmocka_unit_test(dane_with_useless_records_wants_tls),
+		cmocka_unit_test(sts_enforced),
+		cmocka_unit_test(sts_refuses_hosts_that_the_policy_does_not_name),
+		cmocka_unit_test(sts_refuses_a_certificate_that_is_not_good),
+		cmocka_unit_test(sts_in_testing_only_reports),
+		cmocka_unit_test(sts_that_cannot_be_fetched_is_none),
+		cmocka_unit_test(sts_is_kept_for_its_time),
+		cmocka_unit_test(a_newer_policy_is_fetched),
+		cmocka_unit_test(what_happened_is_reported_after_the_day),
+		cmocka_unit_test(reports_are_posted_and_tried_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
