@@ -4,132 +4,6 @@
 
 #include <stdlib.h>
 
-#define SERVER_TEXT 80 /* bytes of "address@port" */
-
-static const char *const options[][2] = {
-	/* Servers on this machine are as good as others. */
-	{"do-not-query-localhost:", "no"},
-	/* A server that was away is asked again soon: mail waits for it. */
-	{"infra-keep-probing:", "yes"},
-	{"infra-host-ttl:", "60"},
-	{"cache-max-ttl:", "3600"},
-	{"cache-max-negative-ttl:", "60"},
-	{"outgoing-range:", "64"},
-	{"outgoing-num-tcp:", "16"},
-	{"num-queries-per-thread:", "512"},
-	/* RFC 9715: no fragments. */
-	{"edns-buffer-size:", "1232"},
-	/* The given servers are all that is asked. */
-	{"qname-minimisation:", "no"},
-};
-
-static int err_from_ub(int ub_error)
-{
-	switch (ub_error) {
-	case UB_NOERROR: return 0;
-	case UB_NOMEM: return ERR_NOMEM;
-	case UB_SYNTAX: return ERR_SYNTAX;
-	default: return ERR_IO;
-	}
-}
-
-static int set_server(struct ub_ctx *ub, const struct netaddr *a)
-{
-	struct buf text;
-	int err;
-
-	buf_init(&text, SERVER_TEXT);
-	netaddr_add_ip(&text, a);
-	buf_printf(&text, "@%u", a->port);
-	buf_add_char(&text, '\0');
-	err = buf_ok(&text) ? err_from_ub(ub_ctx_set_fwd(ub, text.p)) : ERR_NOMEM;
-	buf_done(&text);
-	return err;
-}
-
-static int configure(struct context *context, struct ub_ctx *ub)
-{
-	int err = 0;
-
-	ub_ctx_debugout(ub, NULL); /* what goes wrong reaches us with the answer */
-	for (size_t i = 0; i < ARRAY_SIZE(options) && err == 0; i++)
-		err = err_from_ub(ub_ctx_set_option(ub, options[i][0], options[i][1]));
-	if (err == 0)
-		err = err_from_ub(ub_ctx_async(ub, 1));
-	for (uint32_t i = 0; i < context->address_count && err == 0; i++)
-		err = set_server(ub, &context->addresses[i]);
-	/* libunbound has an answer of its own for this top-level domain (RFC 6761), which
-	 * laboratories use for what it is meant for. */
-	if (err == 0)
-		err = err_from_ub(ub_ctx_zone_add(ub, "test.", "transparent"));
-	return err;
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-	struct context *context = poll->data;
-	struct unbound *all = context->all;
-
-	(void)events;
-	loop_wake(all->loop);
-	if (status < 0)
-		return;
-	all->processing = context;
-	ub_process(context->ub);
-	all->processing = NULL;
-	/* There is room for others now, and who is stale may be idle. */
-	if (context->stale || !list_empty(&context->waiting))
-		context_touch(context);
-}
-
-static void poll_closed(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static int watch(struct context *context)
-{
-	uv_poll_t *poll = calloc(1, sizeof(*poll));
-	int err;
-
-	if (!poll)
-		return ERR_NOMEM;
-	err = uv_poll_init(&context->all->loop->uv, poll, ub_fd(context->ub));
-	if (err < 0) {
-		free(poll);
-		return err_from_uv(err);
-	}
-	poll->data = context;
-	/* Open questions keep the loop alive by their timer. */
-	uv_unref((uv_handle_t *)poll);
-	err = uv_poll_start(poll, UV_READABLE, on_readable);
-	if (err < 0) {
-		uv_close((uv_handle_t *)poll, poll_closed);
-		return err_from_uv(err);
-	}
-	context->poll = poll;
-	return 0;
-}
-
-int context_open(struct context *context)
-{
-	int err;
-
-	context->ub = ub_ctx_create();
-	if (!context->ub)
-		return ERR_NOMEM;
-	err = configure(context, context->ub);
-	if (err == 0)
-		err = watch(context);
-	if (err < 0) {
-		ub_ctx_delete(context->ub);
-		context->ub = NULL;
-		return err;
-	}
-	context->state = CONTEXT_READY;
-	return 0;
-}
-
 int context_new(struct unbound *all, struct span key, struct context **out)
 {
 	struct context *context = calloc(1, sizeof(*context) + key.n);
@@ -141,6 +15,8 @@ int context_new(struct unbound *all, struct span key, struct context **out)
 	list_init(&context->node);
 	list_init(&context->pending);
 	list_init(&context->waiting);
+	list_init(&context->retired);
+	trial_init(context);
 	probe_init(context);
 	if (key.n)
 		memcpy(context->text, key.p, key.n);
@@ -157,13 +33,11 @@ void context_cancel_asks(struct context *context)
 
 void context_free(struct context *context)
 {
-	CHECK(context != context->all->processing);
 	context_cancel_asks(context);
+	trial_stop(context);
 	probe_stop(context);
-	if (context->poll)
-		uv_close((uv_handle_t *)context->poll, poll_closed);
-	if (context->ub)
-		ub_ctx_delete(context->ub); /* ends its thread */
+	engine_retire(&context->engine);
+	engines_free(context, true);
 	list_remove(&context->node);
 	list_remove(&context->pending);
 	free(context);
@@ -242,6 +116,7 @@ static void on_answer(void *arg, int err, struct ub_result *result)
 		answer.status = DNS_BOGUS;
 		answer.reason = result->why_bogus ? span_str(result->why_bogus)
 						  : SPAN("DNSSEC validation failed");
+		trial_doubt(context);
 	} else if (err ||
 		   (result->rcode != 0 && result->rcode != RCODE_NXDOMAIN && !result->nxdomain)) {
 		answer.status = DNS_TEMPORARY;
@@ -254,20 +129,38 @@ static void on_answer(void *arg, int err, struct ub_result *result)
 		ub_resolve_free(result);
 }
 
+static void begin(struct context *context, struct flight *flight)
+{
+	struct engine *engine = context->engine;
+
+	list_remove(&flight->queue);
+	flight->begun = true;
+	flight->engine = engine;
+	engine->open++;
+	context->open++;
+	int err = engine_ask(
+		engine, flight->name, (int)flight->type, flight, on_answer, &flight->async_id);
+	if (err) {
+		flight->answered = true;
+		flight_fail(flight, ub_strerror(err));
+	}
+}
+
+static void fail_waiting(struct context *context)
+{
+	while (!list_empty(&context->waiting))
+		flight_fail(LIST_FIRST(&context->waiting, struct flight, queue),
+			"no memory for another list of DNS servers");
+}
+
 void context_begin(struct context *context)
 {
-	while (context->state == CONTEXT_READY && context->open < DNS_CONTEXT_OPEN &&
-		!list_empty(&context->waiting)) {
-		struct flight *flight = LIST_FIRST(&context->waiting, struct flight, queue);
-		int err;
-
-		list_remove(&flight->queue);
-		flight->begun = true;
-		context->open++;
-		err = ub_resolve_async(context->ub, flight->name, (int)flight->type, 1, flight,
-			on_answer, &flight->async_id);
-		if (err)
-			flight_fail(flight, ub_strerror(err));
-	}
+	if (context->state == CONTEXT_READY && !list_empty(&context->waiting) &&
+		trial_turn(context) < 0)
+		fail_waiting(context);
+	while (context->engine && context->open < DNS_CONTEXT_OPEN &&
+		!list_empty(&context->waiting))
+		begin(context, LIST_FIRST(&context->waiting, struct flight, queue));
 	probe_begin(context);
+	engines_free(context, false);
 }

@@ -1,6 +1,10 @@
 /*
- * One libunbound context and what is asked of it; inside of io/dns_unbound only. See there.
+ * A list of servers and what is asked of it; inside of io/dns_unbound only. See there.
  *
+ *   context:  the list; the system's, or that of a transport
+ *   engine:   a libunbound context, with a thread of its own: one that validates from the root
+ *             on, or one that does not
+ *   trial:    does what these servers say stand up to validation? (dns_trial.c)
  *   question: one call of dns_ask(), with its timeout
  *   flight:   what questions for the same name and type share
  *   look:     what the servers themselves say where libunbound got no answer (dns_look.c)
@@ -9,6 +13,7 @@
 #define IO_DNS_CONTEXT_H
 
 #include "base/list.h"
+#include "io/dns_anchor.h"
 #include "io/dns_rdata.h"
 #include "io/dns_unbound.h"
 #include "io/loop_impl.h"
@@ -41,13 +46,33 @@ struct probe {
 	bool asks;
 };
 
+struct engine {
+	struct context *context;
+	struct list node; /* in context->retired; or in none */
+	struct ub_ctx *ub;
+	uv_poll_t *poll;
+	uint32_t open; /* flights that it has */
+};
+
+/* See dns_trial.c. */
+struct trial {
+	enum dns_dnssec said;
+	struct engine *engine; /* the one that is tried; NULL: none is */
+	int async_id;
+	struct timer timer; /* questions wait for the outcome until then */
+	uint64_t next_ns;   /* none before */
+	bool doubted;	    /* something was bogus since the last one */
+	uint32_t against;   /* trials in a row that say "no" where it was "yes" */
+};
+
 struct context {
 	struct unbound *all;
 	struct list node;    /* in all->contexts, the last used first; or in all->stale */
 	struct list pending; /* in all->pending: has something to begin */
 	enum context_state state;
-	struct ub_ctx *ub; /* NULL while resolving */
-	uv_poll_t *poll;
+	struct engine *engine; /* for what is begun now; NULL: not made yet */
+	struct list retired;   /* engines that get no more questions */
+	struct trial trial;
 	struct list waiting; /* flights that were not begun */
 	uint32_t open;	     /* flights under way */
 	bool stale;	     /* takes no more questions; goes when it is idle */
@@ -77,6 +102,7 @@ struct flight {
 	struct list queue;  /* in context->waiting */
 	struct list askers; /* questions */
 	enum dns_type type;
+	struct engine *engine; /* that it was begun with */
 	int async_id;
 	bool begun;
 	bool answered; /* libunbound knows nothing of it any more */
@@ -99,8 +125,11 @@ struct unbound {
 	struct loop *loop;
 	uint64_t timeout_ms;
 	struct context *system;
-	bool given;		    /* its servers are the start file's */
-	struct context *processing; /* whose answers are being taken: must not be freed */
+	bool given;	 /* its servers are the start file's */
+	struct log *log; /* or NULL */
+	struct dns_anchors anchors;
+	bool own_root;		   /* the administrator named the root's keys */
+	struct engine *processing; /* whose answers are being taken: must not be freed */
 	struct list contexts, stale, pending;
 	uint32_t context_count; /* of contexts */
 	uint32_t looks;		/* under way */
@@ -116,8 +145,6 @@ static inline struct unbound *unbound_of(struct dns *dns)
 	return CONTAINER_OF(dns, struct unbound, base);
 }
 
-/* For its addresses, all of them with port. */
-int context_open(struct context *context);
 int context_new(struct unbound *all, struct span key, struct context **out);
 /* No flight may be left. */
 void context_free(struct context *context);
@@ -126,6 +153,27 @@ bool context_idle(const struct context *context);
 void context_begin(struct context *context);
 /* That shall be done, and it shall be freed if it is stale and idle: at the end of this turn. */
 void context_touch(struct context *context);
+
+/* dns_engine.c. With the root's anchors, or without; others it has in any case. ERR_NOMEM, ERR_IO.
+ */
+int engine_new(struct context *context, bool from_root, struct engine **out);
+/* Takes no more flights, and goes when it has none: at the end of a turn. *engine becomes NULL. */
+void engine_retire(struct engine **engine);
+/* Those that are idle; or all. */
+void engines_free(struct context *context, bool all);
+int engine_ask(struct engine *engine, const char *name, int type, void *owner,
+	ub_callback_type done, int *async_id);
+
+/* dns_trial.c. */
+void trial_init(struct context *context);
+/* Questions wait, in the end of a turn: begins a trial where one is due, and sees to an engine
+ * where none has to be waited for. ERR_NOMEM, ERR_IO: there can be none. */
+int trial_turn(struct context *context);
+/* Questions wait for its outcome. */
+bool trial_holds(const struct context *context);
+/* An answer was bogus. */
+void trial_doubt(struct context *context);
+void trial_stop(struct context *context);
 
 /* Server names that are being resolved are not any more. */
 void context_cancel_asks(struct context *context);
@@ -144,6 +192,8 @@ void flights_fail(struct context *context, const char *reason);
 
 /* dns_system.c: all->system, as dns_unbound_new() has it. ERR_SYNTAX, ERR_NOMEM. */
 int system_open(struct unbound *all, const struct dns_unbound_options *options);
+/* all->anchors. Likewise. */
+int anchors_open(struct unbound *all, const struct dns_unbound_options *options);
 
 /* dns_look.c. libunbound got no answer: the servers are asked why, and the flight fails with it. */
 void look_begin(struct flight *flight);

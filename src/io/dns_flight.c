@@ -56,8 +56,11 @@ static void flight_free(struct flight *flight)
 	look_end(flight);
 	list_remove(&flight->bucket);
 	list_remove(&flight->queue);
-	if (flight->begun && --flight->context->open == 0)
-		probe_stop(flight->context);
+	if (flight->begun) {
+		flight->engine->open--;
+		if (--flight->context->open == 0)
+			probe_stop(flight->context);
+	}
 	free(flight);
 }
 
@@ -67,7 +70,7 @@ static void flight_abandon(struct flight *flight)
 	struct context *context = flight->context;
 
 	if (flight->begun && !flight->answered)
-		ub_cancel(context->ub, flight->async_id);
+		ub_cancel(flight->engine->ub, flight->async_id);
 	flight_free(flight);
 	context_touch(context);
 }
@@ -183,7 +186,7 @@ void flights_fail(struct context *context, const char *reason)
 			if (flight->context != context)
 				continue;
 			if (flight->begun && !flight->answered)
-				ub_cancel(context->ub, flight->async_id);
+				ub_cancel(flight->engine->ub, flight->async_id);
 			list_remove(&flight->bucket);
 			list_remove(&flight->queue);
 			list_push_back(&failing, &flight->queue);

@@ -58,6 +58,7 @@ static void refused(struct context *context)
 	if (++context->probe.refused < context->address_count)
 		return;
 	probe_stop(context);
+	trial_stop(context);
 	flights_fail(context, "no DNS server listens there (connection refused)");
 }
 
@@ -119,6 +120,12 @@ static void due(struct timer *timer)
 	struct probe *probe = &context->probe;
 	bool silent = probe->answered_ns < probe->armed_ns;
 
+	/* Who waited was cancelled. */
+	if (!context->open && !trial_holds(context)) {
+		probe_stop(context);
+		return;
+	}
+
 	if (probe->asks || !silent) {
 		end_asking(context);
 		arm(context, PROBE_AFTER_MS + (silent ? PROBE_WAIT_MS : 0));
@@ -141,7 +148,7 @@ void probe_init(struct context *context)
 
 void probe_begin(struct context *context)
 {
-	if (context->open && !timer_armed(&context->probe.timer))
+	if ((context->open || trial_holds(context)) && !timer_armed(&context->probe.timer))
 		arm(context, PROBE_AFTER_MS);
 }
 

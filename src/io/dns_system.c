@@ -14,11 +14,7 @@ static int open_system(struct unbound *all, const struct netaddr *addresses, uin
 		return err;
 	for (uint32_t i = 0; i < count; i++)
 		context->addresses[context->address_count++] = addresses[i];
-	err = context_open(context);
-	if (err) {
-		context_free(context);
-		return err;
-	}
+	context->state = CONTEXT_READY;
 	/* What is under way is answered by those it was asked of. */
 	if (all->system) {
 		all->system->stale = true;
@@ -42,15 +38,23 @@ static int given_servers(struct span list, struct netaddr to[DNS_SERVERS], uint3
 	return err;
 }
 
-static uint32_t resolv_conf_servers(const char *path, struct netaddr to[DNS_SERVERS])
+/* As much of the file as there is room for; none where it cannot be read. */
+static struct span read_file(const char *path, char *to, size_t room)
 {
-	int fd = open(path ? path : RESOLV_CONF, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	char text[RESOLV_CONF_BYTES];
-	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text));
-	uint32_t count = n > 0 ? dns_resolv_conf_parse(span_of(text, (size_t)n), to) : 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t n = fd < 0 ? 0 : read(fd, to, room);
 
 	if (fd >= 0)
 		close(fd);
+	return span_of(to, n > 0 ? (size_t)n : 0);
+}
+
+static uint32_t resolv_conf_servers(const char *path, struct netaddr to[DNS_SERVERS])
+{
+	char text[RESOLV_CONF_BYTES];
+	uint32_t count =
+		dns_resolv_conf_parse(read_file(path ? path : RESOLV_CONF, text, sizeof(text)), to);
+
 	/* resolv.conf(5): without one the machine's own is asked. */
 	if (!count && netaddr_parse(SPAN("127.0.0.1"), DNS_PORT, &to[0]) == 0)
 		count = 1;
@@ -69,6 +73,24 @@ int system_open(struct unbound *all, const struct dns_unbound_options *options)
 	else
 		count = resolv_conf_servers(options->resolv_conf, addresses);
 	return err < 0 ? err : open_system(all, addresses, count);
+}
+
+int anchors_open(struct unbound *all, const struct dns_unbound_options *options)
+{
+	struct dns_anchors *anchors = &all->anchors;
+	char text[ROOT_KEY_BYTES];
+	int err = dns_anchors_add(anchors, options->anchors, NULL);
+
+	all->own_root = dns_anchors_have_root(anchors);
+	if (!err && !all->own_root) {
+		err = dns_anchors_add_root(anchors);
+		/* What the system keeps may know of a newer key; where it makes no sense, it is not
+		 * ours to mend. */
+		if (!err)
+			(void)dns_anchors_add(
+				anchors, read_file(ROOT_KEY, text, sizeof(text)), NULL);
+	}
+	return err ? err : dns_anchors_add_inside(anchors);
 }
 
 int dns_unbound_resolv_conf(struct dns *dns, struct span text)

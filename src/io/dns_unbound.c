@@ -54,9 +54,8 @@ static void names_resolved(struct context *context)
 	if (!context->address_count) {
 		context_retire(context);
 		fail_waiting(context, "the DNS servers of query= have no address");
-	} else if (context_open(context) < 0) {
-		context_retire(context);
-		fail_waiting(context, "no memory for another list of DNS servers");
+	} else {
+		context->state = CONTEXT_READY;
 	}
 	context_touch(context);
 }
@@ -115,7 +114,7 @@ static int open_list(struct context *context)
 			context->addresses[context->address_count++] = servers[i].address;
 	}
 	if (err == 0 && !context->by_name)
-		err = context_open(context);
+		context->state = CONTEXT_READY;
 	return err == ERR_LIMIT ? ERR_SYNTAX : err;
 }
 
@@ -220,6 +219,7 @@ int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options
 	all->base.ops = &unbound_ops;
 	all->loop = loop;
 	all->timeout_ms = options->timeout_ms;
+	all->log = options->log;
 	all->timer.fire = questions_time_out;
 	all->turn.end = end_of_turn;
 	list_init(&all->contexts);
@@ -228,7 +228,10 @@ int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options
 	list_init(&all->questions);
 	for (size_t i = 0; i < DNS_BUCKETS; i++)
 		list_init(&all->buckets[i]);
-	err = system_open(all, options);
+	dns_anchors_init(&all->anchors);
+	err = anchors_open(all, options);
+	if (err == 0)
+		err = system_open(all, options);
 	dns = &all->base;
 	if (err < 0) {
 		dns_unbound_free(&dns);
@@ -275,5 +278,6 @@ void dns_unbound_free(struct dns **dns)
 	/* Last, since cancelling the above made work for it. */
 	timers_disarm(&all->loop->io.timers, &all->timer);
 	io_turn_forget(&all->loop->io, &all->turn);
+	dns_anchors_done(&all->anchors);
 	free(all);
 }

@@ -11,12 +11,22 @@
  * "localhost"; /etc/hosts is not read (mail goes by the DNS). Caches keep what they got for its
  * TTL, an hour at most; absence for a minute at most.
  *
+ * DNSSEC is validated here, from the root's keys on: those of `anchors`, or else those that are
+ * built in and those of the system (ROOT_KEY). But where the servers do not pass signatures on, or
+ * are not of the Internet, all would be bogus, and no mail went out. So each list of servers is
+ * tried first, with the first question and later now and then: where what it says of the root does
+ * not stand up, its answers are taken as they are, none of them `secure`, and the log says so.
+ * Where `anchors` has keys of the root, that is the administrator's word that the system's servers
+ * are fit: they are not tried, and what is bogus stays so. Other zones of `anchors` are always
+ * validated.
+ *
  * Bounds: DNS_CONTEXTS lists of servers, DNS_CONTEXT_OPEN questions of a context under way at once;
  * others wait their turn within their timeout.
  */
 #ifndef IO_DNS_UNBOUND_H
 #define IO_DNS_UNBOUND_H
 
+#include "base/log.h"
 #include "io/dns.h"
 #include "io/loop.h"
 
@@ -24,17 +34,31 @@
 #define RESOLV_CONF	  "/etc/resolv.conf"
 #define RESOLV_CONF_BYTES 16384 /* of it that are looked at */
 #define DNS_CONTEXT_OPEN  256
+#define ROOT_KEY	  "/usr/share/dns/root.key" /* of Debian's dns-root-data */
+#define ROOT_KEY_BYTES	  16384			    /* of it that are looked at */
 
 struct dns_unbound_options {
 	struct span servers;	 /* the start file's list: addresses only; empty: resolv_conf */
 	const char *resolv_conf; /* NULL: RESOLV_CONF. Read in dns_unbound_new(); without a server
 				  * in it, or where it is missing, 127.0.0.1 is asked */
 	uint64_t timeout_ms;	 /* of a question, all its tries together */
+	struct span anchors;	 /* as io/dns_anchor.h has them; not kept */
+	struct log *log;	 /* may be NULL */
+};
+
+/* What is known of the system's servers. */
+enum dns_dnssec {
+	DNSSEC_UNKNOWN, /* nothing was asked yet, or they did not answer for the root */
+	DNSSEC_YES,	/* answers are validated */
+	DNSSEC_NO,	/* they do not pass on what that would need */
 };
 
 /* Opens no socket and starts no thread before the first question, but reads its files now, so the
- * sandbox can be closed in between. ERR_SYNTAX: `servers`; ERR_NOMEM. */
+ * sandbox can be closed in between. ERR_SYNTAX: `servers`, `anchors`; ERR_LIMIT: `anchors`;
+ * ERR_NOMEM. */
 int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options, struct dns **out);
+
+enum dns_dnssec dns_unbound_dnssec(const struct dns *dns);
 
 /* Another /etc/resolv.conf: further questions go to the servers that it names. ERR_EXISTS: nothing
  * changes, since these are asked already, the start file names others, or it names none; ERR_NOMEM:

@@ -69,11 +69,31 @@ static bool is_pinned(const struct tls_link *link, const uint8_t hash[TLS_HASH_B
 	return false;
 }
 
+static struct tls_link *link_of(X509_STORE_CTX *verification)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx());
+
+	return SSL_get_app_data(ssl);
+}
+
+/* OpenSSL forgets what it refuses; whoever looks for the cause wants to see it. */
+static void remember(struct tls_link *link, X509 *leaf)
+{
+	if (!link->refused && leaf && X509_up_ref(leaf))
+		link->refused = leaf;
+}
+
+static int on_verdict(int fine, X509_STORE_CTX *verification)
+{
+	if (!fine)
+		remember(link_of(verification), X509_STORE_CTX_get0_cert(verification));
+	return fine;
+}
+
 /* In place of OpenSSL's own verification. That the server has the key is proved all the same. */
 static int compare_pins(X509_STORE_CTX *verification, void *arg)
 {
-	SSL *ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct tls_link *link = SSL_get_app_data(ssl);
+	struct tls_link *link = link_of(verification);
 	X509 *leaf = X509_STORE_CTX_get0_cert(verification);
 	uint8_t hash[TLS_HASH_BYTES];
 	unsigned char *der = NULL;
@@ -90,6 +110,7 @@ static int compare_pins(X509_STORE_CTX *verification, void *arg)
 	}
 	if (fits)
 		return 1;
+	remember(link, leaf);
 	link->found = TLS_PIN;
 	X509_STORE_CTX_set_error(verification, X509_V_ERR_APPLICATION_VERIFICATION);
 	return 0;
@@ -108,7 +129,7 @@ static SSL_CTX *context_new(enum tls_check check)
 		SSL_CTX_free(ssl);
 		return NULL;
 	}
-	SSL_CTX_set_verify(ssl, any ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_verify(ssl, any ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verdict);
 	if (any)
 		SSL_CTX_set_cert_verify_callback(ssl, accept_any, NULL);
 	if (check == TLS_CHECK_PINS)

@@ -27,6 +27,7 @@ struct tls_link {
 	enum tls_check check;
 	uint8_t (*pins)[TLS_HASH_BYTES];
 	size_t pin_count;
+	X509 *refused; /* the server's certificate, where it did not pass */
 	char *session_key;
 	/* What a callback of ours found; else OpenSSL's verify result and errors are asked. */
 	enum tls_failure found;

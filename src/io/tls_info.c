@@ -13,11 +13,16 @@
 
 const char *tls_openssl_reason(char text[TLS_DETAIL])
 {
-	unsigned long code = ERR_peek_error();
-	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+	const char *reason = NULL, *data = NULL;
+	int flags = 0;
+	unsigned long code = ERR_peek_error_data(&data, &flags);
 
 	if (code && ERR_SYSTEM_ERROR(code))
 		reason = strerror(ERR_GET_REASON(code));
+	else if (code)
+		reason = ERR_reason_error_string(code);
+	if (!reason && (flags & ERR_TXT_STRING))
+		reason = data;
 	size_t n = 0;
 	for (const char *p = reason ? reason : "no reason given"; *p && n < TLS_DETAIL - 1; p++)
 		text[n++] = isprint((unsigned char)*p) ? *p : '?';
@@ -74,7 +79,7 @@ static void set_subject(struct tls_link *link, X509 *peer)
 static void set_peer(struct tls_link *link)
 {
 	struct tls_info *info = &link->info;
-	X509 *peer = SSL_get0_peer_certificate(link->ssl);
+	X509 *peer = link->refused ? link->refused : SSL_get0_peer_certificate(link->ssl);
 	unsigned n;
 
 	if (!peer)
@@ -139,7 +144,8 @@ static enum tls_failure of_verification(long result)
 
 static enum tls_failure of_error(unsigned long code)
 {
-	if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+	/* Of the user's library is what a signer in another process did not do. */
+	if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE || ERR_GET_LIB(code) == ERR_LIB_USER)
 		return TLS_OURS;
 	if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
 		ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
@@ -183,6 +189,7 @@ void tls_link_done(struct tls_link *link)
 		SSL_free(link->ssl);
 	}
 	tls_server_release(&link->server);
+	X509_free(link->refused);
 	free(link->pins);
 	free(link->session_key);
 	free(link->sni);

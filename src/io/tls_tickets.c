@@ -53,7 +53,9 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 		if (CRYPTO_memcmp(name, tickets->keys[i], NAME_BYTES) != 0)
 			continue;
 		int result = begin(server, tickets->keys[i], iv, cipher, mac, false);
-		return result == 1 && i > 0 ? 2 : result;
+		/* A client of TLS 1.3 uses a ticket once, and so needs another each time. */
+		bool renew = i > 0 || SSL_version(ssl) >= TLS1_3_VERSION;
+		return result == 1 && renew ? 2 : result;
 	}
 	return 0;
 }
