@@ -2,27 +2,16 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "directory/objects_inner.h"
+#include "directory/check_inner.h"
 
 #include <stdlib.h>
 
-#define TEXT_BYTES	1024u
 #define PORT_PRIVILEGED 1024
 #define HOPS_LEAST                                                                     \
 	25 /* RFC 5321 section 6.3 asks for at least 100; below this, real routes fail \
 	    */
 
-struct checker {
-	const struct config *config;
-	const struct objects *objects;
-	void (*found)(void *context, const struct check_finding *finding);
-	void *context;
-	struct buf about, text;
-	uint32_t of_kind; /* findings of the present kind */
-};
-
-/* A finding is built in the two buffers and then told. */
-static void tell(struct checker *c, enum check_severity severity)
+void check_tell(struct checker *c, enum check_severity severity)
 {
 	if (++c->of_kind <= CHECK_FINDINGS_PER_KIND) {
 		struct check_finding finding = {severity, buf_span(&c->about), buf_span(&c->text)};
@@ -32,7 +21,7 @@ static void tell(struct checker *c, enum check_severity severity)
 	buf_clear(&c->text);
 }
 
-static void next_kind(struct checker *c)
+void check_next_kind(struct checker *c)
 {
 	uint32_t more =
 		c->of_kind > CHECK_FINDINGS_PER_KIND ? c->of_kind - CHECK_FINDINGS_PER_KIND : 0;
@@ -41,11 +30,11 @@ static void next_kind(struct checker *c)
 	if (!more)
 		return;
 	buf_printf(&c->text, "and %u more of the kind", more);
-	tell(c, CHECK_NOTE);
+	check_tell(c, CHECK_NOTE);
 	c->of_kind = 0;
 }
 
-static void about_object(struct checker *c, const struct object *object)
+void check_about(struct checker *c, const struct object *object)
 {
 	buf_printf(&c->about, "%s ", object_kind_name(object->kind));
 	buf_add_span(&c->about, object->name);
@@ -59,7 +48,7 @@ static void check_retry(struct checker *c, const struct object *object)
 
 	if (total >= CHECK_RETRY_LEAST_S && total <= CHECK_RETRY_MOST_S)
 		return;
-	about_object(c, object);
+	check_about(c, object);
 	buf_add_str(&c->text, "gives up after ");
 	retry_add_total(&c->text, list->steps, list->count, t->retry_count);
 	buf_add_str(&c->text, total < CHECK_RETRY_LEAST_S
@@ -67,7 +56,7 @@ static void check_retry(struct checker *c, const struct object *object)
 					"raise retry-count or retry-delay"
 				      : "; senders learn late that their mail did not arrive, "
 					"lower retry-count or retry-delay");
-	tell(c, CHECK_WARNING);
+	check_tell(c, CHECK_WARNING);
 }
 
 static void check_transports(struct checker *c)
@@ -76,17 +65,17 @@ static void check_transports(struct checker *c)
 
 	for (size_t i = 0; i < count; i++)
 		check_retry(c, objects_at(c->objects, OBJECT_TRANSPORT, i));
-	next_kind(c);
+	check_next_kind(c);
 	for (size_t i = 0; i < count; i++) {
 		const struct object *object = objects_at(c->objects, OBJECT_TRANSPORT, i);
 		if (object_transport(object)->give_up != GIVE_UP_DISCARD)
 			continue;
-		about_object(c, object);
+		check_about(c, object);
 		buf_add_str(&c->text, "discards mail that it gives up, and its sender is not told; "
 				      "set give-up=dsn unless that is meant");
-		tell(c, CHECK_WARNING);
+		check_tell(c, CHECK_WARNING);
 	}
-	next_kind(c);
+	check_next_kind(c);
 }
 
 /* Where strangers' domains go by it, their DNS says which host of the own network gets a
@@ -101,22 +90,22 @@ static void check_private(struct checker *c)
 
 		if (!t->private_hosts)
 			continue;
-		about_object(c, object);
+		check_about(c, object);
 		if (t->server.host.n) {
 			buf_add_str(&c->text, "has a fixed server, for which private-hosts says "
 					      "nothing; leave it out");
-			tell(c, CHECK_NOTE);
+			check_tell(c, CHECK_NOTE);
 		} else if (span_equal(object->name, unserved)) {
 			buf_add_str(&c->text,
 				"is the default-transport, and private-hosts lets any stranger's "
 				"domain lead mail to hosts of your network; keep that for a "
 				"transport of your own domains");
-			tell(c, CHECK_WARNING);
+			check_tell(c, CHECK_WARNING);
 		} else {
 			buf_clear(&c->about);
 		}
 	}
-	next_kind(c);
+	check_next_kind(c);
 }
 
 /* Which of a kind are named by others: one walk over those, however many there are. */
@@ -147,12 +136,21 @@ static void check_unused(struct checker *c)
 	for (size_t i = 0; i < objects_count(c->objects, OBJECT_TRANSPORT); i++) {
 		if (used[i])
 			continue;
-		about_object(c, objects_at(c->objects, OBJECT_TRANSPORT, i));
+		check_about(c, objects_at(c->objects, OBJECT_TRANSPORT, i));
 		buf_add_str(&c->text, "is used by no domain; give it to one, or remove it");
-		tell(c, CHECK_NOTE);
+		check_tell(c, CHECK_NOTE);
 	}
 	free(used);
-	next_kind(c);
+	check_next_kind(c);
+}
+
+/* The domains of accounts, or aliases. */
+static void mark_domains(const struct checker *c, bool *marks, enum object_kind kind)
+{
+	for (size_t i = 0; i < objects_count(c->objects, kind); i++) {
+		struct span name = objects_at(c->objects, kind, i)->name;
+		mark(c, marks, OBJECT_DOMAIN, span_skip(name, span_find(name, '@') + 1));
+	}
 }
 
 static void check_mailboxes(struct checker *c)
@@ -161,21 +159,19 @@ static void check_mailboxes(struct checker *c)
 
 	if (!peopled)
 		return;
-	for (size_t i = 0; i < objects_count(c->objects, OBJECT_ACCOUNT); i++) {
-		struct span name = objects_at(c->objects, OBJECT_ACCOUNT, i)->name;
-		mark(c, peopled, OBJECT_DOMAIN, span_skip(name, span_find(name, '@') + 1));
-	}
+	mark_domains(c, peopled, OBJECT_ACCOUNT);
+	mark_domains(c, peopled, OBJECT_ALIAS);
 	for (size_t i = 0; i < objects_count(c->objects, OBJECT_DOMAIN); i++) {
 		const struct object *object = objects_at(c->objects, OBJECT_DOMAIN, i);
 		if (!object_domain(object)->mailboxes || peopled[i])
 			continue;
-		about_object(c, object);
+		check_about(c, object);
 		buf_add_str(&c->text, "has mailboxes but no account: all its mail is refused; "
 				      "add accounts, postmaster first");
-		tell(c, CHECK_WARNING);
+		check_tell(c, CHECK_WARNING);
 	}
 	free(peopled);
-	next_kind(c);
+	check_next_kind(c);
 }
 
 static void check_settings(struct checker *c)
@@ -186,16 +182,16 @@ static void check_settings(struct checker *c)
 			"is not set: mail to domains that are not served here, bounces to "
 			"other senders among it, cannot leave; set it, usually to a transport "
 			"with server lookup-mx");
-		tell(c, CHECK_WARNING);
+		check_tell(c, CHECK_WARNING);
 	}
 	if (objects_count(c->objects, OBJECT_DOMAIN) == 0) {
 		buf_add_str(&c->about, "domains");
 		buf_add_str(&c->text,
 			"there is none: mail is taken from clients that may relay only; "
 			"add the domains to serve");
-		tell(c, CHECK_WARNING);
+		check_tell(c, CHECK_WARNING);
 	}
-	next_kind(c);
+	check_next_kind(c);
 }
 
 static void check_pauses(struct checker *c)
@@ -207,15 +203,9 @@ static void check_pauses(struct checker *c)
 		buf_add_str(&c->text, "mail waits since ");
 		text_add_time(&c->text, object_pause(pause)->since_ms);
 		buf_add_str(&c->text, "; resume it when the reason is gone");
-		tell(c, CHECK_NOTE);
+		check_tell(c, CHECK_NOTE);
 	}
-	next_kind(c);
-}
-
-static bool is_wildcard(const struct netaddr *address)
-{
-	struct netaddr zero = {.family = address->family};
-	return netaddr_same_ip(address, &zero);
+	check_next_kind(c);
 }
 
 static void check_listeners(struct checker *c, bool as_root)
@@ -225,8 +215,7 @@ static void check_listeners(struct checker *c, bool as_root)
 
 	for (uint32_t i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
-		reachable = reachable || is_wildcard(&listener->address) ||
-			    !netaddr_is_loopback(&listener->address);
+		reachable = reachable || config_is_reachable(listener);
 		if (as_root || listener->address.port >= PORT_PRIVILEGED)
 			continue;
 		buf_add_str(&c->about, "listeners.");
@@ -235,16 +224,16 @@ static void check_listeners(struct checker *c, bool as_root)
 			"port %u needs root or CAP_NET_BIND_SERVICE; start posternd so, or choose "
 			"a port from %d on",
 			listener->address.port, PORT_PRIVILEGED);
-		tell(c, CHECK_WARNING);
+		check_tell(c, CHECK_WARNING);
 	}
 	if (!reachable) {
 		buf_add_str(&c->about, "listeners");
 		buf_add_str(&c->text,
 			"all are on loopback addresses: other hosts cannot hand in mail; "
 			"add one on an outside address when that is wanted");
-		tell(c, CHECK_NOTE);
+		check_tell(c, CHECK_NOTE);
 	}
-	next_kind(c);
+	check_next_kind(c);
 }
 
 static void check_config(struct checker *c, bool as_root)
@@ -257,15 +246,15 @@ static void check_config(struct checker *c, bool as_root)
 		buf_add_str(&c->text,
 			"is off: a flaw in one role reaches all that its user may do; "
 			"set it to required");
-		tell(c, CHECK_WARNING);
+		check_tell(c, CHECK_WARNING);
 	}
 	if (config->limits.hops < HOPS_LEAST) {
 		buf_add_str(&c->about, "limits.hops");
 		buf_printf(&c->text, "%u is less than some good mail needs; give at least %d",
 			config->limits.hops, HOPS_LEAST);
-		tell(c, CHECK_WARNING);
+		check_tell(c, CHECK_WARNING);
 	}
-	next_kind(c);
+	check_next_kind(c);
 }
 
 void check_all(const struct config *config, const struct objects *objects, bool as_root,
@@ -274,8 +263,8 @@ void check_all(const struct config *config, const struct objects *objects, bool 
 	struct checker c = {
 		.config = config, .objects = objects, .found = found, .context = context};
 
-	buf_init(&c.about, TEXT_BYTES);
-	buf_init(&c.text, TEXT_BYTES);
+	buf_init(&c.about, CHECK_TEXT_BYTES);
+	buf_init(&c.text, CHECK_TEXT_BYTES);
 	if (config)
 		check_config(&c, as_root);
 	if (objects) {
@@ -283,10 +272,13 @@ void check_all(const struct config *config, const struct objects *objects, bool 
 		check_postmaster(config, objects, found, context);
 		check_transports(&c);
 		check_private(&c);
+		check_links(&c);
 		check_unused(&c);
 		check_mailboxes(&c);
-		check_pauses(&c);
 	}
+	check_relays(&c);
+	if (objects)
+		check_pauses(&c);
 	buf_done(&c.about);
 	buf_done(&c.text);
 }

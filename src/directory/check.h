@@ -28,6 +28,10 @@ void check_all(const struct config *config, const struct objects *objects, bool 
 void check_postmaster(const struct config *config, const struct objects *objects,
 	void (*found)(void *context, const struct check_finding *finding), void *context);
 
+/* Of these only what is said of who may relay and log in: what a start should say, too. */
+void check_relay(const struct config *config, const struct objects *objects,
+	void (*found)(void *context, const struct check_finding *finding), void *context);
+
 const char *check_severity_name(enum check_severity severity);
 
 #endif

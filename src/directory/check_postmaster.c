@@ -8,7 +8,13 @@
 
 #define LOCAL_PART "postmaster@"
 
-/* Such a domain takes mail for accounts only. */
+static bool is_taken(const struct objects *objects, struct span address)
+{
+	return objects_find(objects, OBJECT_ACCOUNT, address) ||
+	       objects_find(objects, OBJECT_ALIAS, address);
+}
+
+/* Such a domain takes mail for accounts and aliases only. */
 static bool lacks_account(const struct objects *objects, struct span domain)
 {
 	char address[sizeof(LOCAL_PART) + NAME_DOMAIN_BYTES];
@@ -18,7 +24,7 @@ static bool lacks_account(const struct objects *objects, struct span domain)
 		return false;
 	memcpy(address, LOCAL_PART, n);
 	memcpy(address + n, domain.p, domain.n);
-	return !objects_find(objects, OBJECT_ACCOUNT, span_of(address, n + domain.n));
+	return !is_taken(objects, span_of(address, n + domain.n));
 }
 
 /* The first few names, and how many there are. */
@@ -93,7 +99,7 @@ static void check_set(const struct config *config, const struct objects *objects
 	if (address.n <= sizeof(lower)) {
 		for (size_t i = 0; i < address.n; i++)
 			lower[i] = ascii_lower(address.p[i]);
-		if (objects_find(objects, OBJECT_ACCOUNT, span_of(lower, address.n)))
+		if (is_taken(objects, span_of(lower, address.n)))
 			return;
 	}
 	buf_add_str(out, "is set to ");

@@ -162,23 +162,25 @@ struct span config_find_control(struct span folder, struct span text, struct are
 {
 	struct buf unheard;
 	struct problems problems = {.out = &unheard};
-	struct config config = {0};
+	struct config *config = calloc(1, sizeof(*config)); /* large for a stack */
+	struct span control = SPAN_NONE;
 	struct node *root;
 
 	buf_init(&unheard, CONFIG_PROBLEMS);
 	int err = text.n > CONFIG_BYTES ? ERR_LIMIT : node_read_yaml(text, arena, &problems, &root);
-	const struct node *found = err ? NULL : node_get(root, "control");
+	const struct node *found = err || !config ? NULL : node_get(root, "control");
 
 	if (found) {
-		struct node control = *found;
-		const struct node alone = {.kind = NODE_MAP, .count = 1, .first = &control};
+		struct node only = *found;
+		const struct node alone = {.kind = NODE_MAP, .count = 1, .first = &only};
 
-		control.next = NULL;
-		if (schema_read(config_schema(), &alone, folder, arena, NULL, &problems, &config))
-			config.control = SPAN_NONE;
+		only.next = NULL;
+		if (!schema_read(config_schema(), &alone, folder, arena, NULL, &problems, config))
+			control = config->control;
 	}
 	buf_done(&unheard);
-	return config.control;
+	free(config);
+	return control;
 }
 
 void config_free(struct config **config)

@@ -127,15 +127,36 @@ static void refuse_listener(struct validation *v, const struct object *object)
 	validate_end(v, "");
 }
 
+/* All of the Internet, by another name. */
+static bool holds_all(struct span list)
+{
+	while (list.n) {
+		struct span item = schema_list_next(&list);
+		if (span_equal(item, SPAN("0.0.0.0/0")) || span_equal(item, SPAN("::/0")))
+			return true;
+	}
+	return false;
+}
+
+/* The field that makes it an open relay; NULL: it is none. */
+static const char *opens(const struct object_relay *relay)
+{
+	if (relay->policy == RELAY_ANYONE)
+		return "policy";
+	if (relay->policy != RELAY_ADDRESSES)
+		return NULL;
+	return holds_all(relay->from) ? "from" : holds_all(relay->to) ? "to" : NULL;
+}
+
 static void check_listener(struct validation *v, const struct object *object)
 {
 	const struct config_listener *listener = config_find_listener(v->start, object->name);
 
 	if (!listener) {
 		refuse_listener(v, object);
-	} else if (object_relay(object)->policy == RELAY_ANYONE && !listener->open_relay &&
+	} else if (opens(object_relay(object)) && !listener->open_relay &&
 		   config_is_reachable(listener)) {
-		validate_begin(v, object, "policy");
+		validate_begin(v, object, opens(object_relay(object)));
 		validate_end(v, "anyone who reaches this listener could send mail to anybody by it "
 				"(an open relay), and its address is not a loopback one; if that "
 				"is meant, say \"open-relay: yes\" at the listener in the start "
