@@ -7,10 +7,11 @@
 #define BODY	  "Subject: hello\r\n\r\nhello\r\n"
 #define TLS_EHLO  "250-hop.example\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 SIZE 10000000"
 #define TLSA_DATA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define OBJECTS(tls)                                                               \
-	"transports:\n  mx: { server: lookup-mx, retry-delay: 1, tls: " tls " }\n" \
-	"  fixed: { server: \"192.0.2.9:2525\", retry-delay: 1, tls: " tls " }\n"  \
-	"domains:\n  fixed.example: { transport: fixed }\n"                        \
+#define OBJECTS(tls)                                                                             \
+	"transports:\n  mx: { server: lookup-mx, private-hosts: true, retry-delay: 1, tls: " tls \
+	" }\n"                                                                                   \
+	"  fixed: { server: \"192.0.2.9:2525\", retry-delay: 1, tls: " tls " }\n"                \
+	"domains:\n  fixed.example: { transport: fixed }\n"                                      \
 	"default-transport: mx\n"
 #define POLICY_OF(mode) \
 	"version: STSv1\r\nmode: " mode "\r\nmx: mx1.far.example\r\nmax_age: 604800\r\n"
