@@ -37,6 +37,7 @@ static void own_names(struct world *world)
 	for (uint32_t i = 0; i < config->listener_count; i++)
 		world->listeners[i] = config->listeners[i].address;
 	world->route.hostname = config->hostname;
+	world->route.start = config;
 	world->route.listeners = world->listeners;
 	world->route.listener_count = config->listener_count;
 	own_addresses(world);

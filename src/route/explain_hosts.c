@@ -81,6 +81,52 @@ static struct span text_of(const struct node *map, const char *key)
 	return node ? node->text : SPAN_NONE;
 }
 
+static void add_hops(struct explain *explain, const struct node *host)
+{
+	const struct node *addresses = node_get(host, "addresses");
+
+	for (const struct node *a = addresses ? addresses->first : NULL; a; a = a->next) {
+		if (explain->hops.count == MX_ADDRESSES ||
+			netaddr_parse_ip(a->text, &explain->addresses[explain->hops.count]) < 0) {
+			/* What cannot be told for sure gives no right. */
+			explain->hops.known = false;
+			return;
+		}
+		explain->hops.count++;
+	}
+}
+
+/* Known are the addresses, or that there are none for good. */
+static void read_hops(struct explain *explain, const struct node *root)
+{
+	const struct node *hosts = node_get(root, "hosts"), *refused = node_get(root, "refused");
+
+	if (hosts && hosts->kind == NODE_LIST) {
+		explain->hops.known = true;
+		for (const struct node *host = hosts->first; host; host = host->next)
+			add_hops(explain, host);
+	} else if (refused && refused->kind == NODE_MAP) {
+		explain->hops.known = span_equal(text_of(refused, "temporary"), SPAN("false"));
+	}
+}
+
+void explain_read_hops(struct explain *explain, struct span json)
+{
+	struct buf said;
+	struct problems problems = {.out = &said};
+	struct arena arena;
+	struct node *root = NULL;
+
+	explain->hops = (struct route_hops){.addresses = explain->addresses};
+	explain->query.hops = &explain->hops;
+	arena_init(&arena, HOSTS_ARENA);
+	buf_init(&said, HOSTS_PROBLEM);
+	if (node_read_json(json, &arena, &problems, &root) == 0 && root->kind == NODE_MAP)
+		read_hops(explain, root);
+	buf_done(&said);
+	arena_reset(&arena);
+}
+
 static void say_host(struct explain *explain, const struct node *host, uint32_t at)
 {
 	const struct node *addresses = node_get(host, "addresses");

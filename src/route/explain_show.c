@@ -74,9 +74,16 @@ static void add_outcome(struct buf *out, const struct explain *explain)
 		add_verdict(out, &d->verdict);
 		return;
 	}
+	if (d->kind == ROUTE_ASK) {
+		buf_add_str(out, "depends on the next hops of ");
+		buf_add_span(out, d->domain);
+		return;
+	}
 	buf_add_str(out, "accepted, and ");
 	add_pauses(out, explain);
-	if (d->kind == ROUTE_MAILBOX) {
+	if (d->kind == ROUTE_ALIAS) {
+		buf_printf(out, "sent to %u addresses that the alias means", explain->target_count);
+	} else if (d->kind == ROUTE_MAILBOX) {
 		buf_add_str(out, "delivered into the mailbox ");
 		buf_add_span(out, d->account.address);
 	} else if (explain->down.since_ms && explain->way.kind != VERDICT_PERMANENT) {
@@ -214,7 +221,7 @@ static void show_way(const struct explain *explain, struct json_write *out)
 	json_put_str(out, "next", explain_next(explain));
 	if (d->kind == ROUTE_MAILBOX)
 		json_put_string(out, "mailbox", d->account.address);
-	else
+	else if (d->kind == ROUTE_TRANSPORT)
 		show_transport(&d->transport, out);
 	if (explain->prioritised)
 		show_rule(&explain->priority, out);
@@ -230,9 +237,48 @@ static void show_way(const struct explain *explain, struct json_write *out)
 	json_close_array(out);
 }
 
+/* The addresses that an alias means in the end. */
+static void show_targets(const struct explain *explain, struct json_write *out)
+{
+	json_open_array(out, "alias");
+	for (uint32_t i = 0; i < explain->target_count && i < EXPLAIN_TARGETS; i++) {
+		const struct explain_target *t = &explain->targets[i];
+
+		json_open_object(out, NULL);
+		json_put_string(out, "recipient", span_of(t->recipient, t->length));
+		if (t->kind == ROUTE_TRANSPORT)
+			json_put_string(out, "transport", t->transport);
+		json_put_bool(out, "paused", t->paused);
+		json_close_object(out);
+	}
+	json_close_array(out);
+	json_put_u64(out, "alias_addresses", explain->target_count);
+}
+
+/* Of addresses that are such. */
+static void show_addresses(const struct explain *explain, struct json_write *out)
+{
+	const struct route_decision *d = &explain->decision;
+
+	json_put_string(out, "sender", explain->query.sender);
+	json_put_string(out, "recipient", explain->query.recipient);
+	if (!d->domain.n)
+		return; /* the sender was refused */
+	if (explain->alias)
+		show_targets(explain, out);
+	else if (!span_equal(d->recipient, explain->query.recipient))
+		json_put_string(out, "means", d->recipient);
+	json_put_string(out, "domain", d->domain);
+	json_put_bool(out, "served", d->served);
+}
+
 void explain_json(const struct explain *explain, struct json_write *out)
 {
-	static const char *const outcomes[] = {"transport", "mailbox", "refused"};
+	static const char *const outcomes[] = {[ROUTE_TRANSPORT] = "transport",
+		[ROUTE_MAILBOX] = "mailbox",
+		[ROUTE_ALIAS] = "alias",
+		[ROUTE_ASK] = "unknown",
+		[ROUTE_REFUSED] = "refused"};
 	const struct route_decision *d = &explain->decision;
 	struct buf client;
 
@@ -240,19 +286,15 @@ void explain_json(const struct explain *explain, struct json_write *out)
 	netaddr_add_ip(&client, &explain->query.client);
 	json_put_str(out, "outcome", outcomes[d->kind]);
 	json_put_string(out, "client", buf_span(&client));
-	if (explain->query.listener.n)
-		json_put_string(out, "listener", explain->query.listener);
-	if (explain->parsed) {
-		json_put_string(out, "sender", explain->query.sender);
-		json_put_string(out, "recipient", explain->query.recipient);
-		if (!span_equal(d->recipient, explain->query.recipient))
-			json_put_string(out, "postmaster", d->recipient);
-		json_put_string(out, "domain", d->domain);
-		json_put_bool(out, "served", d->served);
-	}
+	json_put_string(out, "listener", explain->query.listener);
+	json_put_bool(out, "tls", explain->query.tls);
+	if (explain->query.user.n)
+		json_put_string(out, "user", explain->query.user);
+	if (explain->parsed)
+		show_addresses(explain, out);
 	if (d->kind == ROUTE_REFUSED)
 		show_verdict("refusal", &d->verdict, out);
-	else
+	else if (d->kind != ROUTE_ASK)
 		show_way(explain, out);
 	show_steps(&explain->trail, out);
 	buf_done(&client);

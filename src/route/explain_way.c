@@ -115,13 +115,14 @@ void explain_way(struct explain *explain, const struct snapshot *snapshot,
 	const struct route_decision *d = &explain->decision;
 	struct pause all = {0};
 
-	if (d->kind == ROUTE_REFUSED)
+	if (d->kind == ROUTE_REFUSED || d->kind == ROUTE_ASK)
 		return;
 	route_trail_add(&explain->trail, "scans", "none", "No scan is set up.");
-	say_priority(explain, snapshot);
+	if (d->kind != ROUTE_ALIAS)
+		say_priority(explain, snapshot);
 	snapshot_pause(snapshot, &all);
 	say_pause(explain, "everything", &all);
-	if (d->served)
+	if (d->served && d->kind != ROUTE_ALIAS)
 		say_pause(explain, "domain", &d->served_domain.pause);
 	if (d->kind != ROUTE_TRANSPORT)
 		return;
@@ -132,5 +133,5 @@ void explain_way(struct explain *explain, const struct snapshot *snapshot,
 
 bool explain_wants_hosts(const struct explain *explain)
 {
-	return explain->decision.kind == ROUTE_TRANSPORT;
+	return explain->decision.kind == ROUTE_TRANSPORT || explain->decision.kind == ROUTE_ASK;
 }

@@ -12,18 +12,40 @@
 
 enum relay_answer { RELAY_YES, RELAY_NO, RELAY_MUST_ASK };
 
-/* May the client relay, and by which rule? RELAY_MUST_ASK: only the next hops' addresses decide
- * (policy `addresses` with `to`, query.hops NULL). `transport`: by which it would leave. A sentence
- * for each rule that was looked at goes to the trail (may be NULL). A temporary lack of knowledge
- * (hops->known false) fills in `verdict` and gives RELAY_NO. */
-enum relay_answer relay_right(const struct snapshot *snapshot, const struct route_query *query,
-	const struct transport *transport, struct route_trail *trail, struct verdict *verdict);
+/*
+ * May the client relay, and by which rule? RELAY_MUST_ASK: only the next hops' addresses decide
+ * (policy `addresses` with `to`, query.hops NULL). `transport`: by which it would leave; NULL:
+ * only who hands the mail in counts, not where it goes. A sentence for each rule that was looked at
+ * goes to the trail (may be NULL), with RELAY_NO the last one says what would be needed. A
+ * temporary lack of knowledge (hops->known false, a directory that cannot be read) fills in
+ * `verdict`, which is left alone otherwise, and gives RELAY_NO.
+ *
+ *   - Whoever logged in has the right for as long as the account is there and not disabled.
+ *   - local-hosts: the sender's domain is a domain of the directory, another name of one, our host
+ *     name, or in accept.hosts. An address literal is none of these.
+ *   - local-users: the sender is the address of an account that is not disabled, by its own
+ * domain's name, or in accept.users. Aliases do not count, nor does the null sender for either.
+ *   - anyone: where the listener says open-relay in the start file; elsewhere it counts as none, as
+ *     the start file may have changed since the directory did.
+ */
+enum relay_answer relay_right(const struct snapshot *snapshot, const struct route_config *config,
+	const struct route_query *query, const struct transport *transport,
+	struct route_trail *trail, struct verdict *verdict);
 
-/* "user%b@a", "b!user@a", "@b:user@a" and the like, by its local part. */
+/*
+ * Does the local part ask for a second hop: "user%b@a", "b!user@a", ""@b:user"@a", ""user@b"@a"? A
+ * server behind us may well take quotes off and read on, so quoted ones count like bare ones; so do
+ * the wide forms of "@", "%" and "!" of Unicode, which some servers make plain, and encoded words
+ * (RFC 2047), in which anything may stand. Without a host and a user around it a character is just
+ * one: "50%", "wow!" and "!x" are names.
+ */
 bool relay_is_routed(struct span local);
 
-/* What is dangerous, or locks everybody out; one line each, with what to do. `start` has the
- * listeners. */
+/* "none", "addresses", … */
+const char *relay_policy_name(enum relay_policy policy);
+
+/* What is dangerous, or locks everybody out; one line each, "listener mx: what is the matter; what
+ * to do". `start` has the listeners. */
 void relay_add_warnings(
 	const struct snapshot *snapshot, const struct config *start, struct buf *out);
 

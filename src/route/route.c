@@ -1,36 +1,18 @@
 #include "route/route.h"
 
 #include "base/err.h"
+#include "route/decide.h"
+#include "route/find.h"
 #include "route/refuse.h"
-
-#define ACCOUNT_ADDRESS 512 /* bytes of local@domain; no account is longer */
-
-/* One question on its way through the rules. */
-struct decide {
-	const struct snapshot *snapshot;
-	const struct route_config *config;
-	struct route_trail *trail;
-	struct span recipient;
-	struct span local;
-	struct route_decision *out;
-};
-
-static size_t at_sign(struct span address)
-{
-	/* The last one: a quoted local part may hold others, a domain or a literal none. */
-	for (size_t i = address.n; i > 0; i--)
-		if (address.p[i - 1] == '@')
-			return i - 1;
-	return address.n;
-}
+#include "route/relay.h"
 
 struct span route_domain(const struct route_config *config, struct span recipient)
 {
-	size_t at = at_sign(recipient);
+	size_t at = find_at(recipient);
 
 	if (at == recipient.n)
-		return span_equal_nocase(recipient, SPAN("postmaster")) ? config->hostname
-									: SPAN_NONE;
+		return config && span_equal_nocase(recipient, SPAN("postmaster")) ? config->hostname
+										  : SPAN_NONE;
 	return span_skip(recipient, at + 1);
 }
 
@@ -43,13 +25,14 @@ static void broken_directory(struct decide *d, int err)
 		err_text(err));
 }
 
-/* Rule 1: who is meant. */
+/* ---- rules 1 and 2: who is meant ------------------------------------------------------------ */
+
 static void find_domain(struct decide *d)
 {
 	struct span domain = route_domain(d->config, d->recipient);
 	struct netaddr literal;
 
-	d->local = span_of(d->recipient.p, at_sign(d->recipient));
+	d->local = span_of(d->recipient.p, find_at(d->recipient));
 	d->out->recipient = d->recipient;
 	d->out->domain = domain;
 	if (d->local.n == d->recipient.n && domain.n) {
@@ -58,7 +41,8 @@ static void find_domain(struct decide *d)
 			SHOWN(domain));
 		return;
 	}
-	if (route_literal(domain, &literal) < 0 || !route_is_own_address(d->config, &literal))
+	if (!d->config || route_literal(domain, &literal) < 0 ||
+		!route_is_own_address(d->config, &literal))
 		return;
 	d->out->domain = d->config->hostname;
 	route_trail_add(d->trail, "literal", "means",
@@ -66,35 +50,104 @@ static void find_domain(struct decide *d)
 		SHOWN(domain), SHOWN(d->config->hostname));
 }
 
-static int find_account(struct decide *d, struct account *out)
+static bool refuse_long(struct decide *d)
 {
-	char address[ACCOUNT_ADDRESS];
-	struct span domain = d->out->domain;
-	size_t n = d->local.n + 1 + domain.n;
-	bool changed = false;
-	int err;
-
-	if (n > sizeof(address) || !domain.n)
-		return ERR_NOT_FOUND;
-	if (d->local.n)
-		memcpy(address, d->local.p, d->local.n);
-	address[d->local.n] = '@';
-	memcpy(address + d->local.n + 1, domain.p, domain.n);
-	err = snapshot_account(d->snapshot, span_of(address, n), out);
-	if (err != ERR_NOT_FOUND)
-		return err;
-	for (size_t i = 0; i < d->local.n; i++) {
-		char lower = ascii_lower(address[i]);
-		changed |= lower != address[i];
-		address[i] = lower;
-	}
-	return changed ? snapshot_account(d->snapshot, span_of(address, n), out) : err;
+	d->out->kind = ROUTE_REFUSED;
+	route_verdict(&d->out->verdict, 550, 1, 3, "the recipient's address is too long at %.*s",
+		SHOWN(d->out->domain));
+	route_trail_add(d->trail, "domain", "refused",
+		"At %.*s the address is longer than an address may be.", SHOWN(d->out->domain));
+	return false;
 }
+
+/* The domain is looked up, and is another one's name: the address becomes that one's. False: it was
+ * refused. */
+static bool follow_domain_alias(struct decide *d)
+{
+	struct route_decision *out = d->out;
+	struct span main;
+
+	d->domain_error = snapshot_domain(d->snapshot, out->domain, &out->served_domain);
+	main = d->domain_error ? SPAN_NONE : out->served_domain.alias_of;
+	if (!main.n)
+		return true;
+	route_trail_add(d->trail, "domain", "means", "%.*s is another name of the domain %.*s.",
+		SHOWN(out->domain), SHOWN(main));
+	out->domain = out->served_domain.name = main;
+	out->served_domain.alias_of = SPAN_NONE;
+	if (d->local.n + 1 + main.n > sizeof(out->rewritten))
+		return refuse_long(d);
+	if (d->local.n)
+		memcpy(out->rewritten, d->local.p, d->local.n);
+	out->rewritten[d->local.n] = '@';
+	memcpy(out->rewritten + d->local.n + 1, main.p, main.n);
+	out->recipient = span_of(out->rewritten, d->local.n + 1 + main.n);
+	return true;
+}
+
+static bool refuse_no_domain(struct decide *d)
+{
+	if (d->out->domain.n)
+		return false;
+	d->out->kind = ROUTE_REFUSED;
+	route_verdict(&d->out->verdict, 550, 1, 3, "the recipient's address has no domain");
+	route_trail_add(d->trail, "address", "refused", "The recipient's address has no domain.");
+	return true;
+}
+
+/* Nothing was ever applied. Where a message is queued all the same, the database was lost; and
+ * whoever sends now is better told to come again than refused for good. */
+static bool refuse_never_filled(struct decide *d)
+{
+	if (snapshot_generation(d->snapshot))
+		return false;
+	d->out->kind = ROUTE_REFUSED;
+	route_verdict(&d->out->verdict, 451, 3, 5,
+		"the directory is empty; its administrator has to fill it");
+	route_trail_add(d->trail, "directory", "empty",
+		"Nothing was ever put into the directory: apply an export, or add domains and "
+		"transports. Until then all mail is deferred.");
+	return true;
+}
+
+/* False: it was refused. */
+static bool find_recipient(struct decide *d)
+{
+	find_domain(d);
+	return !refuse_no_domain(d) && !refuse_never_filled(d) && follow_domain_alias(d);
+}
+
+/* True: it is one, or cannot be told. */
+static bool is_alias(struct decide *d)
+{
+	struct route_decision *out = d->out;
+	int err = find_alias(d->snapshot, d->local, out->domain, &out->alias, &out->alias_count);
+
+	if (err == ERR_NOT_FOUND)
+		return false;
+	out->served = d->domain_error == 0;
+	if (err < 0) {
+		broken_directory(d, err);
+		return true;
+	}
+	out->kind = ROUTE_ALIAS;
+	route_trail_add(d->trail, "alias", "means", "%.*s@%.*s is an alias of %u %s.",
+		SHOWN(d->local), SHOWN(out->domain), out->alias_count,
+		out->alias_count == 1 ? "address" : "addresses");
+	return true;
+}
+
+static bool is_own_name(const struct decide *d)
+{
+	return d->config && route_is_own_name(d->config, d->out->domain);
+}
+
+/* ---- rule 3: domains served here ------------------------------------------------------------ */
 
 static void decide_mailbox(struct decide *d)
 {
 	struct route_decision *out = d->out;
-	int err = find_account(d, &out->account);
+	int err = find_account(d->snapshot, d->local, out->domain, &out->account);
 
 	if (err == ERR_NOT_FOUND) {
 		out->kind = ROUTE_REFUSED;
@@ -120,40 +173,84 @@ static void use_transport(struct decide *d, const char *why)
 		SHOWN(d->out->transport.name), why);
 }
 
-/* Rule 2. False: the domain is not ours. */
-static bool decide_served(struct decide *d)
+static enum relay_answer may_relay(struct decide *d, const struct transport *transport)
+{
+	struct verdict verdict = {.kind = VERDICT_OK};
+
+	if (d->trusted)
+		return RELAY_YES;
+	enum relay_answer answer =
+		relay_right(d->snapshot, d->config, d->query, transport, d->trail, &verdict);
+	if (verdict.kind != VERDICT_OK)
+		d->out->verdict = verdict;
+	else if (answer == RELAY_NO)
+		d->out->verdict.kind = VERDICT_OK; /* the caller's words */
+	return answer;
+}
+
+/* The domain's own server might take it for an order to send it on. */
+static bool refuse_routed(struct decide *d)
+{
+	if (d->trusted || !relay_is_routed(d->local))
+		return false;
+	route_trail_add(d->trail, "route", "asks",
+		"%.*s could be read as a route to another host, for which the right to relay is "
+		"needed.",
+		SHOWN(d->local));
+	if (may_relay(d, NULL) == RELAY_YES)
+		return false;
+	d->out->kind = ROUTE_REFUSED;
+	if (d->out->verdict.kind == VERDICT_OK)
+		route_verdict(&d->out->verdict, 550, 7, 1,
+			"relaying denied: this address asks %.*s to send the mail on; write to the "
+			"last host itself",
+			SHOWN(d->out->domain));
+	return true;
+}
+
+static void use_domain_transport(struct decide *d)
 {
 	struct route_decision *out = d->out;
-	int err = snapshot_domain(d->snapshot, out->domain, &out->served_domain);
 
-	out->served = err == 0;
-	if (err == ERR_NOT_FOUND) {
-		route_trail_add(d->trail, "domain", "no", "%.*s is not a domain served here.",
-			SHOWN(out->domain));
-		return false;
-	}
-	if (err < 0) {
-		broken_directory(d, err);
-		return true;
-	}
-	if (out->served_domain.kind == DOMAIN_MAILBOXES) {
-		route_trail_add(d->trail, "domain", "yes",
-			"%.*s is served by mailboxes here; no right to relay is needed.",
-			SHOWN(out->domain));
-		decide_mailbox(d);
-		return true;
-	}
 	route_trail_add(d->trail, "domain", "yes",
 		"%.*s is served by a transport; no right to relay is needed.", SHOWN(out->domain));
-	err = snapshot_transport(d->snapshot, out->served_domain.transport, &out->transport);
+	if (refuse_routed(d))
+		return;
+	int err = snapshot_transport(d->snapshot, out->served_domain.transport, &out->transport);
 	if (err < 0)
 		broken_directory(d, err);
 	else
 		use_transport(d, "which the domain names");
+}
+
+/* False: the domain is not ours. */
+static bool decide_served(struct decide *d)
+{
+	struct route_decision *out = d->out;
+
+	out->served = d->domain_error == 0;
+	if (d->domain_error == ERR_NOT_FOUND) {
+		route_trail_add(d->trail, "domain", "no", "%.*s is not a domain served here.",
+			SHOWN(out->domain));
+		return false;
+	}
+	if (d->domain_error < 0) {
+		broken_directory(d, d->domain_error);
+		return true;
+	}
+	if (out->served_domain.kind != DOMAIN_MAILBOXES) {
+		use_domain_transport(d);
+		return true;
+	}
+	route_trail_add(d->trail, "domain", "yes",
+		"%.*s is served by mailboxes here; no right to relay is needed.",
+		SHOWN(out->domain));
+	decide_mailbox(d);
 	return true;
 }
 
-/* Rule 3. */
+/* ---- rule 4: our own name -------------------------------------------------------------------- */
+
 static void refuse_own_name(struct decide *d)
 {
 	d->out->kind = ROUTE_REFUSED;
@@ -167,140 +264,134 @@ static void refuse_own_name(struct decide *d)
 		SHOWN(d->out->domain));
 }
 
-static void use_default_transport(struct decide *d)
-{
-	int err = snapshot_default_transport(d->snapshot, &d->out->transport);
-
-	if (err == ERR_NOT_FOUND) {
-		d->out->kind = ROUTE_REFUSED;
-		route_verdict(&d->out->verdict, 550, 4, 4,
-			"no route to %.*s: it is not served here, and no default transport is set",
-			SHOWN(d->out->domain));
-		route_trail_add(d->trail, "transport", "refused",
-			"No default-transport is set, so mail for other domains cannot leave.");
-		return;
-	}
-	if (err < 0)
-		broken_directory(d, err);
-	else
-		use_transport(d, "the default-transport");
-}
-
-/* Rule 4: the right to relay. */
-static bool may_relay(struct decide *d, const struct route_query *query)
-{
-	struct buf client;
-
-	if (netaddr_is_loopback(&query->client)) {
-		route_trail_add(d->trail, "relay", "yes",
-			"The client's address is loopback: it may send to any domain.");
-		return true;
-	}
-	buf_init(&client, 64);
-	if (query->client.family != NETADDR_NONE)
-		netaddr_add_ip(&client, &query->client);
-	else
-		buf_add_str(&client, "this client");
-	d->out->kind = ROUTE_REFUSED;
-	route_verdict(&d->out->verdict, 550, 7, 1,
-		"relaying denied: %.*s is not served here, and %.*s may not send to other domains; "
-		"use "
-		"your own provider's outgoing server",
-		SHOWN(d->out->domain), SHOWN(buf_span(&client)));
-	route_trail_add(d->trail, "relay", "refused",
-		"%.*s is no loopback address, and only such clients may send to domains that are "
-		"not "
-		"served here. Add the domain, or send from this machine.",
-		SHOWN(buf_span(&client)));
-	buf_done(&client);
-	return false;
-}
-
-/* Nothing was ever applied. Where a message is queued all the same, the database was lost; and
- * whoever sends now is better told to come again than refused for good. */
-static bool refuse_never_filled(struct decide *d)
-{
-	if (snapshot_generation(d->snapshot))
-		return false;
-	d->out->kind = ROUTE_REFUSED;
-	route_verdict(&d->out->verdict, 451, 3, 5,
-		"the directory is empty; its administrator has to fill it");
-	route_trail_add(d->trail, "directory", "empty",
-		"Nothing was ever put into the directory: apply an export, or add domains and "
-		"transports. Until then all mail is deferred.");
-	return true;
-}
-
-static bool refuse_no_domain(struct decide *d)
-{
-	if (d->out->domain.n)
-		return false;
-	d->out->kind = ROUTE_REFUSED;
-	route_verdict(&d->out->verdict, 550, 1, 3, "the recipient's address has no domain");
-	route_trail_add(d->trail, "address", "refused", "The recipient's address has no domain.");
-	return true;
-}
-
 /* The postmaster of our own name, or of a domain with mailboxes, who has no account there. */
 static bool is_absent_postmaster(struct decide *d)
 {
-	struct domain domain;
 	struct account account;
 
 	if (!span_equal_nocase(d->local, SPAN("postmaster")))
 		return false;
-	switch (snapshot_domain(d->snapshot, d->out->domain, &domain)) {
+	switch (d->domain_error) {
 	case 0:
-		return domain.kind == DOMAIN_MAILBOXES &&
-		       find_account(d, &account) == ERR_NOT_FOUND;
-	case ERR_NOT_FOUND: return route_is_own_name(d->config, d->out->domain);
+		return d->out->served_domain.kind == DOMAIN_MAILBOXES &&
+		       find_account(d->snapshot, d->local, d->out->domain, &account) ==
+			       ERR_NOT_FOUND;
+	case ERR_NOT_FOUND: return is_own_name(d);
 	default: return false; /* the next rule meets it, too, and says so */
 	}
 }
 
-/* RFC 5321 section 4.5.1 wants his mail taken: from here on it is about whoever gets it. That may
- * be another absent postmaster, so this happens once. */
-static int follow_postmaster(struct decide *d, bool *followed)
+/* RFC 5321 section 4.5.1 wants his mail taken: from here on it is about whoever gets it, which
+ * needs no right to relay. That may be another absent postmaster, so this happens once. False: it
+ * was refused. */
+static bool follow_postmaster(struct decide *d, bool *followed)
 {
 	struct span domain = d->out->domain;
 
 	*followed = false;
 	if (!is_absent_postmaster(d))
-		return 0;
+		return true;
 	int err = snapshot_postmaster(d->snapshot, &d->recipient);
 	if (err == ERR_NOT_FOUND) {
 		route_trail_add(d->trail, "postmaster", "nobody",
 			"The directory's setting postmaster, which would get this, is not set.");
-		return 0;
+		return true;
 	}
 	if (err < 0) {
 		broken_directory(d, err);
-		return err;
+		return false;
 	}
-	*followed = true;
+	*followed = d->trusted = true;
 	route_trail_add(d->trail, "postmaster", "means",
 		"The directory's setting postmaster gets the mail of the one of %.*s: %.*s.",
 		SHOWN(domain), SHOWN(d->recipient));
-	find_domain(d);
-	return 0;
+	return find_recipient(d);
+}
+
+/* ---- rule 5: relaying ----------------------------------------------------------------------- */
+
+static void refuse_relaying(struct decide *d)
+{
+	const struct netaddr *address = &d->query->client;
+	struct buf client;
+
+	d->out->kind = ROUTE_REFUSED;
+	if (d->out->verdict.kind != VERDICT_OK)
+		return;
+	buf_init(&client, 64);
+	if (address->family != NETADDR_NONE)
+		netaddr_add_ip(&client, address);
+	else
+		buf_add_str(&client, "this client");
+	route_verdict(&d->out->verdict, 550, 7, 1,
+		"relaying denied: %.*s is not served here, and %.*s may not send to other domains; "
+		"log in, or use your own provider's outgoing server",
+		SHOWN(d->out->domain), SHOWN(buf_span(&client)));
+	buf_done(&client);
+}
+
+static void decide_relaying(struct decide *d)
+{
+	struct route_decision *out = d->out;
+	int err = snapshot_default_transport(d->snapshot, &out->transport);
+
+	if (err < 0 && err != ERR_NOT_FOUND) {
+		broken_directory(d, err);
+		return;
+	}
+	/* Who may not relay is not told how we are set up. */
+	switch (may_relay(d, err == 0 ? &out->transport : NULL)) {
+	case RELAY_NO: refuse_relaying(d); return;
+	case RELAY_MUST_ASK: out->kind = ROUTE_ASK; return;
+	case RELAY_YES: break;
+	}
+	if (err == 0) {
+		use_transport(d, "the default-transport");
+		return;
+	}
+	out->kind = ROUTE_REFUSED;
+	route_verdict(&out->verdict, 550, 4, 4,
+		"no route to %.*s: it is not served here, and no default transport is set",
+		SHOWN(out->domain));
+	route_trail_add(d->trail, "transport", "refused",
+		"No default-transport is set, so mail for other domains cannot leave.");
+}
+
+static void decide_rest(struct decide *d)
+{
+	if (decide_served(d))
+		return;
+	if (is_own_name(d))
+		refuse_own_name(d);
+	else
+		decide_relaying(d);
+}
+
+void decide_recipient(struct decide *d)
+{
+	bool postmaster;
+
+	d->out->served = false;
+	if (!find_recipient(d) || is_alias(d) || !follow_postmaster(d, &postmaster) ||
+		(postmaster && is_alias(d)))
+		return;
+	decide_rest(d);
 }
 
 void route_decide(const struct snapshot *snapshot, const struct route_config *config,
 	const struct route_query *query, struct route_trail *trail, struct route_decision *out)
 {
-	struct decide d = {snapshot, config, trail, query->recipient, SPAN_NONE, out};
-	bool our_own; /* the postmaster's mail, which needs no right to relay */
+	struct decide d = {.snapshot = snapshot,
+		.config = config,
+		.query = query,
+		.trail = trail,
+		.recipient = query->recipient,
+		.out = out};
 
-	out->served = false;
-	find_domain(&d);
-	if (refuse_no_domain(&d) || refuse_never_filled(&d) ||
-		follow_postmaster(&d, &our_own) < 0 || decide_served(&d))
-		return;
-	if (route_is_own_name(config, out->domain))
-		refuse_own_name(&d);
-	else if (our_own || may_relay(&d, query))
-		use_default_transport(&d);
+	decide_recipient(&d);
 }
+
+/* ---- in the queue --------------------------------------------------------------------------- */
 
 static bool use_override(struct decide *d, struct span override)
 {
@@ -314,25 +405,23 @@ static bool use_override(struct decide *d, struct span override)
 		return true;
 	}
 	out->kind = ROUTE_TRANSPORT;
-	out->served = snapshot_domain(d->snapshot, out->domain, &out->served_domain) == 0;
+	out->served = d->domain_error == 0;
 	return true;
 }
 
 void route_for_delivery(const struct snapshot *snapshot, const struct route_config *config,
 	struct span recipient, struct span override, struct route_decision *out)
 {
-	struct decide d = {snapshot, config, NULL, recipient, SPAN_NONE, out};
+	struct decide d = {.snapshot = snapshot,
+		.config = config,
+		.recipient = recipient,
+		.trusted = true,
+		.out = out};
 
 	out->served = false;
-	find_domain(&d);
-	if (refuse_no_domain(&d) || refuse_never_filled(&d))
+	if (!find_recipient(&d) || (override.n && use_override(&d, override)))
 		return;
-	if (override.n && use_override(&d, override))
-		return;
-	if (decide_served(&d))
-		return;
-	if (route_is_own_name(config, out->domain))
-		refuse_own_name(&d);
-	else
-		use_default_transport(&d);
+	decide_rest(&d);
+	if (out->kind == ROUTE_REFUSED && out->verdict.kind == VERDICT_PERMANENT)
+		expand_to_mailbox(&d);
 }

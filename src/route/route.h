@@ -24,7 +24,7 @@
  * A directory that cannot be read gives 451 4.3.5, never a decision.
  *
  * Local parts of accounts: as given, then in ASCII lower case, so that "Ann@" and "POSTMASTER@"
- * reach "ann@" and "postmaster@".
+ * reach "ann@" and "postmaster@"; aliases likewise.
  */
 #ifndef ROUTE_ROUTE_H
 #define ROUTE_ROUTE_H
@@ -72,18 +72,23 @@ enum route_kind {
 	ROUTE_REFUSED, /* `verdict` says why; VERDICT_TEMPORARY or VERDICT_PERMANENT */
 };
 
-/* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or
- * config. */
+#define ROUTE_ADDRESS 254 /* bytes of an address (RFC 5321 section 4.5.3.1.3 without brackets) */
+
+/* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or config,
+ * but for `recipient`: by a domain alias it is another address, which lies in the decision itself.
+ * So a decision is not to be copied, and whoever keeps its recipient copies that. */
 struct route_decision {
 	enum route_kind kind;
 	bool served;	       /* the domain is in the directory */
-	struct span recipient; /* the query's; or whoever gets the postmaster's mail, canonical */
-	struct span domain;    /* the recipient's, after rule 1; a literal keeps its brackets */
+	struct span recipient; /* the query's; or at the domain that its own is an alias of, or
+				* whoever gets the postmaster's mail; canonical */
+	struct span domain; /* the recipient's, after rules 1 and 2; a literal keeps its brackets */
 	struct domain served_domain; /* where served: its pause among others */
 	struct transport transport;
 	struct account account;
 	uint32_t alias, alias_count; /* for snapshot_alias_target() */
 	struct verdict verdict;
+	char rewritten[ROUTE_ADDRESS]; /* see above */
 };
 
 #define ROUTE_ALIAS_DEPTH   10	 /* an alias may lead to aliases, so deep */
@@ -91,8 +96,8 @@ struct route_decision {
 
 /* ---- the trail: what `explain` shows ---------------------------------------------------- */
 
-#define ROUTE_STEPS	 32   /* more are dropped, and the trail says so */
-#define ROUTE_TRAIL_TEXT 8192 /* bytes of sentences, all together */
+#define ROUTE_STEPS	 64    /* more are dropped, and the trail says so */
+#define ROUTE_TRAIL_TEXT 16384 /* bytes of sentences, all together */
 
 struct route_step {
 	const char *rule; /* a short constant name: "relay", "domain", "account", "transport", … */
@@ -115,14 +120,16 @@ void route_trail_add(struct route_trail *trail, const char *rule, const char *re
 
 /* ---- the decisions ---------------------------------------------------------------------- */
 
-/* For RCPT. trail is NULL but for `explain`. */
+/* For RCPT, where aliases need not be followed. trail is NULL but for `explain`. */
 void route_decide(const struct snapshot *snapshot, const struct route_config *config,
 	const struct route_query *query, struct route_trail *trail, struct route_decision *out);
 
 /*
  * Every address that a recipient means in the end, aliases followed: each(), once for each, in
- * order, with its decision (ROUTE_TRANSPORT or ROUTE_MAILBOX, with its recipient). *out is the
- * decision for the whole: ROUTE_ALIAS where it was an alias, else as route_decide(); ROUTE_REFUSED
+ * order, with its decision (ROUTE_TRANSPORT or ROUTE_MAILBOX, with its recipient), which is valid
+ * during the call. Where it is no alias that is itself. *out is the decision for the whole:
+ * ROUTE_ALIAS where it was an alias, else as route_decide() (each() is not called for ROUTE_ASK);
+ * ROUTE_REFUSED
  * where one of the addresses is refused (temporary before permanent), an alias leads back to itself
  * or further than the bounds allow (451 4.3.5, as an administrator can mend that); then each() may
  * have been called for some: the caller drops them. each() returns false to stop: ROUTE_REFUSED,
@@ -136,7 +143,11 @@ void route_expand(const struct snapshot *snapshot, const struct route_config *co
 /*
  * For MAIL: may somebody who logged in (query.user) send as query.sender? By the listener's
  * `senders`. The null sender is allowed (RFC 8098 section 3 wants it). Refused: 553 5.7.1 with what
- * is allowed. Without a user: always allowed, and nothing looked at.
+ * is allowed; 451 4.3.5 where the directory cannot be read. Without a user: always allowed, and
+ * nothing looked at.
+ *
+ * His own address in any case of letters that leads to his account, by any name of its domain;
+ * aliases that lead to him alone; the account's send-as addresses, and all of a domain there.
  */
 bool route_sender_allowed(const struct snapshot *snapshot, const struct route_query *query,
 	struct route_trail *trail, struct verdict *out);
@@ -146,7 +157,9 @@ bool route_sender_allowed(const struct snapshot *snapshot, const struct route_qu
  * the message was taken in. `override` is the transport that an administrator rerouted the message
  * to (empty: none); while a transport of that name exists it takes every recipient, else the
  * ordinary rules apply. A domain that is served no longer leaves by the default transport; without
- * one 550 5.4.4. An account that is gone gives 550 5.1.1.
+ * one 550 5.4.4. An account that is gone gives 550 5.1.1. Aliases were followed when the message
+ * was taken in; where an account has since become an alias that leads to one mailbox alone, that
+ * gets it. (Whoever makes new mail, such as a notification, follows them with route_expand().)
  */
 void route_for_delivery(const struct snapshot *snapshot, const struct route_config *config,
 	struct span recipient, struct span override, struct route_decision *out);

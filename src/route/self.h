@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct config;
+
 struct route_config {
 	struct span hostname; /* of the start file, lower case */
 	const struct netaddr
@@ -22,6 +24,7 @@ struct route_config {
 		*addresses; /* of this machine's interfaces; they count where a listener
 			     * has "0.0.0.0" or "::". Ports are ignored. May be NULL. */
 	uint32_t address_count;
+	const struct config *start; /* for a listener's open-relay; NULL: none has it */
 };
 
 /* A connection to this address and port (0: 25) would end at one of our own listeners. */

@@ -57,19 +57,64 @@ static const struct domain domains[] = {
 	{.name = SPAN("s.example"), .kind = DOMAIN_TRANSPORT, .transport = 2},
 	{.name = SPAN("n.example"), .kind = DOMAIN_TRANSPORT, .transport = 3},
 	{.name = SPAN("w.example"), .kind = DOMAIN_TRANSPORT, .transport = 4},
+	{.name = SPAN("c2.example"), .kind = DOMAIN_MAILBOXES, .alias_of = SPAN("c.example")},
 };
-static const struct span accounts[] = {SPAN("ann@c.example")};
+static const struct span accounts[] = {SPAN("ann@c.example"), SPAN("old@c.example")};
+static const struct span disabled[] = {SPAN("old@c.example")};
+static const struct span of_nick[] = {SPAN("ann@c.example")};
+static const struct span of_all[] = {
+	SPAN("ann@c.example"), SPAN("bob@b.example"), SPAN("nick@c.example")};
+static const struct span of_bad[] = {SPAN("ann@c.example"), SPAN("gone@c.example")};
+static const struct fake_alias aliases[] = {
+	{SPAN("nick@c.example"), of_nick, 1},
+	{SPAN("all@c.example"), of_all, 3},
+	{SPAN("bad@c.example"), of_bad, 2},
+};
+static const struct fake_relay relays[] = {
+	{.relay = {.listener = SPAN("lan"), .policy = RELAY_ADDRESSES, .advertise_auth = true},
+		.from = {"198.51.100.0/24"},
+		.to = {"203.0.113.5", "203.0.113.16/28"}},
+	{.relay = {.listener = SPAN("secure"), .policy = RELAY_LOCAL_HOSTS}},
+};
+static const struct span branch[] = {SPAN("branch.example")};
 static const struct priority_rule rules[] = {
 	{.sender = SPAN("boss@*"), .client = SPAN("192.0.2.0/24")},
 	{.transport = SPAN("mx-only")},
 };
 static const struct snapshot directory = {
-	domains, 6, accounts, 1, transports, 5, -1, 0, false, rules, 2};
+	.domains = domains,
+	.domain_count = sizeof(domains) / sizeof(domains[0]),
+	.accounts = accounts,
+	.account_count = 2,
+	.transports = transports,
+	.transport_count = 5,
+	.default_transport = -1,
+	.rules = rules,
+	.rule_count = 2,
+	.relays = relays,
+	.relay_count = 2,
+	.aliases = aliases,
+	.alias_count = 3,
+	.accept_hosts = branch,
+	.accept_host_count = 1,
+	.disabled = disabled,
+	.disabled_count = 1,
+};
+/* The same, and mail may leave. */
+static struct snapshot outward;
+static const struct snapshot *used = &directory;
 
 static struct netaddr listener;
-static struct route_config config = {SPAN("gw.example.test"), &listener, 1, NULL, 0};
+static struct route_config config = {SPAN("gw.example.test"), &listener, 1, NULL, 0, NULL};
 static struct config start = {
-	.listeners = {{.name = SPAN("mx")}, {.name = SPAN("inside")}}, .listener_count = 2};
+	.listeners = {{.name = SPAN("mx")}, {.name = SPAN("inside"), .auth_without_tls = true},
+		{.name = SPAN("lan")},
+		{.name = SPAN("secure"),
+			.tls = {.certificate = SPAN("/c"),
+				.key = SPAN("/k"),
+				.client_ca = SPAN("/ca"),
+				.mode = CONFIG_TLS_STARTTLS}}},
+	.listener_count = 4};
 static struct explain explain;
 static char text[16384];
 
@@ -92,7 +137,7 @@ static const char *run_query(struct explain_query query)
 
 	buf_init(&why, 1000);
 	assert_int_equal(netaddr_parse(SPAN("127.0.0.1:2525"), 0, &listener), 0);
-	assert_int_equal(explain_run(&directory, &config, &start, &query, &explain, &why), 0);
+	assert_int_equal(explain_run(used, &config, &start, &query, &explain, &why), 0);
 	assert_int_equal(why.n, 0);
 	buf_done(&why);
 	return show();
@@ -276,7 +321,8 @@ static void test_unknown_listener(void **state)
 	buf_init(&why, 1000);
 	assert_int_equal(
 		explain_run(&directory, &config, &start, &query, &explain, &why), ERR_NOT_FOUND);
-	static const char said[] = "there is no listener \"nope\"; the start file has: mx, inside";
+	static const char said[] =
+		"there is no listener \"nope\"; the start file has: mx, inside, lan, secure";
 	assert_true(span_equal(buf_span(&why), SPAN(said)));
 	buf_done(&why);
 }
@@ -442,18 +488,194 @@ static void test_no_answer(void **state)
 	assert_says("How the next hop does now is not known: delivery is not running.");
 }
 
+static void run_user(const char *at, const char *user, const char *from, bool tls)
+{
+	run_query((struct explain_query){.client = SPAN("192.0.2.1"),
+		.listener = span_str(at),
+		.user = span_str(user),
+		.sender = span_str(from),
+		.recipient = SPAN("x@far.example"),
+		.tls = tls});
+}
+
+static void with_way_out(void)
+{
+	outward = directory;
+	outward.default_transport = 4;
+	used = &outward;
+}
+
 static void test_user_and_tls(void **state)
 {
 	(void)state;
-	run_query((struct explain_query){.client = SPAN("192.0.2.1"),
-		.listener = SPAN("mx"),
-		.user = SPAN("ann"),
-		.sender = SPAN("a@b.example"),
-		.recipient = SPAN("x@far.example"),
-		.tls = true});
+	with_way_out();
+	run_user("mx", "ann", "a@b.example", true);
 	assert_says("192.0.2.1 on listener mx.");
-	assert_says("user ann gives no further right");
+	assert_says("Listener mx has no certificate and offers no STARTTLS");
+	assert_says("There is no account ann, so the login fails");
 	assert_says("550 5.7.1");
+	/* Nobody can log in there. */
+	run_user("mx", "ann@c.example", "ann@c.example", true);
+	assert_says("The account ann@c.example is there, but cannot log in here without TLS.");
+	assert_says("outcome    refused: 550 5.7.1");
+	/* By permission in clear, and with TLS. */
+	run_user("inside", "ann@c.example", "ann@c.example", false);
+	assert_says("AUTH is offered: PLAIN, LOGIN, SCRAM-SHA-256.");
+	assert_says("ann@c.example has logged in, and so may send to any domain.");
+	assert_says("outcome    accepted, and sent by transport world\n");
+	json_t *root = as_json();
+	assert_string_equal(string_of(root, "user"), "ann@c.example");
+	assert_true(json_is_false(json_object_get(root, "tls")));
+	json_decref(root);
+	run_user("secure", "ANN@C.example", "Ann@c2.example", true);
+	assert_says("After STARTTLS, so REQUIRETLS can be asked for.");
+	assert_says("AUTH is not offered (advertise-auth: no), but understood: PLAIN, LOGIN, "
+		    "SCRAM-SHA-256, SCRAM-SHA-256-PLUS.");
+	assert_says("Ann@c2.example leads to the mailbox of ann@c.example.");
+	assert_says("outcome    accepted");
+	run_user("secure", "ann@c.example", "ann@c.example", false);
+	assert_says("AUTH is taken after STARTTLS only.");
+	assert_says("cannot log in here without TLS");
+	run_user("inside", "old@c.example", "a@x.example", false);
+	assert_says("The account old@c.example is disabled");
+	assert_says("outcome    refused: 550 5.7.1");
+	/* As somebody else. */
+	run_user("inside", "ann@c.example", "boss@b.example", false);
+	assert_says("boss@b.example is neither the address of ann@c.example nor an alias");
+	assert_says("outcome    refused: 553 5.7.1 ann@c.example may not send as boss@b.example");
+	json_decref(as_json());
+	used = &directory;
+}
+
+static void test_certificate(void **state)
+{
+	struct explain_query query = {.client = SPAN("192.0.2.1"),
+		.listener = SPAN("secure"),
+		.sender = SPAN("x@y.example"),
+		.certificate = SPAN("verified"),
+		.recipient = SPAN("x@far.example"),
+		.tls = true};
+	struct buf why;
+	(void)state;
+	with_way_out();
+	run_query(query);
+	assert_says("verified by the listener's client-ca, so it may send to any domain.");
+	assert_says("outcome    accepted");
+	query.tls = false;
+	run_query(query);
+	assert_says("Without TLS there is no certificate.");
+	assert_says("outcome    refused: 550 5.7.1");
+	query.certificate = SPAN("nonsense");
+	buf_init(&why, 1000);
+	assert_int_equal(explain_run(used, &config, &start, &query, &explain, &why), ERR_SYNTAX);
+	assert_non_null(memmem(why.p, why.n, "sha256:", 7));
+	buf_done(&why);
+	used = &directory;
+}
+
+static void test_policies(void **state)
+{
+	struct explain_query query = {.client = SPAN("198.51.100.9"),
+		.listener = SPAN("lan"),
+		.sender = SPAN("x@branch.example"),
+		.recipient = SPAN("x@far.example")};
+	(void)state;
+	with_way_out();
+	run_query(query);
+	assert_says("The client 198.51.100.9 is in 198.51.100.0/24, which from lists.");
+	assert_says("outcome    accepted");
+	query.listener = SPAN("secure");
+	run_query(query);
+	assert_says(
+		"The sender's domain branch.example is in accept.hosts. (Anybody can write such "
+		"a sender.)");
+	assert_says("outcome    accepted");
+	query.listener = SPAN("mx");
+	run_query(query);
+	assert_says(
+		"By the policy none of listener mx this client may not send to domains that are "
+		"not served here. It would need a login,");
+	used = &directory;
+}
+
+/* The policy's `to`: asked, and decided again with what delivery says. */
+static void test_next_hops(void **state)
+{
+	static const struct {
+		const char *hosts, *outcome;
+	} cases[] = {
+		{"{\"hosts\":[{\"name\":\"a\",\"preference\":1,\"addresses\":[\"203.0.113.5\","
+		 "\"203.0.113.17\"]}],\"ttl\":60}",
+			"outcome    accepted, and sent by transport world\n"},
+		{"{\"hosts\":[{\"name\":\"a\",\"preference\":1,\"addresses\":[\"203.0.113.5\"]},"
+		 "{\"name\":\"b\",\"preference\":9,\"addresses\":[\"203.0.113.6\"]}],\"ttl\":60}",
+			"outcome    refused: 550 5.7.1"},
+		{"{\"hosts\":[],\"ttl\":60}", "outcome    refused: 550 5.7.1"},
+		{"{\"hosts\":[{\"addresses\":[\"203.0.113.5\",\"nonsense\"]}]}",
+			"outcome    refused for now: 451 4.4.3"},
+		{"{\"refused\":{\"temporary\":false,\"code\":550,\"enhanced\":\"5.1.2\",\"text\":"
+		 "\"no\"}"
+		 "}",
+			"outcome    refused: 550 5.7.1"},
+		{"{\"refused\":{\"temporary\":true,\"code\":451,\"enhanced\":\"4.4.3\",\"text\":"
+		 "\"no\"}}",
+			"outcome    refused for now: 451 4.4.3"},
+		{"{\"error\":\"delivery is not running\"}",
+			"outcome    refused for now: 451 4.4.3"},
+		{"", "outcome    depends on the next hops of far.example\n"},
+		{"[]", "outcome    refused for now: 451 4.4.3"},
+		{"{", "outcome    refused for now: 451 4.4.3"},
+	};
+	struct explain_query query = {.client = SPAN("192.0.2.1"),
+		.listener = SPAN("lan"),
+		.sender = SPAN("x@y.example"),
+		.recipient = SPAN("x@far.example")};
+	(void)state;
+	with_way_out();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		query.hosts = span_str(cases[i].hosts);
+		run_query(query);
+		assert_says(cases[i].outcome);
+		json_decref(as_json());
+	}
+	query.hosts = SPAN_NONE;
+	run_query(query);
+	assert_true(explain_wants_hosts(&explain));
+	assert_true(span_equal(explain.decision.transport.name, SPAN("world")));
+	query.hosts = span_str(cases[1].hosts);
+	run_query(query);
+	assert_says("Its next hop 203.0.113.5 is in 203.0.113.5, which to lists.");
+	assert_says("Its next hop 203.0.113.6 is not in to.");
+	used = &directory;
+}
+
+static void test_aliases(void **state)
+{
+	(void)state;
+	run("192.0.2.1", "x@y.example", "Nick@c2.example");
+	assert_says("c2.example is another name of the domain c.example.");
+	assert_says("Nick@c.example is an alias of 1 address.");
+	assert_says("outcome    accepted, and delivered into the mailbox ann@c.example\n");
+	json_t *root = as_json();
+	assert_string_equal(string_of(root, "outcome"), "mailbox");
+	assert_int_equal(json_array_size(json_object_get(root, "alias")), 1);
+	json_decref(root);
+	run("192.0.2.1", "x@y.example", "all@c.example");
+	assert_says("means      mailbox    ann@c.example, into its mailbox.");
+	assert_says("means      transport  bob@b.example, by transport mx-only, which is paused.");
+	assert_says("outcome    accepted, and sent to 2 addresses that the alias means\n");
+	root = as_json();
+	assert_string_equal(string_of(root, "outcome"), "alias");
+	json_t *second = json_array_get(json_object_get(root, "alias"), 1);
+	assert_string_equal(string_of(second, "recipient"), "bob@b.example");
+	assert_string_equal(string_of(second, "transport"), "mx-only");
+	assert_true(json_is_true(json_object_get(second, "paused")));
+	json_decref(root);
+	assert_false(explain_wants_hosts(&explain));
+	run("192.0.2.1", "x@y.example", "bad@c.example");
+	assert_says("There is no account gone@c.example.");
+	assert_says("outcome    refused: 550 5.1.1");
+	json_decref(as_json());
 }
 
 static void test_bad_input(void **state)
@@ -500,6 +722,10 @@ int main(void)
 		cmocka_unit_test(test_destination_is_down),
 		cmocka_unit_test(test_no_answer),
 		cmocka_unit_test(test_user_and_tls),
+		cmocka_unit_test(test_certificate),
+		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_next_hops),
+		cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_bad_input),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
