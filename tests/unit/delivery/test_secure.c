@@ -522,7 +522,7 @@ static void what_happened_is_reported_after_the_day(void **state)
 static const struct dns_row post_rows[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
 	{"mx1.far.example", DNS_A, 0, "198.51.100.1"},
 	{"_smtp._tls.far.example", DNS_TXT, 0, "v=TLSRPTv1; rua=https://reports.example/tls"},
-	{"reports.example", DNS_A, 0, "198.51.100.91"}, {0}};
+	{"reports.example", DNS_A, 0, "203.0.114.91"}, {0}};
 
 static void take_post(struct world *w, const struct fetch_query *query, struct fetch_answer *answer)
 {
