@@ -94,7 +94,6 @@ static void answer(void *context, uint32_t ticket, struct span json)
 	struct world *w = context;
 
 	free(w->answer);
-	free(w->posted);
 	w->answer = strndup(json.p, json.n);
 	w->answered = ticket;
 }
@@ -198,6 +197,7 @@ void world_done(struct world *w)
 	sim_disk_free(&w->boxes);
 	timers_done(&w->io.timers);
 	free(w->answer);
+	free(w->posted);
 	for (size_t i = 0; i < w->taken_count; i++)
 		free(w->taken[i].body);
 }
