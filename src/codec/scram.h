@@ -26,7 +26,7 @@
 #define SCRAM_SALT_MOST	       64 /* of a peer's */
 #define SCRAM_USER	       320
 #define SCRAM_PREPARE	       1024 /* of a user name or password, before it is prepared */
-#define SCRAM_PREPARED	       (11 * SCRAM_PREPARE) /* and after it: NFKC makes 33 bytes of 3 */
+#define SCRAM_PREPARED	       ((size_t)11 * SCRAM_PREPARE) /* and after it: NFKC makes 33 bytes of 3 */
 #define SCRAM_ITERATIONS       10000
 #define SCRAM_ITERATIONS_LEAST 4096 /* RFC 7677 section 4 */
 #define SCRAM_ITERATIONS_MOST  1000000

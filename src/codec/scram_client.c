@@ -30,7 +30,7 @@ int scram_client_first(struct scram_client *c, struct span user, const uint8_t *
 	if (exporter)
 		memcpy(begun.exporter, exporter, SCRAM_HASH);
 	/* Three bytes for each of the name at most, and "n=", ",r=". */
-	const size_t room = 3 * SCRAM_USER + 5 + SCRAM_NONCE_CHARACTERS;
+	const size_t room = (size_t)3 * SCRAM_USER + 5 + SCRAM_NONCE_CHARACTERS;
 	void *memory = arena_alloc(arena, room);
 	if (!memory)
 		return ERR_NOMEM;
@@ -61,7 +61,7 @@ static int take_salt(struct span text, struct challenge *out)
 {
 	struct buf salt = fixed_buf(out->salt, sizeof(out->salt));
 
-	if (text.n > (SCRAM_SALT_MOST + 2) / 3 * 4)
+	if (text.n > ((size_t)SCRAM_SALT_MOST + 2) / 3 * 4)
 		return ERR_LIMIT;
 	if (!base64_decode(text, &salt))
 		return buf_ok(&salt) ? ERR_SYNTAX : ERR_LIMIT;

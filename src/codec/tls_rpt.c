@@ -27,10 +27,11 @@ static int decode(struct span in, struct arena *arena, struct span *out)
 	for (size_t i = 0; i < in.n; i++) {
 		char c = in.p[i];
 		if (c == '%') {
-			if (in.n - i < 3 || hex_digit(in.p[i + 1]) < 0 ||
-				hex_digit(in.p[i + 2]) < 0)
+			int high = in.n - i < 3 ? -1 : hex_digit(in.p[i + 1]);
+			int low = in.n - i < 3 ? -1 : hex_digit(in.p[i + 2]);
+			if (high < 0 || low < 0)
 				return ERR_SYNTAX;
-			c = (char)(hex_digit(in.p[i + 1]) << 4 | hex_digit(in.p[i + 2]));
+			c = (char)(high << 4 | low);
 			i += 2;
 		}
 		text[n++] = c;
