@@ -264,26 +264,6 @@ int snapshot_domain(const struct snapshot *s, struct span name, struct domain *o
 	return err ? err : read_domain(s, at, out);
 }
 
-int snapshot_account(const struct snapshot *s, struct span address, struct account *out)
-{
-	struct snapshot_account_record r = {0};
-	bool bad = false;
-	uint32_t at;
-
-	int err = snapshot_find(s, SECTION_ACCOUNTS, address, &at);
-	if (err == 0)
-		err = snapshot_record(s, SECTION_ACCOUNTS, at, &r, sizeof(r));
-	if (err < 0)
-		return err;
-	struct account account = {.address = snapshot_text(s, r.name, &bad),
-		.disabled = r.disabled != 0,
-		.send_as = snapshot_text(s, r.send_as, &bad)};
-	if (bad)
-		return ERR_CORRUPT;
-	*out = account;
-	return 0;
-}
-
 int snapshot_transport(const struct snapshot *s, uint32_t index, struct transport *out)
 {
 	return read_transport(s, index, out);

@@ -1,4 +1,4 @@
-/* Who may relay, as whom others are known, and what aliases mean: into a snapshot. */
+/* Who may relay, who counts as local, and what aliases mean: into a snapshot. */
 #include "base/check.h"
 #include "directory/range.h"
 #include "directory/snapshot_encoder.h"

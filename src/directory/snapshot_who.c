@@ -1,9 +1,32 @@
-/* Who may relay, as whom others are known, and what aliases mean: read from a snapshot. */
+/* Who has an account, who may relay, who counts as local, and what aliases mean: read from a
+ * snapshot. */
 #include "base/err.h"
 #include "directory/range.h"
 #include "directory/snapshot_format.h"
 
 #include <string.h>
+
+/* ---- accounts -------------------------------------------------------------------------------- */
+
+int snapshot_account(const struct snapshot *s, struct span address, struct account *out)
+{
+	struct snapshot_account_record r = {0};
+	bool bad = false;
+	uint32_t at;
+
+	int err = snapshot_find(s, SECTION_ACCOUNTS, address, &at);
+	if (err == 0)
+		err = snapshot_record(s, SECTION_ACCOUNTS, at, &r, sizeof(r));
+	if (err < 0)
+		return err;
+	struct account account = {.address = snapshot_text(s, r.name, &bad),
+		.disabled = r.disabled != 0,
+		.send_as = snapshot_text(s, r.send_as, &bad)};
+	if (bad)
+		return ERR_CORRUPT;
+	*out = account;
+	return 0;
+}
 
 /* ---- relay policies -------------------------------------------------------------------------- */
 
