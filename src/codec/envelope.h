@@ -26,10 +26,11 @@ enum envelope_notify {
 enum envelope_return { RETURN_DEFAULT, RETURN_FULL, RETURN_HEADERS }; /* RFC 3461 section 4.3 */
 
 enum envelope_flags {
-	ENVELOPE_SMTPUTF8 = 1 << 0,   /* RFC 6531: the parameter was given */
-	ENVELOPE_8BITMIME = 1 << 1,   /* BODY=8BITMIME */
-	ENVELOPE_BINARYMIME = 1 << 2, /* BODY=BINARYMIME: only BDAT can carry it */
-	ENVELOPE_REQUIRETLS = 1 << 3, /* RFC 8689 */
+	ENVELOPE_SMTPUTF8 = 1 << 0,	/* RFC 6531: the parameter was given */
+	ENVELOPE_8BITMIME = 1 << 1,	/* BODY=8BITMIME */
+	ENVELOPE_BINARYMIME = 1 << 2,	/* BODY=BINARYMIME: only BDAT can carry it */
+	ENVELOPE_REQUIRETLS = 1 << 3,	/* RFC 8689 */
+	ENVELOPE_TLS_OPTIONAL = 1 << 4, /* "TLS-Required: No" (section 5); never with REQUIRETLS */
 	/* of the body's bytes */
 	ENVELOPE_BODY_8BIT = 1 << 8,	    /* a byte over 0x7f occurs */
 	ENVELOPE_HEADER_8BIT = 1 << 9,	    /* a byte over 0x7f occurs in the header section */

@@ -28,6 +28,7 @@ REFUSAL(no_memory, 452, 4, 3, 1, "Out of memory for this transaction");
 REFUSAL(needs_smtputf8, 550, 5, 6, 7, "An address that is not ASCII needs SMTPUTF8");
 REFUSAL(bad_chunk, 501, 5, 5, 4, "Syntax: BDAT octets [LAST]");
 REFUSAL(bad_auth, 501, 5, 5, 4, "Syntax: AUTH mechanism [initial-response]");
+REFUSAL(bad_initial, 501, 5, 5, 2, "The initial response is no base64");
 
 static const struct verb {
 	struct span name;
@@ -177,7 +178,7 @@ static const struct smtp_refusal *take_auth(struct span in, struct smtp_command 
 	}
 	for (size_t i = 0; i < initial.n; i++)
 		if (!is_base64(initial.p[i]))
-			return &bad_auth;
+			return &bad_initial;
 	command->mechanism = span_of(in.p, n);
 	command->initial = initial;
 	return NULL;

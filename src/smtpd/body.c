@@ -3,6 +3,16 @@
 #include "base/check.h"
 #include "base/err.h"
 
+/* RFC 8689 section 5: the sender would rather have it delivered than protected. */
+static void see_field(void *owner, struct span name, struct span value, bool cut)
+{
+	struct transaction *t = owner;
+
+	if (!cut && span_equal_nocase(name, SPAN("TLS-Required")) &&
+		span_equal_nocase(value, SPAN("No")))
+		t->flags |= ENVELOPE_TLS_OPTIONAL;
+}
+
 void body_begin(struct session *s, bool chunked)
 {
 	const struct config_limits *limits = &s->smtpd->c.config->limits;
@@ -12,6 +22,8 @@ void body_begin(struct session *s, bool chunked)
 		.binary = (t->flags & ENVELOPE_BINARYMIME) != 0,
 		.line = limits->line,
 		.header_bytes = limits->header_bytes,
+		.field = see_field,
+		.owner = t,
 	};
 
 	smtp_data_init(&t->scan, &rules);

@@ -1,3 +1,5 @@
+#include "codec/sasl.h"
+#include "codec/xclient.h"
 #include "smtpd/session.h"
 
 #include "base/text.h"
@@ -17,6 +19,26 @@ static bool keep_name(struct session *s, struct span name)
 	return true;
 }
 
+/* What depends on the client, the listener and the link. */
+static void say_more_extensions(struct session *s)
+{
+	struct buf *out = &s->smtpd->out;
+	unsigned mechanisms = auth_advertised(s);
+
+	s->plus_offered = (mechanisms & SASL_SCRAM_SHA_256_PLUS) != 0;
+	if (secure_offered(s))
+		buf_add_str(out, "250-STARTTLS\r\n");
+	if (s->tls)
+		buf_add_str(out, "250-REQUIRETLS\r\n");
+	if (mechanisms) {
+		buf_add_str(out, "250-AUTH ");
+		sasl_add_names(out, mechanisms);
+		buf_add_str(out, "\r\n");
+	}
+	if (xclient_offered(s))
+		buf_add_str(out, "250-XCLIENT " XCLIENT_ATTRIBUTES "\r\n");
+}
+
 /* RFC 5321 section 4.1.1.1; the keywords in the order of their RFCs. */
 static void say_extensions(struct session *s)
 {
@@ -33,6 +55,7 @@ static void say_extensions(struct session *s)
 	buf_add_str(out, " MAILMAX=");
 	buf_add_u64(out, SESSION_MAILS);
 	buf_add_str(out, "\r\n");
+	say_more_extensions(s);
 	reply(s, 250, NULL, "HELP");
 }
 

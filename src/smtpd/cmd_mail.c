@@ -1,5 +1,6 @@
 #include "smtpd/session.h"
 
+#include "base/err.h"
 #include "route/public.h"
 
 /* What stands in the way of any message now. */
@@ -53,6 +54,33 @@ static bool out_of_reach(const struct session *s, const struct address *sender)
 	return !near && !route_is_public(&a);
 }
 
+/* What whoever logged in may send as, and whether he may still send at all. */
+static bool not_as_user(struct session *s, struct span sender)
+{
+	const struct snapshot *snapshot = s->smtpd->snapshot;
+	const struct route_query query = {
+		.client = s->client,
+		.listener = session_listener(s)->name,
+		.user = s->user,
+		.tls = s->tls,
+		.sender = sender,
+	};
+	struct verdict verdict;
+	struct account account;
+	int err = s->user_told ? 0 : snapshot_account(snapshot, s->user, &account);
+
+	if (err == ERR_NOT_FOUND || (err == 0 && !s->user_told && account.disabled)) {
+		reply_refuse_sender(
+			s, SMTPD_REFUSED_SENDER, 530, "5.7.0", "Your account was closed", sender);
+		return true;
+	}
+	if (route_sender_allowed(snapshot, &query, NULL, &verdict))
+		return false;
+	refuse_sender(s, SMTPD_REFUSED_SENDER, &verdict, sender);
+	reply_verdict(s, &verdict);
+	return true;
+}
+
 void cmd_mail(struct session *s, const struct smtp_command *command)
 {
 	struct span sender = command->address.mailbox;
@@ -76,6 +104,8 @@ void cmd_mail(struct session *s, const struct smtp_command *command)
 			"Sender's address literal is not public: no reply would reach it", sender);
 		return;
 	}
+	if (s->user.n && not_as_user(s, sender))
+		return;
 	if (command->mail.has_size &&
 		command->mail.size > s->smtpd->c.config->limits.message_size) {
 		reply_refuse_sender(s, SMTPD_REFUSED_SIZE, 552, "5.3.4", "Message too big", sender);

@@ -18,12 +18,10 @@ void cmd_misc(struct session *s, const struct smtp_command *command)
 		reply(s, 252, "2.5.0", "Send mail, and see");
 		break;
 	case SMTP_HELP:
-		reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT");
+		reply(s, 214, "2.0.0",
+			"HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT");
 		break;
-	case SMTP_STARTTLS:
-	case SMTP_AUTH:
-	case SMTP_EXPN:
-	case SMTP_XCLIENT: reply_error(s, 502, "5.5.1", "Not offered here"); break;
+	case SMTP_EXPN: reply_error(s, 502, "5.5.1", "Not offered here"); break;
 	default: reply_error(s, 500, "5.5.1", "Unknown command"); break;
 	}
 }

@@ -7,9 +7,16 @@ static unsigned flags_of(const struct session *s)
 {
 	unsigned flags = SMTP_LENIENT;
 
-	if (s->extended)
-		flags |= SMTP_WITH_SIZE | SMTP_WITH_8BITMIME | SMTP_WITH_BINARYMIME |
-			 SMTP_WITH_SMTPUTF8 | SMTP_WITH_DSN;
+	if (!s->extended)
+		return flags;
+	flags |= SMTP_WITH_SIZE | SMTP_WITH_8BITMIME | SMTP_WITH_BINARYMIME | SMTP_WITH_SMTPUTF8 |
+		 SMTP_WITH_DSN;
+	if (s->tls)
+		flags |= SMTP_WITH_REQUIRETLS;
+	/* Wherever AUTH may be said; it proves nothing, and nothing is done with it (RFC 4954
+	 * section 5). */
+	if (s->smtpd->c.auth && (s->tls || session_listener(s)->auth_without_tls))
+		flags |= SMTP_WITH_AUTH;
 	return flags;
 }
 
@@ -65,8 +72,10 @@ static void refuse_syntax(struct session *s, struct span line, const struct smtp
 {
 	enum smtp_verb verb = smtp_command_verb(line);
 
+	s->auth_tried |= verb == SMTP_AUTH;
 	log_write(s->smtpd->c.log, LOG_DEBUG, "command refused", LOG_U64("code", refusal->code),
-		LOG_STR("text", refusal->text), LOG_SPAN("line", line));
+		LOG_STR("text", refusal->text),
+		LOG_SPAN("line", s->auth_tried ? SPAN("(may hold a password)") : line));
 	if (verb == SMTP_UNKNOWN && is_other_protocol(line)) {
 		refuse_simple(s, SMTPD_REFUSED_ABUSE, 421, "4.7.0", "This is SMTP", SPAN_NONE);
 		reply_goodbye(s, "4.7.0", "This is SMTP");
@@ -88,6 +97,9 @@ static void dispatch(struct session *s, const struct smtp_command *command)
 	case SMTP_RCPT: cmd_rcpt(s, command); break;
 	case SMTP_DATA: cmd_data(s); break;
 	case SMTP_BDAT: cmd_bdat(s, command); break;
+	case SMTP_STARTTLS: cmd_starttls(s); break;
+	case SMTP_AUTH: cmd_auth(s, command); break;
+	case SMTP_XCLIENT: cmd_xclient(s, command); break;
 	default: cmd_misc(s, command); break;
 	}
 }

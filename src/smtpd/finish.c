@@ -60,6 +60,22 @@ static bool refused_loop(struct session *s)
 	return true;
 }
 
+static struct span protocol_of(const struct session *s)
+{
+	return received_protocol(&(struct received_how){.extended = s->extended,
+		.utf8 = s->transaction->flags & ENVELOPE_SMTPUTF8,
+		.tls = s->tls,
+		.user = s->user.n > 0});
+}
+
+static uint32_t flags_of(const struct transaction *t)
+{
+	uint32_t flags = t->flags | t->scan.flags;
+
+	/* RFC 8689 section 5: the parameter goes before the header field. */
+	return flags & ENVELOPE_REQUIRETLS ? flags & ~(uint32_t)ENVELOPE_TLS_OPTIONAL : flags;
+}
+
 static void report_reception(struct session *s)
 {
 	struct smtpd *smtpd = s->smtpd;
@@ -75,7 +91,8 @@ static void report_reception(struct session *s)
 		.client = s->client,
 		.helo = s->helo,
 		.listener = smtpd->c.config->listeners[s->listener].name,
-		.protocol = received_protocol(s->extended, t->flags & ENVELOPE_SMTPUTF8),
+		.protocol = protocol_of(s),
+		.user = s->user,
 		.size = t->scan.bytes,
 		.session_us = (smtpd->io->now_ns - s->started_ns) / 1000,
 		.receive_us = (t->body_end_ns - t->begun_ns) / 1000,
@@ -128,9 +145,7 @@ static void committed(void *owner, int err)
 	transaction_reset(s);
 	if (!s->conn)
 		s->ending = true;
-	else if (s->held.n)
-		smtpd_make_ready(s->smtpd, s);
-	session_settle(s);
+	session_answered(s);
 }
 
 static int commit(struct session *s)
@@ -142,11 +157,12 @@ static int commit(struct session *s)
 		.client = s->client,
 		.helo = s->helo,
 		.listener = smtpd->c.config->listeners[s->listener].name,
-		.protocol = received_protocol(s->extended, t->flags & ENVELOPE_SMTPUTF8),
+		.protocol = protocol_of(s),
+		.user = s->user,
 		.sender = t->sender,
 		.envid = t->envid,
 		.ret = t->ret,
-		.flags = t->flags | t->scan.flags,
+		.flags = flags_of(t),
 		.hops = t->scan.hops,
 		.header_bytes = t->scan.header_bytes,
 		.rcpts = t->rcpts,
@@ -159,6 +175,7 @@ static int commit(struct session *s)
 		.client = s->client,
 		.hostname = smtpd->c.config->hostname,
 		.protocol = envelope.protocol,
+		.tls = s->tls ? io_conn_tls(s->conn) : NULL,
 		.id = t->id,
 		.recipient = t->rcpt_count == 1 ? t->rcpts[0].address : SPAN_NONE,
 		.wall_ms = t->body_end_ms,

@@ -41,3 +41,37 @@ struct span path_given(struct span line, struct arena *arena)
 	argument.n = MIN(argument.n, ADDRESS_MAILBOX_BYTES);
 	return argument;
 }
+
+/* RFC 6533 section 3: what xtext would encode is written as a character's number. */
+static void add_utf8_address(struct buf *out, struct span address)
+{
+	for (size_t i = 0; i < address.n; i++) {
+		unsigned char c = (unsigned char)address.p[i];
+
+		if (c <= ' ' || c == 0x7f || c == '+' || c == '=' || c == '\\')
+			buf_printf(out, "\\x{%02X}", c);
+		else
+			buf_add_char(out, (char)c);
+	}
+}
+
+static bool is_ascii(struct span text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if ((unsigned char)text.p[i] > 0x7f)
+			return false;
+	return true;
+}
+
+struct span path_original(struct span address, struct buf *work)
+{
+	buf_clear(work);
+	if (is_ascii(address)) {
+		buf_add_str(work, "rfc822;");
+		smtp_xtext_encode(work, address);
+	} else {
+		buf_add_str(work, "utf-8;");
+		add_utf8_address(work, address);
+	}
+	return buf_ok(work) && work->n <= SMTP_ORCPT_BYTES ? buf_span(work) : SPAN_NONE;
+}

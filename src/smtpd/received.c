@@ -1,14 +1,20 @@
 #include "smtpd/received.h"
 
 #include "base/text.h"
+#include "io/tls.h"
 
 #define WORD_MOST 1024 /* bytes of one word: more than any address has */
 
-struct span received_protocol(bool extended, bool utf8)
+struct span received_protocol(const struct received_how *how)
 {
-	if (utf8)
-		return SPAN("UTF8SMTP");
-	return extended ? SPAN("ESMTP") : SPAN("SMTP");
+	static const struct span names[2][4] = {
+		{SPAN("ESMTP"), SPAN("ESMTPS"), SPAN("ESMTPA"), SPAN("ESMTPSA")},
+		{SPAN("UTF8SMTP"), SPAN("UTF8SMTPS"), SPAN("UTF8SMTPA"), SPAN("UTF8SMTPSA")},
+	};
+
+	if (!how->extended && !how->utf8)
+		return SPAN("SMTP");
+	return names[how->utf8][how->tls | how->user << 1];
 }
 
 /* A word after a space, or on a new line where it does not fit on this one. */
@@ -84,6 +90,15 @@ void received_add(struct buf *buf, const struct received *r)
 	buf_add_str(&word, "with ");
 	buf_add_span(&word, r->protocol);
 	add_word(buf, &column, &word);
+	if (r->tls) {
+		buf_clear(&word);
+		buf_add_char(&word, '(');
+		add_name(&word, r->tls->version);
+		buf_add_char(&word, ' ');
+		add_name(&word, r->tls->cipher);
+		buf_add_char(&word, ')');
+		add_word(buf, &column, &word);
+	}
 	buf_clear(&word);
 	buf_add_str(&word, "id ");
 	text_add_id(&word, r->id);

@@ -10,6 +10,7 @@ struct about {
 	bool sender_known;
 	const struct span *recipients;
 	uint32_t recipient_count;
+	struct span user;
 };
 
 static void report(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
@@ -27,6 +28,7 @@ static void report(struct session *s, enum smtpd_refusal reason, const struct ve
 		.client = s->client,
 		.helo = s->helo,
 		.listener = smtpd->c.config->listeners[s->listener].name,
+		.user = about->user.n ? about->user : s->user,
 		.verdict = verdict,
 		.reason = span_str(smtpd_refusal_name(reason)),
 		.session_us = (smtpd->io->now_ns - s->started_ns) / 1000,
@@ -61,6 +63,14 @@ void refuse_sender(struct session *s, enum smtpd_refusal reason, const struct ve
 	struct span sender)
 {
 	const struct about about = {.sender = sender, .sender_known = true};
+
+	report(s, reason, verdict, &about);
+}
+
+void refuse_login(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
+	struct span user)
+{
+	const struct about about = {.user = user};
 
 	report(s, reason, verdict, &about);
 }

@@ -13,6 +13,9 @@ const char *smtpd_refusal_name(enum smtpd_refusal refusal)
 		[SMTPD_REFUSED_SIZE] = "size",
 		[SMTPD_REFUSED_CONTENT] = "content",
 		[SMTPD_REFUSED_LOOP] = "loop",
+		[SMTPD_REFUSED_TLS] = "tls",
+		[SMTPD_REFUSED_AUTH] = "auth",
+		[SMTPD_REFUSED_PROXY] = "proxy",
 		[SMTPD_REFUSED_RESOURCES] = "resources",
 	};
 

@@ -87,6 +87,10 @@ void reply_goodbye(struct session *s, const char *enhanced, const char *text)
 
 	if (s->ending)
 		return;
+	if (session_mute(s)) {
+		s->ending = true;
+		return;
+	}
 	reply_begin(out, 421, enhanced);
 	buf_add_span(out, host);
 	buf_add_char(out, ' ');

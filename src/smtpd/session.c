@@ -22,15 +22,10 @@ int session_new(struct smtpd *smtpd, struct io_conn *conn, const struct netaddr 
 	s->client = *client;
 	s->listener = listener;
 	s->started_ns = smtpd->io->now_ns;
-	session_wait(s, smtpd->c.config->timeouts.command);
 	s->timer.fire = deadline_fired;
 	list_init(&s->ready);
 	buf_init(&s->held, SESSION_HELD);
 	arena_init(&s->arena, SESSION_ENVELOPE);
-	if (io_timer_after(smtpd->io, &s->timer, smtpd->c.config->timeouts.command) != 0) {
-		free(s);
-		return ERR_NOMEM;
-	}
 	list_push_back(&smtpd->sessions, &s->node);
 	smtpd->session_count++;
 	*out = s;
@@ -43,15 +38,16 @@ void session_free(struct session **pointer, bool linger)
 	struct smtpd *smtpd = s->smtpd;
 
 	CHECK_MAGIC(s, SESSION_MAGIC);
-	transaction_reset(s);
+	auth_forget(s);
+	rcpt_forget(s);
+	session_forget(s);
 	io_conn_close(&s->conn, linger);
 	io_timer_stop(smtpd->io, &s->timer);
 	list_remove(&s->node);
 	list_remove(&s->ready);
 	CHECK(smtpd->session_count > 0);
 	smtpd->session_count--;
-	clients_remove(&smtpd->clients, &s->client);
-	free((char *)s->helo.p);
+	smtpd_forget_client(s);
 	buf_done(&s->held);
 	s->magic = 0;
 	free(s);
@@ -59,6 +55,32 @@ void session_free(struct session **pointer, bool linger)
 	/* Somebody waits for the last one to go. */
 	if (smtpd->draining && smtpd->session_count == 0)
 		io_turn_end(smtpd->io, &smtpd->turn);
+}
+
+void session_forget(struct session *s)
+{
+	transaction_reset(s);
+	free((char *)s->helo.p);
+	free((char *)s->user.p);
+	s->helo = s->user = SPAN_NONE;
+	s->greeted = s->extended = s->user_told = s->plus_offered = false;
+}
+
+void session_greet(struct session *s)
+{
+	struct buf *out = &s->smtpd->out;
+
+	buf_add_str(out, "220 ");
+	buf_add_span(out, s->smtpd->c.config->hostname);
+	buf_add_str(out, " ESMTP Postern\r\n");
+}
+
+void session_open(struct session *s)
+{
+	session_wait(s, s->smtpd->c.config->timeouts.command);
+	s->phase = session_first_phase(s);
+	if (s->phase == PHASE_COMMAND)
+		session_greet(s);
 }
 
 /* ---- deadlines ------------------------------------------------------------------------------ */
@@ -81,7 +103,7 @@ static uint64_t deadline_of(const struct session *s)
 }
 
 /* The timer may fire too early and look again, but never too late; so most commands leave it. */
-static int watch_deadline(struct session *s)
+int session_watch(struct session *s)
 {
 	uint64_t at = deadline_of(s);
 
@@ -93,6 +115,14 @@ static int watch_deadline(struct session *s)
 /* An idle client that goes away in the end is no news; a message that does not come is. */
 static void time_out(struct session *s)
 {
+	if (s->phase == PHASE_TLS) {
+		secure_failed(s, "Handshake not done in time", SPAN_NONE);
+		return;
+	}
+	if (s->phase == PHASE_PROXY) {
+		proxy_failed(s, "No PROXY header in time");
+		return;
+	}
 	if (s->transaction)
 		refuse_simple(s, SMTPD_REFUSED_TIMEOUT, 421, "4.4.2", "Timeout", SPAN_NONE);
 	else
@@ -117,6 +147,13 @@ static void deadline_fired(struct timer *timer)
 			session_resume(s);
 			return;
 		}
+		if (s->phase == PHASE_ASK && s->wait_ns <= s->smtpd->io->now_ns) {
+			if (s->exchange)
+				auth_due(s);
+			else
+				rcpt_late(s);
+			return;
+		}
 		time_out(s);
 	}
 	session_settle(s);
@@ -133,6 +170,8 @@ static struct iovec session_buffer(void *owner)
 	s->direct = false;
 	if (session_in_body(s) && !session_blocked(s) && !s->held.n && body_room(s, &to))
 		s->direct = true;
+	if (s->phase == PHASE_PROXY)
+		to.iov_len = proxy_wants(s);
 	/* It may be read, but must wait: not much of it. */
 	if (session_blocked(s))
 		to.iov_len = SESSION_AHEAD;
@@ -158,8 +197,12 @@ void session_take(struct session *s, struct span in)
 		return;
 	if (!waiting)
 		in = span_skip(in, input_run(s, in));
-	if (in.n)
+	if (in.n) {
 		buf_add_span(&s->held, in);
+		/* A part of a password, perhaps. */
+		if (s->phase == PHASE_AUTH)
+			explicit_bzero((char *)in.p, in.n);
+	}
 	if (!buf_ok(&s->held)) {
 		buf_clear(&s->held);
 		reply_goodbye(s, "4.3.2", "Out of memory");
@@ -217,12 +260,20 @@ const struct io_conn_handler session_handler = {
 	.received = session_received,
 	.drained = session_drained,
 	.closed = session_closed,
+	.secured = secure_done,
 };
 
 void session_slow(struct session *s)
 {
 	s->slowed = true;
 	s->slow_ns = s->smtpd->io->now_ns + SESSION_SLOW_MS * NS_PER_MS;
+}
+
+void session_answered(struct session *s)
+{
+	if (s->held.n)
+		smtpd_make_ready(s->smtpd, s);
+	session_settle(s);
 }
 
 void session_stop(struct session *s, const char *enhanced, const char *text)
@@ -238,6 +289,8 @@ static bool is_over(const struct session *s)
 		return false;
 	if (s->ending)
 		return true;
+	if (s->eof && s->phase == PHASE_TLS)
+		return true;
 	/* Input that waits still counts. */
 	return s->eof && !session_blocked(s) && list_empty(&s->ready);
 }
@@ -247,6 +300,8 @@ void session_settle(struct session *s)
 	if (s->smtpd->draining && !s->transaction && s->phase == PHASE_COMMAND)
 		reply_goodbye(s, "4.3.2", "Service is stopping; try again");
 	reply_flush(s);
+	if (s->phase == PHASE_TLS && !s->handshake && !s->ending && !s->eof)
+		secure_begin(s);
 	if (s->broken && s->conn)
 		io_conn_close(&s->conn, false);
 	if (is_over(s)) {
@@ -261,7 +316,7 @@ void session_settle(struct session *s)
 		return;
 	}
 	/* A session that nothing would end must not stay. */
-	if (watch_deadline(s) != 0) {
+	if (session_watch(s) != 0) {
 		session_free(&s, false);
 		return;
 	}

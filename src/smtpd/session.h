@@ -1,10 +1,12 @@
 /*
  * One SMTP session, for the files of this folder only: session.c turns the io's callbacks into
  * input, input.c cuts input into command lines and body bytes, body.c takes a body in, the cmd_*.c
- * files answer commands, transaction.c keeps what MAIL began.
+ * files answer commands, transaction.c keeps what MAIL began. Before the greeting there may be a
+ * PROXY header (proxy.c) and a handshake (secure.c).
  *
  * Order: replies to all commands of one chunk of input leave in one send. While a body is being
- * committed nothing further is interpreted, so replies keep the order of commands (RFC 2920).
+ * committed, or an answer of somebody else is waited for, nothing further is interpreted, so
+ * replies keep the order of commands (RFC 2920).
  *
  * Life: from smtpd_session_start() until the connection ends; longer only while a commit runs,
  * whose outcome is still reported.
@@ -17,7 +19,9 @@
 #include "codec/smtp_command.h"
 #include "codec/smtp_data.h"
 #include "route/route.h"
+#include "smtpd/auth.h"
 #include "smtpd/clients.h"
+#include "smtpd/hops.h"
 #include "smtpd/smtpd.h"
 #include "trace/flood.h"
 
@@ -35,11 +39,21 @@
 #define SMTPD_ENVELOPES	 (256u << 20) /* of all transactions of a worker */
 #define SESSION_ROOM_MS	 30000u	      /* a body waits this long for memory, then 452 */
 #define SESSION_MAILS	 100000u      /* transactions of one session: LIMITS MAILMAX (RFC 9422) */
+#define SESSION_RCPTS	 50000u	      /* of one transaction, aliases followed */
+#define SESSION_PROXY_MS 10000u	      /* for a PROXY header */
+#define SESSION_TLS_MS	 60000u	      /* for a handshake, at most */
+#define SESSION_LATE_MS	 5000u	      /* after which a promised answer or end is not waited for */
+#define SESSION_LOGINS	 3u	      /* failed ones of one session */
 
 enum session_phase {
 	PHASE_COMMAND,
-	PHASE_DATA,   /* body until CRLF.CRLF */
-	PHASE_CHUNK,  /* `chunk_left` octets of a BDAT */
+	PHASE_PROXY, /* a PROXY header, before anything is said */
+	PHASE_AUTH,  /* a line of an AUTH exchange */
+	PHASE_DATA,  /* body until CRLF.CRLF */
+	PHASE_CHUNK, /* `chunk_left` octets of a BDAT */
+	/* In what follows nothing is interpreted. */
+	PHASE_TLS,    /* a handshake, or it is about to begin */
+	PHASE_ASK,    /* somebody else is asked, or the bad news wait */
 	PHASE_COMMIT, /* the spool writer has the message */
 };
 
@@ -53,6 +67,8 @@ enum body_failure {
 };
 
 struct session;
+struct exchange;   /* auth_exchange.c */
+struct rcpt_asked; /* cmd_rcpt.c */
 
 /* A BDAT that was wrong from the start. */
 struct chunk_refusal {
@@ -74,8 +90,9 @@ struct transaction {
 	struct span *addresses; /* of them, for events */
 	uint32_t *hashes;	/* of their addresses: finds duplicates */
 	uint32_t rcpt_count, rcpt_room;
-	bool chunked;		   /* a BDAT was seen: DATA no more (RFC 3030 section 2) */
-	bool chunk_failed;	   /* and answered with an error: only RSET helps */
+	uint32_t given;	   /* recipients that the client gave: aliases may have made more of them */
+	bool chunked;	   /* a BDAT was seen: DATA no more (RFC 3030 section 2) */
+	bool chunk_failed; /* and answered with an error: only RSET helps */
 	struct spool_draft *draft; /* NULL: no body yet, or it is dropped */
 	enum body_failure failure;
 	/* Input that was scanned already and waits to be stored, at the front of what is held. */
@@ -89,15 +106,22 @@ struct session {
 	struct list node;  /* smtpd->sessions */
 	struct list ready; /* smtpd->ready: input waits to be looked at, at the turn's end */
 	struct smtpd *smtpd;
-	struct io_conn *conn; /* NULL: gone; a commit still runs */
-	struct netaddr client;
+	struct io_conn *conn;  /* NULL: gone; a commit still runs */
+	struct netaddr client; /* who it is for, says a PROXY header or XCLIENT; else the peer */
 	uint32_t listener;
 	enum session_phase phase;
-	bool greeted;	/* HELO or EHLO was accepted */
-	bool extended;	/* EHLO */
-	bool skip_line; /* up to the next CRLF nothing counts */
-	bool skip_cr;	/* the last byte skipped was a CR */
-	bool eof;	/* the peer will send no more */
+	bool counted; /* in smtpd->clients */
+	bool tls;
+	bool handshake;	   /* it has begun */
+	bool user_told;	   /* by XCLIENT: the directory need not know `user` */
+	bool plus_offered; /* SCRAM-SHA-256-PLUS, in the last EHLO */
+	bool auth_tried;   /* what comes may be a password in the wrong place: it is not logged */
+	uint8_t logins;	   /* that failed */
+	bool greeted;	   /* HELO or EHLO was accepted */
+	bool extended;	   /* EHLO */
+	bool skip_line;	   /* up to the next CRLF nothing counts */
+	bool skip_cr;	   /* the last byte skipped was a CR */
+	bool eof;	   /* the peer will send no more */
 	bool paused;
 	bool choked;	 /* replies wait for the client to read them */
 	bool wants_room; /* the body waits for memory */
@@ -114,8 +138,11 @@ struct session {
 	uint32_t commands; /* since the last message */
 	uint32_t refused;  /* recipients refused for good since the last message */
 	uint32_t mails;
-	struct span helo;   /* heap */
-	struct timer timer; /* armed for a deadline or earlier; moved only when it fires */
+	struct span helo;	   /* heap */
+	struct span user;	   /* who logged in, heap; empty: nobody */
+	struct exchange *exchange; /* heap, while AUTH runs */
+	struct rcpt_asked *asked;  /* heap, while a recipient's next hops are asked for */
+	struct timer timer;	   /* armed for a deadline or earlier; moved only when it fires */
 	uint64_t started_ns;
 	uint64_t wait_ns; /* deadline of what the phase waits for */
 	uint64_t slow_ns; /* slowed until then */
@@ -144,7 +171,8 @@ struct smtpd {
 	struct arena parsed;   /* the command that is carried out; empty between commands */
 	size_t envelope_bytes; /* in the arenas of all sessions */
 	struct smtpd_figures figures;
-	struct flood lost; /* connections, in transactions */
+	struct tls_server *tls[CONFIG_LISTENERS]; /* held; NULL: none */
+	struct flood lost;			  /* connections, in transactions */
 	struct timer lost_timer;
 	struct timer drain_timer;
 	void (*drained)(void *arg);
@@ -155,6 +183,10 @@ struct smtpd {
 
 /* Looks at the session again at the end of this turn. */
 void smtpd_make_ready(struct smtpd *smtpd, struct session *s);
+/* The session's client, which was not counted so far, may come in. False: it was told not to, and
+ * the session ends. */
+bool smtpd_admit_client(struct session *s);
+void smtpd_forget_client(struct session *s);
 
 /* ---- session.c ------------------------------------------------------------------------------ */
 
@@ -164,6 +196,16 @@ int session_new(struct smtpd *smtpd, struct io_conn *conn, const struct netaddr 
 	uint32_t listener, struct session **out);
 /* Closes the connection, aborts the transaction, frees. A commit that runs is not waited for. */
 void session_free(struct session **s, bool linger);
+/* The client is known: the greeting, or the handshake that comes before it. */
+void session_open(struct session *s);
+void session_greet(struct session *s);
+/* What the client said of itself, and what it began, is as if it had not been (RFC 3207 section
+ * 4.2). */
+void session_forget(struct session *s);
+/* Sees to it that the timer fires by the next deadline. ERR_NOMEM. */
+int session_watch(struct session *s);
+/* What was asked for has come: what the client sent meanwhile is looked at, at the turn's end. */
+void session_answered(struct session *s);
 /* Input from outside the draft: interprets what it can and holds the rest. */
 void session_take(struct session *s, struct span in);
 /* Goes on with input that waited. */
@@ -190,7 +232,24 @@ static inline bool session_in_body(const struct session *s)
 /* Nothing can be interpreted now. */
 static inline bool session_blocked(const struct session *s)
 {
-	return s->phase == PHASE_COMMIT || s->ending || s->choked || s->wants_room || s->slowed;
+	return s->phase >= PHASE_TLS || s->ending || s->choked || s->wants_room || s->slowed;
+}
+
+/* The client could not read what we say, or would take it for something else. */
+static inline bool session_mute(const struct session *s)
+{
+	return s->phase == PHASE_TLS || s->phase == PHASE_PROXY;
+}
+
+static inline const struct config_listener *session_listener(const struct session *s)
+{
+	return &s->smtpd->c.config->listeners[s->listener];
+}
+
+/* What comes before all commands: a handshake, where the listener begins with it. */
+static inline enum session_phase session_first_phase(const struct session *s)
+{
+	return session_listener(s)->tls.mode == CONFIG_TLS_IMPLICIT ? PHASE_TLS : PHASE_COMMAND;
 }
 
 /* ---- input.c -------------------------------------------------------------------------------- */
@@ -227,8 +286,11 @@ bool finish_refused(struct session *s);
 
 /* What MAIL said is copied. False: memory is used up, and no transaction begun. */
 bool transaction_begin(struct session *s, const struct smtp_command *mail);
-/* Copied, too. False: memory is used up. A recipient that is there already is not taken twice. */
+/* Copied, too. False: memory is used up, or there are too many. A recipient that is there already
+ * is not taken twice. */
 bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt);
+/* Only the first `count` recipients stay. */
+void transaction_cut(struct session *s, uint32_t count);
 /* Forgets it, its draft, and all memory. No harm where there is none. */
 void transaction_reset(struct session *s);
 
@@ -243,6 +305,62 @@ void cmd_rcpt(struct session *s, const struct smtp_command *command);
 void cmd_data(struct session *s);
 void cmd_bdat(struct session *s, const struct smtp_command *command);
 void cmd_misc(struct session *s, const struct smtp_command *command);
+void cmd_starttls(struct session *s);
+void cmd_auth(struct session *s, const struct smtp_command *command);
+void cmd_xclient(struct session *s, const struct smtp_command *command);
+
+/* cmd_rcpt.c: forgets the question, if there is one. */
+void rcpt_forget(struct session *s);
+/* The answer did not come in time. */
+void rcpt_late(struct session *s);
+
+/* cmd_xclient.c: may the peer say it? */
+bool xclient_offered(const struct session *s);
+
+/* ---- secure.c ------------------------------------------------------------------------------- */
+
+/* Is STARTTLS offered? */
+bool secure_offered(const struct session *s);
+/* In PHASE_TLS, after all was said: begins the handshake, as soon as it can. */
+void secure_begin(struct session *s);
+void secure_done(void *owner, int err, const struct tls_info *info);
+/* The handshake failed, or there can be none: told to the log and the trace; the connection ends.
+ */
+void secure_failed(struct session *s, const char *why, struct span detail);
+
+/* ---- proxy.c -------------------------------------------------------------------------------- */
+
+/* Must a PROXY header come from this peer? */
+bool proxy_expected(const struct session *s);
+/* So many bytes may be read next: none behind the header, which may be a handshake's. */
+size_t proxy_wants(const struct session *s);
+/* As input_run(). */
+size_t proxy_take(struct session *s, struct span in);
+void proxy_failed(struct session *s, const char *why);
+
+/* ---- auth_exchange.c ------------------------------------------------------------------------ */
+
+/* The mechanisms (codec/sasl.h) that can be used now; 0: AUTH cannot. */
+unsigned auth_usable(const struct session *s);
+/* Those that EHLO shows. */
+unsigned auth_advertised(const struct session *s);
+/* `initial` is in base64; empty: not given. */
+void auth_begin(struct session *s, unsigned mechanism, struct span initial);
+/* A line without its CRLF, in PHASE_AUTH. */
+void auth_line(struct session *s, struct span line);
+/* In PHASE_ASK: the time is over, of the question or until the bad news. */
+void auth_due(struct session *s);
+/* No harm where there is no exchange. */
+void auth_forget(struct session *s);
+
+/* ---- cmd_auth.c ----------------------------------------------------------------------------- */
+
+/* The exchange is over. */
+void auth_succeeded(struct session *s, struct span account, const char *mechanism);
+/* AUTH_NO, AUTH_LATER or AUTH_BROKEN; `user` as far as it is known. */
+void auth_failed(struct session *s, enum auth_result why, struct span user);
+/* Not the fault of what is known: base64, lengths, the syntax of a message; counted as an error. */
+void auth_malformed(struct session *s, unsigned code, const char *enhanced, const char *text);
 
 /* ---- reply.c -------------------------------------------------------------------------------- */
 
@@ -268,6 +386,9 @@ void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *
 /* Of a MAIL that began no transaction. */
 void refuse_sender(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
 	struct span sender);
+/* Of a login: with the name that was tried. */
+void refuse_login(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
+	struct span user);
 void refuse_simple(struct session *s, enum smtpd_refusal reason, unsigned code,
 	const char *enhanced, const char *text, struct span recipient);
 /* The same, and tells the client. */
@@ -289,5 +410,9 @@ void lost_minute_over(struct timer *timer);
 /* The address of a MAIL or RCPT that did not parse: in canonical form if it is one, else as it was
  * given, at most ADDRESS_MAILBOX_BYTES of it. In the arena or the line. */
 struct span path_given(struct span line, struct arena *arena);
+/* The ORCPT of a recipient that becomes another one, which the client gave none for: notifications
+ * still name the one that the sender wrote (RFC 3461 section 5.2.1 (d)). In `work`; empty where it
+ * would be too long. */
+struct span path_original(struct span address, struct buf *work);
 
 #endif

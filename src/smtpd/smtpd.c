@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "io/tls.h"
 #include "smtpd/session.h"
 
 #include <stdlib.h>
@@ -56,6 +57,9 @@ void smtpd_free(struct smtpd **pointer)
 	io_timer_stop(smtpd->io, &smtpd->lost_timer);
 	if (smtpd->snapshot)
 		snapshot_release(&smtpd->snapshot);
+	for (size_t i = 0; i < ARRAY_SIZE(smtpd->tls); i++)
+		if (smtpd->tls[i])
+			tls_server_release(&smtpd->tls[i]);
 	clients_done(&smtpd->clients);
 	buf_done(&smtpd->out);
 	buf_done(&smtpd->work);
@@ -72,6 +76,17 @@ void smtpd_set_snapshot(struct smtpd *smtpd, struct snapshot *snapshot)
 	smtpd->snapshot = snapshot_hold(snapshot);
 	if (old)
 		snapshot_release(&old);
+}
+
+void smtpd_set_tls(struct smtpd *smtpd, uint32_t listener, struct tls_server *server)
+{
+	struct tls_server *old;
+
+	CHECK(listener < smtpd->c.config->listener_count);
+	old = smtpd->tls[listener];
+	smtpd->tls[listener] = server ? tls_server_hold(server) : NULL;
+	if (old)
+		tls_server_release(&old);
 }
 
 void smtpd_set_queue_full(struct smtpd *smtpd, bool full)
@@ -96,11 +111,10 @@ static struct clients_limits client_limits(
 		limits->connections_per_client, limits->connections_per_site};
 }
 
-/* May one more come in? What follows is undone by session_free(). */
-static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greeting_refusal *why)
+/* May one more come in, whoever it is? */
+static int admit(struct smtpd *smtpd, struct greeting_refusal *why)
 {
 	const struct config_limits *limits = &smtpd->c.config->limits;
-	const struct clients_limits most = client_limits(limits, client);
 	enum spool_health health = spool_writer_health(smtpd->c.writer);
 
 	if (smtpd->draining)
@@ -114,59 +128,105 @@ static int admit(struct smtpd *smtpd, const struct netaddr *client, struct greet
 	else if (smtpd->session_count >= limits->connections)
 		*why = (struct greeting_refusal){
 			ERR_LIMIT, "4.3.2", "Too many connections; try later"};
-	else if (clients_add(&smtpd->clients, client, &most) != 0)
-		*why = (struct greeting_refusal){
-			ERR_LIMIT, "4.7.0", "Too many connections from your address"};
 	else
 		return 0;
 	return why->err;
 }
 
-/* There is no session yet that could answer. */
-static void turn_away(struct smtpd *smtpd, struct io_conn *conn, const struct netaddr *client,
-	uint32_t listener, const struct greeting_refusal *why)
+static void turn_away(struct session *s, const char *enhanced, const char *text)
 {
-	struct session nobody = {.smtpd = smtpd,
-		.conn = conn,
-		.client = *client,
-		.listener = listener,
-		.started_ns = smtpd->io->now_ns};
+	refuse_simple(s, SMTPD_REFUSED_CONNECTION, 421, enhanced, text, SPAN_NONE);
+	reply_goodbye(s, enhanced, text);
+}
 
-	refuse_simple(&nobody, SMTPD_REFUSED_CONNECTION, 421, why->enhanced, why->text, SPAN_NONE);
-	reply_goodbye(&nobody, why->enhanced, why->text);
-	reply_flush(&nobody);
-	io_conn_close(&conn, true);
+bool smtpd_admit_client(struct session *s)
+{
+	struct smtpd *smtpd = s->smtpd;
+	const struct clients_limits most = client_limits(&smtpd->c.config->limits, &s->client);
+
+	s->counted = clients_add(&smtpd->clients, &s->client, &most) == 0;
+	if (!s->counted)
+		turn_away(s, "4.7.0", "Too many connections from your address");
+	return s->counted;
+}
+
+void smtpd_forget_client(struct session *s)
+{
+	if (s->counted)
+		clients_remove(&s->smtpd->clients, &s->client);
+	s->counted = false;
+}
+
+/* Nobody comes in who has no session yet. */
+static void close_door(struct session *nobody, const struct greeting_refusal *why)
+{
+	if (why)
+		turn_away(nobody, why->enhanced, why->text);
+	reply_flush(nobody);
+	smtpd_forget_client(nobody);
+	io_conn_close(&nobody->conn, !nobody->broken);
+}
+
+/* The session goes on where `nobody` has come to. */
+static int begin(struct session *nobody, bool proxied, struct session **out)
+{
+	struct smtpd *smtpd = nobody->smtpd;
+	struct session *s;
+	int err = session_new(smtpd, nobody->conn, &nobody->client, nobody->listener, &s);
+
+	if (err != 0) {
+		close_door(nobody, NULL);
+		return err;
+	}
+	s->counted = nobody->counted;
+	if (proxied) {
+		s->phase = PHASE_PROXY;
+		session_wait(s, SESSION_PROXY_MS);
+	} else {
+		session_open(s);
+	}
+	reply_flush(s);
+	/* The handshake begins when the turn ends: the connection has its owner then. */
+	if (s->phase == PHASE_TLS)
+		smtpd_make_ready(smtpd, s);
+	if (s->ending || session_watch(s) != 0) {
+		session_free(&s, false);
+		return ERR_CLOSED;
+	}
+	*out = s;
+	return 0;
 }
 
 int smtpd_session_start(struct smtpd *smtpd, struct io_conn *conn, uint32_t listener,
 	const struct io_conn_handler **handler, void **owner)
 {
+	struct session nobody = {.smtpd = smtpd,
+		.conn = conn,
+		.listener = listener,
+		.started_ns = smtpd->io->now_ns};
 	struct greeting_refusal why;
-	struct netaddr local, client;
+	struct netaddr local;
 	struct session *s;
 
 	CHECK_MAGIC(smtpd, SMTPD_MAGIC);
 	CHECK(listener < smtpd->c.config->listener_count);
 	smtpd->figures.connections++;
-	io_conn_ends(conn, &local, &client);
-	int err = admit(smtpd, &client, &why);
+	io_conn_ends(conn, &local, &nobody.client);
+	nobody.phase = session_first_phase(&nobody);
+	int err = admit(smtpd, &why);
 	if (err != 0) {
-		turn_away(smtpd, conn, &client, listener, &why);
+		close_door(&nobody, &why);
 		return err;
 	}
-	err = session_new(smtpd, conn, &client, listener, &s);
-	if (err != 0) {
-		clients_remove(&smtpd->clients, &client);
-		io_conn_close(&conn, false);
+	/* A proxy is not counted, whom it speaks for is, when that is known. */
+	bool proxied = proxy_expected(&nobody);
+	if (!proxied && !smtpd_admit_client(&nobody)) {
+		close_door(&nobody, NULL);
+		return ERR_LIMIT;
+	}
+	err = begin(&nobody, proxied, &s);
+	if (err != 0)
 		return err;
-	}
-	buf_printf(&smtpd->out, "220 %.*s ESMTP Postern\r\n", (int)smtpd->c.config->hostname.n,
-		smtpd->c.config->hostname.p);
-	reply_flush(s);
-	if (s->ending) {
-		session_free(&s, false);
-		return ERR_CLOSED;
-	}
 	*handler = &session_handler;
 	*owner = s;
 	return 0;
@@ -223,7 +283,7 @@ void smtpd_drain(struct smtpd *smtpd, uint64_t ms, void (*drained)(void *arg), v
 	LIST_FOR_EACH(node, &smtpd->sessions)
 	{
 		struct session *s = CONTAINER_OF(node, struct session, node);
-		if (!s->transaction && s->phase == PHASE_COMMAND)
+		if (!s->transaction && s->phase < PHASE_ASK && !session_in_body(s))
 			let_go(s);
 	}
 	/* Where no memory is left for a timer, nothing is waited for. */

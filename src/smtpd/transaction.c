@@ -19,6 +19,8 @@ static uint32_t flags_of(const struct smtp_mail *mail)
 		flags |= ENVELOPE_8BITMIME;
 	else if (mail->body == SMTP_BODY_BINARYMIME)
 		flags |= ENVELOPE_BINARYMIME;
+	if (mail->requiretls)
+		flags |= ENVELOPE_REQUIRETLS;
 	return flags;
 }
 
@@ -84,7 +86,8 @@ bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt)
 	for (uint32_t i = 0; i < t->rcpt_count; i++)
 		if (t->hashes[i] == hash && span_equal(t->addresses[i], rcpt->address))
 			return true;
-	if (s->arena.overflow || s->smtpd->envelope_bytes >= SMTPD_ENVELOPES)
+	if (s->arena.overflow || s->smtpd->envelope_bytes >= SMTPD_ENVELOPES ||
+		t->rcpt_count >= SESSION_RCPTS)
 		return false;
 	struct envelope_rcpt copy = {
 		.address = arena_copy(&s->arena, rcpt->address),
@@ -100,6 +103,12 @@ bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt)
 	t->addresses[t->rcpt_count] = copy.address;
 	t->rcpts[t->rcpt_count++] = copy;
 	return true;
+}
+
+void transaction_cut(struct session *s, uint32_t count)
+{
+	CHECK(count <= s->transaction->rcpt_count);
+	s->transaction->rcpt_count = count;
 }
 
 void transaction_reset(struct session *s)

@@ -63,7 +63,80 @@ static void fake_ends(const struct io_conn *conn, struct netaddr *local, struct 
 
 static uint64_t fake_random(struct io *io)
 {
-	return prng_u64(&CONTAINER_OF(io, struct world, io)->prng);
+	return prng_u64(&CONTAINER_OF(io, struct world, io)->random);
+}
+
+static bool fake_arrived(const struct io_conn *conn)
+{
+	const struct peer *peer = peer_of(conn);
+
+	return peer->input.n > 0 || (peer->eof && !peer->eof_told);
+}
+
+static int fake_secure(struct io_conn *conn, struct tls_server *server,
+	const struct tls_client *client, uint64_t ms)
+{
+	struct peer *peer = peer_of(conn);
+
+	CHECK(server && server->refs && !client && ms > 0 && ms <= 60000);
+	CHECK(peer->handler && peer->handler->secured && !peer->closed && !peer->paused);
+	CHECK(!peer->shaking && !peer->is_secured);
+	if (peer->unread)
+		return ERR_BUSY;
+	peer->shaking = true;
+	return 0;
+}
+
+static const struct tls_info *fake_tls(const struct io_conn *conn)
+{
+	const struct peer *peer = peer_of(conn);
+
+	return peer->is_secured ? &peer->tls : NULL;
+}
+
+/* TLS and nothing in clear, from here on. */
+static void end_handshake(struct peer *peer, int err)
+{
+	peer->shaking = false;
+	peer->is_secured = true;
+	peer->tls = peer->world->tls_info;
+	if (err != 0)
+		peer->tls.detail = SPAN("no \"shared\" cipher");
+	peer->handler->secured(peer->owner, err, &peer->tls);
+	CHECK(err == 0 || peer->closed);
+}
+
+void peer_handshake(struct peer *peer, int err)
+{
+	CHECK(peer->shaking && !peer->closed);
+	end_handshake(peer, err);
+	world_settle(peer->world);
+}
+
+static const struct tls_info good_tls = {
+	.version = {"TLSv1.3", 7},
+	.cipher = {"TLS_AES_256_GCM_SHA384", 22},
+	.has_binding = true,
+	.binding = {1, 2, 3},
+};
+
+/* No handshake ever looks at it. */
+struct tls_server *tls_server_hold(struct tls_server *server)
+{
+	server->refs++;
+	return server;
+}
+
+void tls_server_release(struct tls_server **server)
+{
+	CHECK((*server)->refs > 0);
+	(*server)->refs--;
+	*server = NULL;
+}
+
+void world_give_tls(struct world *world)
+{
+	smtpd_set_tls(world->smtpd, 0, &world->tls);
 }
 
 static const struct io_ops fake_ops = {
@@ -74,6 +147,9 @@ static const struct io_ops fake_ops = {
 	.close = fake_close,
 	.ends = fake_ends,
 	.random = fake_random,
+	.arrived = fake_arrived,
+	.secure = fake_secure,
+	.tls = fake_tls,
 };
 
 struct peer *world_connect(struct world *world, const char *address, struct buf *turned_away)
@@ -91,6 +167,8 @@ struct peer *world_connect(struct world *world, const char *address, struct buf 
 	int err = smtpd_session_start(world->smtpd, &peer->conn, 0, &peer->handler, &peer->owner);
 	peer->adopted = err == 0;
 	CHECK(peer->adopted || peer->closed);
+	/* The turn in which it was accepted ends before anything is read from it. */
+	io_turns_run(&world->io);
 	if (peer->adopted)
 		return peer;
 	if (turned_away)
@@ -103,6 +181,13 @@ static bool peer_read_event(struct peer *peer)
 {
 	if (peer->closed || peer->paused)
 		return false;
+	if (peer->shaking) {
+		if (peer->input.n || peer->eof) {
+			end_handshake(peer, peer->input.n ? ERR_DENIED : ERR_CLOSED);
+			return true;
+		}
+		return false;
+	}
 	if (!peer->input.n) {
 		if (!peer->eof || peer->eof_told)
 			return false;
@@ -133,7 +218,7 @@ void peer_send_str(struct peer *peer, const char *text)
 void peer_eof(struct peer *peer, int err)
 {
 	peer->eof = true;
-	if (err != 0 && !peer->closed)
+	if (err != 0 && !peer->closed && !peer->shaking)
 		peer->handler->closed(peer->owner, err);
 	world_settle(peer->world);
 }
@@ -183,25 +268,33 @@ static void record_event(struct event_sink *sink, const struct event *event)
 		.code = event->verdict ? event->verdict->code : 0,
 		.recipients = event->recipient_count,
 		.sender_known = event->sender_known,
+		.client = event->client,
 	};
 	keep_text(e->sender, event->sender);
+	keep_text(e->user, event->user);
+	if (event->verdict)
+		keep_text(e->reason, verdict_text(event->verdict));
 	if (event->recipient_count)
 		keep_text(e->recipient, event->recipients[0]);
 }
 
-static void drop_log(struct log *log, enum log_level level, const char *message,
+static void keep_log(struct log *log, enum log_level level, const char *message,
 	const struct log_field *fields, size_t count)
 {
-	size_t sum = 0;
+	struct buf *logged = &CONTAINER_OF(log, struct world, log)->logged;
 
-	(void)log;
 	(void)level;
-	(void)message;
-	/* Fields must be readable. */
-	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < fields[i].span.n; k++)
-			sum += (unsigned char)fields[i].span.p[k];
-	CHECK(sum < SIZE_MAX);
+	buf_add_str(logged, message);
+	for (size_t i = 0; i < count; i++) {
+		buf_add_char(logged, ' ');
+		buf_add_str(logged, fields[i].name);
+		buf_add_char(logged, '=');
+		if (fields[i].kind == LOG_FIELD_SPAN)
+			buf_add_span(logged, fields[i].span);
+		else
+			buf_add_u64(logged, fields[i].u64);
+	}
+	buf_add_char(logged, '\n');
 }
 
 void world_open(struct world *world)
@@ -229,12 +322,17 @@ void world_open(struct world *world)
 		.route = {.hostname = SPAN("gw.example.test")},
 		.writer = {.world = world},
 		.sink = {.emit = record_event},
-		.log = {.least = LOG_DEBUG, .write = drop_log},
+		.log = {.least = LOG_DEBUG, .write = keep_log},
+		.tls = {.refs = 1},
+		.tls_info = good_tls,
 	};
 	io_init(&world->io, &fake_ops);
 	world->io.now_ns = 1000 * NS_PER_S;
 	world->io.wall_ms = 1795298077123;
 	prng_seed(&world->prng, 1);
+	prng_seed(&world->random, 1);
+	buf_init(&world->logged, 64u << 20);
+	world_auth_init(world);
 	list_init(&world->writer.drafts);
 }
 
@@ -245,6 +343,8 @@ void world_start(struct world *world)
 		.route = &world->route,
 		.writer = &world->writer,
 		.events = &world->sink,
+		.auth = &world->auth.auth,
+		.hops = &world->hops.hops,
 		.log = &world->log};
 	struct snapshot *snapshot = world_snapshot_new();
 
@@ -257,6 +357,9 @@ void world_close(struct world *world)
 {
 	smtpd_free(&world->smtpd);
 	CHECK(world->writer.open_drafts == 0);
+	CHECK(world->tls.refs == 1);
+	CHECK(list_empty(&world->auth.questions) && list_empty(&world->hops.questions));
+	buf_done(&world->logged);
 	for (uint32_t i = 0; i < world->peer_count; i++) {
 		CHECK(world->peers[i]->closed);
 		buf_done(&world->peers[i]->input);
@@ -284,6 +387,7 @@ void world_settle(struct world *world)
 			world_commit(world, world->writer.outcome);
 		if (!world->writer.starve)
 			world_give_room(world);
+		moved |= world_answer(world);
 		moved |= world->io.turns != NULL;
 	}
 }

@@ -1,7 +1,8 @@
 /*
  * A small world for the SMTP server: connections whose bytes come in the pieces that the test
  * chooses, a spool writer in memory that commits when the turn ends (or fails, or is short of
- * memory, as told), a directory with three domains. No time passes unless the test says so.
+ * memory, as told), a directory with three domains, somebody who knows passwords and next hops, and
+ * TLS without a byte of it. No time passes unless the test says so.
  *
  * The writer is harsher than the real one: a room is a fresh allocation of just its length each
  * time, freed when it was used, so a byte read from the wrong place is caught by the sanitizer.
@@ -13,7 +14,10 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/prng.h"
+#include "io/tls.h"
 #include "route/self.h"
+#include "smtpd/auth.h"
+#include "smtpd/hops.h"
 #include "smtpd/smtpd.h"
 
 #define WORLD_MESSAGES 64
@@ -36,6 +40,8 @@ struct world_event {
 	uint32_t recipients;
 	bool sender_known;
 	char sender[WORLD_TEXT], recipient[WORLD_TEXT]; /* cut; the first recipient */
+	char user[WORLD_TEXT], reason[WORLD_TEXT];
+	struct netaddr client;
 };
 
 struct peer {
@@ -51,6 +57,38 @@ struct peer {
 	bool paused, eof, closed, eof_told;
 	bool lingers; /* closed, and watched over until the peer closes, too */
 	bool adopted;
+	bool shaking;	 /* the handshake runs: what is sent in clear makes it fail */
+	bool is_secured; /* it is over */
+	struct tls_info tls;
+};
+
+struct tls_server {
+	uint32_t refs;
+};
+
+/* Knows ann@c.example and bob@b.example; their password is "secret". Answers when the turn ends. */
+struct world_auth {
+	struct auth auth; /* first */
+	struct list questions;
+	bool hold;		 /* answers wait */
+	int err;		 /* of auth_ask() */
+	enum auth_result result; /* AUTH_YES: the right one */
+	uint64_t delay_ms;
+	uint32_t asked;
+	struct span listener;	  /* of the last question */
+	char user[AUTH_USER + 1]; /* likewise */
+	struct netaddr client;	  /* likewise */
+};
+
+/* Says that all mail goes to `address`. */
+struct world_hops {
+	struct hops hops; /* first */
+	struct list questions;
+	bool hold;
+	int err; /* of hops_ask() */
+	bool known;
+	struct netaddr address;
+	uint32_t asked;
 };
 
 struct spool_writer {
@@ -76,7 +114,13 @@ struct world {
 	struct event_sink sink;
 	struct log log;
 	struct smtpd *smtpd;
+	struct world_auth auth;
+	struct world_hops hops;
+	struct tls_server tls;
+	struct tls_info tls_info; /* of handshakes that succeed */
+	struct buf logged;	  /* all lines: message and fields */
 	struct prng prng;
+	struct prng random; /* what the io gives */
 	struct world_message messages[WORLD_MESSAGES];
 	uint32_t message_count;
 	struct world_event events[WORLD_EVENTS];
@@ -90,6 +134,8 @@ struct world {
 void world_open(struct world *world);
 /* Starts the server; between open and start the test may change config. */
 void world_start(struct world *world);
+/* The listener has a certificate from now on. */
+void world_give_tls(struct world *world);
 void world_close(struct world *world);
 
 /* NULL where the server turned it away; then *turned_away has what it said. */
@@ -101,6 +147,8 @@ void peer_send_str(struct peer *peer, const char *text);
 void peer_eof(struct peer *peer, int err);
 /* Replies that the client did not read are read now. */
 void peer_read(struct peer *peer);
+/* The handshake comes to its end: 0, or why it fails. */
+void peer_handshake(struct peer *peer, int err);
 /* The replies so far as text; cleared. */
 const char *peer_replies(struct peer *peer, struct buf *out);
 
@@ -112,6 +160,10 @@ void world_commit(struct world *world, int err);
 /* The writer has memory again. */
 void world_give_room(struct world *world);
 
+/* Whoever was asked answers, but for those that hold. False: nobody was. */
+bool world_answer(struct world *world);
+void world_auth_init(struct world *world);
+
 /* The fake directory. */
 struct snapshot *world_snapshot_new(void);
 uint32_t world_snapshot_refs(const struct snapshot *snapshot);
@@ -119,5 +171,9 @@ uint32_t world_snapshot_refs(const struct snapshot *snapshot);
 void world_set_priority(struct snapshot *snapshot, const struct priority_rule *rule);
 /* Who gets the postmaster's mail. */
 void world_set_postmaster(struct snapshot *snapshot, const char *address);
+/* Of the listener. `to`: next hops that mail may go to, one address; NULL: none. */
+void world_set_relay(struct snapshot *snapshot, const struct relay *relay, const char *to);
+/* ann's account. */
+void world_disable_account(struct snapshot *snapshot);
 
 #endif

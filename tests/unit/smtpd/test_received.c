@@ -2,6 +2,8 @@
  * pass for ours. */
 #include "smtpd/received.h"
 
+#include "io/tls.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -40,6 +42,21 @@ static void the_field_as_the_rfc_has_it(void **state)
 
 	check(&r, "Received: from client.example ([192.0.2.7])\r\n"
 		  "\tby gw.example.test (Postern) with ESMTP id 0000000000001\r\n"
+		  "\tfor <ann@c.example>; Sat, 21 Nov 2026 21:54:37 +0000\r\n");
+}
+
+static void how_the_link_was_protected(void **state)
+{
+	(void)state;
+	const struct tls_info tls = {
+		.version = SPAN("TLSv1.3"), .cipher = SPAN("TLS_AES_128_GCM_SHA256")};
+	struct received r = sample();
+
+	r.protocol = SPAN("ESMTPSA");
+	r.tls = &tls;
+	check(&r, "Received: from client.example ([192.0.2.7])\r\n"
+		  "\tby gw.example.test (Postern) with ESMTPSA\r\n"
+		  "\t(TLSv1.3 TLS_AES_128_GCM_SHA256) id 0000000000001\r\n"
 		  "\tfor <ann@c.example>; Sat, 21 Nov 2026 21:54:37 +0000\r\n");
 }
 
@@ -111,15 +128,32 @@ static void hostile_names_do_no_harm(void **state)
 static void how_it_came(void **state)
 {
 	(void)state;
-	assert_true(span_equal(received_protocol(false, false), SPAN("SMTP")));
-	assert_true(span_equal(received_protocol(true, false), SPAN("ESMTP")));
-	assert_true(span_equal(received_protocol(true, true), SPAN("UTF8SMTP")));
+	static const struct {
+		struct received_how how;
+		const char *name;
+	} cases[] = {
+		{{false, false, false, false}, "SMTP"},
+		/* RFC 3848 has no word for HELO over TLS. */
+		{{false, false, true, false}, "SMTP"},
+		{{true, false, false, false}, "ESMTP"},
+		{{true, false, true, false}, "ESMTPS"},
+		{{true, false, false, true}, "ESMTPA"},
+		{{true, false, true, true}, "ESMTPSA"},
+		{{true, true, false, false}, "UTF8SMTP"},
+		{{true, true, true, false}, "UTF8SMTPS"},
+		{{true, true, false, true}, "UTF8SMTPA"},
+		{{true, true, true, true}, "UTF8SMTPSA"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_true(span_equal(received_protocol(&cases[i].how), span_str(cases[i].name)));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_field_as_the_rfc_has_it),
+		cmocka_unit_test(how_the_link_was_protected),
 		cmocka_unit_test(several_recipients_do_not_learn_of_each_other),
 		cmocka_unit_test(an_ipv6_client),
 		cmocka_unit_test(lines_stay_short_where_words_allow),
