@@ -1,4 +1,7 @@
-/* Signatures of keys in another process: what is hashed is hashed here, the rest is asked for. */
+/*
+ * Signatures of keys in another process: what is hashed is hashed here, the rest is asked for. In
+ * one go, as TLS does it: there is no signing bit by bit.
+ */
 #include "io/tls_provider.h"
 
 #include "base/check.h"
@@ -18,7 +21,6 @@ struct signing {
 	enum tls_signature kind;
 	enum tls_hash hash;
 	EVP_MD *digest;
-	EVP_MD_CTX *hashing;
 };
 
 static void *signing_new(void *provider, const char *properties)
@@ -37,7 +39,6 @@ static void signing_free(void *at)
 
 	if (!s)
 		return;
-	EVP_MD_CTX_free(s->hashing);
 	EVP_MD_free(s->digest);
 	free(s);
 }
@@ -123,17 +124,7 @@ static int hashing_begin(void *at, const char *hash, void *key, const OSSL_PARAM
 	if (!s->key || !s->key->signer || !choose_hash(s, hash))
 		return 0;
 	s->kind = s->key->kind == REMOTE_EC ? TLS_SIGN_ECDSA : TLS_SIGN_RSA_PKCS1;
-	if (!s->hashing)
-		s->hashing = EVP_MD_CTX_new();
-	return s->hashing && EVP_DigestInit_ex2(s->hashing, s->digest, NULL) == 1 &&
-	       signing_set(s, params);
-}
-
-static int hashing_update(void *at, const unsigned char *p, size_t n)
-{
-	const struct signing *s = at;
-
-	return s->hashing && EVP_DigestUpdate(s->hashing, p, n) == 1;
+	return signing_set(s, params);
 }
 
 /* OpenSSL asks how much room is needed before it asks for the signature. */
@@ -158,15 +149,14 @@ static int ask(struct signing *s, struct span in, unsigned char *to, size_t *n, 
 	return 0;
 }
 
-static int hashing_end(void *at, unsigned char *to, size_t *n, size_t room)
+static int hashing_sign(void *at, unsigned char *to, size_t *n, size_t room,
+	const unsigned char *message, size_t message_n)
 {
 	struct signing *s = at;
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned bytes = 0;
 
-	if (!to)
-		return ask(s, SPAN_NONE, NULL, n, 0);
-	if (!s->hashing || EVP_DigestFinal_ex(s->hashing, digest, &bytes) != 1)
+	if (to && EVP_Digest(message, message_n, digest, &bytes, s->digest, NULL) != 1)
 		return 0;
 	return ask(s, span_of(digest, bytes), to, n, room);
 }
@@ -200,8 +190,7 @@ static const OSSL_DISPATCH hashing_functions[] = {
 	FUNCTION(OSSL_FUNC_SIGNATURE_NEWCTX, signing_new),
 	FUNCTION(OSSL_FUNC_SIGNATURE_FREECTX, signing_free),
 	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, hashing_begin),
-	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, hashing_update),
-	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, hashing_end),
+	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN, hashing_sign),
 	FUNCTION(OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, signing_set),
 	FUNCTION(OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, signing_settable),
 	{0, NULL},
