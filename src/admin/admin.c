@@ -3,9 +3,33 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "directory/check.h"
+#include "route/relay.h"
 
 #include <stdlib.h>
 #include <unistd.h>
+
+/* Who may relay without leave, and who is locked out: told again whenever it becomes another thing.
+ */
+static void warn_of_relaying(struct admin *admin)
+{
+	struct buf now;
+
+	buf_init(&now, ADMIN_WARNINGS);
+	relay_add_warnings(admin->snapshot, admin->config.config, &now);
+	if (span_equal(buf_span(&now), buf_span(&admin->relay_warnings))) {
+		buf_done(&now);
+		return;
+	}
+	for (struct span rest = buf_span(&now); rest.n;) {
+		size_t end = span_find(rest, '\n');
+
+		log_write(admin->config.log, LOG_WARN, "who may relay should be looked at",
+			LOG_SPAN("what", span_of(rest.p, end)));
+		rest = span_skip(rest, end + 1);
+	}
+	buf_done(&admin->relay_warnings);
+	admin->relay_warnings = now;
+}
 
 int admin_publish(struct admin *admin)
 {
@@ -28,6 +52,7 @@ int admin_publish(struct admin *admin)
 	admin->snapshot = snapshot;
 	admin->config.generation(
 		admin->config.context, memfd, directory_generation(admin->directory));
+	warn_of_relaying(admin);
 	return 0;
 }
 
@@ -49,6 +74,7 @@ int admin_new(const struct admin_config *config, struct admin **out, struct buf 
 	admin->config = *config;
 	admin->memfd = -1;
 	list_init(&admin->doors);
+	buf_init(&admin->relay_warnings, ADMIN_WARNINGS);
 	int err = directory_open(config->directory_path, &admin->directory, why);
 	if (!err) {
 		err = admin_publish(admin);
@@ -76,6 +102,7 @@ void admin_free(struct admin **at)
 	LIST_FOR_EACH(node, &admin->doors)
 	door_free(CONTAINER_OF(node, struct door, node));
 	directory_close(&admin->directory);
+	buf_done(&admin->relay_warnings);
 	snapshot_release(&admin->snapshot);
 	if (admin->memfd >= 0)
 		close(admin->memfd);

@@ -17,6 +17,7 @@
  *   status_queue.c  the oldest message, what is down
  *   trace.c     searches of the trace
  *   explain.c   what would happen to a message
+ *   relay.c     who may relay
  *   depends.c   how many messages go by what a change takes away
  *
  * A request is {"cmd":NAME, …}; a reply {"error":TEXT} or the command's own object. Requests of

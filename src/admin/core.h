@@ -10,7 +10,8 @@
 
 #include <jansson.h>
 
-#define DOOR_PIECE (256u << 10) /* bytes of a reply that are given to the connection at a time */
+#define ADMIN_WARNINGS (64u << 10)  /* bytes of lines about who may relay */
+#define DOOR_PIECE     (256u << 10) /* bytes of a reply that are given to the connection at a time */
 
 struct door;
 
@@ -18,6 +19,7 @@ struct admin {
 	struct admin_config config;
 	struct directory *directory;
 	struct snapshot *snapshot; /* the present generation, mapped: for explain */
+	struct buf relay_warnings; /* as they were last told in the log */
 	int memfd;
 	struct list doors;
 	uint32_t door_count;
@@ -113,6 +115,7 @@ void cmd_queue(struct door *door);
 void cmd_status(struct door *door);
 void cmd_trace(struct door *door);
 void cmd_explain(struct door *door);
+void cmd_relay(struct door *door);
 
 /* change.c: how a request wants its plan made; and carries a plan out, if there is one, and
  * replies. Frees it, and `problems`. */

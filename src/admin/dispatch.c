@@ -17,6 +17,7 @@ static const struct {
 	{"queue", cmd_queue},
 	{"trace", cmd_trace},
 	{"explain", cmd_explain},
+	{"relay", cmd_relay},
 };
 
 struct span request_text(const struct door *door, const char *key)

@@ -27,7 +27,8 @@ static void reply(struct door *door, const struct explain *explain)
 		door_refuse(door, err_text(ERR_NOMEM));
 }
 
-/* The decision again, as it is now, with what delivery said: a question to DNS may take a while. */
+/* The decision again, as it is now, with what delivery said: a question to DNS may take a while,
+ * and the right to relay may depend on the answer. */
 static void go_on(struct door *door, struct span hosts, bool asked);
 
 static void hosts_heard(struct door *door, struct span json)
@@ -63,7 +64,9 @@ static void go_on(struct door *door, struct span hosts, bool asked)
 		.user = request_text(door, "user"),
 		.sender = request_text(door, "from"),
 		.recipient = request_text(door, "to"),
+		.certificate = request_text(door, "certificate"),
 		.tls = request_flag(door, "tls"),
+		.hosts = hosts,
 	};
 	struct explain *explain = calloc(1, sizeof(*explain));
 	struct buf why;
@@ -79,7 +82,7 @@ static void go_on(struct door *door, struct span hosts, bool asked)
 	} else if (!asked && explain_wants_hosts(explain)) {
 		ask_for_hosts(door, explain);
 	} else {
-		if (explain_wants_hosts(explain))
+		if (asked && explain_wants_hosts(explain))
 			explain_hosts(explain, hosts);
 		reply(door, explain);
 	}

@@ -146,6 +146,8 @@ int ctl_export(struct ctl *ctl);
 int ctl_transport(struct ctl *ctl);
 int ctl_domain(struct ctl *ctl);
 int ctl_account(struct ctl *ctl);
+int ctl_relay(struct ctl *ctl);
+int ctl_relay_show(struct ctl *ctl); /* status.c: who may relay now */
 int ctl_priority(struct ctl *ctl);
 int ctl_settings(struct ctl *ctl);
 int ctl_audit(struct ctl *ctl);

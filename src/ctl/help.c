@@ -70,6 +70,13 @@ static const struct topic topics[] = {
 	{"account", true, "  account add ADDRESS | show ADDRESS | list | remove ADDRESS\n",
 		{{" add ", "\nThe address must be in a domain with mailboxes: true.\n"},
 			{CHANGING, REMOVING}}},
+	{"relay", true,
+		"  relay show                       who may send to other domains now, and why\n"
+		"  relay add LISTENER FIELD=VALUE … | set LISTENER FIELD=VALUE …\n"
+		"  relay show LISTENER | list | remove LISTENER\n",
+		{{CHANGING,
+			"\nWithout a policy a listener relays for whoever logs in, and for this "
+			"machine. --dry-run only\nsays what would change.\n"}}},
 	{"priority", true, "  priority add FIELD=VALUE … | list | remove RULE\n",
 		{{NULL, "\nAll fields of a rule must match. RULE is what priority list shows "
 			"first.\n"}}},
@@ -116,9 +123,15 @@ static const struct topic topics[] = {
 			"posternctl trace 'sender=\"a b\"@x.example since=2h \"connection "
 			"refused\"'\n"}}},
 	{"explain", false,
-		"  explain --client IP --from A --to B [--user U] [--listener L] [--tls]\n"
+		"  explain --client IP --from A --to B [--user U] [--listener L] [--tls] "
+		"[--certificate C]\n"
 		"                                   what would happen to such a message, rule by "
-		"rule\n"},
+		"rule\n",
+		{{NULL, "\nThe user has logged in with the right password; --tls: after STARTTLS. "
+			"--certificate: \"verified\"\n"
+			"by the listener's client-ca, or the sha256: fingerprint of the client's "
+			"certificate or its key.\n"
+			"Without --listener it is the first one of the start file.\n"}}},
 	{"spool", true,
 		"  spool verify                     read and check every stored message; changes "
 		"nothing,\n"

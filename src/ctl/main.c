@@ -24,6 +24,7 @@ static const struct {
 	{"transport", ctl_transport},
 	{"domain", ctl_domain},
 	{"account", ctl_account},
+	{"relay", ctl_relay},
 	{"priority", ctl_priority},
 	{"settings", ctl_settings},
 	{"audit", ctl_audit},

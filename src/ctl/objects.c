@@ -292,6 +292,16 @@ int ctl_account(struct ctl *ctl)
 	return object_command(ctl, "account", ops, true);
 }
 
+/* Without a name: not what is set, but what follows from it. */
+int ctl_relay(struct ctl *ctl)
+{
+	static const char *const ops[] = {"add", "set", "show", "list", "remove", NULL};
+
+	if (ctl->count == 1 && strcmp(ctl->args[0], "show") == 0)
+		return ctl_relay_show(ctl);
+	return object_command(ctl, "relay", ops, true);
+}
+
 int ctl_priority(struct ctl *ctl)
 {
 	static const char *const ops[] = {"add", "list", "remove", NULL};

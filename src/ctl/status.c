@@ -199,12 +199,17 @@ int ctl_trace(struct ctl *ctl)
 	return ctl_ask_and_show(ctl, request, show_trace);
 }
 
-/* ---- explain -------------------------------------------------------------------------------- */
+/* ---- explain, and who may relay ------------------------------------------------------------- */
 
-static void show_explain(struct ctl *ctl, const json_t *reply)
+static void show_reply_text(struct ctl *ctl, const json_t *reply)
 {
 	(void)ctl;
 	show_text(member_text(reply, "text"), true);
+}
+
+int ctl_relay_show(struct ctl *ctl)
+{
+	return ctl_ask_and_show(ctl, json_pack("{ss}", "cmd", "relay"), show_reply_text);
 }
 
 int ctl_explain(struct ctl *ctl)
@@ -212,6 +217,7 @@ int ctl_explain(struct ctl *ctl)
 	const char *client = ctl_option(ctl, "--client"), *from = ctl_option(ctl, "--from");
 	const char *to = ctl_option(ctl, "--to"), *user = ctl_option(ctl, "--user");
 	const char *listener = ctl_option(ctl, "--listener");
+	const char *certificate = ctl_option(ctl, "--certificate");
 	bool tls = ctl_flag(ctl, "--tls");
 
 	if (!ctl_no_options_left(ctl))
@@ -220,10 +226,11 @@ int ctl_explain(struct ctl *ctl)
 		return ctl_usage(ctl,
 			"explain needs --client IP, --from ADDRESS (\"<>\" for none) and "
 			"--to ADDRESS");
-	json_t *request = json_pack("{ss, ss, ss, ss, ss, ss, sb}", "cmd", "explain", "client",
+	json_t *request = json_pack("{ss, ss, ss, ss, ss, ss, ss, sb}", "cmd", "explain", "client",
 		client, "from", from, "to", to, "user", user ? user : "", "listener",
-		listener ? listener : "", "tls", tls);
+		listener ? listener : "", "certificate", certificate ? certificate : "", "tls",
+		tls);
 	if (!request)
 		return ctl_refuse(ctl, "the addresses are not valid UTF-8");
-	return ctl_ask_and_show(ctl, request, show_explain);
+	return ctl_ask_and_show(ctl, request, show_reply_text);
 }

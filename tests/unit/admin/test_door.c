@@ -52,6 +52,9 @@ struct world {
 	struct event_sink sink;
 	unsigned events;
 	char event[4096]; /* the words of the last one */
+	struct log log;
+	unsigned warnings; /* about who may relay */
+	char warning[1024];
 };
 
 /* ---- struct io -------------------------------------------------------------------------- */
@@ -270,6 +273,18 @@ static void on_event(struct event_sink *sink, const struct event *event)
 	snprintf(w->event, sizeof(w->event), "%.*s", (int)event->reason.n, event->reason.p);
 }
 
+static void on_log(struct log *log, enum log_level level, const char *message,
+	const struct log_field *fields, size_t count)
+{
+	struct world *w = CONTAINER_OF(log, struct world, log);
+
+	if (level != LOG_WARN || strcmp(message, "who may relay should be looked at") != 0)
+		return;
+	assert_int_equal(count, 1);
+	w->warnings++;
+	snprintf(w->warning, sizeof(w->warning), "%.*s", (int)fields[0].span.n, fields[0].span.p);
+}
+
 static void start(struct world *w)
 {
 	struct admin_config config = {
@@ -281,6 +296,7 @@ static void start(struct world *w)
 		.context = w,
 		.generation = on_generation,
 		.events = &w->sink,
+		.log = &w->log,
 		.ask = on_ask,
 		.version = "1.2.3",
 	};
@@ -303,6 +319,7 @@ static int set_up(void **state)
 	io_init(&w->io, &ops);
 	w->io.now_ns = NS_PER_S;
 	w->sink.emit = on_event;
+	w->log = (struct log){.least = LOG_WARN, .write = on_log};
 	w->io.wall_ms = 1800000000000ll;
 	strcpy(w->path, "/tmp/postern-test-XXXXXX");
 	assert_non_null(mkdtemp(w->path));
@@ -1139,6 +1156,76 @@ static void explain_asks_for_the_hosts(void **state)
 		"there is no listener \"nope\"; the start file has: mx");
 }
 
+#define RELAY(fields)                                                                 \
+	"{\"cmd\":\"apply\",\"text\":\"transports: { out: { server: lookup-mx } }\\n" \
+	"default-transport: out\\nrelay: { mx: { " fields " } }\\n\"}"
+
+/* Whether the next hops are listed is known when delivery has said where they are. */
+static void explain_decides_with_the_next_hops(void **state)
+{
+	static const struct {
+		const char *hosts, *outcome;
+	} answers[] = {
+		{"{\"hosts\":[{\"name\":\"mx\",\"addresses\":[\"203.0.113.5\"]}],\"ttl\":60}",
+			"transport"},
+		{"{\"hosts\":[{\"name\":\"mx\",\"addresses\":[\"203.0.113.6\"]}],\"ttl\":60}",
+			"refused"},
+		{"nonsense", "refused"},
+	};
+	struct world *w = *state;
+
+	assert_done(ask(w, RELAY("policy: addresses, to: [203.0.113.5]")));
+	struct peer *peer = enter(w);
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		write_line(peer,
+			"{\"cmd\":\"explain\",\"client\":\"192.0.2.1\",\"from\":\"a@b.example\","
+			"\"to\":\"c@far.example\"}");
+		assert_null(reply(peer));
+		assert_string_equal(w->asked,
+			"{\"op\":\"hosts\",\"transport\":\"out\",\"domain\":\"far.example\"}");
+		admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, span_str(answers[i].hosts));
+		json_t *value = reply(peer);
+		assert_string_equal(
+			json_string_value(json_object_get(value, "outcome")), answers[i].outcome);
+		json_decref(value);
+	}
+}
+
+static void who_may_relay_is_shown(void **state)
+{
+	struct world *w = *state;
+
+	assert_done(ask(w, RELAY("policy: local-users")));
+	json_t *value = ask(w, "{\"cmd\":\"relay\"}");
+	const char *text = json_string_value(json_object_get(value, "text"));
+	assert_non_null(strstr(text, "listener mx, 127.0.0.1:25: policy local-users\n"));
+	assert_non_null(strstr(text, "WHOEVER WRITES such a sender"));
+	json_t *mx = json_array_get(json_object_get(value, "listeners"), 0);
+	assert_string_equal(json_string_value(json_object_get(mx, "policy")), "local-users");
+	assert_int_equal(json_array_size(json_object_get(value, "warnings")), 1);
+	json_decref(value);
+}
+
+/* At the start and when it changes, but not with each change of something else. */
+static void dangerous_relaying_is_told_in_the_log(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(w->warnings, 0);
+	assert_done(ask(w, RELAY("policy: local-hosts")));
+	assert_int_equal(w->warnings, 1);
+	assert_non_null(strstr(w->warning, "listener mx: the policy local-hosts relays for"));
+	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"" TRANSPORT "\"}"));
+	assert_int_equal(w->warnings, 1);
+	admin_free(&w->admin);
+	start(w);
+	assert_int_equal(w->warnings, 2);
+	assert_done(ask(w, RELAY("policy: addresses, from: [192.0.2.1]")));
+	assert_int_equal(w->warnings, 2);
+	assert_done(ask(w, RELAY("policy: local-hosts")));
+	assert_int_equal(w->warnings, 3);
+}
+
 /* ---- what waiting mail goes by ----------------------------------------------------------- */
 
 #define SITE                                                                        \
@@ -1301,6 +1388,9 @@ int main(int argc, char **argv)
 		TEST(what_is_not_there_is_told_by_name),
 		TEST(the_audit_has_names_and_numbers),
 		TEST(explain_asks_for_the_hosts),
+		TEST(explain_decides_with_the_next_hops),
+		TEST(who_may_relay_is_shown),
+		TEST(dangerous_relaying_is_told_in_the_log),
 		TEST(nothing_is_removed_that_waiting_mail_goes_by),
 		TEST(what_no_mail_goes_by_is_removed),
 		TEST(apply_and_trials_warn),

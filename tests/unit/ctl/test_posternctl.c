@@ -277,6 +277,8 @@ static void wrong_usage_is_2_and_asks_nobody(void **state)
 		{"trace", "a@b.example", "--limit", "99999999999999999999"},
 		{"explain"},
 		{"explain", "--client", "127.0.0.1"},
+		{"relay"},
+		{"relay", "pause", "mx"},
 		{"spool"},
 		{"spool", "nonsense"},
 	};
@@ -295,8 +297,8 @@ static void help_is_on_standard_output(void **state)
 {
 	struct world *w = *state;
 	static const char *const commands[] = {"check", "status", "apply", "export", "transport",
-		"domain", "account", "priority", "settings", "audit", "queue", "trace", "explain",
-		"spool"};
+		"domain", "account", "relay", "priority", "settings", "audit", "queue", "trace",
+		"explain", "spool"};
 
 	run(w, ARGUMENTS("--help"), NULL);
 	assert_int_equal(w->code, 0);
@@ -1314,11 +1316,27 @@ static void options_stand_anywhere(void **state)
 	json_decref(asked);
 	run(w,
 		ARGUMENTS("explain", "--to", "a@b.example", "--tls", "--client", "127.0.0.1",
-			"--from", "<>"),
+			"--from", "<>", "--certificate", "verified", "--listener=mx"),
 		REPLIES("{\"text\":\"yes\"}"));
 	assert_int_equal(w->code, 0);
 	asked = request(w);
 	assert_true(json_is_true(json_object_get(asked, "tls")));
+	assert_member(asked, "certificate", "verified");
+	assert_member(asked, "listener", "mx");
+	json_decref(asked);
+	/* Without a name it is what follows from all of them. */
+	run(w, ARGUMENTS("relay", "show"), REPLIES("{\"text\":\"listener mx: nobody\\n\"}"));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->out, "listener mx: nobody\n");
+	asked = request(w);
+	assert_member(asked, "cmd", "relay");
+	json_decref(asked);
+	run(w, ARGUMENTS("relay", "set", "mx", "policy=none"), REPLIES("{\"changes\":[]}"));
+	assert_int_equal(w->code, 0);
+	asked = request(w);
+	assert_member(asked, "cmd", "object");
+	assert_member(asked, "kind", "relay");
+	assert_member(asked, "name", "mx");
 	json_decref(asked);
 }
 
