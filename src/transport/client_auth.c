@@ -6,16 +6,10 @@
  *
  * A refusal is temporary, whatever its code: what is wrong is a setting, here or there, and mail
  * must not come back to its senders for it.
- *
- * The server decides how often SCRAM hashes: that is done on a helper thread, with copies of what
- * it needs, so the session may end meanwhile.
  */
+#include "transport/client_auth.h"
 #include "base/base64.h"
-#include "base/err.h"
 #include "codec/fixed_buf.h"
-#include "codec/sasl.h"
-#include "codec/scram.h"
-#include "transport/client_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,38 +24,7 @@
 #define BAD_CREDENTIALS ((struct enhanced_code){4, 7, 8})
 #define NEEDS_TLS	((struct enhanced_code){4, 7, 11})
 
-#define AUTH_TEXT  SCRAM_PREPARE /* bytes of a user name, or of a secret */
-#define AUTH_RAW   4096		 /* bytes of a message: of PLAIN, or SCRAM_MESSAGE */
-#define AUTH_LINE  6144		 /* bytes of a line: that in base64 behind the command */
-#define AUTH_ARENA 32768	 /* bytes of SCRAM's messages, all together */
-#define AUTH_USER  64		 /* bytes of the user name in texts */
-
-/* What was sent last. */
-enum auth_step {
-	STEP_BEGUN,  /* AUTH, with the first message where the mechanism has one */
-	STEP_USER,   /* LOGIN: the user name */
-	STEP_SECRET, /* LOGIN: the password */
-	STEP_PROOF,  /* SCRAM: our proof */
-	STEP_PROVEN, /* SCRAM: nothing, since the server's proof is right */
-	STEP_CANCELLED,
-};
-
-struct client_auth {
-	struct client *client; /* NULL: the session ended while the job is run */
-	struct io_job job;
-	bool running;
-	int err; /* of the job */
-	enum sasl_mechanism mechanism;
-	enum auth_step step;
-	const char *cancelled_for;
-	struct scram_client scram;
-	struct arena arena;
-	struct span challenge; /* SCRAM: server-first-message, in the arena */
-	struct buf raw;	       /* over raw_bytes */
-	size_t user_n, secret_n;
-	char user[AUTH_TEXT], secret[AUTH_TEXT];
-	char raw_bytes[AUTH_RAW], line[AUTH_LINE];
-};
+#define AUTH_USER 64 /* bytes of the user name in texts */
 
 /* So that the compiler does not leave it out: nobody reads it afterwards. */
 static void wipe(void *p, size_t n)
@@ -70,7 +33,7 @@ static void wipe(void *p, size_t n)
 	__asm__ volatile("" : : "r"(p) : "memory");
 }
 
-static void auth_free(struct client_auth *auth)
+void client_auth_free(struct client_auth *auth)
 {
 	arena_reset(&auth->arena);
 	wipe(auth, sizeof(*auth));
@@ -88,7 +51,7 @@ void client_auth_stop(struct client *client)
 	if (auth->running)
 		auth->client = NULL; /* its end frees it */
 	else
-		auth_free(auth);
+		client_auth_free(auth);
 }
 
 /* ---- failures ------------------------------------------------------------------------------- */
@@ -120,7 +83,7 @@ static void refused(struct client *client, const struct smtp_reply *reply)
 
 /* ---- what goes out -------------------------------------------------------------------------- */
 
-static void send_line(struct client *client, const char *command, struct span raw)
+void client_auth_send(struct client *client, const char *command, struct span raw)
 {
 	struct buf line = fixed_buf(client->auth->line, sizeof(client->auth->line));
 
@@ -134,33 +97,17 @@ static void send_line(struct client *client, const char *command, struct span ra
 }
 
 /* RFC 4954 section 4: "*" where an answer is due, and the server's 501 ends it. */
-static void cancel(struct client *client, const char *why)
+void client_auth_cancel(struct client *client, const char *why)
 {
 	client->auth->step = STEP_CANCELLED;
 	client->auth->cancelled_for = why;
-	send_line(client, "*", SPAN_NONE);
+	client_auth_send(client, "*", SPAN_NONE);
 }
 
 void client_auth_broke(struct client *client)
 {
 	if (client->auth && client->auth->step == STEP_CANCELLED)
 		fail_login(client, BAD_CREDENTIALS, client->auth->cancelled_for, SPAN_NONE);
-}
-
-static int scram_first(struct client *client)
-{
-	struct client_auth *auth = client->auth;
-	const struct tls_info *info = &client->link.info;
-	uint8_t nonce[SCRAM_NONCE];
-
-	for (size_t at = 0; at < sizeof(nonce); at += sizeof(uint64_t)) {
-		uint64_t some = io_random(client->io);
-
-		memcpy(nonce + at, &some, sizeof(some));
-	}
-	return scram_client_first(&auth->scram, span_of(auth->user, auth->user_n),
-		info->has_binding ? info->binding : NULL,
-		auth->mechanism == SASL_SCRAM_SHA_256_PLUS, nonce, &auth->arena, &auth->raw);
 }
 
 static void say_auth(struct client *client)
@@ -170,19 +117,19 @@ static void say_auth(struct client *client)
 
 	client->state = CLIENT_PROVING;
 	if (auth->mechanism == SASL_LOGIN) {
-		send_line(client, "AUTH LOGIN", SPAN_NONE);
+		client_auth_send(client, "AUTH LOGIN", SPAN_NONE);
 		return;
 	}
 	if (auth->mechanism == SASL_PLAIN) {
 		sasl_plain_add(&auth->raw, span_of(auth->user, auth->user_n),
 			span_of(auth->secret, auth->secret_n));
-	} else if (scram_first(client)) {
+	} else if (client_scram_first(client)) {
 		fail_login(client, BAD_CREDENTIALS,
 			"SCRAM does not allow such a user name (sasl of the transport)", SPAN_NONE);
 		return;
 	}
 	snprintf(command, sizeof(command), "AUTH %s ", sasl_name(auth->mechanism));
-	send_line(client, command, buf_span(&auth->raw));
+	client_auth_send(client, command, buf_span(&auth->raw));
 }
 
 /* The strongest; 0: none. */
@@ -247,89 +194,6 @@ bool client_auth_begin(struct client *client)
 	return true;
 }
 
-/* ---- SCRAM ---------------------------------------------------------------------------------- */
-
-static void hash(struct io_job *job)
-{
-	struct client_auth *auth = CONTAINER_OF(job, struct client_auth, job);
-
-	auth->err = scram_client_final(&auth->scram, span_of(auth->secret, auth->secret_n),
-		auth->challenge, &auth->arena, &auth->raw);
-}
-
-static const char *hash_problem(int err)
-{
-	switch (err) {
-	case ERR_LIMIT: return "SCRAM: the server wants too few or too many iterations";
-	case ERR_UNSUPPORTED: return "SCRAM: the server wants an extension that nobody knows";
-	case ERR_DENIED: return "SCRAM: the server answers somebody else's message";
-	case ERR_NOMEM: return "SCRAM: no memory";
-	default:
-		return "SCRAM: the server's challenge makes no sense, or the secret has characters "
-		       "that are not allowed";
-	}
-}
-
-static void hashed(struct io_job *job)
-{
-	struct client_auth *auth = CONTAINER_OF(job, struct client_auth, job);
-	struct client *client = auth->client;
-
-	auth->running = false;
-	if (!client) {
-		auth_free(auth);
-		return;
-	}
-	if (auth->err) {
-		cancel(client, hash_problem(auth->err));
-	} else {
-		auth->step = STEP_PROOF;
-		send_line(client, "", buf_span(&auth->raw));
-	}
-	/* Not within a read: what is read next may be the answer. */
-	client->asked_now = false;
-	client_settle(client);
-}
-
-static void scram_challenge(struct client *client, struct span message)
-{
-	struct client_auth *auth = client->auth;
-
-	auth->challenge = arena_copy(&auth->arena, message);
-	buf_clear(&auth->raw);
-	auth->job = (struct io_job){.run = hash, .done = hashed};
-	if (auth->arena.overflow || io_submit(client->io, IO_LANE_HASH, &auth->job)) {
-		cancel(client, "no memory");
-		return;
-	}
-	auth->running = true;
-	client_wait(client, CLIENT_AT_AUTH);
-}
-
-static void scram_proof(struct client *client, struct span message)
-{
-	if (scram_client_verify(&client->auth->scram, message)) {
-		cancel(client, "SCRAM: the server does not prove that it knows the password: "
-			       "this may be another server than it should be");
-		return;
-	}
-	client->auth->step = STEP_PROVEN;
-	send_line(client, "", SPAN_NONE);
-}
-
-static void scram_message(struct client *client, struct span text)
-{
-	struct client_auth *auth = client->auth;
-	struct span message;
-
-	if (sasl_decode(span_trim(text), SCRAM_MESSAGE, &auth->arena, &message))
-		cancel(client, "SCRAM: the server's message is no base64");
-	else if (auth->step == STEP_BEGUN)
-		scram_challenge(client, message);
-	else
-		scram_proof(client, message);
-}
-
 /* ---- what comes back ------------------------------------------------------------------------ */
 
 static void challenge(struct client *client, struct span text)
@@ -338,18 +202,18 @@ static void challenge(struct client *client, struct span text)
 	bool scram = auth->mechanism >= SASL_SCRAM_SHA_256;
 
 	if (scram && (auth->step == STEP_BEGUN || auth->step == STEP_PROOF)) {
-		scram_message(client, text);
+		client_scram_message(client, text);
 	} else if (auth->mechanism == SASL_LOGIN && auth->step == STEP_BEGUN) {
 		/* "Username:", in words that differ. */
 		auth->step = STEP_USER;
-		send_line(client, "", span_of(auth->user, auth->user_n));
+		client_auth_send(client, "", span_of(auth->user, auth->user_n));
 	} else if (auth->mechanism == SASL_LOGIN && auth->step == STEP_USER) {
 		auth->step = STEP_SECRET;
-		send_line(client, "", span_of(auth->secret, auth->secret_n));
+		client_auth_send(client, "", span_of(auth->secret, auth->secret_n));
 	} else if (auth->step == STEP_CANCELLED) {
 		fail_login(client, BAD_CREDENTIALS, auth->cancelled_for, SPAN_NONE);
 	} else {
-		cancel(client, "the server wants more than the mechanism has");
+		client_auth_cancel(client, "the server wants more than the mechanism has");
 	}
 }
 

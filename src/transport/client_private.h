@@ -5,7 +5,7 @@
  *   client_outcome.c  what is told to the owner, and how a failure is put
  *   client_hello.c  greeting, EHLO, HELO
  *   client_tls.c    STARTTLS, the handshake, and how the link is protected
- *   client_auth.c   AUTH, before anything is sent
+ *   client_auth.c   AUTH, before anything is sent; client_scram.c is its SCRAM
  *   client_caps.c   what the EHLO reply says
  *   client_plan.c   how a message can go to this hop, if at all
  *   client_command.c  MAIL and RCPT lines
