@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "io/tls.h"
 #include "route/loop.h"
 #include "smtpd/received.h"
 
@@ -76,6 +77,21 @@ static uint32_t flags_of(const struct transaction *t)
 	return flags & ENVELOPE_REQUIRETLS ? flags & ~(uint32_t)ENVELOPE_TLS_OPTIONAL : flags;
 }
 
+/* How it is protected, while the client is there; in smtpd->work. */
+static struct span link_of(const struct session *s)
+{
+	const struct tls_info *info = s->tls && s->conn ? io_conn_tls(s->conn) : NULL;
+	struct buf *work = &s->smtpd->work;
+
+	if (!info)
+		return SPAN_NONE;
+	buf_clear(work);
+	buf_add_span(work, info->version);
+	buf_add_char(work, ' ');
+	buf_add_span(work, info->cipher);
+	return buf_span(work);
+}
+
 static void report_reception(struct session *s)
 {
 	struct smtpd *smtpd = s->smtpd;
@@ -93,6 +109,7 @@ static void report_reception(struct session *s)
 		.listener = smtpd->c.config->listeners[s->listener].name,
 		.protocol = protocol_of(s),
 		.user = s->user,
+		.tls = link_of(s),
 		.size = t->scan.bytes,
 		.session_us = (smtpd->io->now_ns - s->started_ns) / 1000,
 		.receive_us = (t->body_end_ns - t->begun_ns) / 1000,

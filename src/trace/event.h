@@ -44,6 +44,7 @@ struct event {
 	/* the client */
 	struct netaddr client;
 	struct span helo, listener, protocol, user;
+	struct span tls; /* how the link was protected: "TLSv1.3 TLS_AES_256_GCM_SHA384" */
 	/* the message */
 	uint64_t size;
 	uint64_t dsn_id;    /* the notification that was made */

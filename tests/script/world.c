@@ -272,6 +272,7 @@ static void record_event(struct event_sink *sink, const struct event *event)
 	};
 	keep_text(e->sender, event->sender);
 	keep_text(e->user, event->user);
+	keep_text(e->tls, event->tls);
 	if (event->verdict)
 		keep_text(e->reason, verdict_text(event->verdict));
 	if (event->recipient_count)

@@ -40,7 +40,7 @@ struct world_event {
 	uint32_t recipients;
 	bool sender_known;
 	char sender[WORLD_TEXT], recipient[WORLD_TEXT]; /* cut; the first recipient */
-	char user[WORLD_TEXT], reason[WORLD_TEXT];
+	char user[WORLD_TEXT], reason[WORLD_TEXT], tls[WORLD_TEXT];
 	struct netaddr client;
 };
 

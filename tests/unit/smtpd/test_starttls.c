@@ -67,6 +67,7 @@ static void a_message_says_how_it_came(void **state)
 	static const char how[] = "ESMTPS\r\n\t(TLSv1.3 TLS_AES_256_GCM_SHA384)";
 	assert_non_null(memmem(e->prepend.p, e->prepend.n, how, sizeof(how) - 1));
 	assert_int_equal(e->user.n, 0);
+	assert_string_equal(last_event(f)->tls, "TLSv1.3 TLS_AES_256_GCM_SHA384");
 }
 
 /* CVE-2011-0411 and its many relatives. */

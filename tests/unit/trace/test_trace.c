@@ -534,6 +534,8 @@ static void test_peers_cannot_forge_fields(void **state)
 		.recipients = &rcpt,
 		.recipient_count = 1,
 		.helo = SPAN("h client=9.9.9.9"),
+		.user = SPAN("eve to=<ann>"),
+		.tls = SPAN("TLSv1.3 TLS_AES_256_GCM_SHA384"),
 		.transport = SPAN("plain")};
 	struct buf text;
 
@@ -544,7 +546,8 @@ static void test_peers_cannot_forge_fields(void **state)
 	assert_string_equal(text.p,
 		"Rejection from=<bounce+a=b.example@x.example> "
 		"to=<\\x22x\\x3e\\x20client=9.9.9.9\\x20to=\\x3cy\\x22@a.example> "
-		"helo=\"h client=9.9.9.9\" transport=plain");
+		"helo=\"h client=9.9.9.9\" user=\"eve to=<ann>\" "
+		"tls=\"TLSv1.3 TLS_AES_256_GCM_SHA384\" transport=plain");
 	buf_done(&text);
 }
 
