@@ -137,6 +137,6 @@ int plan_build_secrets(struct plan *plan, const struct draft *draft);
 void plan_free_secrets(struct plan *plan);
 
 #define DRAFT_ARENA (1024u << 20)
-#define FIELD_ARENA (16u << 20) /* texts of one object while it is read */
+#define FIELD_ARENA (64u << 20) /* texts of one object while it is read */
 
 #endif

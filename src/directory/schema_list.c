@@ -3,7 +3,11 @@
 #include "base/err.h"
 #include "directory/schema_value.h"
 
-#define ITEM_BYTES 4096u /* of one in canonical form */
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define ITEM_BYTES  4096u /* of one in canonical form */
+#define SLOTS_FIRST 16u
 
 struct span schema_list_next(struct span *list)
 {
@@ -39,19 +43,49 @@ void schema_list_begin(struct schema_list *list, const struct schema_field *fiel
 	buf_init(&list->text, SCHEMA_LIST_BYTES);
 }
 
-static bool is_there(const struct schema_list *list, struct span item)
+/* The slot of an element, or where it would go. */
+static uint32_t *slot_of(const struct schema_list *list, struct span item)
 {
+	uint32_t mask = list->slot_count - 1;
+	uint32_t at = (uint32_t)XXH3_64bits(item.p, item.n) & mask;
+
+	for (;; at = (at + 1) & mask) {
+		uint32_t *slot = &list->slots[at];
+		if (*slot == 0)
+			return slot;
+		struct span rest = span_skip(buf_span(&list->text), *slot - 1);
+		if (span_equal(schema_list_next(&rest), item))
+			return slot;
+	}
+}
+
+static int grow(struct schema_list *list)
+{
+	uint32_t count = list->slot_count ? list->slot_count * 2 : SLOTS_FIRST;
 	struct span rest = buf_span(&list->text);
 
-	while (rest.n)
-		if (span_equal(schema_list_next(&rest), item))
-			return true;
-	return false;
+	if ((uint64_t)list->count * 2 < list->slot_count)
+		return 0;
+	uint32_t *slots = calloc(count, sizeof(*slots));
+	if (!slots)
+		return ERR_NOMEM;
+	free(list->slots);
+	list->slots = slots;
+	list->slot_count = count;
+	while (rest.n) {
+		uint32_t at = (uint32_t)(rest.p - list->text.p);
+		*slot_of(list, schema_list_next(&rest)) = at + 1;
+	}
+	return 0;
 }
 
 static int keep(struct schema_list *list, struct span item, struct buf *why)
 {
-	if (is_there(list, item))
+	int err = grow(list);
+	if (err < 0)
+		return err;
+	uint32_t *slot = slot_of(list, item);
+	if (*slot)
 		return 0;
 	if (list->count == list->field->most) {
 		if (why)
@@ -61,6 +95,7 @@ static int keep(struct schema_list *list, struct span item, struct buf *why)
 	}
 	if (list->count++)
 		buf_add_char(&list->text, '\n');
+	*slot = (uint32_t)list->text.n + 1;
 	buf_add_span(&list->text, item);
 	return buf_ok(&list->text) ? 0 : ERR_NOMEM;
 }
@@ -96,5 +131,7 @@ int schema_list_end(struct schema_list *list, int err, struct span *out)
 			err = ERR_NOMEM;
 	}
 	buf_done(&list->text);
+	free(list->slots);
+	list->slots = NULL;
 	return err;
 }

@@ -153,13 +153,13 @@ static const struct schema_field transport_fields[] = {
 		.value = "opportunistic",
 		.choices = tls_policies,
 		.since = SINCE,
-		.doc = "How the link is protected: not at all; by TLS where the next hop offers "
-		       "it; "
-		       "by TLS or not at all delivered, whoever answers (require); with the name "
-		       "and the certificate's chain checked, or the pins of tls-pin (verify); by "
-		       "the TLSA records of a zone that is signed, else as opportunistic (dane, "
-		       "RFC 7672); by the policy that the recipient's domain publishes, else as "
-		       "opportunistic (mta-sts, RFC 8461)."},
+		.doc = "How the link is protected: never by TLS (none); by TLS where the next hop "
+		       "offers it (opportunistic); always by TLS, whoever answers (require); by "
+		       "TLS with the name and the chain of the certificate checked, or against the "
+		       "pins of tls-pin (verify); by the TLSA records of a signed zone, and "
+		       "without such as opportunistic (dane, RFC 7672); by the policy that the "
+		       "recipient's domain publishes, and without one as opportunistic (mta-sts, "
+		       "RFC 8461)."},
 	{.name = "tls-ca",
 		.type = SCHEMA_PATH,
 		.offset = AT(tls_ca),

@@ -33,7 +33,7 @@ int schema_value_parse_who(const struct schema_field *field, struct span text, s
 int schema_value_default(const struct schema_field *field, struct arena *arena, void *at);
 
 /* A list while it is read. */
-#define SCHEMA_LIST_BYTES (2u << 20)
+#define SCHEMA_LIST_BYTES (4u << 20)
 
 struct schema_list {
 	const struct schema_field *field;
@@ -41,6 +41,9 @@ struct schema_list {
 	struct arena *arena;
 	struct buf text;
 	uint32_t count;
+	/* Which elements there are: where each begins in the text, plus 1; 0: nothing. A power of
+	 * two of them, at most half full, by their hash. */
+	uint32_t *slots, slot_count;
 };
 
 void schema_list_begin(struct schema_list *list, const struct schema_field *field,

@@ -4,8 +4,9 @@
 
 #include <stdio.h>
 
-#define ITEMS_NAMED 5u	/* elements of a list; more are counted */
-#define NAME_BYTES  64u /* of a field, with its groups */
+#define ITEMS_NAMED   5u       /* elements of a list; more are counted */
+#define COMPARED_MOST 1000000u /* elements with elements, one by one */
+#define NAME_BYTES    64u      /* of a field, with its groups */
 
 struct words {
 	struct buf *buf;
@@ -48,8 +49,23 @@ static bool add_missing(
 	return count > 0;
 }
 
+static size_t count_of(struct span list)
+{
+	size_t count = 0;
+
+	for (; list.n; count++)
+		schema_list_next(&list);
+	return count;
+}
+
 static void add_list(struct words *w, struct span before, struct span after)
 {
+	size_t old = count_of(before), new = count_of(after);
+
+	if (old * new > COMPARED_MOST) {
+		buf_printf(w->buf, "%zu elements → %zu, not all the same", old, new);
+		return;
+	}
 	bool added = add_missing(w->buf, after, before, "", " added");
 	bool removed = add_missing(w->buf, before, after, added ? ", " : "", " removed");
 

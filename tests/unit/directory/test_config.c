@@ -293,6 +293,136 @@ static void the_reserve_grows_with_the_workers(void **state)
 	config_free(&config);
 }
 
+/* ---- TLS and who is believed ----------------------------------------------------------------- */
+
+#define HEAD "hostname: gw.example.test\nspool: s\ndirectory: d\ncontrol: c\n"
+
+static void listeners_with_tls(void **state)
+{
+	(void)state;
+	struct config *config = parsed("/etc/postern/postern.yaml", HEAD
+		"listeners:\n"
+		"  mx: { address: 0.0.0.0:25, tls: { certificate: gw.crt, key: /keys/gw.key } }\n"
+		"  smtps: { address: 0.0.0.0:465, tls: { certificate: gw.crt, key: gw.key } }\n"
+		"  odd: { address: 0.0.0.0:1465, tls: { certificate: gw.crt, key: gw.key, mode: "
+		"implicit } }\n"
+		"  even: { address: \"[::]:465\", tls: { certificate: gw.crt, key: gw.key, mode: "
+		"starttls } }\n"
+		"  names:\n"
+		"    address: 0.0.0.0:587\n"
+		"    tls:\n"
+		"      certificate: gw.crt\n"
+		"      key: gw.key\n"
+		"      client-ca: ca.pem\n"
+		"      names:\n"
+		"        Mail.B.example: { certificate: b.crt, key: b.key }\n"
+		"        \"*.Münich.example\": { certificate: m.crt, key: m.key }\n"
+		"  plain: { address: 127.0.0.1:2525, auth-without-tls: yes, open-relay: yes,\n"
+		"    proxy: [192.0.2.7, \"2001:db8::/64\"], xclient: 127.0.0.1 }\n"
+		"users: { keys: k-user }\n"
+		"tls: { ca-folders: [/srv/ca/, certs] }\n"
+		"dns: { trust-anchor: root.key }\n");
+	const struct config_listener *l = config->listeners;
+	assert_span(config->folder, "/etc/postern/");
+	assert_int_equal(config->listener_count, 6);
+	assert_span(l[0].tls.certificate, "/etc/postern/gw.crt");
+	assert_span(l[0].tls.key, "/keys/gw.key");
+	assert_int_equal(l[0].tls.mode, CONFIG_TLS_STARTTLS);
+	assert_false(l[0].open_relay);
+	assert_false(l[0].auth_without_tls);
+	assert_int_equal(l[0].proxy.n, 0);
+	assert_int_equal(l[1].tls.mode, CONFIG_TLS_IMPLICIT); /* RFC 8314 section 3.3 */
+	assert_int_equal(l[2].tls.mode, CONFIG_TLS_IMPLICIT);
+	assert_int_equal(l[3].tls.mode, CONFIG_TLS_STARTTLS);
+	assert_span(l[4].tls.client_ca, "/etc/postern/ca.pem");
+	assert_int_equal(l[4].tls.name_count, 2);
+	assert_span(l[4].tls.names[0].name, "mail.b.example");
+	assert_span(l[4].tls.names[0].certificate, "/etc/postern/b.crt");
+	assert_span(l[4].tls.names[0].key, "/etc/postern/b.key");
+	assert_span(l[4].tls.names[1].name, "*.xn--mnich-kva.example");
+	assert_int_equal(l[5].tls.certificate.n, 0);
+	assert_true(l[5].auth_without_tls && l[5].open_relay);
+	assert_span(l[5].proxy, "192.0.2.7\n2001:db8::/64");
+	assert_span(l[5].xclient, "127.0.0.1");
+	assert_ptr_equal(config_find_listener(config, SPAN("plain")), &l[5]);
+	assert_null(config_find_listener(config, SPAN("nope")));
+	assert_true(config_is_reachable(&l[0]));
+	assert_false(config_is_reachable(&l[5]));
+	assert_span(config->user_keys, "k-user");
+	assert_span(config->user_fetch, "postern-fetch");
+	assert_span(config->tls_ca_folders, "/srv/ca\n/etc/postern/certs");
+	assert_span(config->dnssec_anchor, "/etc/postern/root.key");
+	config_free(&config);
+}
+
+static void listeners_refused(void **state)
+{
+	static const char *const cases[][2] = {
+		{"tls: { certificate: a }",
+			"postern.yaml:5:58: listeners.mx.tls.certificate: needs its private key"},
+		{"tls: { key: a }",
+			"postern.yaml:5:50: listeners.mx.tls.key: needs its certificate"},
+		{"tls: { mode: implicit }",
+			"postern.yaml:5:51: listeners.mx.tls.mode: means nothing without a "
+			"certificate"},
+		{"tls: { client-ca: a }", "listeners.mx.tls.client-ca: means nothing without"},
+		{"tls: { certificate: a, key: b, mode: tls }", "give one of: starttls, implicit"},
+		{"tls: { certificate: a, key: b, names: { a.example: { certificate: c } } }",
+			"listeners.mx.tls.names.a.example.certificate: needs its private key"},
+		{"tls: { certificate: a, key: b, names: { a.example: {} } }",
+			"postern.yaml:5:78: listeners.mx.tls.names.a.example: give its certificate "
+			"and key"},
+		{"tls: { certificate: a, key: b, names: { \"a b\": { certificate: c, key: d } } }",
+			"listeners.mx.tls.names.a b: is no host name"},
+		{"tls: { certificate: a, key: b, names: { \"a.*.b\": { certificate: c, key: d } } "
+		 "}",
+			"is no host name"},
+		{"tls: { certificate: a, key: b, names: { a.example: { certificate: c, key: d }, "
+		 "A.Example: { certificate: c, key: d } } }",
+			"listeners.mx.tls.names.A.Example: is here twice"},
+		{"tls: { certificate: a, key: b, names: { a.example: { crt: c } } }",
+			"listeners.mx.tls.names.a.example.crt: name has no such field"},
+		{"tls: gw.crt", "listeners.mx.tls: give fields in braces"},
+		{"proxy: [10.0.0.1, lb.example]", "listeners.mx.proxy: \"lb.example\" is refused"},
+		{"xclient: { a: b }", "listeners.mx.xclient: is not one value"},
+	};
+	char text[400];
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), HEAD "listeners: { mx: { address: 1.2.3.4, %s } }\n",
+			cases[i][0]);
+		assert_refused(text, cases[i][1]);
+	}
+}
+
+static void find_name(void *context, struct span name, struct span value)
+{
+	struct buf *out = context;
+	buf_printf(out, "%.*s=%.*s\n", (int)name.n, name.p, (int)value.n, value.p);
+}
+
+/* Also the longest name does not keep what follows it from being told. */
+static void fields_within_fields_have_names(void **state)
+{
+	(void)state;
+	char label[64], text[1000];
+	struct buf out;
+	memset(label, 'x', 63);
+	label[63] = 0;
+	snprintf(text, sizeof(text),
+		HEAD "listeners: { %s: { address: 1.2.3.4, tls: { certificate: a, key: b, names: { "
+		     "%s.%s.%s.example: { certificate: c, key: d } } } } }\n",
+		label, label, label, label);
+	struct config *config = parsed("/e/postern.yaml", text);
+	buf_init(&out, 100000);
+	config_each_field(config, find_name, &out);
+	assert_has(&out, ".example.certificate=/e/c\n");
+	assert_has(&out, "tls.mode=starttls\n");
+	assert_has(&out, "users.fetch=postern-fetch\n");
+	buf_done(&out);
+	config_free(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +438,9 @@ int main(void)
 		cmocka_unit_test(loading),
 		cmocka_unit_test(each_field_has_a_name_and_a_value),
 		cmocka_unit_test(the_reserve_grows_with_the_workers),
+		cmocka_unit_test(listeners_with_tls),
+		cmocka_unit_test(listeners_refused),
+		cmocka_unit_test(fields_within_fields_have_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,10 @@ static void check_table(const struct schema *schema)
 		assert_true(field->least <= field->most || field->most == 0);
 		if (field->type == SCHEMA_ENUM)
 			assert_non_null(field->choices);
+		if (field->type == SCHEMA_LIST) {
+			assert_non_null(field->item);
+			assert_true(field->most > 0);
+		}
 		arena_init(&arena, 10000);
 		assert_int_equal(schema_value_default(field, &arena, &value), 0);
 		arena_reset(&arena);
@@ -86,6 +90,8 @@ static void defaults_are_safe(void **state)
 	done(f);
 }
 
+#define HEX "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
 static void set_and_print(void **state)
 {
 	static const char *const settings[][3] = {
@@ -99,6 +105,12 @@ static void set_and_print(void **state)
 		{"source-v6", "2001:db8::9", "{ source-v6: \"2001:db8::9\" }"},
 		{"helo", "OUT.example.org", "{ helo: out.example.org }"},
 		{"rate-per-minute", "600", "{ rate-per-minute: 600 }"},
+		{"tls", "mta-sts", "{ tls: mta-sts }"},
+		{"tls-ca", "/etc/ssl/b.pem", "{ tls-ca: /etc/ssl/b.pem }"},
+		{"tls-pin",
+			"sha256:9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08",
+			"{ tls-pin: [ \"sha256:" HEX "\" ] }"},
+		{"sasl.user", "gw @ \"x\"", "{ sasl: { user: \"gw @ \\\"x\\\"\" } }"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
@@ -199,6 +211,122 @@ static void json_has_types(void **state)
 	done(f);
 }
 
+/* ---- lists ---------------------------------------------------------------------------------- */
+
+struct listed {
+	struct span ranges, words;
+};
+
+static const struct schema_field a_range = {.type = SCHEMA_RANGE};
+static const struct schema_field a_word = {.type = SCHEMA_TEXT, .least = 1, .most = 20};
+static const struct schema_field list_fields[] = {
+	{.name = "ranges",
+		.type = SCHEMA_LIST,
+		.offset = offsetof(struct listed, ranges),
+		.item = &a_range,
+		.most = 3},
+	{.name = "words",
+		.type = SCHEMA_LIST,
+		.offset = offsetof(struct listed, words),
+		.item = &a_word,
+		.value = "one, two",
+		.most = 5},
+};
+static const struct schema listed_schema = {
+	.kind = "test", .size = sizeof(struct listed), .fields = list_fields, .count = 2};
+
+/* The document is read over the defaults. */
+static int read_listed(
+	const char *text, struct arena *arena, struct buf *out, struct listed *listed)
+{
+	struct problems problems = {.out = out};
+	struct node *node;
+	assert_int_equal(schema_defaults(&listed_schema, arena, listed), 0);
+	assert_int_equal(node_read_yaml(span_str(text), arena, &problems, &node), 0);
+	return schema_read(&listed_schema, node, SPAN_NONE, arena, NULL, &problems, listed);
+}
+
+static void lists_in_each_form(void **state)
+{
+	static const char *const texts[][2] = {
+		{"ranges: [192.0.2.0/24, 192.0.2.9]", "192.0.2.0/24\n192.0.2.9"},
+		{"ranges: [192.0.2.9, 192.0.2.9/32, 192.0.2.9-192.0.2.9]", "192.0.2.9"},
+		{"ranges: 192.0.2.9", "192.0.2.9"},
+		{"ranges: \"192.0.2.9 , ::1\"", "192.0.2.9\n::1"},
+		{"ranges: [\"2001:DB8:0::/32\"]", "2001:db8::/32"},
+		{"ranges: [10.0.0.0-10.255.255.255]", "10.0.0.0/8"},
+		{"ranges: []", ""},
+		{"ranges:", ""},
+		{"ranges: ''", ""},
+	};
+	struct listed listed;
+	struct arena arena;
+	struct buf out;
+	(void)state;
+	buf_init(&out, 10000);
+	arena_init(&arena, 1 << 20);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (read_listed(texts[i][0], &arena, &out, &listed) < 0)
+			fail_msg("%s: %s", texts[i][0], text_of(&out));
+		assert_span(listed.ranges, texts[i][1]);
+		assert_span(listed.words, "one\ntwo");
+	}
+	assert_int_equal(read_listed("words: [two, \"x, y\", one]", &arena, &out, &listed), 0);
+	assert_span(listed.words, "two\nx, y\none");
+	schema_add_yaml(&out, &listed_schema, &listed);
+	assert_text(&out, "{ words: [ two, \"x, y\", one ] }");
+	/* What there was before is replaced, not added to. */
+	buf_clear(&out);
+	struct problems problems = {.out = &out};
+	assert_int_equal(schema_set(&listed_schema, SPAN("words"), SPAN("three"), &arena, NULL,
+				 &problems, &listed),
+		0);
+	assert_span(listed.words, "three");
+	assert_int_equal(schema_set(&listed_schema, SPAN("words"), SPAN(""), &arena, NULL,
+				 &problems, &listed),
+		0);
+	assert_span(listed.words, "one\ntwo");
+	assert_true(schema_all_default(&listed_schema, &listed));
+	arena_reset(&arena);
+	buf_done(&out);
+}
+
+static void bad_lists_say_which_element(void **state)
+{
+	static const char *const texts[][2] = {
+		{"ranges: [192.0.2.9, x, y]", "1:21: ranges: \"x\" is refused"},
+		{"ranges: [192.0.2.9, x, y]", "1:24: ranges: \"y\" is refused"},
+		{"ranges: [1.0.0.1, 1.0.0.2, 1.0.0.3, 1.0.0.4]",
+			"1:37: ranges: \"1.0.0.4\" is refused: the list is full; at most 3 are "
+			"allowed"},
+		{"ranges: [1.0.0.1, '']", "1:19: ranges: \"\" is refused: an empty element"},
+		{"ranges: [1.0.0.1, {}]", "1:19: ranges: an empty or nested value"},
+		{"ranges: { a: b }", "1:9: ranges: is not one value; give one or a list of at most "
+				     "3, each an address, a network"},
+		{"ranges: 1.0.0.1,", "1:9: ranges: \"\" is refused: an empty element"},
+		{"words: [\"a\\nb\"]", "\"a\\x0ab\" is refused: control characters"},
+	};
+	struct listed listed;
+	struct arena arena;
+	struct buf out;
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct node *node;
+		buf_init(&out, 10000);
+		arena_init(&arena, 1 << 20);
+		struct problems problems = {.out = &out, .file = SPAN("f")};
+		assert_int_equal(schema_defaults(&listed_schema, &arena, &listed), 0);
+		assert_int_equal(
+			node_read_yaml(span_str(texts[i][0]), &arena, &problems, &node), 0);
+		assert_int_equal(schema_read(&listed_schema, node, SPAN_NONE, &arena, NULL,
+					 &problems, &listed),
+			ERR_SYNTAX);
+		assert_has(&out, texts[i][1]);
+		arena_reset(&arena);
+		buf_done(&out);
+	}
+}
+
 /* A packed object owns its texts: it outlives what it was read from. */
 static void packing(void **state)
 {
@@ -207,6 +335,12 @@ static void packing(void **state)
 	struct transport_fixture *f = fixture();
 	assert_int_equal(set(f, "server", "lookup-mx:zone=z.example;query=192.0.2.1"), 0);
 	assert_int_equal(set(f, "helo", "out.example.org"), 0);
+	assert_int_equal(set(f, "tls-pin", "sha256:" HEX), 0);
+	assert_int_equal(set(f, "sasl.user", "gw"), 0);
+	assert_int_equal(schema_set_secret(schema, SPAN("sasl.secret"), SPAN("s3cret"), &f->arena,
+				 NULL, &f->problems, &f->object),
+		0);
+	assert_span(f->object.sasl_secret, "s3cret");
 	struct object_transport *packed = test_malloc(schema_packed_bytes(schema, &f->object));
 	schema_pack(schema, &f->object, packed);
 	done(f);
@@ -214,6 +348,9 @@ static void packing(void **state)
 	assert_span(packed->server.zone, "z.example");
 	assert_span(packed->server.query, "192.0.2.1");
 	assert_span(packed->helo, "out.example.org");
+	assert_span(packed->tls_pin, "sha256:" HEX);
+	assert_span(packed->sasl_user, "gw");
+	assert_span(packed->sasl_secret, "(set)"); /* what is kept holds no secret */
 	assert_int_equal(packed->source_v4.n, 0);
 	test_free(packed);
 }
@@ -231,6 +368,8 @@ static void help_names_every_field(void **state)
 		assert_has(&help, schema->fields[i].name);
 		assert_has(&reference, schema->fields[i].name);
 	}
+	assert_has(&help, "\n  sasl.user  ");
+	assert_has(&reference, "*sasl.secret*");
 	assert_has(&help, "(required)");
 	assert_has(&help, "(default 41)");
 	buf_done(&help);
@@ -245,6 +384,8 @@ int main(void)
 		cmocka_unit_test(set_and_print),
 		cmocka_unit_test(bad_values_say_what_is_allowed),
 		cmocka_unit_test(json_has_types),
+		cmocka_unit_test(lists_in_each_form),
+		cmocka_unit_test(bad_lists_say_which_element),
 		cmocka_unit_test(packing),
 		cmocka_unit_test(help_names_every_field),
 	};
