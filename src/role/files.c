@@ -94,7 +94,8 @@ void files_read_again(struct supervisor *sv)
 			(void)ipc_send(
 				&sv->slots[i].port, IPC_LOG_LEVEL, 0, span_of(&level, 1), NULL, 0);
 		log_write(sv->log, LOG_INFO,
-			"the log level was read again; all else in the start file needs a restart",
+			"the log level was read again; all else in the start file needs a restart, "
+			"but for what is in the files of certificates",
 			LOG_STR("file", sv->config_path));
 	}
 	config_free(&config);
@@ -126,6 +127,7 @@ static void look_at_files(struct timer *timer)
 	/* Who names the servers in the start file means these. */
 	if (!sv->config->dns_servers.n)
 		look_at(sv, &sv->resolv_conf, ROLE_DELIVERY);
+	tls_keeper_look(sv);
 	(void)io_timer_after(sv->io, &sv->watch_timer, WATCH_MS);
 }
 

@@ -14,7 +14,19 @@ static const char *const type_names[IPC_TYPES] = {
 	[IPC_STOP] = "stop",
 	[IPC_LOG_LEVEL] = "log-level",
 	[IPC_FILE] = "file",
+	[IPC_KEYS] = "keys",
+	[IPC_KEYS_TAKEN] = "keys-taken",
+	[IPC_CERTIFICATES] = "certificates",
+	[IPC_TICKETS] = "tickets",
+	[IPC_TLS_RELOAD] = "tls-reload",
+	[IPC_TLS_RELOADED] = "tls-reloaded",
 	[IPC_SNAPSHOT] = "snapshot",
+	[IPC_SECRETS] = "secrets",
+	[IPC_SIGNING] = "signing",
+	[IPC_AUTH_QUERY] = "auth-query",
+	[IPC_AUTH_ANSWER] = "auth-answer",
+	[IPC_HOPS_QUERY] = "hops-query",
+	[IPC_HOPS_ANSWER] = "hops-answer",
 	[IPC_NOTICE] = "notice",
 	[IPC_POSITION] = "position",
 	[IPC_QUEUE_FULL] = "queue-full",
@@ -31,9 +43,15 @@ const char *ipc_type_name(uint16_t type)
 	return type && type < IPC_TYPES ? type_names[type] : "unknown";
 }
 
+bool ipc_is_secret(uint16_t type)
+{
+	return type == IPC_AUTH_QUERY || type == IPC_TICKETS;
+}
+
 const char *role_kind_name(enum role_kind kind)
 {
-	static const char *const names[ROLE_KINDS] = {"supervisor", "smtpd", "delivery", "admin"};
+	static const char *const names[ROLE_KINDS] = {
+		"supervisor", "smtpd", "delivery", "admin", "keys"};
 
 	return kind < ROLE_KINDS ? names[kind] : "unknown";
 }
@@ -89,6 +107,7 @@ void ipc_put_boot(struct buf *buf, const struct ipc_boot *boot)
 	buf_put_u32(buf, boot->start);
 	buf_put_u8(buf, boot->workers);
 	buf_put_u64(buf, (uint64_t)boot->began_ms);
+	buf_add(buf, boot->secret, sizeof(boot->secret));
 }
 
 int ipc_get_boot(struct span payload, struct ipc_boot *out)
@@ -101,8 +120,10 @@ int ipc_get_boot(struct span payload, struct ipc_boot *out)
 	boot.start = cursor_u32(&in);
 	boot.workers = cursor_u8(&in);
 	boot.began_ms = (int64_t)cursor_u64(&in);
+	struct span secret = cursor_bytes(&in, sizeof(boot.secret));
 	if (!cursor_ok(&in) || cursor_left(&in))
 		return ERR_CORRUPT;
+	memcpy(boot.secret, secret.p, secret.n);
 	*out = boot;
 	return 0;
 }

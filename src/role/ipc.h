@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum role_kind { ROLE_SUPERVISOR, ROLE_SMTPD, ROLE_DELIVERY, ROLE_ADMIN, ROLE_KINDS };
+enum role_kind { ROLE_SUPERVISOR, ROLE_SMTPD, ROLE_DELIVERY, ROLE_ADMIN, ROLE_KEYS, ROLE_KINDS };
 
 enum ipc_type {
 	/* supervisor → role, while it starts; in this order */
@@ -37,8 +37,27 @@ enum ipc_type {
 	IPC_LOG_LEVEL, /* u8 */
 	IPC_FILE,      /* fd: a file of the system that changed, open for reading; to admin
 			* /etc/passwd, to delivery /etc/resolv.conf */
+	/* supervisor → keys, and back */
+	IPC_KEYS,	/* fd; u32 set: private keys (role/tls_set.h) */
+	IPC_KEYS_TAKEN, /* u32 set: it can sign with them */
+	/* supervisor → smtpd, when keys can sign with the keys of these */
+	IPC_CERTIFICATES, /* fd: of all listeners (role/tls_set.h) */
+	IPC_TICKETS,	  /* the keys of session tickets, the newest first, 1 or 2 */
+	/* admin → supervisor, and back with the same request number */
+	IPC_TLS_RELOAD,
+	IPC_TLS_RELOADED, /* u8 whether it could be done, bytes16 text */
 	/* admin → smtpd, delivery */
 	IPC_SNAPSHOT, /* fd; u64 generation */
+	/* admin → keys: of accounts; admin → delivery: of transports */
+	IPC_SECRETS, /* fd (directory/secrets.h) */
+	/* keys → smtpd, first on the channel */
+	IPC_SIGNING, /* fd: questions for signatures, keys/message.h */
+	/* smtpd → keys, and back with the same request number: keys/message.h */
+	IPC_AUTH_QUERY,
+	IPC_AUTH_ANSWER,
+	/* smtpd → delivery, and back with the same request number: role/hops_message.h */
+	IPC_HOPS_QUERY,
+	IPC_HOPS_ANSWER,
 	/* smtpd → delivery */
 	IPC_NOTICE,   /* struct spool_notice, several */
 	IPC_POSITION, /* struct spool_notice: the current file, first message on the channel */
@@ -67,6 +86,8 @@ enum ipc_flags { IPC_MORE = 1 };
 			 */
 #define IPC_NOTICES 512 /* in one datagram */
 
+#define IPC_SECRET_BYTES 32
+
 enum ipc_directory {
 	IPC_DIRECTORY_SPOOL,
 	IPC_DIRECTORY_MAILBOXES,
@@ -80,7 +101,8 @@ struct ipc_boot {
 	struct spool_serials serials; /* smtpd: for its spool writer */
 	uint32_t start;		      /* how often this role was started before */
 	uint8_t workers;
-	int64_t began_ms; /* the server, by the wall clock */
+	int64_t began_ms;		  /* the server, by the wall clock */
+	uint8_t secret[IPC_SECRET_BYTES]; /* keys: of this gateway, for salts; else zeros */
 };
 
 struct ipc_message {
@@ -101,6 +123,9 @@ int ipc_get_notice(struct cursor *in, uint8_t owner, struct spool_notice *out);
 void ipc_put_boot(struct buf *buf, const struct ipc_boot *boot);
 int ipc_get_boot(struct span payload, struct ipc_boot *out);
 int ipc_get_channel(struct span payload, enum role_kind *peer, uint8_t *index);
+
+/* What holds a password or a key: no copy of it stays in memory. */
+bool ipc_is_secret(uint16_t type);
 
 const char *ipc_type_name(uint16_t type);
 const char *role_kind_name(enum role_kind kind);

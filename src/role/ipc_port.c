@@ -45,6 +45,7 @@ static void drop_first(struct ipc_port *port)
 		port->waiting_tail = &port->waiting;
 	port->waiting_bytes -= w->n;
 	close_all(w->fds, w->fd_count);
+	explicit_bzero(w->data, w->n);
 	free(w);
 }
 
@@ -121,6 +122,8 @@ int ipc_send(struct ipc_port *port, uint16_t type, uint32_t request, struct span
 			      ? send_datagram(port, buf_span(&part), fds, payload.n ? 0 : fd_count)
 			      : ERR_NOMEM;
 	} while (err == 0 && payload.n);
+	if (ipc_is_secret(type) && part.p)
+		explicit_bzero(part.p, part.room);
 	buf_done(&part);
 	return err;
 }
@@ -185,6 +188,8 @@ static void on_message(void *owner, struct span bytes, const int *fds, size_t fd
 	struct buf joined = port->joined;
 	buf_init(&port->joined, IPC_MESSAGE_BYTES);
 	port->calls->message(port->owner, port, &message);
+	if (ipc_is_secret(message.type))
+		explicit_bzero((void *)(uintptr_t)bytes.p, bytes.n);
 	buf_done(&joined);
 }
 

@@ -69,6 +69,8 @@ static int run_role(const struct options *options)
 		return role_delivery_main();
 	if (strcmp(options->role, role_kind_name(ROLE_ADMIN)) == 0)
 		return role_admin_main();
+	if (strcmp(options->role, role_kind_name(ROLE_KEYS)) == 0)
+		return role_keys_main();
 	return EXIT_USAGE;
 }
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -314,4 +315,34 @@ int prepare_database(const struct config *config, const struct users *users, str
 			"path now",
 			LOG_STR("directory", path));
 	return err;
+}
+
+/* ---- the gateway's secret ------------------------------------------------------------------- */
+
+static int make_secret(const char *path, uint8_t secret[IPC_SECRET_BYTES], struct buf *problem)
+{
+	if (getrandom(secret, IPC_SECRET_BYTES, 0) != IPC_SECRET_BYTES)
+		return say(problem, path, "no random numbers");
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return say(problem, path, "cannot be made");
+	bool good = write(fd, secret, IPC_SECRET_BYTES) == IPC_SECRET_BYTES && fsync(fd) == 0;
+	int err = good ? 0 : say(problem, path, "cannot be written");
+	close(fd);
+	return err;
+}
+
+int prepare_secret(
+	const struct config *config, uint8_t secret[IPC_SECRET_BYTES], struct buf *problem)
+{
+	char path[PATH_ROOM + 16];
+
+	snprintf(path, sizeof(path), "%.*s-salt", (int)config->directory.n, config->directory.p);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno != ENOENT)
+		return say(problem, path, "cannot be opened");
+	bool whole = fd >= 0 && pread(fd, secret, IPC_SECRET_BYTES, 0) == IPC_SECRET_BYTES;
+	if (fd >= 0)
+		close(fd);
+	return whole ? 0 : make_secret(path, secret, problem);
 }

@@ -47,6 +47,10 @@ int prepare_folders(const struct config *config, const struct users *users, stru
  */
 int prepare_database(const struct config *config, const struct users *users, struct log *log,
 	struct buf *problem);
+/* A random number that stays: made where it is not there, beside the database. Role keys makes the
+ * salts from it that are shown for names that nobody has. */
+int prepare_secret(
+	const struct config *config, uint8_t secret[IPC_SECRET_BYTES], struct buf *problem);
 /* An ordinary user was denied what is there: adds which of it belongs to somebody else, as after a
  * start by root, and how to get all of it back. */
 void prepare_say_whose(const struct config *config, struct buf *problem);

@@ -12,12 +12,14 @@
 #define NAME_BYTES 64
 /* Numbers that no account has, for a machine on which nobody made the users yet. Debian hands
  * numbers from 60000 to 64999 out to packages, on request only. */
-#define SPARE_ID 64620
+#define SPARE_ID    64620
+#define SPARE_GROUP (SPARE_ID + 4) /* of the roles, however many kinds of them there are */
 
 static const char *const usual_names[ROLE_KINDS] = {
 	[ROLE_SMTPD] = "postern-smtpd",
 	[ROLE_DELIVERY] = "postern-delivery",
 	[ROLE_ADMIN] = "postern-admin",
+	[ROLE_KEYS] = "postern-keys",
 };
 static const char usual_group[] = "postern"; /* of the administrators */
 static const char roles_group[] = "postern-roles";
@@ -30,7 +32,8 @@ static bool number(const char *name, uint64_t *out)
 static void advise(struct buf *out)
 {
 	buf_printf(out,
-		"groupadd --system %s; groupadd --system %s; for u in smtpd delivery admin; do "
+		"groupadd --system %s; groupadd --system %s; for u in smtpd delivery admin keys; "
+		"do "
 		"useradd --system --gid %s --no-create-home --shell /usr/sbin/nologin postern-$u; "
 		"done",
 		usual_group, roles_group, roles_group);
@@ -71,8 +74,8 @@ static int find_roles_group(struct users *users, struct buf *problem)
 
 	if (found)
 		users->gid = found->gr_gid;
-	else if (!getgrgid(SPARE_ID + ROLE_KINDS))
-		users->gid = SPARE_ID + ROLE_KINDS;
+	else if (!getgrgid(SPARE_GROUP))
+		users->gid = SPARE_GROUP;
 	else
 		return missing(problem, "group", "groupadd --system", roles_group);
 	if (users->gid != users->admins)
@@ -115,6 +118,7 @@ int prepare_users(
 		[ROLE_SMTPD] = config->user_smtpd,
 		[ROLE_DELIVERY] = config->user_delivery,
 		[ROLE_ADMIN] = config->user_admin,
+		[ROLE_KEYS] = config->user_keys,
 	};
 	struct users users = {.root = geteuid() == 0, .gid = getegid(), .admins = getegid()};
 	char name[NAME_BYTES];

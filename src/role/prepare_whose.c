@@ -70,6 +70,7 @@ void prepare_say_whose(const struct config *config, struct buf *problem)
 		{config->trace, ""},
 		{config->directory, ""},
 		{config->directory, "-journal"},
+		{config->directory, "-salt"},
 	};
 	struct buf paths;
 

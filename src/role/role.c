@@ -48,6 +48,17 @@ static void changed_file(struct role *role, const struct ipc_message *message)
 		close(message->fds[i]);
 }
 
+static void other_word(struct role *role, const struct ipc_message *message)
+{
+	bool known = role->told && !role->stopping && role->told(role, message);
+
+	for (size_t i = 0; i < message->fd_count; i++)
+		close(message->fds[i]);
+	if (!known && !role->stopping)
+		log_write(role->log, LOG_ERROR, "the supervisor said what it should not",
+			LOG_STR("type", ipc_type_name(message->type)));
+}
+
 static void supervisor_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
 {
 	struct role *role = owner;
@@ -62,9 +73,7 @@ static void supervisor_says(void *owner, struct ipc_port *port, const struct ipc
 		role->config->log_level = MIN(cursor_u8(&in), LOG_ERROR);
 		logsink_set_level(role->sink, (enum log_level)role->config->log_level);
 		break;
-	default:
-		log_write(role->log, LOG_ERROR, "the supervisor said what it should not",
-			LOG_STR("type", ipc_type_name(message->type)));
+	default: other_word(role, message);
 	}
 }
 

@@ -66,8 +66,11 @@ struct role {
 	/* The role's own part. */
 	void *core;
 	void (*channel)(struct role *role, enum role_kind peer, uint8_t index,
-		int fd);			      /* a new one, later */
-	void (*file)(struct role *role, int fd);      /* IPC_FILE; may be NULL */
+		int fd);			 /* a new one, later */
+	void (*file)(struct role *role, int fd); /* IPC_FILE; may be NULL */
+	/* What else the supervisor says; false: it should not. Descriptors stay the caller's. May
+	 * be NULL. */
+	bool (*told)(struct role *role, const struct ipc_message *message);
 	void (*stop)(struct role *role, uint32_t ms); /* IPC_STOP came, or the supervisor is gone */
 	bool stopping;
 	bool deaf;
@@ -99,6 +102,7 @@ void role_end(struct role *role);
 int role_smtpd_main(uint8_t index);
 int role_delivery_main(void);
 int role_admin_main(void);
+int role_keys_main(void);
 int supervisor_main(const char *config_path);
 
 #endif

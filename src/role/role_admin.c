@@ -19,6 +19,7 @@ struct admin_role {
 	struct world world;
 	struct admin *admin;
 	struct ipc_port delivery;
+	struct ipc_port keys;
 	struct ipc_port workers[CONFIG_WORKERS];
 	struct listener *control;
 	int accounts; /* /etc/passwd, or -1 */
@@ -89,6 +90,17 @@ static void peer_says(void *owner, struct ipc_port *port, const struct ipc_messa
 		message->request, message->payload);
 }
 
+static void keys_say(void *owner, struct ipc_port *port, const struct ipc_message *message)
+{
+	struct admin_role *a = owner;
+
+	for (size_t i = 0; i < message->fd_count; i++)
+		close(message->fds[i]);
+	log_write(a->role->log, LOG_ERROR, "a role said what it should not",
+		LOG_STR("role", role_kind_name(port->peer)),
+		LOG_STR("type", ipc_type_name(message->type)));
+}
+
 static void peer_gone(void *owner, struct ipc_port *port)
 {
 	/* Its tickets end by their time; the supervisor brings another channel. */
@@ -97,6 +109,7 @@ static void peer_gone(void *owner, struct ipc_port *port)
 }
 
 static const struct ipc_port_calls peer_calls = {peer_says, peer_gone};
+static const struct ipc_port_calls keys_calls = {keys_say, peer_gone};
 
 /* ---- the control socket --------------------------------------------------------------------- */
 
@@ -154,6 +167,13 @@ static int open_control(struct admin_role *a)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+static void keys_channel(struct admin_role *a, int fd)
+{
+	ipc_port_close(&a->keys);
+	ipc_port_init(&a->keys, ROLE_KEYS, 0, &keys_calls, a);
+	(void)role_open_port(a->role, fd, &a->keys);
+}
+
 static void channel(struct role *role, enum role_kind peer, uint8_t index, int fd)
 {
 	struct admin_role *a = role->core;
@@ -161,6 +181,10 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 		peer == ROLE_DELIVERY ? &a->delivery : &a->workers[index % CONFIG_WORKERS];
 	uint64_t number;
 
+	if (peer == ROLE_KEYS) {
+		keys_channel(a, fd);
+		return;
+	}
 	if (peer != ROLE_DELIVERY && (peer != ROLE_SMTPD || index >= CONFIG_WORKERS)) {
 		close(fd);
 		return;
@@ -189,6 +213,7 @@ static void stop(struct role *role, uint32_t ms)
 	a->end_ns = role->io->now_ns + ms * NS_PER_MS;
 	listener_close(&a->control);
 	ipc_port_close(&a->delivery);
+	ipc_port_close(&a->keys);
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		ipc_port_close(&a->workers[i]);
 	admin_free(&a->admin);
@@ -282,6 +307,7 @@ int role_admin_main(void)
 	role.channel = channel;
 	role.file = file;
 	role.stop = stop;
+	ipc_port_init(&a.keys, ROLE_KEYS, 0, &keys_calls, &a);
 	ipc_port_init(&a.delivery, ROLE_DELIVERY, 0, &peer_calls, &a);
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		ipc_port_init(&a.workers[i], ROLE_SMTPD, (uint8_t)i, &peer_calls, &a);

@@ -7,6 +7,7 @@
 #include "delivery/delivery.h"
 #include "io/dns_unbound.h"
 #include "role/admin_link.h"
+#include "role/hops_desk.h"
 #include "role/world.h"
 
 #include <stdio.h>
@@ -27,6 +28,7 @@ struct delivery_role {
 	struct delivery *delivery;
 	struct worker workers[CONFIG_WORKERS];
 	struct admin_link admin;
+	struct hops_desk hops;
 	bool knows;   /* a directory came */
 	bool started; /* delivery_start() was called */
 	bool full;    /* the queue */
@@ -109,6 +111,8 @@ static void worker_says(void *owner, struct ipc_port *port, const struct ipc_mes
 
 	for (size_t i = 0; i < message->fd_count; i++)
 		close(message->fds[i]);
+	if (message->type == IPC_HOPS_QUERY)
+		hops_desk_ask(&d->hops, port->peer_index, message->request, message->payload);
 	if (message->type != IPC_NOTICE && message->type != IPC_POSITION)
 		return;
 	for (size_t i = 0; i < IPC_NOTICES && cursor_left(&in); i++) {
@@ -133,6 +137,7 @@ static void worker_gone(void *owner, struct ipc_port *port)
 	struct worker *w = CONTAINER_OF(port, struct worker, port);
 
 	w->said = false;
+	hops_desk_worker_gone(&d->hops, port->peer_index);
 	if (d->started)
 		delivery_writer_gone(d->delivery, port->peer_index);
 	else
@@ -170,7 +175,22 @@ static void answer(void *context, uint32_t ticket, struct span json)
 {
 	struct delivery_role *d = context;
 
-	admin_link_answer(&d->admin, IPC_QUEUE_REPLY, ticket, json);
+	if (!hops_desk_answer(&d->hops, ticket, json))
+		admin_link_answer(&d->admin, IPC_QUEUE_REPLY, ticket, json);
+}
+
+static void ask_hosts(void *context, uint32_t ticket, struct span request)
+{
+	struct delivery_role *d = context;
+
+	(void)delivery_hosts(d->delivery, ticket, request);
+}
+
+static void tell_hops(void *context, uint8_t worker, uint32_t request, struct span reply)
+{
+	struct delivery_role *d = context;
+
+	(void)ipc_send(&d->workers[worker].port, IPC_HOPS_ANSWER, request, reply, NULL, 0);
 }
 
 static void asked(void *core, const struct ipc_message *message)
@@ -336,6 +356,10 @@ int role_delivery_main(void)
 	role.stop = stop;
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		ipc_port_init(&d.workers[i].port, ROLE_SMTPD, (uint8_t)i, &worker_calls, &d);
+	d.hops.context = &d;
+	d.hops.ask = ask_hosts;
+	d.hops.tell = tell_hops;
+	hops_desk_init(&d.hops);
 	admin_link_init(&d.admin, &role, &d.world, directory, asked);
 	int err = begin(&d);
 	if (err == 0)

@@ -5,7 +5,9 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "role/admin_link.h"
+#include "role/hops_link.h"
 #include "role/notices.h"
+#include "role/smtpd_keys.h"
 #include "role/smtpd_report.h"
 #include "role/world.h"
 #include "smtpd/smtpd.h"
@@ -33,6 +35,8 @@ struct smtpd_role {
 	struct ipc_port delivery;
 	struct admin_link admin;
 	struct notices notices;
+	struct smtpd_keys keys;
+	struct hops_link *hops;
 	bool full;    /* the queue, says delivery */
 	bool pressed; /* delivery does not look at what came in */
 	bool knows;   /* a directory came */
@@ -120,7 +124,7 @@ static int begin_log(struct smtpd_role *s)
  */
 static void let_in_if_ready(struct smtpd_role *s)
 {
-	if (!s->knows || s->open || s->role->stopping)
+	if (!s->knows || !s->keys.certified || s->open || s->role->stopping)
 		return;
 	if (!s->known && s->delivery.channel) {
 		if (!timer_armed(&s->known_timer))
@@ -189,11 +193,22 @@ static void delivery_says(void *owner, struct ipc_port *port, const struct ipc_m
 
 	for (size_t i = 0; i < message->fd_count; i++)
 		close(message->fds[i]);
+	if (message->type == IPC_HOPS_ANSWER) {
+		hops_link_answer(s->hops, message->request, message->payload);
+		return;
+	}
 	if (message->type == IPC_QUEUE_FULL) {
 		s->full = cursor_u8(&in) != 0;
 		smtpd_set_queue_full(s->smtpd, s->full || s->pressed);
 	}
 	let_in(s);
+}
+
+static int ask_hops(void *context, uint32_t request, struct span query)
+{
+	struct smtpd_role *s = context;
+
+	return ipc_send(&s->delivery, IPC_HOPS_QUERY, request, query, NULL, 0);
 }
 
 static void delivery_gone(void *owner, struct ipc_port *port)
@@ -202,6 +217,7 @@ static void delivery_gone(void *owner, struct ipc_port *port)
 	(void)port;
 
 	notices_forget(&s->notices);
+	hops_link_lost(s->hops);
 	let_in(s);
 }
 
@@ -214,6 +230,7 @@ static int directory(void *core, struct snapshot *snapshot)
 	struct smtpd_role *s = core;
 
 	smtpd_set_snapshot(s->smtpd, snapshot);
+	hops_link_forget(s->hops);
 	log_write(s->role->log, LOG_DEBUG, "the directory changed",
 		LOG_U64("generation", snapshot_generation(snapshot)));
 	s->knows = true;
@@ -234,6 +251,18 @@ static void asked(void *core, const struct ipc_message *message)
 	buf_done(&figures);
 }
 
+/* ---- certificates --------------------------------------------------------------------------- */
+
+static bool told(struct role *role, const struct ipc_message *message)
+{
+	struct smtpd_role *s = role->core;
+
+	if (!smtpd_keys_told(&s->keys, message))
+		return false;
+	let_in_if_ready(s);
+	return true;
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 static void channel(struct role *role, enum role_kind peer, uint8_t index, int fd)
@@ -243,8 +272,11 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 
 	if (peer == ROLE_ADMIN) {
 		admin_link_open(&s->admin, fd);
+	} else if (peer == ROLE_KEYS) {
+		smtpd_keys_open(&s->keys, fd);
 	} else if (peer == ROLE_DELIVERY) {
 		ipc_port_close(&s->delivery);
+		hops_link_lost(s->hops);
 		ipc_port_init(&s->delivery, peer, index, &delivery_calls, s);
 		if (role_open_port(role, fd, &s->delivery) != 0)
 			return;
@@ -299,7 +331,13 @@ static int make_core(struct smtpd_role *s)
 		.health = health,
 	};
 
+	const struct hops_link_config hops = {.io = role->io, .context = s, .send = ask_hops};
+
 	int err = spool_writer_new(&writer, &s->writer);
+	if (err == 0)
+		err = smtpd_keys_init(&s->keys, role);
+	if (err == 0)
+		err = hops_link_new(&hops, &s->hops);
 	if (err)
 		return err;
 	const struct smtpd_config smtpd = {
@@ -308,9 +346,13 @@ static int make_core(struct smtpd_role *s)
 		.route = &s->world.route,
 		.writer = s->writer,
 		.events = world_events(&s->world),
+		.auth = keys_link_auth(s->keys.link),
+		.hops = hops_link_hops(s->hops),
 		.log = role->log,
 	};
-	return smtpd_new(&smtpd, &s->smtpd);
+	err = smtpd_new(&smtpd, &s->smtpd);
+	s->keys.smtpd = s->smtpd;
+	return err;
 }
 
 /* It may write its own log and body files, which it can neither read nor, of the log, remove; and
@@ -364,6 +406,7 @@ int role_smtpd_main(uint8_t index)
 		return ROLE_EXIT_FAILED;
 	role.core = &s;
 	role.channel = channel;
+	role.told = told;
 	role.stop = stop;
 	ipc_port_init(&s.delivery, ROLE_DELIVERY, 0, &delivery_calls, &s);
 	admin_link_init(&s.admin, &role, &s.world, directory, asked);

@@ -139,6 +139,34 @@ static int allow_connecting(scmp_filter_ctx filter)
 	return err;
 }
 
+int sandbox_refuse_files(scmp_filter_ctx filter)
+{
+	static const int calls[] = {
+		SCMP_SYS(openat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(faccessat)};
+	int err = 0;
+
+#ifndef SANITIZED /* whose reports read files */
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		err |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), calls[i], 0);
+#else
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+#endif
+	return err;
+}
+
+/* Who speaks to roles alone, and gives workers one end of a pair. */
+static int allow_pairs(scmp_filter_ctx filter)
+{
+	int err = 0;
+
+	err |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 0);
+	err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, IS(0, AF_UNIX));
+	err |= seccomp_rule_add(
+		filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1, LACKS(2, MSG_FASTOPEN));
+	return err;
+}
+
 /* Who only answers. A listening socket that is shut down is one that could connect, and a send with
  * MSG_FASTOPEN does so without connect(), which Landlock does not see. */
 static int allow_answering(scmp_filter_ctx filter)
@@ -153,6 +181,15 @@ static int allow_answering(scmp_filter_ctx filter)
 	return err;
 }
 
+static int allow_talking(scmp_filter_ctx filter, enum role_kind kind)
+{
+	switch (kind) {
+	case ROLE_DELIVERY: return allow_connecting(filter);
+	case ROLE_KEYS: return allow_pairs(filter);
+	default: return allow_answering(filter);
+	}
+}
+
 int sandbox_allow_in_part(scmp_filter_ctx filter, enum role_kind kind)
 {
 	int err = allow_process(filter);
@@ -161,7 +198,7 @@ int sandbox_allow_in_part(scmp_filter_ctx filter, enum role_kind kind)
 	/* Both sides of a listening socket would take it from whoever holds it, too. */
 	err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(shutdown), 1, IS(1, SHUT_WR));
 	err |= allow_options(filter, every_option, ARRAY_SIZE(every_option));
-	err |= kind == ROLE_DELIVERY ? allow_connecting(filter) : allow_answering(filter);
+	err |= allow_talking(filter, kind);
 	return err;
 }
 

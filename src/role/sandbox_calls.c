@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Every role: memory, time, threads, the loop, its sockets and files. */
+/* Every role: memory, time, threads, the loop, its sockets. */
 static const int common_calls[] = {
 	SCMP_SYS(brk),
 	SCMP_SYS(munmap),
@@ -58,13 +58,23 @@ static const int common_calls[] = {
 	SCMP_SYS(readv),
 	SCMP_SYS(write),
 	SCMP_SYS(writev),
+	SCMP_SYS(close),
+	SCMP_SYS(fstat),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmmsg),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),
+};
+
+/* Who has files. */
+static const int file_calls[] = {
 	SCMP_SYS(pread64),
 	SCMP_SYS(preadv),
 	SCMP_SYS(pwrite64),
 	SCMP_SYS(pwritev),
-	SCMP_SYS(close),
 	SCMP_SYS(lseek),
-	SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(statx),
 	SCMP_SYS(openat),
@@ -82,12 +92,6 @@ static const int common_calls[] = {
 	SCMP_SYS(renameat2),
 	SCMP_SYS(faccessat),
 	SCMP_SYS(faccessat2),
-	SCMP_SYS(recvmsg),
-	SCMP_SYS(recvfrom),
-	SCMP_SYS(recvmmsg),
-	SCMP_SYS(getsockname),
-	SCMP_SYS(getpeername),
-	SCMP_SYS(getsockopt),
 };
 
 /* The queue, DNS and the client: bodies go out by sendfile, names of mailboxes are linked. */
@@ -165,6 +169,10 @@ static int fill(scmp_filter_ctx filter, enum role_kind kind)
 
 	if (err == 0)
 		err = allow(filter, common_calls, ARRAY_SIZE(common_calls));
+	if (err == 0 && kind != ROLE_KEYS)
+		err = allow(filter, file_calls, ARRAY_SIZE(file_calls));
+	if (err == 0 && kind == ROLE_KEYS)
+		err = sandbox_refuse_files(filter);
 	if (err == 0 && kind == ROLE_DELIVERY)
 		err = allow(filter, delivery_calls, ARRAY_SIZE(delivery_calls));
 	if (err == 0 && kind == ROLE_ADMIN)

@@ -21,6 +21,8 @@
 
 /* The calls that a role keeps in certain forms only. */
 int sandbox_allow_in_part(scmp_filter_ctx filter, enum role_kind kind);
+/* For who has no files: a library that looks for one is told that it may not. */
+int sandbox_refuse_files(scmp_filter_ctx filter);
 /* What no role does to standard output and error: for a filter that allows all else. */
 int sandbox_guard_shared(scmp_filter_ctx filter);
 

@@ -35,6 +35,10 @@ static void role_says(void *owner, struct ipc_port *port, const struct ipc_messa
 	} else if (message->type == IPC_FATAL) {
 		slot->fatal = true;
 		(void)cursor_bytes16(&in); /* the role has logged it */
+	} else if (message->type == IPC_KEYS_TAKEN && slot->kind == ROLE_KEYS) {
+		tls_keeper_taken(slot->sv, cursor_u32(&in));
+	} else if (message->type == IPC_TLS_RELOAD && slot->kind == ROLE_ADMIN) {
+		tls_keeper_asked(slot, message->request);
 	}
 }
 
@@ -132,6 +136,8 @@ void slot_start(struct slot *slot)
 	err = loop_channel(sv->loop, fds[0], &ipc_port_handler, &slot->port, &slot->port.channel);
 	if (err == 0)
 		err = slot_give(slot);
+	if (err == 0)
+		err = tls_keeper_give(slot);
 	if (err) {
 		log_write(sv->log, LOG_ERROR, "a role cannot be given what it needs",
 			LOG_STR("role", name), LOG_STR("reason", err_text(err)));

@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "role/supervisor.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #define PATH_ROOM 4096
@@ -35,6 +36,8 @@ static int give_boot(struct slot *slot, struct buf *buf)
 		if (err)
 			return err;
 	}
+	if (slot->kind == ROLE_KEYS)
+		memcpy(boot.secret, slot->sv->secret, sizeof(boot.secret));
 	buf_clear(buf);
 	ipc_put_boot(buf, &boot);
 	return give(slot, IPC_BOOT, buf, -1);
@@ -42,6 +45,8 @@ static int give_boot(struct slot *slot, struct buf *buf)
 
 static bool gets_directory(enum role_kind kind, enum ipc_directory which)
 {
+	if (kind == ROLE_KEYS)
+		return false;
 	switch (which) {
 	case IPC_DIRECTORY_SPOOL: return kind != ROLE_ADMIN;
 	case IPC_DIRECTORY_MAILBOXES: return kind == ROLE_DELIVERY;
@@ -101,7 +106,15 @@ static int give_channel(struct slot *slot, struct buf *buf, const struct slot *p
 	return give(slot, IPC_CHANNEL, buf, fd);
 }
 
-/* A channel to every role that runs; workers do not speak to each other. */
+/* Workers do not speak to each other; of keys, delivery has nothing to ask. */
+static bool speak(enum role_kind a, enum role_kind b)
+{
+	bool keys = a == ROLE_KEYS || b == ROLE_KEYS;
+
+	return a != b && !(keys && (a == ROLE_DELIVERY || b == ROLE_DELIVERY));
+}
+
+/* A channel to every role that runs. */
 static int give_channels(struct slot *slot, struct buf *buf)
 {
 	struct supervisor *sv = slot->sv;
@@ -109,7 +122,7 @@ static int give_channels(struct slot *slot, struct buf *buf)
 	for (size_t i = 0; i < sv->slot_count; i++) {
 		struct slot *peer = &sv->slots[i];
 		int fds[2];
-		if (!peer->port.channel || peer->kind == slot->kind)
+		if (!peer->port.channel || !speak(peer->kind, slot->kind))
 			continue;
 		int err = loop_channel_pair(fds);
 		if (err)

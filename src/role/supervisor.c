@@ -55,28 +55,37 @@ void supervisor_ready(struct supervisor *sv)
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static const struct {
-	enum role_kind kind;
-	uint32_t ms;
-} stages[] = {
-	[STAGE_SMTPD] = {ROLE_SMTPD, STOP_SMTPD_MS},
-	[STAGE_DELIVERY] = {ROLE_DELIVERY, STOP_DELIVERY_MS},
-	[STAGE_ADMIN] = {ROLE_ADMIN, STOP_ADMIN_MS},
+static const uint32_t stage_ms[] = {
+	[STAGE_SMTPD] = STOP_SMTPD_MS,
+	[STAGE_DELIVERY] = STOP_DELIVERY_MS,
+	[STAGE_LAST] = STOP_ADMIN_MS,
 };
 
-static size_t running(const struct supervisor *sv, enum role_kind kind)
+/* When a role ends. */
+static enum stage stage_of(const struct slot *slot)
+{
+	switch (slot->kind) {
+	case ROLE_SMTPD: return STAGE_SMTPD;
+	case ROLE_DELIVERY: return STAGE_DELIVERY;
+	default: return STAGE_LAST;
+	}
+}
+
+static size_t running(const struct supervisor *sv)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < sv->slot_count; i++)
-		count += sv->slots[i].kind == kind && sv->slots[i].pid > 0;
+		count += stage_of(&sv->slots[i]) == sv->stage && sv->slots[i].pid > 0;
 	return count;
 }
 
-static void kill_roles(struct supervisor *sv, enum role_kind kind)
+/* STAGE_DONE: all of them. */
+static void kill_roles(struct supervisor *sv, enum stage stage)
 {
 	for (size_t i = 0; i < sv->slot_count; i++)
-		if (sv->slots[i].pid > 0 && (kind == ROLE_KINDS || sv->slots[i].kind == kind))
+		if (sv->slots[i].pid > 0 &&
+			(stage == STAGE_DONE || stage_of(&sv->slots[i]) == stage))
 			(void)kill(sv->slots[i].pid, SIGKILL);
 }
 
@@ -84,34 +93,37 @@ static void stage_late(struct timer *timer)
 {
 	struct supervisor *sv = CONTAINER_OF(timer, struct supervisor, stage_timer);
 
-	log_write(sv->log, LOG_ERROR, "a role does not end in time: killing it",
-		LOG_STR("role", role_kind_name(stages[sv->stage].kind)));
-	kill_roles(sv, stages[sv->stage].kind);
+	for (size_t i = 0; i < sv->slot_count; i++)
+		if (sv->slots[i].pid > 0 && stage_of(&sv->slots[i]) == sv->stage)
+			log_write(sv->log, LOG_ERROR, "a role does not end in time: killing it",
+				LOG_STR("role", role_kind_name(sv->slots[i].kind)));
+	kill_roles(sv, sv->stage);
 }
 
 static void ask_to_stop(struct supervisor *sv)
 {
-	uint32_t ms = stages[sv->stage].ms;
+	uint32_t ms = stage_ms[sv->stage];
 	struct buf buf;
 
 	buf_init(&buf, 16);
 	buf_put_u32(&buf, ms);
 	for (size_t i = 0; i < sv->slot_count; i++)
-		if (sv->slots[i].kind == stages[sv->stage].kind)
+		if (stage_of(&sv->slots[i]) == sv->stage)
 			(void)ipc_send(&sv->slots[i].port, IPC_STOP, 0, buf_span(&buf), NULL, 0);
 	buf_done(&buf);
 	(void)io_timer_after(sv->io, &sv->stage_timer, ms + STOP_KILL_MS);
 }
 
-/* Mail stops coming in, then what goes out comes to its end, then the administrators' door. */
+/* Mail stops coming in, then what goes out comes to its end, then the administrators' door, and
+ * whoever only serves others. */
 void supervisor_role_ended(struct supervisor *sv)
 {
 	while (sv->stage != STAGE_DONE) {
-		if (sv->stage != STAGE_RUN && running(sv, stages[sv->stage].kind))
+		if (sv->stage != STAGE_RUN && running(sv))
 			return;
 		sv->stage++;
 		io_timer_stop(sv->io, &sv->stage_timer);
-		if (sv->stage != STAGE_DONE && running(sv, stages[sv->stage].kind))
+		if (sv->stage != STAGE_DONE && running(sv))
 			ask_to_stop(sv);
 	}
 	loop_stop(sv->loop);
@@ -126,6 +138,7 @@ void supervisor_stop(struct supervisor *sv, int result)
 	notify_manager("STOPPING=1");
 	io_timer_stop(sv->io, &sv->watch_timer);
 	io_timer_stop(sv->io, &sv->leftovers_timer);
+	tls_keeper_stop(sv);
 	for (size_t i = 0; i < sv->slot_count; i++)
 		io_timer_stop(sv->io, &sv->slots[i].restart);
 	supervisor_role_ended(sv);
@@ -137,14 +150,17 @@ static void on_signal(void *arg, int number)
 
 	switch (number) {
 	case SIGCHLD: slots_reap(sv); break;
-	case SIGHUP: files_read_again(sv); break;
+	case SIGHUP:
+		files_read_again(sv);
+		tls_keeper_reload(sv);
+		break;
 	default:
 		if (sv->stage == STAGE_RUN) {
 			log_write(
 				sv->log, LOG_INFO, "ending", LOG_STR("signal", strsignal(number)));
 			supervisor_stop(sv, ROLE_EXIT_DONE);
 		} else { /* asked twice */
-			kill_roles(sv, ROLE_KINDS);
+			kill_roles(sv, STAGE_DONE);
 		}
 	}
 }
@@ -237,6 +253,10 @@ static int prepare(struct supervisor *sv)
 	if (err == 0)
 		err = prepare_database(sv->config, &sv->users, sv->log, &problem);
 	if (err == 0)
+		err = prepare_secret(sv->config, sv->secret, &problem);
+	if (err == 0)
+		err = tls_keeper_begin(sv, &problem);
+	if (err == 0)
 		err = sockets_open(sv, &problem);
 	else if (err == ERR_DENIED && !sv->users.root)
 		prepare_say_whose(sv->config, &problem);
@@ -248,11 +268,13 @@ static int prepare(struct supervisor *sv)
 
 static void start_roles(struct supervisor *sv)
 {
+	slot_init(sv, ROLE_KEYS, 0);
 	for (uint32_t i = 0; i < sv->config->workers; i++)
 		slot_init(sv, ROLE_SMTPD, (uint8_t)i);
 	slot_init(sv, ROLE_DELIVERY, 0);
 	slot_init(sv, ROLE_ADMIN, 0);
-	/* Workers first: delivery must know which of them write before it reads their logs. */
+	/* Workers before delivery, which must know which of them write before it reads their logs.
+	 */
 	for (size_t i = 0; i < sv->slot_count && sv->stage == STAGE_RUN; i++)
 		slot_start(&sv->slots[i]);
 }
@@ -270,6 +292,7 @@ static void finish(struct supervisor *sv)
 	if (sv->lock >= 0)
 		close(sv->lock);
 	logsink_free(&sv->sink);
+	tls_keeper_end(sv);
 	config_free(&sv->config);
 	buf_done(&sv->text);
 	free(sv->config_path);
@@ -284,6 +307,7 @@ int supervisor_main(const char *config_path)
 	sv->lock = sv->control = -1;
 	memset(sv->sockets, 0xff, sizeof(sv->sockets));
 	sv->stage_timer.fire = stage_late;
+	tls_keeper_init(&sv->tls);
 	buf_init(&sv->text, CONFIG_TEXT + 4096);
 	int err = files_read_config(sv, config_path);
 	if (err == 0)

@@ -4,6 +4,7 @@
  *   slot.c         one role: start, what it says, its death, starting it again
  *   slot_give.c    what a role is given when it starts
  *   files.c        the start file, and files of the system that roles need
+ *   tls_keeper.c   certificates and keys
  *   sockets.c      listening sockets
  *   leftovers.c    traces of workers that there are no more
  */
@@ -14,9 +15,10 @@
 #include "io/loop.h"
 #include "role/prepare.h"
 #include "role/role.h"
+#include "role/tls_keeper.h"
 #include "role/watch.h"
 
-#define SUPERVISOR_SLOTS  (CONFIG_WORKERS + 2)
+#define SUPERVISOR_SLOTS  (CONFIG_WORKERS + ROLE_KINDS)
 #define RESTART_FIRST_MS  100
 #define RESTART_QUICK	  6	     /* deaths in a row that are answered with a doubled delay */
 #define RESTART_SLOW_MS	  30000	     /* afterwards */
@@ -39,7 +41,7 @@ struct slot {
 	struct timer restart;
 };
 
-enum stage { STAGE_RUN, STAGE_SMTPD, STAGE_DELIVERY, STAGE_ADMIN, STAGE_DONE };
+enum stage { STAGE_RUN, STAGE_SMTPD, STAGE_DELIVERY, STAGE_LAST, STAGE_DONE };
 
 struct supervisor {
 	int64_t began_ms;
@@ -52,13 +54,15 @@ struct supervisor {
 	struct buf text;    /* of the start file */
 	struct config *config;
 	struct users users;
+	struct tls_keeper tls;
+	uint8_t secret[IPC_SECRET_BYTES]; /* of this gateway; for role keys */
 	int lock;
 	int control;
 	int sockets[CONFIG_WORKERS][CONFIG_LISTENERS]; /* -1: none */
 	struct watched passwd, resolv_conf;
 	struct timer watch_timer;
 	struct timer leftovers_timer;
-	struct slot slots[SUPERVISOR_SLOTS]; /* smtpd 0 …, delivery, admin */
+	struct slot slots[SUPERVISOR_SLOTS]; /* keys, smtpd 0 …, delivery, admin */
 	size_t slot_count;
 	struct loop_signal *signals[4];
 	enum stage stage;
