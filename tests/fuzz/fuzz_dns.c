@@ -1,12 +1,14 @@
 /*
  * What a hostile DNS can do to us: raw records, as the resolver library hands them over, go through
- * io/dns_rdata into the machine of route/mx, and the result has to keep its promises.
+ * io/dns_rdata into the machine of route/mx, and the result has to keep its promises. Besides,
+ * lists of servers and files with trust anchors are read.
  *
  * Input: one byte of flags, one with the length of the domain, the domain; then answers: status and
  * flags, number of records, and each record as a length and its bytes.
  */
 #include "base/check.h"
 #include "base/cursor.h"
+#include "io/dns_anchor.h"
 #include "io/dns_rdata.h"
 #include "route/mx.h"
 #include "route/public.h"
@@ -67,6 +69,27 @@ static void check_result(const struct mx_query *query, const struct mx_result *r
 		CHECK(r->hosts[i].preference >= r->hosts[i - 1].preference);
 }
 
+/* What was taken reads as itself. */
+static void check_anchors(struct span text)
+{
+	struct dns_anchors anchors, again;
+
+	dns_anchors_init(&anchors);
+	dns_anchors_init(&again);
+	if (dns_anchors_add(&anchors, text, NULL) < 0)
+		CHECK(!anchors.count);
+	for (uint32_t i = 0; i < anchors.count; i++) {
+		const struct dns_anchor *anchor = &anchors.list[i];
+
+		if (anchor->kind == DNS_ANCHOR_INSECURE)
+			continue;
+		CHECK(dns_anchors_add(&again, span_str(anchor->text), NULL) == 0);
+		CHECK(!strcmp(again.list[again.count - 1].text, anchor->text));
+	}
+	dns_anchors_done(&anchors);
+	dns_anchors_done(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -89,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t count;
 
 	(void)dns_servers_parse(domain, servers, &count);
+	check_anchors(span_of(data, size));
 	if (flags & 1)
 		query.host = domain;
 	else
