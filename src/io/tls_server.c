@@ -156,19 +156,20 @@ static int use(struct tls_identity *one, const struct tls_pem_chain *chain, EVP_
 		buf_add_str(problem, "its key is neither RSA, ECDSA nor Ed25519");
 		return ERR_SYNTAX;
 	}
+	if (EVP_PKEY_eq(X509_get0_pubkey(chain->leaf), key) != 1) {
+		buf_add_str(problem, "the key does not belong to the certificate");
+		ERR_clear_error();
+		return ERR_SYNTAX;
+	}
 	ERR_clear_error();
 	if (SSL_CTX_use_cert_and_key(one->context, chain->leaf, key, chain->rest, 0) == 1)
 		return 0;
 	unsigned long code = ERR_peek_error();
-	switch (ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0) {
-	case SSL_R_PRIVATE_KEY_MISMATCH:
-		buf_add_str(problem, "the key does not belong to the certificate");
-		break;
-	case SSL_R_NOT_REPLACING_CERTIFICATE:
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+		ERR_GET_REASON(code) == SSL_R_NOT_REPLACING_CERTIFICATE)
 		buf_add_str(problem, "there is one with the same kind of key for this name");
-		break;
-	default: buf_add_str(problem, tls_openssl_reason(reason)); break;
-	}
+	else
+		buf_add_str(problem, tls_openssl_reason(reason));
 	ERR_clear_error();
 	return ERR_SYNTAX;
 }
