@@ -46,10 +46,10 @@ enum object_kind {
 #define OBJECTS_RANGES	      5000u	 /* of a relay's from, or to */
 #define OBJECTS_CERTIFICATES  1000u	 /* of a relay */
 #define OBJECTS_SEND_AS	      100u	 /* of an account */
-#define OBJECTS_ACCEPT	      10000u	 /* hosts, or users */
+#define OBJECTS_ACCEPT	      5000u	 /* hosts, or users */
 #define OBJECTS_ALIAS_TARGETS 1000u	 /* of one alias */
 #define OBJECTS_ALIAS_DEPTH   10u	 /* an alias may lead to aliases, so deep */
-#define OBJECT_FIELDS_BYTES   (8u << 20) /* of one object's fields as JSON, at most */
+#define OBJECT_FIELDS_BYTES   (4u << 20) /* of one object's fields as JSON, at most */
 
 /* A list is a text: its elements in canonical form, "\n" between them, each once
  * (schema_list_next()). A secret is SCHEMA_SECRET_SET or empty: itself it is in the store only. */

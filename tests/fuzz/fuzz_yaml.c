@@ -1,6 +1,7 @@
 /*
  * A start file and an objects file of any bytes. What is taken as objects must come out of export
- * in a form that changes nothing when it is applied, and must make a snapshot that opens.
+ * in a form that changes nothing when it is applied, and must make a snapshot that opens. A start
+ * file that is taken stands beside a few objects then.
  */
 #include "base/check.h"
 #include "directory/check.h"
@@ -33,9 +34,25 @@ static void check_round_trip(const struct objects *objects)
 	CHECK(objects_plan_apply(objects, "export", buf_span(&text), &options, &problems, &plan) ==
 		0);
 	CHECK(plan_count(plan) == 0);
+	CHECK(plan_secret_count(plan) == 0);
 	plan_free(&plan);
 	buf_done(&text);
 	buf_done(&problems);
+}
+
+/* Each alias is found; so is each relay policy. */
+static void check_who(const struct objects *objects, const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < objects_count(objects, OBJECT_ALIAS); i++) {
+		struct span name = objects_at(objects, OBJECT_ALIAS, i)->name;
+		uint32_t index, count;
+		CHECK(snapshot_alias(snapshot, name, &index, &count) == 0 && count > 0);
+	}
+	for (size_t i = 0; i < objects_count(objects, OBJECT_RELAY); i++) {
+		struct relay relay;
+		CHECK(snapshot_relay(
+			      snapshot, objects_at(objects, OBJECT_RELAY, i)->name, &relay) == 0);
+	}
 }
 
 static void check_snapshot(const struct objects *objects)
@@ -51,8 +68,33 @@ static void check_snapshot(const struct objects *objects)
 		CHECK(snapshot_domain(
 			      snapshot, objects_at(objects, OBJECT_DOMAIN, i)->name, &domain) == 0);
 	}
+	check_who(objects, snapshot);
 	snapshot_release(&snapshot);
 	buf_done(&bytes);
+}
+
+/* Objects that ask much of a start file; taken or not. */
+static void try_start(const struct config *config)
+{
+	static const char text[] =
+		"transports: { t: { server: a.example, tls: verify, tls-ca: /srv/ca/a.pem } }\n"
+		"relay: { mx: { policy: anyone }, s: { policy: addresses, from: \"::/0\" } }\n";
+	const struct plan_options options = {.now_ms = 1, .start = config};
+	struct objects *objects;
+	struct buf problems;
+	struct plan *plan;
+
+	if (objects_new(&objects) < 0)
+		return;
+	buf_init(&problems, TEXT_BYTES);
+	if (objects_plan_apply(objects, "fuzz", SPAN(text), &options, &problems, &plan) == 0) {
+		struct objects *next = plan_take(&plan);
+		objects_free(&objects);
+		objects = next;
+	}
+	check_all(config, objects, false, ignore, NULL);
+	buf_done(&problems);
+	objects_free(&objects);
 }
 
 static void try_objects(struct span text)
@@ -88,10 +130,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct config *config;
 
 	buf_init(&problems, TEXT_BYTES);
-	if (config_parse("/etc/fuzz.yaml", text, &config, &problems) == 0)
+	if (config_parse("/etc/fuzz.yaml", text, &config, &problems) == 0) {
+		try_start(config);
 		config_free(&config);
-	else
+	} else {
 		CHECK(problems.n > 0);
+	}
 	buf_done(&problems);
 	try_objects(text);
 	return 0;
