@@ -1,8 +1,10 @@
 /*
  * A whole SMTP session from hostile bytes. The first eight bytes choose limits, how the rest is cut
- * into reads, and how the spool behaves. Played once whole and once in pieces, it must give the
- * same replies and the same messages. Always:
- *   - a reply is three digits and text in lines of at most 512 bytes with CRLF, printable;
+ * into reads, and how the spool, TLS, and whoever knows passwords and next hops behave. Played once
+ * whole and once in pieces, it must give the same replies and the same messages. A byte 0x16 that
+ * comes when a handshake is awaited is one that succeeds; it comes in a packet of its own. Always:
+ *   - a reply is three digits and text in lines of at most 512 bytes with CRLF (a challenge of AUTH
+ *     may be longer), printable;
  *   - there are not more final replies than lines sent, with the greeting and one goodbye;
  *   - nothing follows 221 or 421, and the connection is closed then;
  *   - no draft and no memory is left.
@@ -15,8 +17,10 @@
 
 #include <stdlib.h>
 
-#define FUZZ_BYTES  65536
-#define FUZZ_HEADER 8
+#define FUZZ_BYTES     65536
+#define FUZZ_HEADER    8
+#define FUZZ_HANDSHAKE 0x16
+#define FUZZ_CHALLENGE 4096 /* bytes of one, at most */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -47,6 +51,48 @@ static void configure(struct world *world, const uint8_t *header)
 		world->writer.outcome = ERR_CLOSED;
 }
 
+/* Who is in between, and who is asked. */
+static void configure_others(struct world *world, const uint8_t *header)
+{
+	struct config_listener *listener = &world->config.listeners[0];
+
+	if (header[4] & 4)
+		listener->tls.mode = CONFIG_TLS_IMPLICIT;
+	listener->auth_without_tls = header[4] & 8;
+	if (header[4] & 16)
+		listener->proxy = SPAN("127.0.0.0/8\n2001:db8::/32");
+	if (header[4] & 32)
+		listener->xclient = SPAN("127.0.0.0/8\n2001:db8::/32");
+	world->tls_info.has_binding = !(header[4] & 64);
+	if (header[5] & 2)
+		world->auth.result = AUTH_LATER;
+	if (header[5] & 4)
+		world->auth.result = AUTH_BROKEN;
+	if (header[5] & 8)
+		world->auth.err = ERR_LIMIT;
+	if (header[5] & 16)
+		world->auth.delay_ms = 500;
+	world->hops.known = header[5] & 64;
+	world->hops.err = header[5] & 128 ? ERR_NOMEM : 0;
+}
+
+/* The listener as the directory has it. */
+static void configure_relay(struct world *world, const uint8_t *header)
+{
+	const struct relay relay = {
+		.policy = header[5] & 32 ? RELAY_ADDRESSES : RELAY_NONE,
+		.advertise_auth = !(header[7] & 2),
+	};
+	struct snapshot *snapshot = world_snapshot_new();
+
+	world_set_relay(snapshot, &relay, header[5] & 32 ? "203.0.113.5" : NULL);
+	CHECK(netaddr_parse_ip(SPAN("203.0.113.5"), &world->hops.address) == 0);
+	smtpd_set_snapshot(world->smtpd, snapshot);
+	snapshot_release(&snapshot);
+	if (header[4] & 6)
+		world_give_tls(world);
+}
+
 static void check_replies(struct span replies, size_t lines_sent)
 {
 	size_t finals = 0;
@@ -56,7 +102,8 @@ static void check_replies(struct span replies, size_t lines_sent)
 		size_t n = span_find(replies, '\n');
 
 		CHECK(!over);
-		CHECK(n < replies.n && n >= 4 && n + 1 <= 512 && replies.p[n - 1] == '\r');
+		CHECK(n < replies.n && n >= 4 && replies.p[n - 1] == '\r');
+		CHECK(n + 1 <= (memcmp(replies.p, "334", 3) == 0 ? FUZZ_CHALLENGE : 512));
 		for (size_t i = 0; i < n - 1; i++)
 			CHECK(replies.p[i] >= ' ' && replies.p[i] < 0x7f);
 		CHECK(replies.p[0] >= '2' && replies.p[0] <= '5');
@@ -71,12 +118,60 @@ static void check_replies(struct span replies, size_t lines_sent)
 	CHECK(finals <= lines_sent + 3);
 }
 
-/* Many refused recipients: what follows them waits. */
+/* Many refused recipients, or a wrong password: what follows them waits. */
 static bool is_slowed(const struct world *world)
 {
 	const struct list *sessions = &world->smtpd->sessions;
 
-	return !list_empty(sessions) && CONTAINER_OF(sessions->next, struct session, node)->slowed;
+	if (list_empty(sessions))
+		return false;
+	const struct session *s = CONTAINER_OF(sessions->next, struct session, node);
+	return s->slowed || s->phase == PHASE_ASK;
+}
+
+/* Nobody waits for anything but the client. */
+static void come_to_rest(struct world *world)
+{
+	bool held = world->writer.hold;
+
+	world->writer.hold = false;
+	world_settle(world);
+	while (is_slowed(world))
+		world_pass_ms(world, SESSION_SLOW_MS);
+	world->writer.hold = held;
+}
+
+static void send_flight(struct world *world, struct peer *peer, const uint8_t *header,
+	struct span flight, bool pieces)
+{
+	while (flight.n) {
+		size_t n = pieces ? 1 + prng_below(&world->prng, 1 + header[6]) : flight.n;
+
+		n = MIN(n, flight.n);
+		peer_send(peer, span_of(flight.p, n));
+		flight = span_skip(flight, n);
+		if (pieces && world->writer.hold && prng_below(&world->prng, 4) == 0)
+			world_commit(world, world->writer.outcome);
+	}
+}
+
+static void send_all(struct world *world, struct peer *peer, const uint8_t *header,
+	struct span input, bool pieces)
+{
+	while (input.n) {
+		struct span flight = span_of(input.p, span_find(input, FUZZ_HANDSHAKE));
+
+		send_flight(world, peer, header, flight, pieces);
+		input = span_skip(input, flight.n);
+		if (!input.n)
+			return;
+		come_to_rest(world);
+		if (peer->shaking)
+			peer_handshake(peer, 0);
+		else
+			peer_send(peer, span_of(input.p, 1));
+		input = span_skip(input, 1);
+	}
 }
 
 static void play(const uint8_t *header, struct span input, bool pieces, struct outcome *out)
@@ -87,6 +182,7 @@ static void play(const uint8_t *header, struct span input, bool pieces, struct o
 	CHECK(world);
 	world_open(world);
 	configure(world, header);
+	configure_others(world, header);
 	if (pieces) {
 		uint64_t seed;
 
@@ -98,21 +194,12 @@ static void play(const uint8_t *header, struct span input, bool pieces, struct o
 		world->writer.hold = header[4] & 1;
 	}
 	world_start(world);
+	configure_relay(world, header);
 	struct peer *peer = world_connect(world, header[5] & 1 ? "127.0.0.1" : "2001:db8::7", NULL);
 	CHECK(peer);
-	for (struct span left = input; left.n;) {
-		size_t n = pieces ? 1 + prng_below(&world->prng, 1 + header[6]) : left.n;
-
-		n = MIN(n, left.n);
-		peer_send(peer, span_of(left.p, n));
-		left = span_skip(left, n);
-		if (pieces && world->writer.hold && prng_below(&world->prng, 4) == 0)
-			world_commit(world, world->writer.outcome);
-	}
+	send_all(world, peer, header, input, pieces);
 	world->writer.hold = false;
-	world_settle(world);
-	while (is_slowed(world))
-		world_pass_ms(world, SESSION_SLOW_MS);
+	come_to_rest(world);
 	peer_eof(peer, header[7] & 1 ? ERR_CLOSED : 0);
 	CHECK(peer->closed);
 	for (size_t i = 0; i < input.n; i++)
