@@ -281,13 +281,21 @@ static int trace_parent(void)
 	return kill(getppid(), 0) < 0 ? errno : 0;
 }
 
-static const enum role_kind kinds[] = {ROLE_SMTPD, ROLE_DELIVERY, ROLE_ADMIN};
+static int make_pair(void)
+{
+	int fds[2];
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0 ? errno : 0;
+}
+
+static const enum role_kind kinds[] = {ROLE_SMTPD, ROLE_DELIVERY, ROLE_ADMIN, ROLE_KEYS};
 
 static void every_role_keeps_its_folder_and_nothing_else(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		assert_int_equal(attempt_in(kinds[i], CONFIG_SANDBOX_REQUIRED, work_in_folder), 0);
+		if (kinds[i] != ROLE_KEYS)
+			assert_int_equal(
+				attempt_in(kinds[i], CONFIG_SANDBOX_REQUIRED, work_in_folder), 0);
 		assert_int_equal(
 			attempt_in(kinds[i], CONFIG_SANDBOX_REQUIRED, open_passwd), EACCES);
 		assert_int_equal(attempt_in(kinds[i], CONFIG_SANDBOX_REQUIRED, open_other), EACCES);
@@ -344,6 +352,20 @@ static void no_role_runs_programs_or_gains_rights(void **state)
 		(void)trace_parent;
 #endif
 	}
+}
+
+/* Whoever takes it over has keys and hashes, and no way to bring them anywhere. */
+static void keys_has_neither_files_nor_network(void **state)
+{
+	(void)state;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
+	/* It has no folder; even with one, there is nothing it could do there. */
+	assert_int_not_equal(attempt_in(ROLE_KEYS, CONFIG_SANDBOX_REQUIRED, work_in_folder), 0);
+	assert_int_equal(attempt_in(ROLE_KEYS, CONFIG_SANDBOX_REQUIRED, read_body), EACCES);
+#endif
+	assert_int_equal(attempt_in(ROLE_KEYS, CONFIG_SANDBOX_REQUIRED, inet_socket), EACCES);
+	assert_int_equal(attempt_in(ROLE_KEYS, CONFIG_SANDBOX_REQUIRED, unix_socket), EACCES);
+	assert_int_equal(attempt_in(ROLE_KEYS, CONFIG_SANDBOX_REQUIRED, make_pair), 0);
 }
 
 static void only_delivery_makes_connections_and_none_listens(void **state)
@@ -663,6 +685,7 @@ static void who_only_answers_reaches_nobody(void **state)
 	(void)state;
 	all_end(ROLE_SMTPD, tries, ARRAY_SIZE(tries));
 	all_end(ROLE_ADMIN, tries, ARRAY_SIZE(tries));
+	all_end(ROLE_KEYS, tries, ARRAY_SIZE(tries));
 	assert_int_equal(attempt_in(ROLE_SMTPD, CONFIG_SANDBOX_REQUIRED, open_without_flag), EPIPE);
 	assert_true(accept4(given.target, NULL, NULL, 0) < 0 && errno == EAGAIN);
 	all_end(ROLE_DELIVERY, (const struct try[]){TRY(listen_on_given), TRY(send_many)}, 2);
@@ -765,6 +788,7 @@ int main(void)
 		cmocka_unit_test(every_role_keeps_its_folder_and_nothing_else),
 		cmocka_unit_test(a_worker_writes_its_log_and_no_more),
 		cmocka_unit_test(no_role_runs_programs_or_gains_rights),
+		cmocka_unit_test(keys_has_neither_files_nor_network),
 		cmocka_unit_test(only_delivery_makes_connections_and_none_listens),
 		WITH_SOCKETS(a_listening_socket_stays_one),
 		WITH_SOCKETS(who_only_answers_reaches_nobody),
