@@ -146,21 +146,27 @@ static void begin(struct context *context, struct flight *flight)
 	}
 }
 
+/* The first that waits, or NULL. */
+static struct flight *waiting(struct context *context)
+{
+	return LIST_FIRST(&context->waiting, struct flight, queue);
+}
+
 static void fail_waiting(struct context *context)
 {
-	while (!list_empty(&context->waiting))
-		flight_fail(LIST_FIRST(&context->waiting, struct flight, queue),
-			"no memory for another list of DNS servers");
+	for (struct flight *flight; (flight = waiting(context)) != NULL;)
+		flight_fail(flight, "no memory for another list of DNS servers");
 }
 
 void context_begin(struct context *context)
 {
-	if (context->state == CONTEXT_READY && !list_empty(&context->waiting) &&
-		trial_turn(context) < 0)
+	struct flight *flight;
+
+	if (context->state == CONTEXT_READY && waiting(context) && trial_turn(context) < 0)
 		fail_waiting(context);
 	while (context->engine && context->open < DNS_CONTEXT_OPEN &&
-		!list_empty(&context->waiting))
-		begin(context, LIST_FIRST(&context->waiting, struct flight, queue));
+		(flight = waiting(context)) != NULL)
+		begin(context, flight);
 	probe_begin(context);
 	engines_free(context, false);
 }

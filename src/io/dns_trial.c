@@ -13,9 +13,9 @@
 #include "io/dns_context.h"
 
 #define HOLD_MS	      2000 /* questions wait so long at most; a quarter of their time at most */
-#define AGAIN_MS      (10u * 60 * 1000)
-#define AGAIN_SOON_MS (2u * 60 * 1000) /* where nothing was said */
-#define AGAINST	      3		       /* times "no", AGAIN_MS apart, outweigh a "yes" */
+#define AGAIN_MS      (10ull * 60 * 1000)
+#define AGAIN_SOON_MS (2ull * 60 * 1000) /* where nothing was said */
+#define AGAINST	      3			 /* times "no", AGAIN_MS apart, outweigh a "yes" */
 #define TYPE_NS	      2
 
 /* The administrator says that they are fit. */
