@@ -4,14 +4,11 @@
  * here messages are taken apart and put together. It exists while the command runs, and no
  * password longer than it takes to ask.
  */
-#include "codec/sasl.h"
-
 #include "base/base64.h"
 #include "base/check.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "io/tls.h"
-#include "smtpd/session.h"
+#include "smtpd/exchange.h"
 
 #include <stdlib.h>
 
@@ -19,38 +16,14 @@
 #define EXCHANGE_DELAY	 60000u /* ms until the bad news, at most */
 #define RESPONSE_DECODED (AUTH_USER + AUTH_USER + AUTH_PASSWORD + 2u)
 
-#define BY_SCRAM (SASL_SCRAM_SHA_256 | SASL_SCRAM_SHA_256_PLUS)
-
-/* What the next line of the client is. */
-enum awaited { PLAIN_ALL, LOGIN_USER, LOGIN_PASSWORD, SCRAM_FIRST, SCRAM_FINAL, SCRAM_END };
-
-struct exchange {
-	struct session *s;
-	unsigned mechanism;
-	enum awaited awaited;
-	bool refused; /* the bad news wait */
-	struct auth_question *question;
-	struct span user;    /* as the client gave it, in the arena */
-	struct span account; /* SCRAM: who it is, told when the client has seen our proof */
-	struct scram_server scram;
-	struct arena arena;
-};
-
 /* ---- which mechanisms ----------------------------------------------------------------------- */
-
-static const uint8_t *binding_of(const struct session *s)
-{
-	const struct tls_info *info = s->tls && s->conn ? io_conn_tls(s->conn) : NULL;
-
-	return info && info->has_binding ? info->binding : NULL;
-}
 
 unsigned auth_usable(const struct session *s)
 {
 	if (!s->smtpd->c.auth || !(s->tls || session_listener(s)->auth_without_tls))
 		return 0;
 	return SASL_PLAIN | SASL_LOGIN | SASL_SCRAM_SHA_256 |
-	       (binding_of(s) ? SASL_SCRAM_SHA_256_PLUS : 0);
+	       (scram_binding_of(s) ? SASL_SCRAM_SHA_256_PLUS : 0);
 }
 
 unsigned auth_advertised(const struct session *s)
@@ -92,7 +65,7 @@ void auth_forget(struct session *s)
 	exchange_free(e);
 }
 
-static void malformed(struct exchange *e, const char *text)
+void exchange_malformed(struct exchange *e, const char *text)
 {
 	struct session *s = e->s;
 
@@ -100,7 +73,7 @@ static void malformed(struct exchange *e, const char *text)
 	auth_malformed(s, 501, "5.5.2", text);
 }
 
-static void fail(struct exchange *e, enum auth_result why)
+void exchange_fail(struct exchange *e, enum auth_result why)
 {
 	leave(e);
 	auth_failed(e->s, why, e->user);
@@ -118,7 +91,7 @@ static void succeed(struct exchange *e, struct span account)
 
 static void answered(void *owner, const struct auth_answer *answer);
 
-static void ask(struct exchange *e, struct auth_query *query)
+void exchange_ask(struct exchange *e, struct auth_query *query)
 {
 	struct session *s = e->s;
 
@@ -126,11 +99,11 @@ static void ask(struct exchange *e, struct auth_query *query)
 	query->listener = session_listener(s)->name;
 	query->user = e->user;
 	if (!e->user.n || e->user.n > AUTH_USER || query->password.n > AUTH_PASSWORD) {
-		fail(e, AUTH_NO);
+		exchange_fail(e, AUTH_NO);
 		return;
 	}
 	if (auth_ask(s->smtpd->c.auth, query, answered, e, &e->question) != 0) {
-		fail(e, AUTH_BROKEN);
+		exchange_fail(e, AUTH_BROKEN);
 		return;
 	}
 	s->phase = PHASE_ASK;
@@ -142,13 +115,12 @@ static void ask_password(struct exchange *e, struct span password)
 	struct auth_query query = {.step = AUTH_BY_PASSWORD, .password = password};
 
 	if (!password.n)
-		fail(e, AUTH_NO);
+		exchange_fail(e, AUTH_NO);
 	else
-		ask(e, &query);
+		exchange_ask(e, &query);
 }
 
-/* "334 " and the message in base64. */
-static void challenge(struct exchange *e, struct span message, enum awaited awaited)
+void exchange_challenge(struct exchange *e, struct span message, enum awaited awaited)
 {
 	struct session *s = e->s;
 	struct buf *work = &s->smtpd->work;
@@ -163,52 +135,16 @@ static void challenge(struct exchange *e, struct span message, enum awaited awai
 	session_wait(s, s->smtpd->c.config->timeouts.command);
 }
 
-static void challenge_scram(struct exchange *e, const struct auth_answer *answer)
-{
-	uint64_t random[SCRAM_NONCE / sizeof(uint64_t)];
-	uint8_t nonce[SCRAM_NONCE];
-	struct buf message;
-
-	for (size_t i = 0; i < ARRAY_SIZE(random); i++)
-		random[i] = io_random(e->s->smtpd->io);
-	memcpy(nonce, random, sizeof(nonce));
-	buf_init(&message, SCRAM_MESSAGE);
-	int err = scram_server_challenge(&e->scram, nonce, answer->salt,
-		MIN(answer->salt_bytes, (uint32_t)SCRAM_SALT_MOST), answer->iterations, &e->arena,
-		&message);
-	if (err != 0 || !buf_ok(&message))
-		fail(e, AUTH_BROKEN);
-	else
-		challenge(e, buf_span(&message), SCRAM_FINAL);
-	buf_done(&message);
-}
-
-/* RFC 4954 section 4: what the server says at its success goes as a challenge, which the client
- * answers with nothing. */
-static void challenge_last(struct exchange *e, const struct auth_answer *answer)
-{
-	struct buf message;
-
-	e->account = arena_copy(&e->arena, answer->account);
-	buf_init(&message, SCRAM_MESSAGE);
-	scram_server_success(answer->signature, &message);
-	if (!e->account.n || !buf_ok(&message))
-		fail(e, AUTH_BROKEN);
-	else
-		challenge(e, buf_span(&message), SCRAM_END);
-	buf_done(&message);
-}
-
 static void take_answer(struct exchange *e, const struct auth_answer *answer)
 {
 	if (answer->result != AUTH_YES)
-		fail(e, answer->result);
+		exchange_fail(e, answer->result);
 	else if (e->awaited == SCRAM_FIRST)
-		challenge_scram(e, answer);
+		scram_challenge(e, answer);
 	else if (!answer->account.n || answer->account.n > AUTH_USER)
-		fail(e, AUTH_BROKEN);
+		exchange_fail(e, AUTH_BROKEN);
 	else if (e->awaited == SCRAM_FINAL)
-		challenge_last(e, answer);
+		scram_challenge_last(e, answer);
 	else
 		succeed(e, answer->account);
 }
@@ -234,31 +170,25 @@ void auth_due(struct session *s)
 {
 	struct exchange *e = s->exchange;
 
-	fail(e, e->refused ? AUTH_NO : AUTH_BROKEN);
+	exchange_fail(e, e->refused ? AUTH_NO : AUTH_BROKEN);
 	session_answered(s);
 }
 
 /* ---- what the client says ------------------------------------------------------------------- */
-
-/* Who logs in speaks for himself alone. */
-static bool speaks_for_itself(struct span authzid, struct span user)
-{
-	return !authzid.n || span_equal(authzid, user);
-}
 
 static void take_plain(struct exchange *e, struct span message)
 {
 	struct span authzid, user, password;
 
 	if (sasl_plain_parse(message, &authzid, &user, &password) != 0) {
-		malformed(e, "No message of PLAIN");
+		exchange_malformed(e, "No message of PLAIN");
 		return;
 	}
 	e->user = arena_copy(&e->arena, user);
-	if (speaks_for_itself(authzid, user))
+	if (exchange_for_itself(authzid, user))
 		ask_password(e, password);
 	else
-		fail(e, AUTH_NO);
+		exchange_fail(e, AUTH_NO);
 }
 
 static bool is_text(struct span in)
@@ -269,53 +199,13 @@ static bool is_text(struct span in)
 static void take_login(struct exchange *e, struct span message)
 {
 	if (!is_text(message)) {
-		malformed(e, "Neither a name nor a password");
+		exchange_malformed(e, "Neither a name nor a password");
 	} else if (e->awaited == LOGIN_USER) {
 		e->user = arena_copy(&e->arena, message);
-		challenge(e, SPAN("Password:"), LOGIN_PASSWORD);
+		exchange_challenge(e, SPAN("Password:"), LOGIN_PASSWORD);
 	} else {
 		ask_password(e, message);
 	}
-}
-
-static void take_scram_first(struct exchange *e, struct span message)
-{
-	struct auth_query query = {.step = AUTH_SCRAM_SALT};
-	bool plus = e->mechanism == SASL_SCRAM_SHA_256_PLUS;
-
-	int err = scram_server_first(&e->scram, message, plus, &e->arena);
-
-	if (err == ERR_NOMEM) {
-		fail(e, AUTH_BROKEN);
-		return;
-	}
-	if (err != 0) {
-		malformed(e, "No first message of SCRAM");
-		return;
-	}
-	e->user = e->scram.user;
-	/* RFC 5802 section 6: it can bind, and saw no -PLUS in our offer. */
-	bool robbed = e->scram.binding == SCRAM_NOT_OFFERED && e->s->plus_offered;
-	if (robbed || !speaks_for_itself(e->scram.authzid, e->user))
-		fail(e, AUTH_NO);
-	else
-		ask(e, &query);
-}
-
-static void take_scram_final(struct exchange *e, struct span message)
-{
-	struct auth_query query = {.step = AUTH_SCRAM_PROOF};
-	int err = scram_server_final(
-		&e->scram, message, binding_of(e->s), &e->arena, &query.auth_message, query.proof);
-
-	if (err == 0)
-		ask(e, &query);
-	else if (err == ERR_DENIED)
-		fail(e, AUTH_NO);
-	else if (err == ERR_NOMEM)
-		fail(e, AUTH_BROKEN);
-	else
-		malformed(e, "No final message of SCRAM");
 }
 
 static void take_message(struct exchange *e, struct span message)
@@ -324,11 +214,11 @@ static void take_message(struct exchange *e, struct span message)
 	case PLAIN_ALL: take_plain(e, message); break;
 	case LOGIN_USER:
 	case LOGIN_PASSWORD: take_login(e, message); break;
-	case SCRAM_FIRST: take_scram_first(e, message); break;
-	case SCRAM_FINAL: take_scram_final(e, message); break;
+	case SCRAM_FIRST: scram_take_first(e, message); break;
+	case SCRAM_FINAL: scram_take_final(e, message); break;
 	case SCRAM_END:
 		if (message.n)
-			malformed(e, "Nothing more was asked for");
+			exchange_malformed(e, "Nothing more was asked for");
 		else
 			succeed(e, e->account);
 		break;
@@ -347,12 +237,12 @@ static void take_base64(struct exchange *e, struct span text)
 	if (text.n)
 		err = sasl_decode(text, most, &secret, &message);
 	if (err == ERR_SYNTAX) {
-		malformed(e, "No base64");
+		exchange_malformed(e, "No base64");
 	} else if (err == ERR_LIMIT) {
 		auth_forget(s);
 		auth_malformed(s, 500, "5.5.6", "Authentication exchange line is too long");
 	} else if (err != 0) {
-		fail(e, AUTH_BROKEN);
+		exchange_fail(e, AUTH_BROKEN);
 	} else {
 		take_message(e, message);
 	}
@@ -390,5 +280,6 @@ void auth_begin(struct session *s, unsigned mechanism, struct span initial)
 	if (initial.n)
 		take_base64(e, initial);
 	else
-		challenge(e, mechanism == SASL_LOGIN ? SPAN("Username:") : SPAN_NONE, e->awaited);
+		exchange_challenge(
+			e, mechanism == SASL_LOGIN ? SPAN("Username:") : SPAN_NONE, e->awaited);
 }

@@ -1,7 +1,8 @@
 /*
  * The SMTP server of one worker: takes accepted connections, holds their sessions, hands whole
  * messages to the spool writer. RFC 5321 with PIPELINING, SIZE, 8BITMIME, SMTPUTF8, DSN, CHUNKING,
- * BINARYMIME, ENHANCEDSTATUSCODES and LIMITS.
+ * BINARYMIME, ENHANCEDSTATUSCODES, LIMITS, STARTTLS, AUTH, REQUIRETLS; the PROXY protocol and
+ * XCLIENT.
  *
  * Owner: the smtpd role (or the simulator, a test, a fuzzer). It reaches the world through struct
  * io and the spool writer only. Single-threaded.
@@ -61,8 +62,9 @@ void smtpd_set_tls(struct smtpd *smtpd, uint32_t listener, struct tls_server *se
 void smtpd_set_queue_full(struct smtpd *smtpd, bool full);
 
 /*
- * An accepted connection; `listener` is its place in config->listeners. 0: the greeting is sent and
- * handler and owner are to be set on the connection at once, before the loop goes on. Otherwise
+ * An accepted connection; `listener` is its place in config->listeners. 0: the greeting is sent, or
+ * what must come before it is awaited (a PROXY header, a handshake, which begins when the turn
+ * ends), and handler and owner are to be set on the connection at once. Otherwise
  * (ERR_LIMIT: too many; ERR_BUSY: stopping, or the spool is not well; ERR_NOMEM, ERR_CLOSED) the
  * client was told 421 where that could be, the connection is closed, and `conn` is gone.
  */
