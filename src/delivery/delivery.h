@@ -52,7 +52,7 @@ struct delivery_config {
 	struct dns *dns;
 	const struct config *config; /* all that is pointed to outlives the delivery */
 	const struct route_config *route;
-	struct fetch *fetch;	   /* delivery/fetch.h; NULL: nothing can be had by HTTPS */
+	struct fetch *fetch;	   /* io/fetch.h; NULL: nothing can be had by HTTPS */
 	struct event_sink *events; /* may be NULL */
 	struct log *log;	   /* may be NULL */
 	void *context;

@@ -1,12 +1,12 @@
 /*
- * One exchange by HTTPS: the host of the URL is looked up here, and role fetch (delivery/fetch.h)
+ * One exchange by HTTPS: the host of the URL is looked up here, and role fetch (io/fetch.h)
  * connects to one of its addresses.
  */
 #ifndef DELIVERY_HTTPS_H
 #define DELIVERY_HTTPS_H
 
 #include "delivery/core.h"
-#include "delivery/fetch.h"
+#include "io/fetch.h"
 
 struct https;
 

@@ -12,7 +12,7 @@
 #include "base/prng.h"
 #include "base/text.h"
 #include "delivery/delivery.h"
-#include "delivery/fetch.h"
+#include "io/fetch.h"
 #include "directory/objects.h"
 #include "io/tls.h"
 #include "sim_disk.h"

@@ -1,11 +1,14 @@
 /*
- * Whoever gets and sends things by HTTPS for delivery: role fetch in the real world
- * (role/fetch_link), a table in the simulator and the tests. For MTA-STS policies (RFC 8461) and
- * TLS reports (RFC 8460). An answer never comes inside fetch_ask(), exactly once, unless cancelled;
- * at the latest after FETCH_ASK_MS.
+ * Questions by HTTPS, and things sent by it. An interface like struct dns: io/fetch_curl asks the
+ * real world, role/fetch_link asks another process to, the simulator and the tests answer from a
+ * table. For MTA-STS policies (RFC 8461) and TLS reports (RFC 8460).
+ *
+ * An answer never comes inside fetch_ask(): always later, from the loop, exactly once, unless it
+ * was cancelled before; at the latest after FETCH_ASK_MS. Redirects are never followed,
+ * certificates always checked against the system's trust anchors.
  */
-#ifndef DELIVERY_FETCH_H
-#define DELIVERY_FETCH_H
+#ifndef IO_FETCH_H
+#define IO_FETCH_H
 
 #include "base/netaddr.h"
 #include "base/span.h"
