@@ -195,6 +195,7 @@ static void plan_sts(struct plan_host *p)
 	}
 	p->out->tls = p->out->testing ? CLIENT_TLS_MAY : CLIENT_TLS_MUST;
 	p->out->client.check = TLS_CHECK_CHAIN;
+	read_anchors(p);
 	add_name(p, SPAN_NONE, p->host->name);
 }
 

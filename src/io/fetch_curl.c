@@ -11,11 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SYSTEM_ANCHORS "/etc/ssl/certs/ca-certificates.crt"
-#define ANCHOR_BYTES   (4u << 20)
-#define DEFAULT_PORT   443u
-#define HOST_ROOM      256
-#define TYPE_ROOM      128
+#define ANCHOR_BYTES (4u << 20)
+#define DEFAULT_PORT 443u
+#define HOST_ROOM    256
+#define TYPE_ROOM    128
 
 struct exchange {
 	struct fetch_question base; /* first */
@@ -491,7 +490,7 @@ static void start_now(struct timer *timer)
 
 static int read_anchors(struct buf *out)
 {
-	FILE *file = fopen(SYSTEM_ANCHORS, "re");
+	FILE *file = fopen(FETCH_CURL_ANCHORS, "re");
 	char piece[4096];
 	size_t n;
 

@@ -12,6 +12,7 @@
 
 #define FETCH_CURL_MOST	   16u
 #define FETCH_CURL_WAITING 1024u
+#define FETCH_CURL_ANCHORS "/etc/ssl/certs/ca-certificates.crt"
 
 /* `ca_pem`: trust anchors, copied; empty: those of the system, which are read now. ERR_NOMEM;
  * ERR_NOT_FOUND: the system has none. */

@@ -27,6 +27,8 @@ static const char *const type_names[IPC_TYPES] = {
 	[IPC_AUTH_ANSWER] = "auth-answer",
 	[IPC_HOPS_QUERY] = "hops-query",
 	[IPC_HOPS_ANSWER] = "hops-answer",
+	[IPC_FETCH_QUERY] = "fetch-query",
+	[IPC_FETCH_ANSWER] = "fetch-answer",
 	[IPC_NOTICE] = "notice",
 	[IPC_POSITION] = "position",
 	[IPC_QUEUE_FULL] = "queue-full",
@@ -51,7 +53,7 @@ bool ipc_is_secret(uint16_t type)
 const char *role_kind_name(enum role_kind kind)
 {
 	static const char *const names[ROLE_KINDS] = {
-		"supervisor", "smtpd", "delivery", "admin", "keys"};
+		"supervisor", "smtpd", "delivery", "admin", "keys", "fetch"};
 
 	return kind < ROLE_KINDS ? names[kind] : "unknown";
 }

@@ -17,7 +17,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum role_kind { ROLE_SUPERVISOR, ROLE_SMTPD, ROLE_DELIVERY, ROLE_ADMIN, ROLE_KEYS, ROLE_KINDS };
+enum role_kind {
+	ROLE_SUPERVISOR,
+	ROLE_SMTPD,
+	ROLE_DELIVERY,
+	ROLE_ADMIN,
+	ROLE_KEYS,
+	ROLE_FETCH,
+	ROLE_KINDS
+};
 
 enum ipc_type {
 	/* supervisor → role, while it starts; in this order */
@@ -58,6 +66,9 @@ enum ipc_type {
 	/* smtpd → delivery, and back with the same request number: role/hops_message.h */
 	IPC_HOPS_QUERY,
 	IPC_HOPS_ANSWER,
+	/* delivery → fetch, and back with the same request number: role/fetch_message.h */
+	IPC_FETCH_QUERY, /* empty: the answer to that one is not wanted any more */
+	IPC_FETCH_ANSWER,
 	/* smtpd → delivery */
 	IPC_NOTICE,   /* struct spool_notice, several */
 	IPC_POSITION, /* struct spool_notice: the current file, first message on the channel */

@@ -71,6 +71,8 @@ static int run_role(const struct options *options)
 		return role_admin_main();
 	if (strcmp(options->role, role_kind_name(ROLE_KEYS)) == 0)
 		return role_keys_main();
+	if (strcmp(options->role, role_kind_name(ROLE_FETCH)) == 0)
+		return role_fetch_main();
 	return EXIT_USAGE;
 }
 

@@ -20,6 +20,7 @@ static const char *const usual_names[ROLE_KINDS] = {
 	[ROLE_DELIVERY] = "postern-delivery",
 	[ROLE_ADMIN] = "postern-admin",
 	[ROLE_KEYS] = "postern-keys",
+	[ROLE_FETCH] = "postern-fetch",
 };
 static const char usual_group[] = "postern"; /* of the administrators */
 static const char roles_group[] = "postern-roles";
@@ -32,7 +33,8 @@ static bool number(const char *name, uint64_t *out)
 static void advise(struct buf *out)
 {
 	buf_printf(out,
-		"groupadd --system %s; groupadd --system %s; for u in smtpd delivery admin keys; "
+		"groupadd --system %s; groupadd --system %s; for u in smtpd delivery admin keys "
+		"fetch; "
 		"do "
 		"useradd --system --gid %s --no-create-home --shell /usr/sbin/nologin postern-$u; "
 		"done",
@@ -119,6 +121,7 @@ int prepare_users(
 		[ROLE_DELIVERY] = config->user_delivery,
 		[ROLE_ADMIN] = config->user_admin,
 		[ROLE_KEYS] = config->user_keys,
+		[ROLE_FETCH] = config->user_fetch,
 	};
 	struct users users = {.root = geteuid() == 0, .gid = getegid(), .admins = getegid()};
 	char name[NAME_BYTES];

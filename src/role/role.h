@@ -103,6 +103,7 @@ int role_smtpd_main(uint8_t index);
 int role_delivery_main(void);
 int role_admin_main(void);
 int role_keys_main(void);
+int role_fetch_main(void);
 int supervisor_main(const char *config_path);
 
 #endif

@@ -41,7 +41,7 @@ struct sandbox {
 	enum config_sandbox mode;
 	struct sandbox_path paths[SANDBOX_PATHS];
 	size_t path_count;
-	bool tcp_connect; /* only delivery */
+	bool tcp_connect; /* only delivery and fetch */
 };
 
 void sandbox_init(struct sandbox *sandbox, enum role_kind kind, enum config_sandbox mode);

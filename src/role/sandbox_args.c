@@ -72,8 +72,8 @@ static int allow_descriptors(scmp_filter_ctx filter, enum role_kind kind)
 		err |= allow_fcntl(filter, F_GETLK);
 		err |= allow_fcntl(filter, F_SETLK);
 	}
-	/* libunbound's way to a non-blocking socket. */
-	if (kind == ROLE_DELIVERY)
+	/* libunbound's and libcurl's way to a non-blocking socket. */
+	if (kind == ROLE_DELIVERY || kind == ROLE_FETCH)
 		err |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 2, IS(1, F_SETFL),
 			LACKS(2, LOW_HALF & ~(unsigned)(O_ACCMODE | O_NONBLOCK)));
 	return err;
@@ -184,7 +184,8 @@ static int allow_answering(scmp_filter_ctx filter)
 static int allow_talking(scmp_filter_ctx filter, enum role_kind kind)
 {
 	switch (kind) {
-	case ROLE_DELIVERY: return allow_connecting(filter);
+	case ROLE_DELIVERY:
+	case ROLE_FETCH: return allow_connecting(filter);
 	case ROLE_KEYS: return allow_pairs(filter);
 	default: return allow_answering(filter);
 	}

@@ -106,6 +106,13 @@ static const int delivery_calls[] = {
 	SCMP_SYS(pselect6),
 };
 
+/* libcurl's connections. */
+static const int fetch_calls[] = {
+	SCMP_SYS(sendto),
+	SCMP_SYS(connect),
+	SCMP_SYS(bind),
+};
+
 /* SQLite, and the snapshot's memfd. */
 static const int admin_calls[] = {
 	SCMP_SYS(memfd_create),
@@ -169,10 +176,12 @@ static int fill(scmp_filter_ctx filter, enum role_kind kind)
 
 	if (err == 0)
 		err = allow(filter, common_calls, ARRAY_SIZE(common_calls));
-	if (err == 0 && kind != ROLE_KEYS)
+	if (err == 0 && !sandbox_has_no_files(kind))
 		err = allow(filter, file_calls, ARRAY_SIZE(file_calls));
-	if (err == 0 && kind == ROLE_KEYS)
+	if (err == 0 && sandbox_has_no_files(kind))
 		err = sandbox_refuse_files(filter);
+	if (err == 0 && kind == ROLE_FETCH)
+		err = allow(filter, fetch_calls, ARRAY_SIZE(fetch_calls));
 	if (err == 0 && kind == ROLE_DELIVERY)
 		err = allow(filter, delivery_calls, ARRAY_SIZE(delivery_calls));
 	if (err == 0 && kind == ROLE_ADMIN)

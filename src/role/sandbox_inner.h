@@ -17,6 +17,12 @@
 #endif
 #endif
 
+/* Who is given all that it needs through its channels. */
+static inline bool sandbox_has_no_files(enum role_kind kind)
+{
+	return kind == ROLE_KEYS || kind == ROLE_FETCH;
+}
+
 /* sandbox_args.c. Both return 0 or a sum of negative errors. */
 
 /* The calls that a role keeps in certain forms only. */

@@ -62,8 +62,9 @@ int sandbox_landlock_abi(void)
 
 void sandbox_init(struct sandbox *sandbox, enum role_kind kind, enum config_sandbox mode)
 {
-	*sandbox =
-		(struct sandbox){.kind = kind, .mode = mode, .tcp_connect = kind == ROLE_DELIVERY};
+	*sandbox = (struct sandbox){.kind = kind,
+		.mode = mode,
+		.tcp_connect = kind == ROLE_DELIVERY || kind == ROLE_FETCH};
 }
 
 void sandbox_add_path(struct sandbox *sandbox, const char *path, unsigned access)

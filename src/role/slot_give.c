@@ -45,7 +45,7 @@ static int give_boot(struct slot *slot, struct buf *buf)
 
 static bool gets_directory(enum role_kind kind, enum ipc_directory which)
 {
-	if (kind == ROLE_KEYS)
+	if (kind == ROLE_KEYS || kind == ROLE_FETCH)
 		return false;
 	switch (which) {
 	case IPC_DIRECTORY_SPOOL: return kind != ROLE_ADMIN;
@@ -106,12 +106,19 @@ static int give_channel(struct slot *slot, struct buf *buf, const struct slot *p
 	return give(slot, IPC_CHANNEL, buf, fd);
 }
 
-/* Workers do not speak to each other; of keys, delivery has nothing to ask. */
+static bool are(enum role_kind a, enum role_kind b, enum role_kind one, enum role_kind other)
+{
+	return (a == one && b == other) || (a == other && b == one);
+}
+
+/* Who has something to ask of whom. */
 static bool speak(enum role_kind a, enum role_kind b)
 {
-	bool keys = a == ROLE_KEYS || b == ROLE_KEYS;
-
-	return a != b && !(keys && (a == ROLE_DELIVERY || b == ROLE_DELIVERY));
+	if (a == ROLE_FETCH || b == ROLE_FETCH)
+		return are(a, b, ROLE_FETCH, ROLE_DELIVERY);
+	if (a == ROLE_KEYS || b == ROLE_KEYS)
+		return are(a, b, ROLE_KEYS, ROLE_SMTPD) || are(a, b, ROLE_KEYS, ROLE_ADMIN);
+	return a != b;
 }
 
 /* A channel to every role that runs. */

@@ -269,6 +269,7 @@ static int prepare(struct supervisor *sv)
 static void start_roles(struct supervisor *sv)
 {
 	slot_init(sv, ROLE_KEYS, 0);
+	slot_init(sv, ROLE_FETCH, 0);
 	for (uint32_t i = 0; i < sv->config->workers; i++)
 		slot_init(sv, ROLE_SMTPD, (uint8_t)i);
 	slot_init(sv, ROLE_DELIVERY, 0);

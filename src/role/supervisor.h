@@ -62,7 +62,7 @@ struct supervisor {
 	struct watched passwd, resolv_conf;
 	struct timer watch_timer;
 	struct timer leftovers_timer;
-	struct slot slots[SUPERVISOR_SLOTS]; /* keys, smtpd 0 …, delivery, admin */
+	struct slot slots[SUPERVISOR_SLOTS]; /* keys, fetch, smtpd 0 …, delivery, admin */
 	size_t slot_count;
 	struct loop_signal *signals[4];
 	enum stage stage;
