@@ -100,6 +100,24 @@ static void all_of_an_alias_or_nothing(void **state)
 	assert_int_equal(message(f, 0)->rcpt_count, 1);
 }
 
+/* Memory ends in the middle of an alias. */
+static void no_part_of_an_alias_stays(void **state)
+{
+	struct fixture *f = *state;
+
+	world_start(&f->world);
+	struct peer *peer = hello(f);
+	say(f, peer, MAIL, OK_MAIL);
+	size_t others = SMTPD_ENVELOPES - 1 - f->world.smtpd->envelope_bytes;
+	f->world.smtpd->envelope_bytes += others;
+	say(f, peer, "RCPT TO:<team@c.example>\r\n", "452 4.3.1 Out of memory; try later\r\n");
+	f->world.smtpd->envelope_bytes -= others;
+	say(f, peer, "DATA\r\n", "554 5.5.1 No valid recipients\r\n");
+	say(f, peer, "RCPT TO:<team@c.example>\r\n", OK_RCPT);
+	peer_send_str(peer, BODY);
+	assert_int_equal(message(f, 0)->rcpt_count, 3);
+}
+
 static void the_limit_counts_what_the_client_gave(void **state)
 {
 	struct fixture *f = *state;
@@ -252,6 +270,7 @@ int main(void)
 		TEST(an_alias_becomes_what_it_means),
 		TEST(an_alias_of_many),
 		TEST(all_of_an_alias_or_nothing),
+		TEST(no_part_of_an_alias_stays),
 		TEST(the_limit_counts_what_the_client_gave),
 		cmocka_unit_test(originals_are_encoded),
 		TEST(where_mail_would_go_decides),
