@@ -153,8 +153,9 @@ static void follow(struct expansion *e, const struct route_decision *first)
 		e->decide.recipient = target;
 		decide_recipient(&e->decide);
 		if (!take(e, &decision))
-			return;
+			break;
 	}
+	e->decide.out = NULL;
 }
 
 static void begin(struct expansion *e, const struct decide *decide,
@@ -235,7 +236,7 @@ static int lone_account(
 
 int expand_account(const struct snapshot *snapshot, struct span address, struct account *out)
 {
-	struct route_decision decision;
+	struct route_decision decision = {.kind = ROUTE_REFUSED};
 	struct decide decide = {
 		.snapshot = snapshot, .recipient = address, .trusted = true, .out = &decision};
 

@@ -33,7 +33,7 @@ static enum relay_answer user_right(const struct asked *a)
 {
 	struct span user = a->query->user;
 	size_t at = find_at(user);
-	struct account account;
+	struct account account = {0};
 
 	if (!user.n)
 		return RELAY_NO;
@@ -292,21 +292,26 @@ static enum relay_answer policy_right(const struct asked *a)
 	return RELAY_NO;
 }
 
+static const char *also_needed(enum relay_policy policy)
+{
+	switch (policy) {
+	case RELAY_ADDRESSES: return ", an address in its from";
+	case RELAY_LOCAL_HOSTS: return ", a sender of a local host";
+	case RELAY_LOCAL_USERS: return ", a sender with an account";
+	case RELAY_ANYONE: return ", open-relay: yes in the start file";
+	case RELAY_NONE:
+	case RELAY_POLICIES: break;
+	}
+	return "";
+}
+
 static void say_refused(const struct asked *a)
 {
-	static const char *const needed[RELAY_POLICIES] = {
-		[RELAY_NONE] = "",
-		[RELAY_ADDRESSES] = ", an address in its from",
-		[RELAY_LOCAL_HOSTS] = ", a sender of a local host",
-		[RELAY_LOCAL_USERS] = ", a sender with an account",
-		[RELAY_ANYONE] = ", open-relay: yes in the start file",
-	};
-
 	route_trail_add(a->trail, "relay", "refused",
 		"By the policy %s%s%.*s this client may not send to domains that are not served "
 		"here. It would need a login, a client certificate%s, or to be on this machine.",
 		relay_policy_name(a->relay.policy), a->query->listener.n ? " of listener " : "",
-		SHOWN(a->query->listener), needed[a->relay.policy]);
+		SHOWN(a->query->listener), also_needed(a->relay.policy));
 }
 
 enum relay_answer relay_right(const struct snapshot *snapshot, const struct route_config *config,

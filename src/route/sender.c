@@ -63,7 +63,7 @@ static bool refuse(const struct route_query *query, const struct account *accoun
 static bool may_send(const struct snapshot *snapshot, const struct route_query *query,
 	struct route_trail *trail, struct verdict *out)
 {
-	struct account own, leads_to;
+	struct account own = {0}, leads_to;
 	size_t at = find_at(query->user);
 	int err = find_account(
 		snapshot, span_of(query->user.p, at), span_skip(query->user, at + 1), &own);
