@@ -96,6 +96,9 @@ static void says(void *owner, struct ipc_port *port, const struct ipc_message *m
 	if (message->type == IPC_SNAPSHOT && message->fd_count) {
 		taken = 1;
 		take_directory(link, message->fds[0]);
+	} else if (message->type == IPC_SECRETS && message->fd_count && link->secrets) {
+		taken = 1;
+		link->secrets(link->role->core, message->fds[0]);
 	} else if (message->type == IPC_TRACE_REQUEST) {
 		flush(link, message->request);
 	} else {

@@ -26,6 +26,8 @@ struct admin_link {
 	 * error the generation before stays, which is logged. */
 	int (*directory)(void *core, struct snapshot *snapshot);
 	void (*asked)(void *core, const struct ipc_message *message);
+	/* Takes the descriptor; NULL: secrets are none of this role's business. */
+	void (*secrets)(void *core, int memfd);
 };
 
 void admin_link_init(struct admin_link *link, struct role *role, struct world *world,

@@ -50,6 +50,55 @@ static void generation(void *context, int memfd, uint64_t number)
 		give(&a->workers[i], memfd, number);
 }
 
+/* ---- secrets -------------------------------------------------------------------------------- */
+
+static void give_secrets(struct ipc_port *port, int memfd)
+{
+	if (port->channel)
+		(void)ipc_send(port, IPC_SECRETS, 0, SPAN_NONE, &memfd, 1);
+}
+
+/* Who needs to know them. */
+static struct ipc_port *keeper_of(struct admin_role *a, enum secret_kind kind)
+{
+	return kind == SECRET_ACCOUNT ? &a->keys : &a->delivery;
+}
+
+static void secrets(void *context, enum secret_kind kind, int memfd)
+{
+	give_secrets(keeper_of(context, kind), memfd);
+}
+
+static void give_present_secrets(struct admin_role *a, enum secret_kind kind)
+{
+	int memfd = admin_secrets(a->admin, kind);
+
+	if (memfd >= 0)
+		give_secrets(keeper_of(a, kind), memfd);
+}
+
+/* ---- certificates --------------------------------------------------------------------------- */
+
+static int reload_tls(void *context, uint32_t ticket)
+{
+	struct admin_role *a = context;
+
+	return ipc_send(&a->role->supervisor, IPC_TLS_RELOAD, ticket, SPAN_NONE, NULL, 0);
+}
+
+static bool told(struct role *role, const struct ipc_message *message)
+{
+	struct admin_role *a = role->core;
+	struct cursor in = cursor_of(message->payload);
+
+	if (message->type != IPC_TLS_RELOADED)
+		return false;
+	bool done = cursor_u8(&in) != 0;
+	struct span text = cursor_bytes16(&in);
+	admin_tls_reloaded(a->admin, message->request, done, text);
+	return true;
+}
+
 /* ---- questions and answers ------------------------------------------------------------------ */
 
 static int ask(void *context, uint32_t party, enum admin_question question, uint32_t ticket,
@@ -171,7 +220,8 @@ static void keys_channel(struct admin_role *a, int fd)
 {
 	ipc_port_close(&a->keys);
 	ipc_port_init(&a->keys, ROLE_KEYS, 0, &keys_calls, a);
-	(void)role_open_port(a->role, fd, &a->keys);
+	if (role_open_port(a->role, fd, &a->keys) == 0)
+		give_present_secrets(a, SECRET_ACCOUNT);
 }
 
 static void channel(struct role *role, enum role_kind peer, uint8_t index, int fd)
@@ -193,6 +243,8 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 	ipc_port_init(port, peer, index, &peer_calls, a);
 	if (role_open_port(role, fd, port) != 0)
 		return;
+	if (peer == ROLE_DELIVERY)
+		give_present_secrets(a, SECRET_TRANSPORT);
 	int memfd = admin_generation(a->admin, &number);
 	if (memfd >= 0)
 		give(port, memfd, number);
@@ -249,6 +301,8 @@ static int make_core(struct admin_role *a)
 		.log = role->log,
 		.context = a,
 		.generation = generation,
+		.secrets = secrets,
+		.reload_tls = reload_tls,
 		.ask = ask,
 		.flush = flush,
 		.version = POSTERN_VERSION,
@@ -306,6 +360,7 @@ int role_admin_main(void)
 	role.core = &a;
 	role.channel = channel;
 	role.file = file;
+	role.told = told;
 	role.stop = stop;
 	ipc_port_init(&a.keys, ROLE_KEYS, 0, &keys_calls, &a);
 	ipc_port_init(&a.delivery, ROLE_DELIVERY, 0, &peer_calls, &a);

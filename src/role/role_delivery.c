@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "delivery/delivery.h"
+#include "directory/secrets.h"
 #include "io/dns_unbound.h"
 #include "role/admin_link.h"
 #include "role/hops_desk.h"
@@ -168,6 +169,20 @@ static int directory(void *core, struct snapshot *snapshot)
 	d->knows = true;
 	start_if_known(d);
 	return 0;
+}
+
+static void secrets(void *core, int memfd)
+{
+	struct delivery_role *d = core;
+	struct secrets *secrets;
+	int err = secrets_open(memfd, &secrets);
+
+	if (err)
+		log_write(d->role->log, LOG_ERROR,
+			"the transports' secrets cannot be taken over; those of before stay",
+			LOG_STR("reason", err_text(err)));
+	else
+		delivery_set_secrets(d->delivery, secrets);
 }
 
 /* What the DNS said comes later. */
@@ -361,6 +376,7 @@ int role_delivery_main(void)
 	d.hops.tell = tell_hops;
 	hops_desk_init(&d.hops);
 	admin_link_init(&d.admin, &role, &d.world, directory, asked);
+	d.admin.secrets = secrets;
 	int err = begin(&d);
 	if (err == 0)
 		loop_run(role.loop);
