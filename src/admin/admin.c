@@ -1,5 +1,5 @@
 #include "admin/core.h"
-
+#include "admin/wipe.h"
 #include "base/check.h"
 #include "base/err.h"
 #include "directory/check.h"
@@ -56,6 +56,21 @@ int admin_publish(struct admin *admin)
 	return 0;
 }
 
+int admin_publish_secrets(struct admin *admin, enum secret_kind kind, struct buf *why)
+{
+	int memfd;
+	int err = directory_secrets_memfd(admin->directory, kind, &memfd, why);
+
+	if (err)
+		return err;
+	if (admin->secrets[kind] >= 0)
+		close(admin->secrets[kind]);
+	admin->secrets[kind] = memfd;
+	if (admin->config.secrets)
+		admin->config.secrets(admin->config.context, kind, memfd);
+	return 0;
+}
+
 /* What would otherwise be noticed by nobody but those who are refused. */
 static void warn(void *context, const struct check_finding *finding)
 {
@@ -71,11 +86,16 @@ int admin_new(const struct admin_config *config, struct admin **out, struct buf 
 
 	if (!admin)
 		return ERR_NOMEM;
+	wipe_json();
 	admin->config = *config;
 	admin->memfd = -1;
+	for (int kind = 0; kind < SECRET_KINDS; kind++)
+		admin->secrets[kind] = -1;
 	list_init(&admin->doors);
 	buf_init(&admin->relay_warnings, ADMIN_WARNINGS);
 	int err = directory_open(config->directory_path, &admin->directory, why);
+	for (int kind = 0; kind < SECRET_KINDS && !err; kind++)
+		err = admin_publish_secrets(admin, (enum secret_kind)kind, why);
 	if (!err) {
 		err = admin_publish(admin);
 		if (err)
@@ -106,6 +126,9 @@ void admin_free(struct admin **at)
 	snapshot_release(&admin->snapshot);
 	if (admin->memfd >= 0)
 		close(admin->memfd);
+	for (int kind = 0; kind < SECRET_KINDS; kind++)
+		if (admin->secrets[kind] >= 0)
+			close(admin->secrets[kind]);
 	free(admin);
 }
 
@@ -113,4 +136,9 @@ int admin_generation(struct admin *admin, uint64_t *number)
 {
 	*number = directory_generation(admin->directory);
 	return admin->memfd;
+}
+
+int admin_secrets(struct admin *admin, enum secret_kind kind)
+{
+	return admin->secrets[kind];
 }

@@ -18,6 +18,11 @@
  *   trace.c     searches of the trace
  *   explain.c   what would happen to a message
  *   relay.c     who may relay
+ *   password.c  what is kept of a password
+ *   secret.c    passwords and secrets that come with a request
+ *   user.c      accounts with what is known of their passwords
+ *   import.c, import_read.c  accounts from files of other programs
+ *   tls.c       certificates are read again
  *   depends.c   how many messages go by what a change takes away
  *
  * A request is {"cmd":NAME, …}; a reply {"error":TEXT} or the command's own object. Requests of
@@ -30,6 +35,7 @@
 
 #include "base/log.h"
 #include "directory/config.h"
+#include "directory/secrets.h"
 #include "directory/snapshot.h"
 #include "io/disk.h"
 #include "io/io.h"
@@ -51,7 +57,8 @@
 /* Who can be asked: delivery, and each worker. */
 #define ADMIN_DELIVERY	   0u
 #define ADMIN_SMTPD(index) (1u + (index))
-#define ADMIN_PARTIES	   (1u + CONFIG_WORKERS)
+#define ADMIN_SUPERVISOR   (1u + CONFIG_WORKERS) /* by reload_tls() alone */
+#define ADMIN_PARTIES	   (2u + CONFIG_WORKERS)
 
 enum admin_question {
 	ADMIN_ASK_QUEUE,   /* delivery: JSON, as delivery/control.c describes */
@@ -75,6 +82,13 @@ struct admin_config {
 	/* A new generation: the descriptor is to be sent to the other roles; it stays the
 	 * admin's. */
 	void (*generation)(void *context, int memfd, uint64_t number);
+	/* The secrets of a kind are others now: for role keys (accounts) or delivery (transports);
+	 * the descriptor stays the admin's. Comes before the generation that they belong to. May be
+	 * NULL. */
+	void (*secrets)(void *context, enum secret_kind kind, int memfd);
+	/* The supervisor is to read certificates and keys again; its answer comes by
+	 * admin_tls_reloaded(). ERR_CLOSED. May be NULL. */
+	int (*reload_tls)(void *context, uint32_t ticket);
 	/* The answer comes by admin_answer() with the same ticket, any time later. ERR_CLOSED: it
 	 * is not running at the moment. */
 	int (*ask)(void *context, uint32_t party, enum admin_question question, uint32_t ticket,
@@ -90,6 +104,8 @@ void admin_free(struct admin **admin);
 /* The present generation for a role that has just been connected; the descriptor stays the
  * admin's. */
 int admin_generation(struct admin *admin, uint64_t *number);
+/* The present secrets of a kind, likewise; -1: they could not be read. */
+int admin_secrets(struct admin *admin, enum secret_kind kind);
 
 /* A connection of the control socket; `actor` names who it is, for the audit and the trace
  * ("root", "ann (uid 1000)"). */
@@ -98,5 +114,7 @@ int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
 
 /* An answer to a ticket. What nobody waits for is ignored, and what another one was asked. */
 void admin_answer(struct admin *admin, uint32_t party, uint32_t ticket, struct span json);
+/* Of reload_tls(): whether it could be done, and what is to be said about it. */
+void admin_tls_reloaded(struct admin *admin, uint32_t ticket, bool done, struct span text);
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "base/err.h"
 
+#define TLS_ANSWER (1u << 20) /* bytes of what the supervisor says of its files */
+
 static bool is_taken(struct admin *admin, uint32_t ticket)
 {
 	LIST_FOR_EACH(node, &admin->doors)
@@ -37,6 +39,19 @@ int ask_party(struct door *door, uint32_t party, enum admin_question question, s
 	if (err)
 		return err;
 	door->asked[party] = true;
+	door->awaited++;
+	return 0;
+}
+
+int ask_tls_reload(struct door *door)
+{
+	const struct admin_config *config = &door->admin->config;
+	int err = config->reload_tls ? config->reload_tls(config->context, door->ticket)
+				     : ERR_UNSUPPORTED;
+
+	if (err)
+		return err;
+	door->asked[ADMIN_SUPERVISOR] = true;
 	door->awaited++;
 	return 0;
 }
@@ -88,6 +103,22 @@ void admin_answer(struct admin *admin, uint32_t party, uint32_t ticket, struct s
 		door->asking->answered(door, party, is_json_object(json) ? json : SPAN_NONE);
 		return;
 	}
+}
+
+void admin_tls_reloaded(struct admin *admin, uint32_t ticket, bool done, struct span text)
+{
+	struct json_write json;
+	struct buf answer;
+
+	buf_init(&answer, TLS_ANSWER);
+	json_write_init(&json, &answer);
+	json_open_object(&json, NULL);
+	json_put_bool(&json, "done", done);
+	json_put_string(&json, "text", text);
+	json_close_object(&json);
+	admin_answer(
+		admin, ADMIN_SUPERVISOR, ticket, buf_ok(&answer) ? buf_span(&answer) : SPAN_NONE);
+	buf_done(&answer);
 }
 
 /* ---- one question to delivery, that a command asks by the way -------------------------------- */

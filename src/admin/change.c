@@ -19,6 +19,7 @@ struct plan_options plan_options_of(const struct door *door)
 	return (struct plan_options){
 		.now_ms = door->admin->config.io->wall_ms,
 		.prune = request_flag(door, "prune"),
+		.start = door->admin->config.config,
 	};
 }
 
@@ -33,6 +34,17 @@ static void tell_one(struct door *door, struct span words)
 	};
 
 	event_emit(door->admin->config.events, &event);
+}
+
+int change_note(struct door *door, struct span words, struct buf *why)
+{
+	struct admin *admin = door->admin;
+	int err = store_note(directory_store(admin->directory), span_str(door->actor),
+		admin->config.io->wall_ms, words, why);
+
+	if (!err)
+		tell_one(door, words);
+	return err;
 }
 
 /* An event for each change; of very many, how many more: the audit has all. */
@@ -73,17 +85,31 @@ static bool is_removal(const struct door *door)
 	       span_equal(request_text(door, "op"), SPAN("remove"));
 }
 
+/* Secrets first: who is to use one has it then. */
+static int publish(struct admin *admin, const bool secrets[SECRET_KINDS], struct buf *problems)
+{
+	int err = 0;
+
+	for (int kind = 0; kind < SECRET_KINDS && !err; kind++)
+		if (secrets[kind])
+			err = admin_publish_secrets(admin, (enum secret_kind)kind, problems);
+	return err ? err : admin_publish(admin);
+}
+
 /* Commits the plan, and frees it. A line in `problems` where that fails. */
 static int commit(struct door *door, struct plan *plan, struct span words, struct buf *problems)
 {
 	struct admin *admin = door->admin;
+	bool secrets[SECRET_KINDS] = {false};
 
+	for (size_t i = 0; i < plan_secret_count(plan); i++)
+		secrets[plan_secret(plan, i)->kind] = true;
 	int err = directory_commit(admin->directory, &plan, span_str(door->actor),
 		admin->config.io->wall_ms, problems);
 	if (err)
 		return err;
 	tell(door, words);
-	err = admin_publish(admin);
+	err = publish(admin, secrets, problems);
 	if (err)
 		buf_printf(problems,
 			"the change is stored, but the other roles could not be told (%s); they "
@@ -99,6 +125,7 @@ static void reply_changes(struct door *door, struct span words, struct span warn
 	put_lines(&door->json, "warnings", warning);
 	json_put_u64(&door->json, "generation", directory_generation(door->admin->directory));
 	json_put_bool(&door->json, "dry_run", request_flag(door, "dry_run"));
+	import_put_tally(door);
 	json_close_object(&door->json);
 	door_reply(door);
 }
@@ -123,7 +150,7 @@ static void carry_out(struct door *door, struct plan *plan, struct buf *problems
 		buf_add_str(problems, "; --force removes it all the same");
 		err = ERR_BUSY;
 	}
-	if (err || dry || !plan_count(plan))
+	if (err || dry || !(plan_count(plan) + plan_secret_count(plan)))
 		plan_free(&plan);
 	else
 		err = commit(door, plan, buf_span(&words), problems);
@@ -145,4 +172,14 @@ void plan_finish(struct door *door, int err, struct plan *plan, struct buf *prob
 	else
 		carry_out(door, plan, problems);
 	buf_done(problems);
+}
+
+void plan_finish_present(struct door *door, int err, struct plan *plan, struct buf *problems)
+{
+	/* What could not be read would pass for a secret that is not there. */
+	int failed = directory_secrets_failed(door->admin->directory, problems);
+
+	if (failed)
+		plan_free(&plan);
+	plan_finish(door, failed ? failed : err, plan, problems);
 }

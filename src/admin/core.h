@@ -21,6 +21,7 @@ struct admin {
 	struct snapshot *snapshot; /* the present generation, mapped: for explain */
 	struct buf relay_warnings; /* as they were last told in the log */
 	int memfd;
+	int secrets[SECRET_KINDS]; /* memfds, or -1 */
 	struct list doors;
 	uint32_t door_count;
 };
@@ -68,7 +69,10 @@ struct door {
 	void (*heard)(struct door *door, struct span json); /* of door_ask() */
 	struct timer timer;
 	struct search_job *search;
-	struct depends *depends; /* what was counted for this request; or NULL */
+	struct hashing *hashing;    /* a password of this request is being hashed; or NULL */
+	struct buf verifiers;	    /* what came of it */
+	struct import_tally *tally; /* of accounts from a file; or NULL */
+	struct depends *depends;    /* what was counted for this request; or NULL */
 	struct door_status status;
 	struct queue_change *change; /* what this request does to the queue; or NULL */
 };
@@ -116,11 +120,30 @@ void cmd_status(struct door *door);
 void cmd_trace(struct door *door);
 void cmd_explain(struct door *door);
 void cmd_relay(struct door *door);
+void cmd_user(struct door *door);
+void cmd_import(struct door *door);
+void cmd_tls(struct door *door);
 
 /* change.c: how a request wants its plan made; and carries a plan out, if there is one, and
  * replies. Frees it, and `problems`. */
 struct plan_options plan_options_of(const struct door *door);
 void plan_finish(struct door *door, int err, struct plan *plan, struct buf *problems);
+/* The same for a plan that was made with options.present. */
+void plan_finish_present(struct door *door, int err, struct plan *plan, struct buf *problems);
+/* Something was done that is no change: in the audit and the trace. On an error, which `why` has a
+ * line about, it must not be done. */
+int change_note(struct door *door, struct span words, struct buf *why);
+
+/* secret.c: true: a password is hashed first, and the request begins again then, or was refused. */
+bool secret_first(struct door *door, enum object_kind kind);
+/* What is to be set with the object: 0 or 1. */
+size_t secret_of_request(
+	const struct door *door, enum object_kind kind, struct plan_secret_input *out);
+void secret_forget(struct door *door);
+
+/* import.c: members of the reply about a file of accounts. */
+void import_put_tally(struct door *door);
+void import_forget(struct door *door);
 
 /* objects_show.c */
 void objects_reply_list(struct door *door, enum object_kind kind);
@@ -131,6 +154,8 @@ void trace_forget(struct door *door);
 
 /* admin.c: a change was committed; everybody gets the new generation. */
 int admin_publish(struct admin *admin);
+/* Likewise the secrets of a kind, which comes first. */
+int admin_publish_secrets(struct admin *admin, enum secret_kind kind, struct buf *why);
 
 /* depends.c: true: the mail that goes by what the plan takes away is counted first; the request
  * begins again when that is known, or was refused. */
@@ -163,6 +188,8 @@ void status_ask_queue(struct door *door, void (*then)(struct door *door));
 void ask_begin(struct door *door, const struct asking *asking);
 int ask_party(struct door *door, uint32_t party, enum admin_question question, struct span request);
 void ask_wait(struct door *door, uint64_t ms);
+/* The same of the supervisor, who answers in words of its own. */
+int ask_tls_reload(struct door *door);
 
 /* ask.c: delivery is asked; heard() gets one JSON object, nothing where none comes in time, at
  * once where delivery does not run. The request goes on there. */

@@ -18,6 +18,9 @@ static const struct {
 	{"trace", cmd_trace},
 	{"explain", cmd_explain},
 	{"relay", cmd_relay},
+	{"user", cmd_user},
+	{"import", cmd_import},
+	{"tls", cmd_tls},
 };
 
 struct span request_text(const struct door *door, const char *key)

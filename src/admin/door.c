@@ -3,7 +3,7 @@
  * reply; one that goes away leaves its request to end by itself.
  */
 #include "admin/core.h"
-
+#include "admin/wipe.h"
 #include "base/check.h"
 #include "base/err.h"
 
@@ -51,13 +51,15 @@ void door_free(struct door *door)
 
 	trace_forget(door);
 	depends_forget(door);
+	secret_forget(door);
+	import_forget(door);
 	queue_change_forget(door);
 	list_remove(&door->node);
 	admin->door_count--;
 	io_timer_stop(admin->config.io, &door->timer);
 	io_conn_close(&door->conn, true);
 	json_decref(door->request);
-	buf_done(&door->in);
+	wipe_buf(&door->in);
 	buf_done(&door->out);
 	free(door);
 }
@@ -126,6 +128,8 @@ void door_reply(struct door *door)
 	json_decref(door->request);
 	door->request = NULL;
 	depends_forget(door);
+	secret_forget(door);
+	import_forget(door);
 	door->awaited = 0;
 	io_timer_stop(door->admin->config.io, &door->timer);
 	if (!buf_ok(&door->out) && !door->refused) {
@@ -161,6 +165,15 @@ void door_refuse(struct door *door, const char *text)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
+/* There may have been a password in it. */
+static void drop_line(struct buf *in, size_t n)
+{
+	size_t before = in->n;
+
+	buf_drop(in, n);
+	explicit_bzero(in->p + in->n, before - in->n);
+}
+
 static void begin(struct door *door, struct span line)
 {
 	bool few = json_has_few_values(line) && json_depth_fits(line);
@@ -172,7 +185,7 @@ static void begin(struct door *door, struct span line)
 	json_write_init(&door->json, &door->out);
 	if (few)
 		door->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &error);
-	buf_drop(&door->in, line.n + 1);
+	drop_line(&door->in, line.n + 1);
 	door->searched = 0;
 	io_conn_pause(door->conn);
 	if (!few)
@@ -220,10 +233,28 @@ static void next_request(struct door *door)
 		door_free(door);
 }
 
+/* What is there moves by hand: a buffer that grows by itself leaves a copy behind. */
+static char *room_for_more(struct buf *in)
+{
+	struct buf next;
+
+	if (in->room - in->n >= DOOR_READ || !buf_ok(in))
+		return buf_reserve(in, DOOR_READ);
+	buf_init(&next, in->bound);
+	if (!buf_reserve(&next, MIN(2 * in->n + DOOR_READ, in->bound))) {
+		in->overflow = true;
+		return NULL;
+	}
+	buf_add_span(&next, buf_span(in));
+	wipe_buf(in);
+	*in = next;
+	return buf_reserve(in, DOOR_READ);
+}
+
 static struct iovec on_buffer(void *owner)
 {
 	struct door *door = owner;
-	char *to = buf_reserve(&door->in, DOOR_READ);
+	char *to = room_for_more(&door->in);
 
 	/* Past the bound the byte is thrown away and the connection ends in on_received(). */
 	return to ? (struct iovec){to, DOOR_READ}
@@ -240,7 +271,7 @@ static void on_received(void *owner, size_t n)
 		buf_wrote(&door->in, n);
 	if (!fits || too_much_at_once(door->admin)) {
 		door->eof = true;
-		buf_done(&door->in);
+		wipe_buf(&door->in);
 		door->searched = 0;
 		if (door->busy)
 			return; /* it ends when its reply is out */
@@ -253,11 +284,17 @@ static void on_received(void *owner, size_t n)
 	next_request(door);
 }
 
+/* For other roles, or a job. */
+static bool is_waiting(const struct door *door)
+{
+	return door->awaited || door->search || door->hashing;
+}
+
 static void on_drained(void *owner)
 {
 	struct door *door = owner;
 
-	if (!door->busy || door->awaited || door->search || !door->out.n)
+	if (!door->busy || is_waiting(door) || !door->out.n)
 		return;
 	if (send_some(door))
 		request_over(door);
@@ -275,7 +312,7 @@ static void on_closed(void *owner, int err)
 		return;
 	}
 	door->gone = true;
-	if (!door->busy || (!door->awaited && !door->search))
+	if (!door->busy || !is_waiting(door))
 		end_door(door);
 }
 

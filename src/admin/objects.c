@@ -8,6 +8,7 @@
 
 void cmd_apply(struct door *door)
 {
+	struct secret_source present = directory_secrets(door->admin->directory);
 	struct plan_options options = plan_options_of(door);
 	struct span file = request_text(door, "file");
 	struct plan *plan = NULL;
@@ -18,9 +19,10 @@ void cmd_apply(struct door *door)
 	memcpy(name, n ? file.p : "", n);
 	name[n] = '\0';
 	buf_init(&problems, 1u << 20);
+	options.present = &present;
 	int err = objects_plan_apply(directory_objects(door->admin->directory),
 		n ? name : "objects", request_text(door, "text"), &options, &problems, &plan);
-	plan_finish(door, err, plan, &problems);
+	plan_finish_present(door, err, plan, &problems);
 }
 
 /* ---- single objects ------------------------------------------------------------------------- */
@@ -44,48 +46,65 @@ static int settings_of(const struct door *door, struct span *settings, size_t *c
 	return 0;
 }
 
-void cmd_object(struct door *door)
+static int plan_object(struct door *door, struct span op, enum object_kind kind,
+	const struct span *settings, size_t count, const struct plan_options *options,
+	struct buf *problems, struct plan **plan)
 {
 	const struct objects *objects = directory_objects(door->admin->directory);
+	struct span name = request_text(door, "name");
+
+	if (span_equal(op, SPAN("add")))
+		return objects_plan_add(
+			objects, kind, name, settings, count, options, problems, plan);
+	if (span_equal(op, SPAN("set")))
+		return objects_plan_set(
+			objects, kind, name, settings, count, options, problems, plan);
+	if (span_equal(op, SPAN("remove")))
+		return objects_plan_remove(objects, kind, name, options, problems, plan);
+	/* Without one it is taken away. */
+	if (span_equal(op, SPAN("password")) && kind == OBJECT_ACCOUNT)
+		return objects_plan_secret(objects, SECRET_ACCOUNT, name,
+			buf_span(&door->verifiers), options, problems, plan);
+	buf_add_str(problems, "op: unknown");
+	return ERR_SYNTAX;
+}
+
+static void change_object(struct door *door, struct span op, enum object_kind kind,
+	const struct span *settings, size_t count)
+{
+	struct secret_source present = directory_secrets(door->admin->directory);
 	struct plan_options options = plan_options_of(door);
+	struct plan_secret_input secret;
+	struct plan *plan = NULL;
+	struct buf problems;
+
+	if (secret_first(door, kind))
+		return;
+	options.present = &present;
+	options.secrets = &secret;
+	options.secret_count = secret_of_request(door, kind, &secret);
+	buf_init(&problems, 1u << 20);
+	int err = plan_object(door, op, kind, settings, count, &options, &problems, &plan);
+	plan_finish_present(door, err, plan, &problems);
+}
+
+void cmd_object(struct door *door)
+{
 	struct span op = request_text(door, "op"), name = request_text(door, "name");
 	struct span settings[OBJECT_SETTINGS_MOST];
 	size_t count = 0;
 	enum object_kind kind;
-	struct plan *plan = NULL;
-	struct buf problems;
-	int err;
 
-	if (settings_of(door, settings, &count)) {
+	if (settings_of(door, settings, &count))
 		door_refuse(door, "settings: a list of at most 64 texts, each field=value");
-		return;
-	}
-	if (object_kind_parse(request_text(door, "kind"), &kind)) {
+	else if (object_kind_parse(request_text(door, "kind"), &kind))
 		door_refuse(door, "kind: unknown");
-		return;
-	}
-	if (span_equal(op, SPAN("list"))) {
+	else if (span_equal(op, SPAN("list")))
 		objects_reply_list(door, kind);
-		return;
-	}
-	if (span_equal(op, SPAN("show"))) {
+	else if (span_equal(op, SPAN("show")))
 		objects_reply_one(door, kind, name);
-		return;
-	}
-	buf_init(&problems, 1u << 20);
-	if (span_equal(op, SPAN("add"))) {
-		err = objects_plan_add(
-			objects, kind, name, settings, count, &options, &problems, &plan);
-	} else if (span_equal(op, SPAN("set"))) {
-		err = objects_plan_set(
-			objects, kind, name, settings, count, &options, &problems, &plan);
-	} else if (span_equal(op, SPAN("remove"))) {
-		err = objects_plan_remove(objects, kind, name, &options, &problems, &plan);
-	} else {
-		buf_add_str(&problems, "op: unknown");
-		err = ERR_SYNTAX;
-	}
-	plan_finish(door, err, plan, &problems);
+	else
+		change_object(door, op, kind, settings, count);
 }
 
 /* ---- pauses --------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
  * and all of them have the form of an objects file, in which objects stand under their names.
  */
 #include "admin/core.h"
-
+#include "admin/wipe.h"
 #include "base/err.h"
 
 #define SHOWN_BYTES (1u << 20) /* of one object */
@@ -16,11 +16,71 @@ static void reply_text(struct door *door, const struct buf *text)
 	door_reply(door);
 }
 
+static bool is_of(const struct object *object, enum secret_kind kind)
+{
+	return kind == SECRET_ACCOUNT ? object_account(object)->verifiers.n > 0
+				      : object_transport(object)->sasl_secret.n > 0;
+}
+
+static size_t count_secrets(const struct objects *objects, enum secret_kind kind)
+{
+	enum object_kind of = kind == SECRET_ACCOUNT ? OBJECT_ACCOUNT : OBJECT_TRANSPORT;
+	size_t count = 0;
+
+	for (size_t i = 0; i < objects_count(objects, of); i++)
+		count += is_of(objects_at(objects, of, i), kind);
+	return count;
+}
+
+/* On record before anybody has them. */
+static int note_export(struct door *door, struct buf *why)
+{
+	const struct objects *objects = directory_objects(door->admin->directory);
+	size_t passwords = count_secrets(objects, SECRET_ACCOUNT);
+	size_t others = count_secrets(objects, SECRET_TRANSPORT);
+	struct buf words;
+
+	buf_init(&words, SHOWN_BYTES);
+	buf_printf(&words,
+		"exported with secrets: password hashes of %zu account%s, secrets of %zu "
+		"transport%s",
+		passwords, passwords == 1 ? "" : "s", others, others == 1 ? "" : "s");
+	int err = change_note(door, buf_span(&words), why);
+	buf_done(&words);
+	return err;
+}
+
+static void export_secrets(struct door *door)
+{
+	struct directory *directory = door->admin->directory;
+	struct secret_source source = directory_secrets(directory);
+	struct buf text, why;
+
+	buf_init(&text, ADMIN_REPLY / 2);
+	buf_init(&why, SHOWN_BYTES);
+	objects_export_secrets(directory_objects(directory), &source, &text);
+	int err = directory_secrets_failed(directory, &why);
+	if (!err && !buf_ok(&text))
+		err = ERR_NOMEM;
+	if (!err)
+		err = note_export(door, &why);
+	if (err)
+		refuse_lines(door, err, &why);
+	else
+		reply_text(door, &text);
+	wipe_buf(&text);
+	buf_done(&why);
+}
+
 void cmd_export(struct door *door)
 {
 	const struct objects *objects = directory_objects(door->admin->directory);
 	struct buf text;
 
+	if (request_flag(door, "secrets")) {
+		export_secrets(door);
+		return;
+	}
 	if (request_flag(door, "json")) {
 		json_open_object(&door->json, NULL);
 		objects_export_json(objects, &door->json);

@@ -53,6 +53,13 @@ int store_secrets(struct store *store, enum secret_kind kind,
  * caller's. */
 int store_secret(struct store *store, enum secret_kind kind, struct span name, struct buf *value,
 	struct buf *why);
+/* When secrets were set, which are not told: all of a kind likewise, or one, 0 where there is none.
+ */
+int store_secret_times(struct store *store, enum secret_kind kind,
+	bool (*each)(void *context, struct span name, int64_t changed_ms), void *context,
+	struct buf *why);
+int store_secret_time(struct store *store, enum secret_kind kind, struct span name,
+	int64_t *changed_ms, struct buf *why);
 /* All of a kind as a sealed memfd for secrets_open(); the descriptor is the caller's. */
 int store_secrets_memfd(struct store *store, enum secret_kind kind, int *memfd, struct buf *why);
 

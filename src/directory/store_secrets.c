@@ -63,6 +63,51 @@ int store_secret(struct store *store, enum secret_kind kind, struct span name, s
 	return err;
 }
 
+/* ---- since when ----------------------------------------------------------------------------- */
+
+int store_secret_times(struct store *store, enum secret_kind kind,
+	bool (*each)(void *context, struct span name, int64_t changed_ms), void *context,
+	struct buf *why)
+{
+	sqlite3_stmt *query;
+	int code;
+
+	int err = store_prepare(store,
+		"SELECT name, changed_ms FROM secrets WHERE kind = ? ORDER BY name", &query, why);
+	if (err < 0)
+		return err;
+	store_bind(query, 1, span_str(kinds[kind]));
+	while ((code = sqlite3_step(query)) == SQLITE_ROW && err == 0)
+		if (!each(context, store_column(query, 0), sqlite3_column_int64(query, 1)))
+			err = ERR_CANCELED;
+	if (err == 0 && code != SQLITE_DONE)
+		err = store_fail(store, code, why);
+	sqlite3_finalize(query);
+	return err;
+}
+
+int store_secret_time(struct store *store, enum secret_kind kind, struct span name,
+	int64_t *changed_ms, struct buf *why)
+{
+	sqlite3_stmt *query;
+
+	int err = store_prepare(
+		store, "SELECT changed_ms FROM secrets WHERE kind = ? AND name = ?", &query, why);
+	if (err < 0)
+		return err;
+	store_bind(query, 1, span_str(kinds[kind]));
+	store_bind(query, 2, name);
+	int code = sqlite3_step(query);
+	if (code == SQLITE_ROW)
+		*changed_ms = sqlite3_column_int64(query, 0);
+	else if (code == SQLITE_DONE)
+		*changed_ms = 0;
+	else
+		err = store_fail(store, code, why);
+	sqlite3_finalize(query);
+	return err;
+}
+
 /* ---- who has one ----------------------------------------------------------------------------- */
 
 static int mark(struct store *store, sqlite3_stmt *query, struct objects *objects, struct buf *why)
