@@ -173,18 +173,19 @@ int conn_secure(struct io_conn *conn, struct tls_server *server, const struct tl
 const struct tls_info *conn_tls_info(const struct io_conn *conn);
 void loop_tls_done(struct loop *loop);
 void conn_tls_free(struct conn *c);
-/* Where ciphertext goes; an empty buffer: none is wanted now. */
-uv_buf_t conn_tls_room(struct conn *c);
-void conn_tls_received(struct conn *c, size_t n);
+/* The time for the handshake is over; false: it was over before. */
+bool conn_tls_timeout(struct conn *c);
 /* The end of the raw input, or a failure of the connection; false: closed() is to be told. */
 bool conn_tls_ended(struct conn *c, int err);
+
+/* loop_tls_read.c. Where ciphertext goes; an empty buffer: none is wanted now. */
+uv_buf_t conn_tls_room(struct conn *c);
+void conn_tls_received(struct conn *c, size_t n);
 /* Is there a use for more ciphertext now? */
 bool conn_tls_wants(const struct conn *c);
 /* Plaintext waits that the owner did not get, or its end. */
 bool conn_tls_holds(const struct conn *c);
 void conn_tls_resume(struct conn *c);
-/* The time for the handshake is over; false: it was over before. */
-bool conn_tls_timeout(struct conn *c);
 
 /* loop_tls_send.c: the same calls on protected bytes. */
 int conn_tls_send(struct conn *c, const struct iovec *parts, size_t count, size_t n, bool more);

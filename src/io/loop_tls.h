@@ -14,9 +14,10 @@
 #include "io/loop_impl.h"
 #include "io/tls_impl.h"
 
-#define TLS_EATEN  65536		    /* ciphertext of one read */
-#define TLS_PLAIN  (4 * TLS_RECORD)	    /* that is sealed in one go */
-#define TLS_SEALED (4 * (TLS_RECORD + 256)) /* … and what becomes of it (RFC 8446 section 5.2) */
+#define TLS_EATEN 65536			   /* ciphertext of one read */
+#define TLS_PLAIN ((size_t)4 * TLS_RECORD) /* that is sealed in one go */
+#define TLS_SEALED \
+	((size_t)4 * (TLS_RECORD + 256)) /* … and what becomes of it (RFC 8446 section 5.2) */
 
 struct loop_tls {
 	BIO_METHOD *method;
@@ -61,6 +62,14 @@ struct conn_tls {
 
 /* loop_tls.c */
 struct loop_tls *loop_tls_get(struct loop *loop);
+/* The handshake goes on with what came, and the owner hears of its end. */
+void conn_tls_shake(struct conn *c);
+void conn_tls_stop_reading(struct conn *c);
+
+/* loop_tls_read.c */
+int conn_tls_bio_read(BIO *bio, char *to, size_t n, size_t *got);
+/* What was put off to the end of the turn. */
+void conn_tls_turn(struct io_turn *turn);
 
 /* loop_tls_send.c */
 int conn_tls_bio_write(BIO *bio, const char *p, size_t n, size_t *written);

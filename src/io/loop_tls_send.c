@@ -74,6 +74,7 @@ static struct piece *later_add(struct conn_tls *tls, size_t room)
 	if (!piece)
 		return NULL;
 	*piece = (struct piece){.room = room};
+	CHECK(tls->later_last);
 	*tls->later_last = piece;
 	tls->later_last = &piece->next;
 	return piece;

@@ -53,6 +53,9 @@ int tls_clients_new(struct tls_clients **out);
 void tls_clients_free(struct tls_clients **clients);
 /* The system's trust anchors, into memory; once. */
 int tls_clients_load(struct tls_clients *clients);
+/* For what this connection asks; the clients'. NULL: no memory. */
+SSL_CTX *tls_clients_context(struct tls_clients *clients, const struct tls_client *request);
+struct tls_sessions *tls_clients_sessions(struct tls_clients *clients);
 
 /* Sessions by their text (tls_sessions.c). */
 struct tls_sessions {

@@ -51,8 +51,8 @@ void tls_sessions_init(struct tls_sessions *sessions)
 
 void tls_sessions_done(struct tls_sessions *sessions)
 {
-	while (!list_empty(&sessions->order))
-		drop(sessions, LIST_FIRST(&sessions->order, struct kept, node));
+	LIST_FOR_EACH(node, &sessions->order)
+	drop(sessions, CONTAINER_OF(node, struct kept, node));
 }
 
 bool tls_sessions_put(struct tls_sessions *sessions, const char *key, SSL_SESSION *session)
