@@ -89,6 +89,9 @@ enum config_sandbox { CONFIG_SANDBOX_REQUIRED, CONFIG_SANDBOX_OPTIONAL, CONFIG_S
 
 #define CONFIG_BYTES (1u << 20) /* of a start file */
 
+/* Folders that hold public certificates on any system: a transport's tls-ca may lie there. */
+#define CONFIG_CA_USUAL "/etc/ssl", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"
+
 struct schema;
 /* Its fields. */
 const struct schema *config_schema(void);

@@ -8,8 +8,7 @@
 /* ---- transports ----------------------------------------------------------------------------- */
 
 /* Where no role can be told to read what it should not: folders that hold public certificates. */
-static const char *const ca_folders[] = {
-	"/etc/ssl", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"};
+static const char *const ca_folders[] = {CONFIG_CA_USUAL};
 
 /* `folder` may have a "/" at its end. */
 static bool is_below(struct span path, struct span folder)

@@ -6,9 +6,9 @@
 #include "base/err.h"
 #include "delivery/delivery.h"
 #include "directory/secrets.h"
-#include "io/dns_unbound.h"
 #include "role/admin_link.h"
 #include "role/hops_desk.h"
+#include "role/reach.h"
 #include "role/world.h"
 
 #include <stdio.h>
@@ -25,7 +25,7 @@ struct worker {
 struct delivery_role {
 	struct role *role;
 	struct world world;
-	struct dns *dns;
+	struct reach reach;
 	struct delivery *delivery;
 	struct worker workers[CONFIG_WORKERS];
 	struct admin_link admin;
@@ -245,6 +245,8 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 		worker_channel(d, index, fd);
 	} else if (peer == ROLE_ADMIN) {
 		admin_link_open(&d->admin, fd);
+	} else if (peer == ROLE_FETCH) {
+		reach_channel(&d->reach, index, fd);
 	} else {
 		close(fd);
 	}
@@ -294,17 +296,17 @@ static int allow(struct delivery_role *d)
 	return 0;
 }
 
-/* The system's list of DNS servers is another one now. */
 static void file(struct role *role, int fd)
 {
 	struct delivery_role *d = role->core;
-	char text[RESOLV_CONF_BYTES];
-	ssize_t n = pread(fd, text, sizeof(text), 0);
 
-	close(fd);
-	if (n > 0 && dns_unbound_resolv_conf(d->dns, span_of(text, (size_t)n)) == 0)
-		log_write(role->log, LOG_INFO, "the system's DNS servers changed",
-			LOG_STR("file", RESOLV_CONF));
+	reach_resolv_conf(&d->reach, fd);
+}
+
+static int read_ca(void *context, struct span path, struct buf *out)
+{
+	(void)context;
+	return reach_read_ca(path, out);
 }
 
 static int make_core(struct delivery_role *d)
@@ -314,7 +316,8 @@ static int make_core(struct delivery_role *d)
 		.io = role->io,
 		.spool = d->world.disks[IPC_DIRECTORY_SPOOL],
 		.mailboxes = d->world.disks[IPC_DIRECTORY_MAILBOXES],
-		.dns = d->dns,
+		.dns = d->reach.dns,
+		.fetch = &d->reach.fetch.base,
 		.config = role->config,
 		.route = &d->world.route,
 		.events = world_events(&d->world),
@@ -322,29 +325,35 @@ static int make_core(struct delivery_role *d)
 		.context = d,
 		.queue_full = queue_full,
 		.answer = answer,
+		.read_ca = read_ca,
 	};
 
 	return delivery_new(&config, &d->delivery);
 }
 
+static int open_all(struct delivery_role *d, struct buf *problem)
+{
+	int err = world_open(&d->world, d->role);
+
+	if (err == 0)
+		err = allow(d);
+	if (err)
+		buf_printf(problem, "the spool, the mailboxes or the trace: %s", err_text(err));
+	return err ? err : reach_open(&d->reach, d->role, problem);
+}
+
 static int begin(struct delivery_role *d)
 {
 	struct role *role = d->role;
-	const struct dns_unbound_options dns = {
-		.servers = role->config->dns_servers,
-		.timeout_ms = role->config->timeouts.dns,
-	};
+	struct buf problem;
 
-	int err = world_open(&d->world, role);
-	if (err == 0)
-		err = allow(d);
-	if (err == 0)
-		err = dns_unbound_new(role->loop, &dns, &d->dns);
-	if (err) {
-		role_fatal(role, "cannot open the spool, the mailboxes, the trace or the DNS",
-			span_str(err_text(err)));
+	buf_init(&problem, 4096);
+	int err = open_all(d, &problem);
+	if (err)
+		role_fatal(role, "cannot open what is needed", buf_span(&problem));
+	buf_done(&problem);
+	if (err)
 		return err;
-	}
 	err = role_enter(role);
 	if (err)
 		return err;

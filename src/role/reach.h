@@ -1,0 +1,33 @@
+/*
+ * What delivery reaches besides the spool: the DNS, certificates that others are checked by, and
+ * the web by role fetch. What has to be read from files is read before the sandbox closes, or lies
+ * where the sandbox lets it be read.
+ */
+#ifndef ROLE_REACH_H
+#define ROLE_REACH_H
+
+#include "io/dns.h"
+#include "role/fetch_link.h"
+#include "role/role.h"
+
+struct reach {
+	struct role *role;
+	struct dns *dns;
+	struct fetch_link fetch;
+	struct ipc_port port; /* to role fetch */
+	char *folders[CONFIG_CA_FOLDERS +
+		      1]; /* where tls-ca files may lie, besides the usual ones */
+	size_t folder_count;
+};
+
+/* Before role_enter(). `problem` says what is wrong with which file. */
+int reach_open(struct reach *reach, struct role *role, struct buf *problem);
+/* The (new) channel to role fetch; takes the descriptor. */
+void reach_channel(struct reach *reach, uint8_t index, int fd);
+/* The system's list of DNS servers may be another one now; takes the descriptor. */
+void reach_resolv_conf(struct reach *reach, int fd);
+/* The text of a transport's tls-ca file. Blocks a little. ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, …
+ */
+int reach_read_ca(struct span path, struct buf *out);
+
+#endif
