@@ -83,10 +83,11 @@ int snapshot_domain(const struct snapshot *s, struct span name, struct domain *o
 
 int snapshot_account(const struct snapshot *s, struct span address, struct account *out)
 {
+	/* It points into the snapshot, not into the question. */
 	if (span_equal(address, SPAN("ann@c.example")))
-		*out = (struct account){.address = address, .disabled = s->disabled};
+		*out = (struct account){.address = SPAN("ann@c.example"), .disabled = s->disabled};
 	else if (span_equal(address, SPAN("joe@c.example")))
-		*out = (struct account){.address = address};
+		*out = (struct account){.address = SPAN("joe@c.example")};
 	else
 		return ERR_NOT_FOUND;
 	return 0;
