@@ -1,12 +1,16 @@
 /* The directory as a whole: check, apply, export. */
 #include "ctl/ctl.h"
 
+#include "base/check.h"
 #include "directory/check.h"
 #include "directory/objects.h"
 #include "io/room.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void show_warnings(const json_t *warnings)
@@ -53,7 +57,7 @@ static void print_finding(void *context, const struct check_finding *finding)
 /* Objects of a file, as if applied to an empty directory. */
 static int read_objects(const struct ctl *ctl, const char *path, struct objects **out)
 {
-	struct plan_options options = {0};
+	struct plan_options options = {.start = ctl->config};
 	struct objects *none = NULL;
 	struct plan *plan = NULL;
 	struct buf problems;
@@ -190,6 +194,45 @@ int ctl_check(struct ctl *ctl)
 
 /* ---- apply and export ----------------------------------------------------------------------- */
 
+/* Only a look, so that files without any are not read twice. */
+static bool may_hold_secrets(const char *text, size_t n)
+{
+	static const char *const keys[] = {"secret:", "secret\":", "verifiers:", "verifiers\":"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (memmem(text, n, keys[i], strlen(keys[i])))
+			return true;
+	return false;
+}
+
+static void warn_of_readers(const struct ctl *ctl, int fd, const char *path, const char *do_what)
+{
+	struct stat info;
+	char text[4096 + 200];
+
+	if (fstat(fd, &info) || !S_ISREG(info.st_mode) || !(info.st_mode & S_IROTH))
+		return;
+	snprintf(text, sizeof(text),
+		"%.4000s holds secrets, and every user of this machine can read it: %s", path,
+		do_what);
+	ctl_warn(ctl, text);
+}
+
+static void look_at_readers(
+	const struct ctl *ctl, const char *path, const char *text, size_t length)
+{
+	bool input = strcmp(path, "-") == 0;
+	int fd = may_hold_secrets(text, length)
+			 ? (input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC))
+			 : -1;
+
+	if (fd < 0)
+		return;
+	warn_of_readers(ctl, fd, input ? "standard input" : path, "chmod 600 it");
+	if (!input)
+		close(fd);
+}
+
 int ctl_apply(struct ctl *ctl)
 {
 	const char *file = ctl_option(ctl, "-f");
@@ -202,11 +245,14 @@ int ctl_apply(struct ctl *ctl)
 		return EXIT_USAGE;
 	if (ctl->count)
 		return ctl_usage(ctl, "apply takes one file, after -f");
+	ctl_keep_secrets();
 	char *text = ctl_read_file(ctl, file, &length);
 	if (!text)
 		return EXIT_REFUSED;
+	look_at_readers(ctl, file, text, length);
 	json_t *request = json_pack("{ss, ss, ss%, sb, sb}", "cmd", "apply", "file", file, "text",
 		text, length, "prune", prune, "dry_run", dry);
+	explicit_bzero(text, length);
 	free(text);
 	if (!request)
 		return ctl_refuse(ctl, "%s: not valid UTF-8, or its name is not", file);
@@ -219,10 +265,26 @@ static void show_export(struct ctl *ctl, const json_t *reply)
 	show_text(member_text(reply, "text"), true);
 }
 
+static int export_secrets(struct ctl *ctl)
+{
+	if (ctl->json)
+		return ctl_usage(ctl, "export --secrets prints an objects file, without --json");
+	ctl_keep_secrets();
+	warn_of_readers(ctl, STDOUT_FILENO, "the file that it is written to", "chmod 600 it");
+	return ctl_ask_and_show(
+		ctl, json_pack("{ss, sb}", "cmd", "export", "secrets", true), show_export);
+}
+
 int ctl_export(struct ctl *ctl)
 {
+	bool secrets = ctl_flag(ctl, "--secrets");
+
+	if (!ctl_no_options_left(ctl))
+		return EXIT_USAGE;
 	if (ctl->count)
-		return ctl_usage(ctl, "export takes no arguments");
+		return ctl_usage(ctl, "export takes no arguments but --secrets");
+	if (secrets)
+		return export_secrets(ctl);
 	return ctl_ask_and_show(
 		ctl, json_pack("{ss, sb}", "cmd", "export", "json", ctl->json), show_export);
 }

@@ -1,9 +1,12 @@
 #include "ctl/ctl.h"
 
+#include "admin/wipe.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -189,7 +192,7 @@ static json_t *exchange(const struct ctl *ctl, int fd, const char *text)
 				line.n, error.text);
 		}
 	}
-	buf_done(&line);
+	wipe_buf(&line);
 	return reply;
 }
 
@@ -210,6 +213,7 @@ static json_t *ask(struct ctl *ctl, json_t *request, bool *nobody)
 		reply = exchange(ctl, fd, text);
 		close(fd);
 	}
+	explicit_bzero(text, strlen(text));
 	free(text);
 	return reply;
 }

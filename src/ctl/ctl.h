@@ -7,7 +7,10 @@
  *   connect.c   one request, one reply
  *   show.c      tables and texts for people; everything that came from peers is made harmless
  *   apply.c     check, apply, export
- *   objects.c   transport, domain, account, priority, settings
+ *   objects.c   transport, domain, account, alias, accept, relay, priority, settings
+ *   user.c      accounts with their passwords
+ *   secret.c    secrets: asked for, never on a command line
+ *   tls.c       certificates
  *   audit.c     audit
  *   queue.c     queue …
  *   status.c    status, trace, explain
@@ -59,6 +62,31 @@ bool ctl_no_options_left(const struct ctl *ctl);
 char *ctl_joined(const struct ctl *ctl, int from);
 /* A whole file ("-": standard input), NUL-terminated; NULL, and said why. */
 char *ctl_read_file(const struct ctl *ctl, const char *path, size_t *length);
+
+/* ---- secret.c
+ * --------------------------------------------------------------------------------- */
+
+/* No core file, nor another process of the same user, shall have what this one holds. */
+void ctl_keep_secrets(void);
+/* A line, without its end: asked for on a terminal, twice, which does not show it, else from
+ * standard input. `what`: "password"; to be freed by wipe_buf(). An exit code; then nothing is to
+ * be freed, and why was said. */
+int ctl_read_secret(const struct ctl *ctl, const char *what, const char *whose, struct buf *out);
+/* The same as a member of the request, which has the name of what it is. */
+int ctl_add_secret(const struct ctl *ctl, json_t *request, const char *key, const char *whose);
+/* False, and says why not, where one is among the arguments. */
+bool ctl_no_secrets(const struct ctl *ctl);
+/* The same where an argument from there on is no field=value: it may be one that was typed where it
+ * does not belong, and is not repeated. */
+bool ctl_only_fields(const struct ctl *ctl, int from);
+
+/* ---- objects.c
+ * -------------------------------------------------------------------------------- */
+
+/* One of the commands that objects of a kind have, where it is among `ops` (NULL ends them). */
+int ctl_object(struct ctl *ctl, const char *kind, const char *const *ops);
+/* The arguments from there on as a list of texts; NULL, and said why. */
+json_t *ctl_settings_from(const struct ctl *ctl, int from);
 
 /* ---- tell.c
  * ----------------------------------------------------------------------------------- */
@@ -146,6 +174,10 @@ int ctl_export(struct ctl *ctl);
 int ctl_transport(struct ctl *ctl);
 int ctl_domain(struct ctl *ctl);
 int ctl_account(struct ctl *ctl);
+int ctl_user(struct ctl *ctl);
+int ctl_alias(struct ctl *ctl);
+int ctl_accept(struct ctl *ctl);
+int ctl_tls(struct ctl *ctl);
 int ctl_relay(struct ctl *ctl);
 int ctl_relay_show(struct ctl *ctl); /* status.c: who may relay now */
 int ctl_priority(struct ctl *ctl);

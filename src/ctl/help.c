@@ -63,13 +63,44 @@ static const struct topic topics[] = {
 		"nothing\n",
 		{{NULL, "\n--prune also removes what is not in the file; --dry-run only says what "
 			"would change.\n"}}},
-	{"export", false,
-		"  export                           print the directory as such a file\n"},
-	{"transport", true, OBJECTS("transport"), {{CHANGING, REMOVING}}},
+	{"export", false, "  export [--secrets]               print the directory as such a file\n",
+		{{NULL, "\n--secrets: with password hashes and the secrets of transports, which "
+			"the audit then says.\n"}}},
+	{"transport", true, OBJECTS("transport"),
+		{{CHANGING, REMOVING},
+			{" add set ",
+				"\n--secret: sasl.secret is asked for, or read as a line from "
+				"standard input; it is never\ntaken from the command line.\n"}}},
 	{"domain", true, OBJECTS("domain"), {{CHANGING, REMOVING}}},
-	{"account", true, "  account add ADDRESS | show ADDRESS | list | remove ADDRESS\n",
-		{{" add ", "\nThe address must be in a domain with mailboxes: true.\n"},
+	{"user", true,
+		"  user add ADDRESS [FIELD=VALUE …] [--no-password] [--weak]\n"
+		"                                   an account and its password, which is asked "
+		"for, or\n"
+		"                                   read as a line from standard input\n"
+		"  user password ADDRESS [--weak] | password ADDRESS --remove\n"
+		"  user set ADDRESS FIELD=VALUE … | show ADDRESS | list [DOMAIN] | remove "
+		"ADDRESS\n"
+		"  user import FILE [--format htpasswd | passwd | shadow | dovecot] [--domain D] "
+		"[--replace]\n"
+		"                   [--check]       accounts with the password hashes of another "
+		"program\n",
+		{{" add password ", "\nA password has at least 8 characters; with --weak a shorter "
+				    "one is taken.\n"},
+			{" add set remove ", REMOVING},
+			{" import ", "\nLines of user:hash, any form of crypt(3). All or nothing; "
+				     "--check only says what would be done.\nA user without @ is "
+				     "in --domain; who is there already stays as he is without "
+				     "--replace.\n"}}},
+	{"account", true,
+		"  account add ADDRESS [FIELD=VALUE …] | set ADDRESS FIELD=VALUE …\n"
+		"  account show ADDRESS | list | remove ADDRESS      (passwords: user)\n",
+		{{" add ", "\nThe address must be in a domain that is served here.\n"},
 			{CHANGING, REMOVING}}},
+	{"alias", true,
+		"  alias add ADDRESS to=ADDRESS,… | set ADDRESS to=ADDRESS,…\n"
+		"  alias show ADDRESS | list | remove ADDRESS\n",
+		{{CHANGING, REMOVING}}},
+	{"accept", true, "  accept set FIELD=VALUE … | show\n"},
 	{"relay", true,
 		"  relay show                       who may send to other domains now, and why\n"
 		"  relay add LISTENER FIELD=VALUE … | set LISTENER FIELD=VALUE …\n"
@@ -132,6 +163,10 @@ static const struct topic topics[] = {
 			"by the listener's client-ca, or the sha256: fingerprint of the client's "
 			"certificate or its key.\n"
 			"Without --listener it is the first one of the start file.\n"}}},
+	{"tls", true,
+		"  tls show                         the certificates of listeners, and when they "
+		"end\n"
+		"  tls reload                       read certificates and keys again now\n"},
 	{"spool", true,
 		"  spool verify                     read and check every stored message; changes "
 		"nothing,\n"
@@ -239,7 +274,8 @@ bool help_command(const char *name, const char *own)
 		const char *name;
 		enum object_kind kind;
 	} kinds[] = {{"transport", OBJECT_TRANSPORT}, {"domain", OBJECT_DOMAIN},
-		{"account", OBJECT_ACCOUNT}, {"priority", OBJECT_PRIORITY},
+		{"account", OBJECT_ACCOUNT}, {"user", OBJECT_ACCOUNT}, {"alias", OBJECT_ALIAS},
+		{"accept", OBJECT_ACCEPT}, {"relay", OBJECT_RELAY}, {"priority", OBJECT_PRIORITY},
 		{"settings", OBJECT_SETTINGS}};
 	const struct topic *topic = topics;
 

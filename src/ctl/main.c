@@ -24,6 +24,9 @@ static const struct {
 	{"transport", ctl_transport},
 	{"domain", ctl_domain},
 	{"account", ctl_account},
+	{"user", ctl_user},
+	{"alias", ctl_alias},
+	{"accept", ctl_accept},
 	{"relay", ctl_relay},
 	{"priority", ctl_priority},
 	{"settings", ctl_settings},
@@ -32,6 +35,7 @@ static const struct {
 	{"trace", ctl_trace},
 	{"explain", ctl_explain},
 	{"spool", ctl_spool},
+	{"tls", ctl_tls},
 };
 
 /* ---- options -------------------------------------------------------------------------------- */

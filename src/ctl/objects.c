@@ -204,7 +204,7 @@ static void show_object(struct ctl *ctl, const json_t *reply)
 	}
 }
 
-static json_t *settings_from(const struct ctl *ctl, int from)
+json_t *ctl_settings_from(const struct ctl *ctl, int from)
 {
 	json_t *settings = json_array();
 
@@ -213,6 +213,7 @@ static json_t *settings_from(const struct ctl *ctl, int from)
 			continue;
 		/* No UTF-8: what is left out silently would be a mistake of another kind. */
 		json_decref(settings);
+		ctl_usage(ctl, "not valid UTF-8: one of the settings");
 		return NULL;
 	}
 	return settings;
@@ -247,7 +248,9 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 	if (strcmp(op, "pause") == 0 || strcmp(op, "resume") == 0)
 		return pause_or_resume(ctl, kind, strcmp(op, "pause") == 0);
 	bool force = strcmp(op, "remove") == 0 && ctl_flag(ctl, "--force");
-	if (!ctl_no_options_left(ctl))
+	bool takes_fields = strcmp(op, "add") == 0 || strcmp(op, "set") == 0;
+	bool secret = takes_fields && strcmp(kind, "transport") == 0 && ctl_flag(ctl, "--secret");
+	if (!ctl_no_secrets(ctl) || !ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (strcmp(op, "list") == 0) {
 		if (ctl->count > 1)
@@ -255,17 +258,25 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 		return list_objects(ctl, kind);
 	}
 	bool takes_name = named || strcmp(op, "remove") == 0;
-	bool takes_fields = strcmp(op, "add") == 0 || strcmp(op, "set") == 0;
 	if (takes_name && ctl->count < 2)
 		return ctl_usage(ctl, "%s %s needs a name", kind, op);
 	if (!takes_fields && ctl->count > (takes_name ? 2 : 1))
 		return ctl_usage(ctl, "%s %s takes one name and nothing else", kind, op);
-	json_t *settings = settings_from(ctl, takes_name ? 2 : 1);
+	if (secret && !ctl_only_fields(ctl, 2))
+		return EXIT_USAGE;
+	json_t *settings = ctl_settings_from(ctl, takes_name ? 2 : 1);
 	if (!settings)
-		return ctl_usage(ctl, "not valid UTF-8: one of the settings");
+		return EXIT_USAGE;
 	json_t *request = json_pack("{ss, ss, ss, ss, so, sb, sb}", "cmd", "object", "op", op,
 		"kind", kind, "name", takes_name ? ctl->args[1] : "", "settings", settings,
 		"dry_run", dry, "force", force);
+	int code = EXIT_DONE;
+	if (secret && request)
+		code = ctl_add_secret(ctl, request, "secret", ctl->args[1]);
+	if (code) {
+		json_decref(request);
+		return code;
+	}
 	return ctl_ask_and_show(ctl, request, strcmp(op, "show") == 0 ? show_object : show_changes);
 }
 
@@ -287,9 +298,28 @@ int ctl_domain(struct ctl *ctl)
 
 int ctl_account(struct ctl *ctl)
 {
-	static const char *const ops[] = {"add", "show", "list", "remove", NULL};
+	static const char *const ops[] = {"add", "set", "show", "list", "remove", NULL};
 
 	return object_command(ctl, "account", ops, true);
+}
+
+int ctl_alias(struct ctl *ctl)
+{
+	static const char *const ops[] = {"add", "set", "show", "list", "remove", NULL};
+
+	return object_command(ctl, "alias", ops, true);
+}
+
+int ctl_accept(struct ctl *ctl)
+{
+	static const char *const ops[] = {"set", "show", NULL};
+
+	return object_command(ctl, "accept", ops, false);
+}
+
+int ctl_object(struct ctl *ctl, const char *kind, const char *const *ops)
+{
+	return object_command(ctl, kind, ops, true);
 }
 
 /* Without a name: not what is set, but what follows from it. */

@@ -87,7 +87,7 @@ static void check_sasl(struct validation *v, const struct object *object)
 		problem_say(v->problems, "there is no secret for the user ");
 		problem_quote(v->problems, t->sasl_user);
 		validate_end(v, "; give it as secret in the file, or to posternctl transport set "
-				"with --secret-stdin");
+				"with --secret");
 	} else if (!t->sasl_user.n && t->sasl_secret.n) {
 		validate_begin(v, object, "sasl");
 		validate_end(v, "there is a secret and no user; give both");

@@ -275,7 +275,7 @@ static const char *set_refusal(const struct schema_field *field, struct span val
 		return "is a group; give its fields, each by both names with a dot between";
 	if (field->type == SCHEMA_SECRET && !secret)
 		return "is a secret, which is never taken from a command line; give "
-		       "--secret-stdin, which reads it from the standard input";
+		       "--secret, which asks for it, or reads it from standard input";
 	if (field->type != SCHEMA_SECRET && secret)
 		return "is no secret; give it as field=value";
 	if (secret && value.n == 0)
