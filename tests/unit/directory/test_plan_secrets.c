@@ -204,7 +204,7 @@ static void never_from_a_command_line(void **state)
 		set(objects, "sasl.secret=s3cret", NULL, NULL, &problems, &plan), ERR_SYNTAX);
 	assert_text(&problems,
 		"site-a.sasl.secret: is a secret, which is never taken from a command line; give "
-		"--secret-stdin, which reads it from the standard input\n");
+		"--secret, which asks for it, or reads it from standard input\n");
 	assert_int_equal(set(objects, "sasl=gw", NULL, NULL, &problems, &plan), ERR_SYNTAX);
 	assert_has(&problems, "site-a.sasl: is a group");
 	assert_int_equal(set(objects, "sasl.usr=gw", NULL, NULL, &problems, &plan), ERR_SYNTAX);
