@@ -65,24 +65,6 @@ static struct span read_content(
 	return span_of(*memory, got > 0 ? (size_t)got : 0);
 }
 
-/* From the null sender, who hears nothing of it, whatever becomes of it. */
-static int add_mail(
-	struct delivery *d, struct span to, struct span text, uint32_t flags, uint64_t header_bytes)
-{
-	struct envelope_rcpt rcpt = {.address = to, .notify = NOTIFY_NEVER};
-	struct envelope envelope = {
-		.arrived_ms = delivery_now(d),
-		.helo = d->config.config->hostname,
-		.protocol = SPAN("local"),
-		.flags = flags | ENVELOPE_DSN,
-		.header_bytes = header_bytes,
-		.rcpts = &rcpt,
-		.rcpt_count = 1,
-	};
-
-	return spool_store_add(d->store, &envelope, text);
-}
-
 /* Builds it and gives it to the journal. */
 static int make(struct delivery *d, const struct dsn *dsn, struct owed **out)
 {
@@ -94,7 +76,7 @@ static int make(struct delivery *d, const struct dsn *dsn, struct owed **out)
 	buf_init(&text, NOTIFY_TEXT + 2 * dsn->content.n + (size_t)dsn->rcpt_count * 4096);
 	int err = dsn_build(dsn, &text, &flags, &header_bytes);
 	if (!err)
-		err = add_mail(d, dsn->original->sender, buf_span(&text), flags, header_bytes);
+		err = own_mail_add(d, dsn->original->sender, buf_span(&text), flags, header_bytes);
 	if (!err) {
 		d->figures.notifications++;
 		*out = owed_new(d, dsn->original->id, text.n);
@@ -171,17 +153,4 @@ struct owed *notify(struct delivery *d, const struct envelope *envelope, enum no
 		owed = notify_of(d, envelope, listed, n);
 	free(listed);
 	return owed;
-}
-
-int notify_own_mail(struct delivery *d, struct span to, struct span text)
-{
-	static const char end[] = "\r\n\r\n";
-	const char *empty_line = memmem(text.p, text.n, end, sizeof(end) - 1);
-	uint64_t header_bytes =
-		empty_line ? (uint64_t)(empty_line - text.p) + sizeof(end) - 1 : text.n;
-	int err = add_mail(d, to, text, 0, header_bytes);
-
-	if (!err)
-		(void)owed_new(d, 0, text.n);
-	return err;
 }

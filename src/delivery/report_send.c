@@ -207,7 +207,7 @@ static int send_mail(struct report_sending *sending, struct span to)
 	buf_init(&text, 2 * REPORT_MOST);
 	int err = tls_rpt_add_mail(&text, &mail);
 	if (!err)
-		err = notify_own_mail(d, to, buf_span(&text));
+		err = own_mail_send(d, to, buf_span(&text));
 	buf_done(&text);
 	return err;
 }

@@ -35,9 +35,13 @@ struct owed *notify(struct delivery *delivery, const struct envelope *envelope,
 	enum notify_kind kind, const struct notify_rcpt *rcpts, uint32_t count,
 	struct span remote_mta, int64_t retry_until_ms);
 
-/* A mail of our own that speaks of no message, a whole one of 7 bits and without leading dots; in
- * the journal's current record. */
-int notify_own_mail(struct delivery *delivery, struct span to, struct span text);
+/* ---- own_mail.c ----------------------------------------------------------------------------- */
+
+/* A mail of our own, into the journal's current record; aliases are followed. */
+int own_mail_add(struct delivery *delivery, struct span to, struct span text, uint32_t flags,
+	uint64_t header_bytes);
+/* The same for one that speaks of no message: a whole one of 7 bits, without leading dots. */
+int own_mail_send(struct delivery *delivery, struct span to, struct span text);
 
 /* ---- owed.c
  * -----------------------------------------------------------------------------------

@@ -349,6 +349,27 @@ static void stopping_during_a_mailbox_delivery(void **state)
 	world_sound(w);
 }
 
+/* Somebody sent as an alias that means several people: each of them hears of it, wherever he is. */
+static void an_alias_hears_of_its_mail(void **state)
+{
+	struct world *w = *state;
+	char objects[8192];
+
+	snprintf(objects, sizeof(objects),
+		"%saliases: { team@box.example: [ann@box.example, out@one.example] }\n",
+		world_objects);
+	assert_true(world_apply(w, objects));
+	world_send(w, "team@box.example", "bad@site.example", BODY);
+	const struct taken *dsn = taken_for(w, "out@one.example");
+	assert_non_null(dsn);
+	assert_non_null(strstr(dsn->body, "Action: failed"));
+	bool kept = false;
+	for (size_t i = 0; i < world_events(w, EVENT_DELIVERY); i++)
+		kept |= strstr(world_event(w, EVENT_DELIVERY, i)->rcpts, "ann@box.example") != NULL;
+	assert_true(kept);
+	assert_int_equal(world_queued(w), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +377,7 @@ int main(int argc, char **argv)
 		TEST(a_failure_is_reported_to_the_sender),
 		TEST(a_mail_exchanger_that_refuses_is_named),
 		TEST(nothing_is_said_to_the_null_sender),
+		TEST(an_alias_hears_of_its_mail),
 		TEST(a_notification_that_fails_makes_no_other),
 		TEST(notify_never_is_honoured),
 		TEST(a_hop_without_dsn_is_told_as_relayed),

@@ -1,0 +1,83 @@
+/*
+ * Mail of our own: notifications and reports. It is from the null sender, who hears nothing of it,
+ * whatever becomes of it.
+ */
+#include "delivery/tell.h"
+
+#include "base/err.h"
+
+#define TARGETS_BYTES (1u << 20)
+
+struct targets {
+	struct arena arena;
+	struct envelope_rcpt *rcpts;
+	uint32_t count;
+};
+
+static bool add_target(void *context, const struct route_decision *decision)
+{
+	struct targets *targets = context;
+
+	if (targets->count == ROUTE_ALIAS_TARGETS)
+		return false;
+	targets->rcpts[targets->count++] = (struct envelope_rcpt){
+		.address = arena_copy(&targets->arena, decision->recipient),
+		.notify = NOTIFY_NEVER,
+	};
+	return !targets->arena.overflow;
+}
+
+/* Whom it means: aliases are followed here, as they are for a client's mail where it is taken in.
+ * What is refused is queued as it is, and comes to its end there. */
+static void find_targets(struct delivery *d, struct span to, struct targets *targets)
+{
+	struct route_decision decision;
+	const struct route_query query = {
+		.client = {.family = NETADDR_V4, .ip = {127, 0, 0, 1}},
+		.recipient = to,
+	};
+
+	arena_init(&targets->arena, TARGETS_BYTES);
+	targets->count = 0;
+	targets->rcpts =
+		arena_alloc(&targets->arena, ROUTE_ALIAS_TARGETS * sizeof(*targets->rcpts));
+	if (!targets->rcpts || !d->snapshot)
+		return;
+	route_expand(d->snapshot, d->config.route, &query, NULL, add_target, targets, &decision);
+	if (decision.kind != ROUTE_ALIAS)
+		targets->count = 0;
+}
+
+int own_mail_add(
+	struct delivery *d, struct span to, struct span text, uint32_t flags, uint64_t header_bytes)
+{
+	struct targets targets;
+	struct envelope_rcpt itself = {.address = to, .notify = NOTIFY_NEVER};
+
+	find_targets(d, to, &targets);
+	struct envelope envelope = {
+		.arrived_ms = delivery_now(d),
+		.helo = d->config.config->hostname,
+		.protocol = SPAN("local"),
+		.flags = flags | ENVELOPE_DSN,
+		.header_bytes = header_bytes,
+		.rcpts = targets.count ? targets.rcpts : &itself,
+		.rcpt_count = targets.count ? targets.count : 1,
+	};
+	int err = spool_store_add(d->store, &envelope, text);
+	arena_reset(&targets.arena);
+	return err;
+}
+
+int own_mail_send(struct delivery *d, struct span to, struct span text)
+{
+	static const char end[] = "\r\n\r\n";
+	const char *empty_line = memmem(text.p, text.n, end, sizeof(end) - 1);
+	uint64_t header_bytes =
+		empty_line ? (uint64_t)(empty_line - text.p) + sizeof(end) - 1 : text.n;
+	int err = own_mail_add(d, to, text, 0, header_bytes);
+
+	if (!err)
+		(void)owed_new(d, 0, text.n);
+	return err;
+}
