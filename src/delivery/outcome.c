@@ -43,6 +43,7 @@ static struct event attempt_event(const struct attempt *attempt, enum event_kind
 	if (session) {
 		event.destination = span_str(session->host);
 		event.peer = session->peer;
+		event.tls = span_str(session->tls);
 	} else if (attempt->maildir.path[0]) {
 		event.destination = span_str(attempt->maildir.path);
 	}
