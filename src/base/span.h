@@ -62,7 +62,10 @@ static inline bool span_ends_nocase(struct span s, struct span suffix)
 /* Without its first n bytes; the empty span where it is shorter. */
 static inline struct span span_skip(struct span s, size_t n)
 {
-	return n >= s.n ? (struct span){s.p + s.n, 0} : (struct span){s.p + n, s.n - n};
+	if (n > s.n)
+		n = s.n;
+	/* Nothing may be added to the pointer of nothing, not even 0. */
+	return n ? (struct span){s.p + n, s.n - n} : s;
 }
 
 static inline struct span span_trim(struct span s)

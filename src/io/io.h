@@ -143,6 +143,7 @@ struct io_ops {
 		struct io_channel *channel, struct span bytes, const int *fds, size_t fd_count);
 	void (*channel_close)(struct io_channel **channel);
 
+	/* That nobody can guess, but in a simulation. */
 	uint64_t (*random)(struct io *io);
 };
 

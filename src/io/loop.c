@@ -87,9 +87,15 @@ static void on_prepare(uv_prepare_t *prepare)
 	loop->fresh = false;
 }
 
+/* Asked for seldom, and by what must not be guessed: nonces, salts, seeds. */
 static uint64_t loop_random(struct io *io)
 {
-	return prng_u64(&loop_of(io)->prng);
+	uint64_t value;
+	(void)io;
+
+	while (getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
+		CHECK(errno == EINTR);
+	return value;
 }
 
 static const struct io_ops loop_ops = {
@@ -109,17 +115,6 @@ static const struct io_ops loop_ops = {
 	.channel_close = channel_close,
 	.random = loop_random,
 };
-
-static int seed(struct prng *prng)
-{
-	uint64_t value;
-
-	while (getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
-		if (errno != EINTR)
-			return ERR_IO;
-	prng_seed(prng, value);
-	return 0;
-}
 
 static void spare_closed(uv_handle_t *handle)
 {
@@ -159,7 +154,7 @@ int loop_new(struct loop **out)
 	loop->conn_most = SIZE_MAX;
 	loop->fd_most = most_descriptor();
 	loop->scratch = malloc(LOOP_SCRATCH);
-	int err = loop->scratch ? seed(&loop->prng) : ERR_NOMEM;
+	int err = loop->scratch ? 0 : ERR_NOMEM;
 	if (err == 0)
 		err = err_from_uv(uv_loop_init(&loop->uv));
 	if (err) {

@@ -5,7 +5,6 @@
 #define IO_LOOP_IMPL_H
 
 #include "base/list.h"
-#include "base/prng.h"
 #include "io/disk.h"
 #include "io/loop.h"
 
@@ -36,7 +35,6 @@ struct loop {
 	bool fresh;	   /* now_ns was read since the last wait */
 	bool running;
 	uint64_t turn;
-	struct prng prng;
 	int (*file_fd)(const struct io_file *file);
 	struct list lingering;
 	size_t lingering_count;
