@@ -1,6 +1,8 @@
 /* Changes in plain words. */
 #include "directory/objects_inner.h"
 
+#include <string.h>
+
 /* What there is one of has no name, and may be there without an object. */
 static void add_single_words(const struct change *change, struct buf *out)
 {
@@ -41,6 +43,31 @@ static void add_pause_words(const struct change *change, struct buf *out)
 	}
 }
 
+/* A new object: its fields, and that it has a password. */
+static void add_new(const struct change *change, struct buf *out)
+{
+	const struct schema *schema = object_schema(change->kind);
+	union object_fields fields;
+	bool has_secret = false;
+
+	buf_add_str(out, ": added");
+	if (change->kind == OBJECT_PRIORITY)
+		return;
+	memcpy(&fields, change->after->fields, schema->size);
+	struct span *secret = object_secret(change->kind, &fields);
+	if (secret) {
+		has_secret = secret->n > 0;
+		*secret = SPAN_NONE;
+	}
+	if (!schema_all_default(schema, &fields)) {
+		buf_add_char(out, ' ');
+		schema_add_summary(out, schema, &fields);
+	}
+	/* A transport's user says so of its. */
+	if (has_secret && change->kind == OBJECT_ACCOUNT)
+		buf_add_str(out, " with a password");
+}
+
 void change_add_words(const struct change *change, struct buf *out)
 {
 	const struct object *object = change->after ? change->after : change->before;
@@ -59,12 +86,7 @@ void change_add_words(const struct change *change, struct buf *out)
 	if (!change->after) {
 		buf_add_str(out, ": removed");
 	} else if (!change->before) {
-		buf_add_str(out, ": added");
-		if (change->kind != OBJECT_PRIORITY &&
-			!schema_all_default(schema, change->after->fields)) {
-			buf_add_char(out, ' ');
-			schema_add_summary(out, schema, change->after->fields);
-		}
+		add_new(change, out);
 	} else {
 		buf_add_str(out, ": ");
 		schema_add_differences(out, schema, change->before->fields, change->after->fields);
