@@ -15,6 +15,8 @@ void cmd_starttls(struct session *s)
 		reply(s, 454, "4.7.0", "TLS not available now");
 	} else {
 		transaction_reset(s);
+		/* Afterwards it is too late: a client that is quick may have answered. */
+		s->ahead = io_conn_arrived(s->conn);
 		reply(s, 220, "2.0.0", "Go ahead");
 		/* session_settle() begins, when the reply is out. */
 		s->phase = PHASE_TLS;

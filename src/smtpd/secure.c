@@ -46,10 +46,8 @@ void secure_begin(struct session *s)
 	struct tls_server *server = s->smtpd->tls[s->listener];
 
 	CHECK(s->phase == PHASE_TLS && !s->handshake);
-	/* RFC 3207 section 4.2, and what became of many servers that went on with them. Where TLS
-	 * comes first, what has arrived is the client's part of it. */
-	bool asked = session_first_phase(s) != PHASE_TLS;
-	if (s->held.n || (asked && io_conn_arrived(s->conn))) {
+	/* RFC 3207 section 4.2, and what became of many servers that went on with them. */
+	if (s->held.n || s->ahead) {
 		secure_failed(s, "Bytes before the handshake", SPAN_NONE);
 		return;
 	}

@@ -112,6 +112,7 @@ struct session {
 	enum session_phase phase;
 	bool counted; /* in smtpd->clients */
 	bool tls;
+	bool ahead;	   /* bytes were there before the 220 to STARTTLS was given */
 	bool handshake;	   /* it has begun */
 	bool user_told;	   /* by XCLIENT: the directory need not know `user` */
 	bool plus_offered; /* SCRAM-SHA-256-PLUS, in the last EHLO */

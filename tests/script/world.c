@@ -27,6 +27,7 @@ static int fake_send(struct io_conn *conn, const struct iovec *parts, size_t cou
 		buf_add(&peer->replies, parts[i].iov_base, parts[i].iov_len);
 	if (!peer->reads)
 		peer->unread += n;
+	peer->has_answered |= peer->quick;
 	return 0;
 }
 
@@ -70,7 +71,7 @@ static bool fake_arrived(const struct io_conn *conn)
 {
 	const struct peer *peer = peer_of(conn);
 
-	return peer->input.n > 0 || (peer->eof && !peer->eof_told);
+	return peer->input.n > 0 || peer->has_answered || (peer->eof && !peer->eof_told);
 }
 
 static int fake_secure(struct io_conn *conn, struct tls_server *server,

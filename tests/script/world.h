@@ -57,6 +57,8 @@ struct peer {
 	bool paused, eof, closed, eof_told;
 	bool lingers; /* closed, and watched over until the peer closes, too */
 	bool adopted;
+	bool quick; /* its answer is there before the server's send returns */
+	bool has_answered;
 	bool shaking;	 /* the handshake runs: what is sent in clear makes it fail */
 	bool is_secured; /* it is over */
 	struct tls_info tls;

@@ -113,6 +113,19 @@ static void bytes_behind_starttls_in_the_next_packet(void **state)
 		last_event(f)->reason, "TLS handshake failed: no \\x22shared\\x22 cipher");
 }
 
+/* The first bytes of its handshake are there when the server looks again: they are no attack. */
+static void a_client_that_answers_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	struct peer *peer = hello(f);
+	peer->quick = true;
+	say(f, peer, "STARTTLS\r\n", GO_AHEAD);
+	assert_true(peer->shaking);
+	assert_int_equal(refused(f, SMTPD_REFUSED_TLS), 0);
+}
+
 static void a_client_that_does_not_read_the_220(void **state)
 {
 	struct fixture *f = *state;
@@ -339,6 +352,7 @@ int main(void)
 		TEST(a_message_says_how_it_came),
 		TEST(bytes_behind_starttls_in_the_same_packet),
 		TEST(bytes_behind_starttls_in_the_next_packet),
+		TEST(a_client_that_answers_at_once),
 		TEST(a_client_that_does_not_read_the_220),
 		TEST(a_handshake_has_its_end),
 		TEST(peers_that_go_away),
