@@ -4,6 +4,8 @@
 #include "base/err.h"
 #include "codec/fixed_buf.h"
 
+#include <openssl/sha.h>
+
 #define PIN_HEX	       (2 * PIN_BYTES)
 #define PIN_HEX_COLONS (3 * PIN_BYTES - 1)
 #define PIN_BASE64     44 /* with its padding, of one character */
@@ -81,4 +83,10 @@ void pin_add(struct buf *out, const uint8_t pin[PIN_BYTES])
 	}
 	buf_add_span(out, algorithm);
 	buf_add(out, text, sizeof(text));
+}
+
+void pin_of(struct span bytes, uint8_t out[PIN_BYTES])
+{
+	_Static_assert(PIN_BYTES == SHA256_DIGEST_LENGTH, "a pin is a SHA-256");
+	SHA256((const unsigned char *)(bytes.n ? bytes.p : ""), bytes.n, out);
 }

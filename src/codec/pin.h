@@ -16,5 +16,7 @@
 /* ERR_SYNTAX. */
 int pin_parse(struct span text, uint8_t out[PIN_BYTES]);
 void pin_add(struct buf *out, const uint8_t pin[PIN_BYTES]);
+/* The SHA-256 of these bytes. */
+void pin_of(struct span bytes, uint8_t out[PIN_BYTES]);
 
 #endif

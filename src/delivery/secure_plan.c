@@ -1,9 +1,16 @@
 #include "delivery/secure_plan.h"
 
 #include "base/err.h"
+#include "codec/pin.h"
 #include "delivery/link.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* What refuses a host may be over with the next try, and a file may become another one at any time;
+ * seconds. */
+#define SECURE_AGAIN_S	  1
+#define SECURE_AGAIN_CA_S 60
 
 _Static_assert(TRANSPORT_PINS <= TLS_PINS, "every pin of a transport can be checked");
 
@@ -97,24 +104,30 @@ static bool is_domain(struct span next_hop)
 static void refuse(struct plan_host *p, uint8_t detail, const char *text)
 {
 	p->out->refused = true;
+	p->secure->ttl_s = MIN(p->secure->ttl_s, (uint32_t)SECURE_AGAIN_S);
 	link_trouble(&p->out->why, 7, detail, text);
 }
 
 static void read_anchors(struct plan_host *p)
 {
 	struct delivery *d = p->d;
+	struct span path = p->transport->tls_ca;
+	char problem[VERDICT_TEXT];
 	struct buf text;
 
-	if (!p->transport->tls_ca.n)
+	if (!path.n)
 		return;
 	buf_init(&text, TLS_PEM_BYTES);
-	int err = d->config.read_ca
-			  ? d->config.read_ca(d->config.context, p->transport->tls_ca, &text)
-			  : ERR_UNSUPPORTED;
-	if (err)
-		refuse(p, 5, "the transport's tls-ca file cannot be read");
-	else
+	int err = d->config.read_ca ? d->config.read_ca(d->config.context, path, &text)
+				    : ERR_UNSUPPORTED;
+	p->secure->ttl_s = MIN(p->secure->ttl_s, (uint32_t)SECURE_AGAIN_CA_S);
+	if (err) {
+		snprintf(problem, sizeof(problem), "the transport's tls-ca file cannot be read: %s",
+			err_text(err));
+		refuse(p, 5, problem);
+	} else {
 		p->out->client.ca_pem = arena_copy(&p->secure->arena, buf_span(&text));
+	}
 	buf_done(&text);
 }
 
@@ -226,13 +239,16 @@ static void add_part(struct buf *key, struct span part)
 }
 
 /* All that was asked of the certificate goes into it, so that a session is resumed only where the
- * same is asked. */
+ * same is asked. Its hash stands for it, as what others chose may be long, and must not be made
+ * to look like something else. */
 static void set_session_key(struct plan_host *p)
 {
 	struct tls_client *client = &p->out->client;
-	struct buf key;
+	uint8_t hash[PIN_BYTES];
+	struct buf key, name;
 
 	buf_init(&key, SECURE_ARENA);
+	buf_init(&name, PIN_TEXT);
 	add_part(&key, p->transport->name);
 	add_part(&key, p->next_hop);
 	add_part(&key, p->host->name);
@@ -249,7 +265,12 @@ static void set_session_key(struct plan_host *p)
 		buf_put_u8(&key, client->tlsa[i].type);
 		add_part(&key, client->tlsa[i].data);
 	}
-	client->session_key = arena_copy(&p->secure->arena, buf_span(&key));
+	if (buf_ok(&key)) {
+		pin_of(buf_span(&key), hash);
+		pin_add(&name, hash);
+		client->session_key = arena_copy(&p->secure->arena, buf_span(&name));
+	}
+	buf_done(&name);
 	buf_done(&key);
 }
 

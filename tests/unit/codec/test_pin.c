@@ -78,9 +78,27 @@ static void the_canonical_form_is_written(void **state)
 	buf_done(&out);
 }
 
+static void the_hash_of_bytes(void **state)
+{
+	uint8_t pin[PIN_BYTES], expected[PIN_BYTES];
+	(void)state;
+
+	/* FIPS 180-2, appendix B.1 */
+	assert_int_equal(
+		pin_parse(SPAN("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61"
+			       "f20015ad"),
+			expected),
+		0);
+	pin_of(SPAN("abc"), pin);
+	assert_memory_equal(pin, expected, PIN_BYTES);
+	pin_of(SPAN_NONE, pin);
+	assert_int_equal(pin[0], 0xe3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_hash_of_bytes),
 		cmocka_unit_test(every_form_is_read),
 		cmocka_unit_test(what_is_no_pin_is_refused),
 		cmocka_unit_test(the_canonical_form_is_written),

@@ -311,6 +311,23 @@ static void dane_waits_while_records_cannot_be_looked_up(void **state)
 	close_world(w);
 }
 
+/* What could not be told is asked again with the next try, not when the hosts' addresses are old.
+ */
+static void dane_asks_again_with_the_next_try(void **state)
+{
+	struct world *w = open_world(OBJECTS("dane"), tlsa_rows);
+	(void)state;
+
+	w->dnssec = true;
+	w->dns_broken = "_25._tcp.mx1.far.example";
+	w->handshake = right;
+	send_to_far(w);
+	w->dns_broken = NULL;
+	world_pass(w, 3 * MINUTE);
+	assert_int_equal(w->taken_count, 1);
+	close_world(w);
+}
+
 static void dane_without_records_is_opportunistic(void **state)
 {
 	struct world *w = open_world(OBJECTS("dane"), plain_rows);
@@ -338,6 +355,44 @@ static void dane_with_useless_records_wants_tls(void **state)
 	world_pass(w, 30 * MINUTE);
 	assert_int_equal(w->taken_count, 1);
 	assert_true(w->taken[0].secured);
+	close_world(w);
+}
+
+/* ---- sessions that are resumed ----------------------------------------------------------- */
+
+static char seen_key[2][1024];
+
+static enum tls_failure note_key(struct world *w, struct hop *hop, const struct tls_client *want)
+{
+	(void)hop;
+	assert_in_range(want->session_key.n, 1, sizeof(seen_key[0]) - 1);
+	memcpy(seen_key[w->connects % 2], want->session_key.p, want->session_key.n);
+	seen_key[w->connects % 2][want->session_key.n] = '\0';
+	/* io/tls.h: a text */
+	assert_int_equal(strlen(seen_key[w->connects % 2]), want->session_key.n);
+	return TLS_FINE;
+}
+
+static void the_same_is_asked_under_the_same_key(void **state)
+{
+	static const struct dns_row other_rows[] = {{"far.example", DNS_MX, 10, "mx1.far.example"},
+		{"mx1.far.example", DNS_A, 0, "198.51.100.1"},
+		{"_25._tcp.mx1.far.example", DNS_TLSA, 0, "3 1 1 ff" TLSA_DATA}, {0}};
+	struct world *w = open_world(OBJECTS("dane"), tlsa_rows);
+	(void)state;
+
+	w->dnssec = true;
+	w->handshake = note_key;
+	for (int i = 0; i < 2; i++) {
+		send_to_far(w);
+		world_pass(w, HOUR);
+	}
+	assert_int_equal(w->connects, 2);
+	assert_string_equal(seen_key[0], seen_key[1]);
+	w->rows = other_rows;
+	send_to_far(w);
+	assert_int_equal(w->connects, 3);
+	assert_string_not_equal(seen_key[0], seen_key[1]);
 	close_world(w);
 }
 
@@ -564,8 +619,10 @@ int main(void)
 		cmocka_unit_test(dane_takes_the_right_key_only),
 		cmocka_unit_test(dane_ignores_records_without_dnssec),
 		cmocka_unit_test(dane_waits_while_records_cannot_be_looked_up),
+		cmocka_unit_test(dane_asks_again_with_the_next_try),
 		cmocka_unit_test(dane_without_records_is_opportunistic),
 		cmocka_unit_test(dane_with_useless_records_wants_tls),
+		cmocka_unit_test(the_same_is_asked_under_the_same_key),
 		cmocka_unit_test(sts_enforced),
 		cmocka_unit_test(sts_refuses_hosts_that_the_policy_does_not_name),
 		cmocka_unit_test(sts_refuses_a_certificate_that_is_not_good),
