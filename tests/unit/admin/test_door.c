@@ -43,6 +43,10 @@ struct world {
 	char path[64];
 	struct peer peers[ADMIN_DOORS + 1];
 	uint64_t generations;
+	char given[256]; /* what was given out, in order: "a" secrets of accounts, "t" of
+			    transports, "." a generation */
+	uint32_t tls_ticket;
+	int tls_error;
 	uint32_t ticket; /* of the last question to delivery */
 	char asked[4096];
 	int delivery_error;
@@ -242,7 +246,26 @@ static void on_generation(void *context, int memfd, uint64_t number)
 {
 	(void)memfd;
 	(void)number;
-	((struct world *)context)->generations++;
+	struct world *w = context;
+	w->generations++;
+	strncat(w->given, ".", sizeof(w->given) - strlen(w->given) - 1);
+}
+
+static void on_secrets(void *context, enum secret_kind kind, int memfd)
+{
+	struct world *w = context;
+
+	assert_true(memfd >= 0);
+	strncat(w->given, kind == SECRET_ACCOUNT ? "a" : "t",
+		sizeof(w->given) - strlen(w->given) - 1);
+}
+
+static int on_reload_tls(void *context, uint32_t ticket)
+{
+	struct world *w = context;
+
+	w->tls_ticket = ticket;
+	return w->tls_error;
 }
 
 static int on_ask(void *context, uint32_t party, enum admin_question question, uint32_t ticket,
@@ -295,6 +318,8 @@ static void start(struct world *w)
 		.trace = sim_disk_base(w->disk),
 		.context = w,
 		.generation = on_generation,
+		.secrets = on_secrets,
+		.reload_tls = on_reload_tls,
 		.events = &w->sink,
 		.log = &w->log,
 		.ask = on_ask,
@@ -1368,6 +1393,220 @@ static void only_what_has_mail_is_named(void **state)
 	peer->handler->closed(peer->owner, ERR_CLOSED);
 }
 
+/* ---- passwords and secrets -------------------------------------------------------------- */
+
+#define ADD_JOE                                                                               \
+	"{\"cmd\":\"object\",\"op\":\"add\",\"kind\":\"account\",\"name\":\"joe@a.example\"," \
+	"\"password\":\"correct horse\"}"
+#define USERS "{\"cmd\":\"user\",\"op\":\"list\"}"
+
+static void have_domain(struct world *w)
+{
+	assert_done(ask(w, "{\"cmd\":\"apply\",\"text\":\"transports: { t: { server: "
+			   "127.0.0.1:26, tls: require } }\\ndomains: { a.example: { mailboxes: "
+			   "true } }\"}"));
+	w->given[0] = '\0';
+}
+
+static bool has_password(struct world *w)
+{
+	json_t *value = ask(w, USERS);
+	const json_t *list = json_object_get(value, "users");
+
+	assert_int_equal(json_array_size(list), 1);
+	bool has = json_is_true(json_object_get(json_array_get(list, 0), "password"));
+	json_decref(value);
+	return has;
+}
+
+static void a_password_is_hashed_while_others_are_answered(void **state)
+{
+	struct world *w = *state;
+
+	have_domain(w);
+	struct peer *peer = enter(w);
+	write_line(peer, ADD_JOE);
+	assert_null(reply(peer));
+	json_t *none = ask(w, USERS);
+	assert_int_equal(json_array_size(json_object_get(none, "users")), 0);
+	json_decref(none);
+	run_job(w);
+	assert_done(reply(peer));
+	assert_true(has_password(w));
+	/* Who checks passwords has it before anybody can ask for it. */
+	assert_string_equal(w->given, "a.");
+	assert_string_equal(w->event, "account joe@a.example: added with a password");
+	/* The next request of the same client has no password. */
+	write_line(peer, "{\"cmd\":\"object\",\"op\":\"password\",\"kind\":\"account\","
+			 "\"name\":\"joe@a.example\"}");
+	assert_done(reply(peer));
+	assert_false(has_password(w));
+}
+
+static void who_goes_while_his_password_is_hashed(void **state)
+{
+	struct world *w = *state;
+
+	have_domain(w);
+	struct peer *peer = enter(w);
+	write_line(peer, ADD_JOE);
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+	assert_true(peer->open);
+	run_job(w);
+	assert_false(peer->open);
+	assert_true(has_password(w));
+}
+
+static void a_password_that_outlives_the_admin_is_not_heard(void **state)
+{
+	struct world *w = *state;
+
+	have_domain(w);
+	write_line(enter(w), ADD_JOE);
+	admin_free(&w->admin);
+	run_job(w);
+}
+
+/* Meanwhile somebody else made the account. */
+static void a_password_that_comes_too_late(void **state)
+{
+	struct world *w = *state;
+
+	have_domain(w);
+	struct peer *peer = enter(w);
+	write_line(peer, ADD_JOE);
+	assert_done(ask(w, "{\"cmd\":\"object\",\"op\":\"add\",\"kind\":\"account\",\"name\":"
+			   "\"joe@a.example\"}"));
+	run_job(w);
+	assert_error(reply(peer), "is there already");
+	assert_false(has_password(w));
+}
+
+static void passwords_that_are_refused_at_once(void **state)
+{
+	static const char *const bad[][2] = {
+		{"\"account\",\"name\":\"joe@a.example\",\"password\":\"short\"", "8 characters"},
+		{"\"account\",\"name\":\"joe@a.example\",\"password\":\"\"", "empty"},
+		{"\"account\",\"name\":\"joe@a.example\",\"password\":7", "empty"},
+		{"\"domain\",\"name\":\"b.example\",\"password\":\"long enough\"", "an account"},
+	};
+	struct world *w = *state;
+	char text[256];
+
+	have_domain(w);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "{\"cmd\":\"object\",\"op\":\"add\",\"kind\":%s}",
+			bad[i][0]);
+		assert_error(ask(w, text), bad[i][1]);
+	}
+	/* A field cannot set what a password is checked by. */
+	assert_error(ask(w, "{\"cmd\":\"object\",\"op\":\"add\",\"kind\":\"account\",\"name\":"
+			    "\"joe@a.example\",\"settings\":[\"verifiers=crypt:x\"]}"),
+		"never taken from a command line");
+	assert_string_equal(w->given, "");
+}
+
+static void secrets_of_transports(void **state)
+{
+	struct world *w = *state;
+
+	have_domain(w);
+	assert_done(ask(w, "{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\",\"name\":"
+			   "\"t\",\"settings\":[\"sasl.user=gw\"],\"secret\":\"s3cret\"}"));
+	assert_string_equal(w->given, "t.");
+	assert_null(strstr(w->event, "s3cret"));
+	/* The same one again is no change. */
+	assert_done(ask(w, "{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\",\"name\":"
+			   "\"t\",\"secret\":\"s3cret\"}"));
+	assert_string_equal(w->given, "t.");
+	assert_error(ask(w, "{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\",\"name\":"
+			    "\"t\",\"secret\":\"\"}"),
+		"is empty");
+	json_t *value = ask(w, "{\"cmd\":\"export\",\"secrets\":true}");
+	const char *text = json_string_value(json_object_get(value, "text"));
+	assert_non_null(strstr(text, "secret: s3cret"));
+	json_decref(value);
+	assert_non_null(strstr(w->event, "exported with secrets"));
+	value = ask(w, "{\"cmd\":\"audit\",\"limit\":1}");
+	const json_t *entry = json_array_get(json_object_get(value, "entries"), 0);
+	assert_non_null(strstr(json_string_value(json_object_get(entry, "change")),
+		"password hashes of 0 accounts, secrets of 1 transport"));
+	assert_string_equal(json_string_value(json_object_get(entry, "actor")), "root");
+	json_decref(value);
+}
+
+static void an_import_is_all_or_nothing(void **state)
+{
+	static const char hash[] = "$1$abc$BXBqpb9BZcZhXLgbee.0s/";
+	struct world *w = *state;
+	char text[1000];
+
+	have_domain(w);
+	snprintf(text, sizeof(text),
+		"{\"cmd\":\"import\",\"file\":\"f\",\"format\":\"htpasswd\",\"domain\":\"A."
+		"example\","
+		"\"text\":\"joe:%s\\n\\nann:%s\\njoe@b.example:%s\\nx y:%s\"}",
+		hash, hash, hash, hash);
+	json_t *value = ask(w, text);
+	/* Each in the line where it is. */
+	assert_non_null(strstr(error_of(value), "f:4: "));
+	assert_non_null(strstr(error_of(value), "f:5: "));
+	assert_null(strstr(error_of(value), hash));
+	json_decref(value);
+	snprintf(text, sizeof(text),
+		"{\"cmd\":\"import\",\"file\":\"f\",\"format\":\"htpasswd\",\"domain\":"
+		"\"a.example\",\"text\":\"joe:%s\\nJoe@a.example:%s\"}",
+		hash, hash);
+	assert_error(ask(w, text), "f:2: ");
+	snprintf(text, sizeof(text),
+		"{\"cmd\":\"import\",\"file\":\"f\",\"format\":\"htpasswd\",\"domain\":\"a."
+		"example\","
+		"\"text\":\"joe:%s\\n# x\\n\"}",
+		hash);
+	value = ask(w, text);
+	assert_string_equal(error_of(value), "");
+	assert_int_equal(json_integer_value(json_object_get(value, "added")), 1);
+	assert_int_equal(json_integer_value(json_object_get(value, "weak")), 1);
+	json_decref(value);
+	assert_string_equal(w->given, "a.");
+	assert_true(has_password(w));
+	/* He is there now. */
+	value = ask(w, text);
+	assert_int_equal(json_integer_value(json_object_get(value, "kept")), 1);
+	assert_int_equal(json_integer_value(json_object_get(value, "added")), 0);
+	json_decref(value);
+	assert_string_equal(w->given, "a.");
+	assert_error(ask(w, "{\"cmd\":\"import\",\"format\":\"ldif\",\"text\":\"\"}"), "format");
+	assert_error(ask(w, "{\"cmd\":\"import\",\"format\":\"shadow\",\"domain\":\"b.example\"}"),
+		"b.example");
+}
+
+static void certificates_are_read_again_by_the_supervisor(void **state)
+{
+	static const char request[] = "{\"cmd\":\"tls\",\"op\":\"reload\"}";
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, request);
+	assert_null(reply(peer));
+	/* Nobody else can say so. */
+	admin_answer(w->admin, ADMIN_SMTPD(0), w->tls_ticket, SPAN("{\"done\":true}"));
+	admin_tls_reloaded(w->admin, w->tls_ticket + 1, true, SPAN_NONE);
+	assert_null(reply(peer));
+	admin_tls_reloaded(w->admin, w->tls_ticket, false, SPAN("gw.crt: no \"certificate\""));
+	json_t *value = reply(peer);
+	assert_true(json_is_false(json_object_get(value, "done")));
+	assert_string_equal(
+		json_string_value(json_object_get(value, "text")), "gw.crt: no \"certificate\"");
+	json_decref(value);
+	write_line(peer, request);
+	pass(w, ADMIN_ANSWER_MS);
+	assert_error(reply(peer), "not read in time");
+	w->tls_error = ERR_CLOSED;
+	assert_error(ask(w, request), "");
+	assert_error(ask(w, "{\"cmd\":\"tls\",\"op\":\"x\"}"), "op: unknown");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -1411,6 +1650,14 @@ int main(int argc, char **argv)
 		TEST(a_search_that_outlives_the_admin_is_not_heard),
 		TEST(a_search_answers_when_it_is_done),
 		TEST(a_search_says_what_it_could_not_read),
+		TEST(a_password_is_hashed_while_others_are_answered),
+		TEST(who_goes_while_his_password_is_hashed),
+		TEST(a_password_that_outlives_the_admin_is_not_heard),
+		TEST(a_password_that_comes_too_late),
+		TEST(passwords_that_are_refused_at_once),
+		TEST(secrets_of_transports),
+		TEST(an_import_is_all_or_nothing),
+		TEST(certificates_are_read_again_by_the_supervisor),
 	};
 
 	if (argc > 1)

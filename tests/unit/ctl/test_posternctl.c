@@ -13,12 +13,16 @@
 #include <grp.h>
 #include <jansson.h>
 #include <poll.h>
+#include <pty.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
+#include <utmp.h>
 
 #define ARGS 16
 #define WAIT 20000 /* milliseconds */
@@ -242,6 +246,19 @@ static void wrong_usage_is_2_and_asks_nobody(void **state)
 		{"--nonsense"},
 		{"status", "x"},
 		{"export", "x"},
+		{"user"},
+		{"user", "nonsense"},
+		{"user", "add"},
+		{"user", "password"},
+		{"user", "list", "a", "b"},
+		{"user", "show"},
+		{"user", "import"},
+		{"user", "add", "x@y.example", "--nonsense"},
+		{"user", "pause", "x@y.example"},
+		{"tls"},
+		{"tls", "nonsense"},
+		{"tls", "show", "x"},
+		{"accept", "list"},
 		{"apply"},
 		{"apply", "objects.yaml"},
 		{"apply", "-f"},
@@ -1340,10 +1357,295 @@ static void options_stand_anywhere(void **state)
 	json_decref(asked);
 }
 
+#define DONE "{\"changes\":[],\"warnings\":[],\"dry_run\":false}"
+
+/* A line of standard input, and nothing of what follows it. */
+static void a_password_is_a_line_of_standard_input(void **state)
+{
+	struct world *w = *state;
+
+	w->input = "correct horse \r\nnext line\n";
+	run(w, ARGUMENTS("user", "add", "joe@c.example", "send-as=x@c.example", "--weak"),
+		REPLIES(DONE));
+	assert_int_equal(w->code, 0);
+	assert_int_equal(w->requests, 1);
+	json_t *asked = request(w);
+	assert_member(asked, "op", "add");
+	assert_member(asked, "kind", "account");
+	assert_member(asked, "password", "correct horse ");
+	assert_true(json_is_true(json_object_get(asked, "weak")));
+	assert_int_equal(json_array_size(json_object_get(asked, "settings")), 1);
+	json_decref(asked);
+	run(w, ARGUMENTS("transport", "set", "t", "sasl.user=gw", "--secret"), REPLIES(DONE));
+	asked = request(w);
+	assert_member(asked, "secret", "correct horse ");
+	json_decref(asked);
+	/* Where none is wanted none is read. */
+	run(w, ARGUMENTS("user", "add", "joe@c.example", "--no-password"), REPLIES(DONE));
+	asked = request(w);
+	assert_null(json_object_get(asked, "password"));
+	json_decref(asked);
+	run(w, ARGUMENTS("user", "password", "joe@c.example", "--remove"), REPLIES(DONE));
+	asked = request(w);
+	assert_member(asked, "op", "password");
+	assert_null(json_object_get(asked, "password"));
+	json_decref(asked);
+	w->input = "";
+	run(w, ARGUMENTS("user", "password", "joe@c.example"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "no password was given");
+	w->input = "\xff\xfe\n";
+	run(w, ARGUMENTS("user", "password", "joe@c.example"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "not valid UTF-8");
+}
+
+static void secrets_on_a_command_line_are_refused_and_not_repeated(void **state)
+{
+	static const char *const wrong[][5] = {
+		{"user", "add", "joe@c.example", "hunter2"},
+		{"user", "add", "joe@c.example", "password=hunter2"},
+		{"user", "add", "joe@c.example", "--password=hunter2"},
+		{"user", "password", "joe@c.example", "hunter2"},
+		{"user", "set", "joe@c.example", "verifiers=hunter2"},
+		{"account", "add", "joe@c.example", "password=hunter2"},
+		{"transport", "set", "t", "sasl.secret=hunter2"},
+		{"transport", "set", "t", "--secret=hunter2"},
+		{"transport", "set", "t", "--secret", "hunter2"},
+	};
+	struct world *w = *state;
+
+	w->input = "from standard input\n";
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		run(w, ARGUMENTS(wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], wrong[i][4]),
+			NULL);
+		assert_int_equal(w->code, 2);
+		assert_has(w->err, "command line");
+		assert_null(strstr(w->err, "hunter2"));
+	}
+}
+
+static void users_are_shown_without_what_is_kept(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("user", "list", "c.example"),
+		REPLIES("{\"users\":[{\"name\":\"joe@c.example\",\"disabled\":true,\"send-as\":["
+			"\"a@c.example\",\"@d.example\"],\"roles\":[\"read-only\"],\"password\":"
+			"true,"
+			"\"password_changed\":\"2026-11-21T08:00:00.000Z\"},{\"name\":\"\\u001b["
+			"1m\","
+			"\"password\":false,\"password_changed\":null}]}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "joe@c.example  2026-11-21T08:00:00.000Z  disabled  read-only  "
+			   "a@c.example, @d.example");
+	assert_has(w->out, "none");
+	assert_harmless(w->out);
+	json_t *asked = request(w);
+	assert_member(asked, "domain", "c.example");
+	json_decref(asked);
+	run(w, ARGUMENTS("user", "list"), REPLIES("{\"users\":[]}"));
+	assert_string_equal(w->out, "there are none\n");
+}
+
+static void an_import_says_what_became_of_each(void **state)
+{
+	struct world *w = *state;
+
+	write_file(w->file, "joe:$1$abc$x\n");
+	run(w, ARGUMENTS("user", "import", w->file, "--domain", "c.example", "--check"),
+		REPLIES("{\"changes\":[],\"added\":2,\"replaced\":1,\"kept\":3,\"skipped\":4,"
+			"\"weak\":5,\"dry_run\":true}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "2 accounts would be added, 1 with a new password");
+	assert_has(w->out, "3 there already, kept");
+	assert_has(w->out, "4 that nobody can log in to");
+	assert_has(w->err, "5 with a hash of an old kind");
+	json_t *asked = request(w);
+	assert_member(asked, "text", "joe:$1$abc$x\n");
+	assert_member(asked, "format", "htpasswd");
+	assert_member(asked, "file", w->file);
+	assert_true(json_is_true(json_object_get(asked, "dry_run")));
+	json_decref(asked);
+}
+
+static void who_can_read_a_file_with_secrets_is_told(void **state)
+{
+	struct world *w = *state;
+
+	write_file(w->file,
+		"transports: { t: { server: x.example, sasl: { user: a, secret: b } } }\n");
+	assert_int_equal(chmod(w->file, 0644), 0);
+	run(w, ARGUMENTS("apply", "-f", w->file), REPLIES(DONE));
+	assert_int_equal(w->code, 0);
+	assert_has(w->err, "every user of this machine can read it");
+	assert_int_equal(chmod(w->file, 0640), 0);
+	run(w, ARGUMENTS("apply", "-f", w->file), REPLIES(DONE));
+	assert_string_equal(w->err, "");
+	write_file(w->file, "domains: { secret.example: { mailboxes: true } }\n");
+	assert_int_equal(chmod(w->file, 0644), 0);
+	run(w, ARGUMENTS("apply", "-f", w->file), REPLIES(DONE));
+	assert_string_equal(w->err, "");
+}
+
+/* ---- a terminal ------------------------------------------------------------------------- */
+
+struct terminal {
+	int fd; /* our end */
+	int theirs;
+	pid_t pid;
+	struct termios before;
+	char seen[8192];
+	size_t n;
+};
+
+static void open_terminal(struct world *w, struct terminal *t, const char *const *args)
+{
+	const char *list[ARGS + 4] = {program, "-c", w->config};
+	int n = 3;
+
+	memset(t, 0, sizeof(*t));
+	for (; *args; args++)
+		list[n++] = *args;
+	assert_int_equal(openpty(&t->fd, &t->theirs, NULL, NULL, NULL), 0);
+	assert_int_equal(tcgetattr(t->theirs, &t->before), 0);
+	assert_true(t->before.c_lflag & ECHO);
+	fflush(NULL);
+	t->pid = fork();
+	assert_true(t->pid >= 0);
+	if (t->pid)
+		return;
+	if (login_tty(t->theirs))
+		_exit(98);
+	execv(program, (char *const *)list);
+	_exit(99);
+}
+
+static void see(struct terminal *t, const char *words)
+{
+	while (!strstr(t->seen, words)) {
+		struct pollfd ready = {t->fd, POLLIN, 0};
+
+		if (poll(&ready, 1, WAIT) != 1)
+			fail_msg("\"%s\" is not in:\n%s", words, t->seen);
+		ssize_t got = read(t->fd, t->seen + t->n, sizeof(t->seen) - 1 - t->n);
+		if (got <= 0)
+			fail_msg("\"%s\" is not in:\n%s", words, t->seen);
+		t->n += (size_t)got;
+	}
+	t->n = 0;
+	memset(t->seen, 0, sizeof(t->seen));
+}
+
+static void type(struct terminal *t, const char *text)
+{
+	struct termios now;
+
+	assert_int_equal(tcgetattr(t->theirs, &now), 0);
+	assert_false(now.c_lflag & ECHO);
+	assert_int_equal(write(t->fd, text, strlen(text)), strlen(text));
+}
+
+/* How it ended; the terminal is as it was. */
+static int end_of(struct terminal *t)
+{
+	struct termios now;
+	int status;
+
+	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
+	assert_int_equal(tcgetattr(t->theirs, &now), 0);
+	assert_int_equal(now.c_lflag, t->before.c_lflag);
+	close(t->fd);
+	close(t->theirs);
+	return status;
+}
+
+static void a_terminal_does_not_show_what_is_typed(void **state)
+{
+	struct world *w = *state;
+	struct terminal t;
+
+	open_terminal(w, &t, ARGUMENTS("user", "add", "joe@c.example"));
+	/* Whether it would be taken at all, before somebody types. */
+	serve(w, DONE);
+	json_t *asked = request(w);
+	assert_true(json_is_true(json_object_get(asked, "dry_run")));
+	assert_null(json_object_get(asked, "password"));
+	json_decref(asked);
+	see(&t, "Password of joe@c.example: ");
+	type(&t, "correct horse\n");
+	see(&t, "Again: ");
+	type(&t, "correct horse\n");
+	serve(w, "{\"changes\":[\"account joe@c.example: added\"],\"warnings\":[]}");
+	asked = request(w);
+	assert_member(asked, "password", "correct horse");
+	json_decref(asked);
+	see(&t, "joe@c.example: added");
+	assert_int_equal(end_of(&t), 0);
+}
+
+static void two_that_differ_change_nothing(void **state)
+{
+	struct world *w = *state;
+	struct terminal t;
+
+	open_terminal(w, &t, ARGUMENTS("user", "password", "joe@c.example"));
+	serve(w, DONE);
+	see(&t, "Password of");
+	type(&t, "correct horse\n");
+	see(&t, "Again: ");
+	type(&t, "correct house\n");
+	see(&t, "nothing was changed");
+	assert_int_equal(WEXITSTATUS(end_of(&t)), 1);
+}
+
+static void control_c_puts_the_terminal_right(void **state)
+{
+	struct world *w = *state;
+
+	for (int again = 0; again < 2; again++) {
+		struct terminal t;
+
+		open_terminal(w, &t, ARGUMENTS("user", "password", "joe@c.example"));
+		serve(w, DONE);
+		see(&t, "Password of");
+		if (again) {
+			type(&t, "correct horse\n");
+			see(&t, "Again: ");
+		}
+		type(&t, "half\x03");
+		int status = end_of(&t);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGINT);
+	}
+}
+
+static void the_end_of_input_is_no_password(void **state)
+{
+	struct world *w = *state;
+	struct terminal t;
+
+	open_terminal(w, &t, ARGUMENTS("user", "password", "joe@c.example"));
+	serve(w, DONE);
+	see(&t, "Password of");
+	type(&t, "\x04");
+	see(&t, "no password was given");
+	assert_int_equal(WEXITSTATUS(end_of(&t)), 1);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(a_password_is_a_line_of_standard_input),
+		TEST(secrets_on_a_command_line_are_refused_and_not_repeated),
+		TEST(users_are_shown_without_what_is_kept),
+		TEST(an_import_says_what_became_of_each),
+		TEST(who_can_read_a_file_with_secrets_is_told),
+		TEST(a_terminal_does_not_show_what_is_typed),
+		TEST(two_that_differ_change_nothing),
+		TEST(control_c_puts_the_terminal_right),
+		TEST(the_end_of_input_is_no_password),
 		TEST(wrong_usage_is_2_and_asks_nobody),
 		TEST(help_is_on_standard_output),
 		TEST(without_a_server_the_reason_and_what_to_do),
