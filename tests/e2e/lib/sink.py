@@ -146,7 +146,7 @@ class Session:
             return
         params = dict(word.split("=", 1) if "=" in word else (word, "") for word in match[2].split())
         params = {k.upper(): v for k, v in params.items()}
-        needs = {"BODY": "8BITMIME", "SIZE": "SIZE", "SMTPUTF8": "SMTPUTF8", "RET": "DSN", "ENVID": "DSN"}
+        needs = {"BODY": "8BITMIME", "SIZE": "SIZE", "SMTPUTF8": "SMTPUTF8", "RET": "DSN", "ENVID": "DSN", "REQUIRETLS": "REQUIRETLS"}
         for key in params:
             if not self.offers(needs.get(key, "?")):
                 self.wrong(f"{key} in MAIL, which was not offered")
@@ -243,6 +243,8 @@ class Session:
 class Sink:
     """extensions: what EHLO offers, None: EHLO is unknown. In a thread with a loop of its own."""
 
+    session_class = Session
+
     def __init__(self, host="127.0.0.1", port=None, extensions=ALL, start=True, keep_bodies=True):
         self.host = host
         self.port = port or free_port(host)
@@ -296,7 +298,7 @@ class Sink:
 
     async def _serve(self, reader, writer):
         self.connections += 1
-        session = Session(self, reader, writer, self.connections)
+        session = self.session_class(self, reader, writer, self.connections)
         self.sessions[session] = asyncio.current_task()
         try:
             await session.run()
