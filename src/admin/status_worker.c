@@ -40,8 +40,8 @@ static void put_health(struct json_write *out, const json_t *spool)
 
 bool status_put_worker(struct json_write *out, const char *name, struct span answer)
 {
-	static const char *const own[] = {
-		"worker", "connections", "sessions", "messages", "recipients", "bytes"};
+	static const char *const own[] = {"worker", "connections", "sessions", "messages",
+		"recipients", "bytes", "tls", "tls_resumed", "logins"};
 	static const char *const of_spool[] = {"syncs", "sync_ns", "batches", "bytes"};
 	json_error_t error;
 	json_t *json = answer.n ? json_loadb(answer.p, answer.n, 0, &error) : NULL;

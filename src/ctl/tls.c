@@ -28,10 +28,10 @@ static int reload(struct ctl *ctl)
 		ctl_tell(ctl, member_text(reply, "text"));
 	else if (ctl->json)
 		show_json(ctl, reply);
-	else if (*member_text(reply, "text"))
+	else {
 		show_text(member_text(reply, "text"), true);
-	else
-		puts("certificates and keys were read again; connections that stand keep theirs");
+		putchar('\n');
+	}
 	json_decref(reply);
 	return done ? EXIT_DONE : EXIT_REFUSED;
 }

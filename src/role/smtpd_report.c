@@ -55,6 +55,9 @@ void smtpd_report_figures(struct buf *out, uint8_t worker, const struct smtpd *s
 	json_put_u64(&json, "messages", f.messages);
 	json_put_u64(&json, "recipients", f.recipients);
 	json_put_u64(&json, "bytes", f.bytes);
+	json_put_u64(&json, "tls", f.tls);
+	json_put_u64(&json, "tls_resumed", f.tls_resumed);
+	json_put_u64(&json, "logins", f.logins);
 	json_open_object(&json, "refused");
 	for (unsigned i = 0; i < SMTPD_REFUSALS; i++)
 		json_put_u64(&json, smtpd_refusal_name(i), f.refused[i]);
