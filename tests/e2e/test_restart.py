@@ -171,7 +171,7 @@ def test_a_torn_tail_is_no_damage(gateway, sink):
     hop.wait(1)
 
 
-@pytest.mark.parametrize("role", ["smtpd", "delivery", "admin"])
+@pytest.mark.parametrize("role", ["smtpd", "delivery", "admin", "keys", "fetch"])
 def test_a_killed_role_comes_back_and_nothing_is_lost(gateway, sink, role):
     hop = sink()
     server = gateway(one_hop(hop, **{"retry-delay": "1s"}))
@@ -255,7 +255,7 @@ def test_the_sandbox_is_on(gateway):
                 users.add((role, uid[0]))
                 assert status["Groups"].split() in ([], [status["Gid"].split()[0]])
     if IS_ROOT:
-        assert len({u for _, u in users}) == 3, "each role has a user of its own"
+        assert len({u for _, u in users}) == 5, "each role has a user of its own"
 
 
 def test_every_thread_is_in_the_sandbox(gateway):

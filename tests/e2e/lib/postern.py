@@ -14,7 +14,7 @@ import yaml
 from .smtp import Client
 from .world import BUILD, IS_ROOT, WAIT_S, folder, free_port, remove, wait_until
 
-ROLES = ("smtpd", "delivery", "admin")
+ROLES = ("smtpd", "delivery", "admin", "keys", "fetch")
 _programs = None
 
 
