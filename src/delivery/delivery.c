@@ -218,7 +218,7 @@ static int check_link(const struct delivery *d, const struct link *link, struct 
 		buf_add_str(problem, "a link's counts are wrong");
 		return ERR_CORRUPT;
 	}
-	if (waiting && !sessions && !link->lookup && !d->starved) {
+	if (waiting && !sessions && !link_looks_up(link) && !d->starved) {
 		buf_printf(problem, "%u attempts wait for a session that nobody opens", waiting);
 		return ERR_CORRUPT;
 	}

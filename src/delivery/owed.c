@@ -30,8 +30,9 @@ static struct span copy(char **at, struct span text)
 
 static struct owed_event *copy_event(const struct event *event)
 {
-	size_t n = event->recipient_count,
-	       text = event->sender.n + event->transport.n + event->destination.n + event->action.n;
+	size_t n = event->recipient_count, text = event->sender.n + event->transport.n +
+						  event->destination.n + event->tls.n +
+						  event->action.n;
 
 	for (size_t i = 0; i < n; i++)
 		text += event->recipients[i].n;
@@ -43,6 +44,7 @@ static struct owed_event *copy_event(const struct event *event)
 	owed->event.sender = copy(&at, event->sender);
 	owed->event.transport = copy(&at, event->transport);
 	owed->event.destination = copy(&at, event->destination);
+	owed->event.tls = copy(&at, event->tls);
 	owed->event.action = copy(&at, event->action);
 	for (size_t i = 0; i < n; i++)
 		owed->recipients[i] = copy(&at, event->recipients[i]);

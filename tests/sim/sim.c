@@ -28,6 +28,9 @@ static const char *const fault_names[SIM_FAULTS] = {
 	[FAULT_CLIENT_GONE] = "client gone",
 	[FAULT_DNS] = "dns failure",
 	[FAULT_ADMIN] = "change by an administrator",
+	[FAULT_TLS] = "handshake broken off",
+	[FAULT_ATTACK] = "attack on a link",
+	[FAULT_TRUST] = "change of certificates, TLSA or policies",
 };
 
 const char *sim_fault_name(enum sim_fault fault)

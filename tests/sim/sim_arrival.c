@@ -1,5 +1,6 @@
 /* What arrives: is it what was sent, and may it arrive now? */
 #include "sim_ledger.h"
+#include "sim_link.h"
 #include "sim_world.h"
 
 #include "base/buf.h"
@@ -114,6 +115,8 @@ static void show(struct ledger *l, const struct ledger_mail *mail, struct span g
 
 void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 {
+	for (size_t i = 0; i < a->rcpt_count; i++)
+		sim_link_judge(l, a->link, a->rcpts[i]);
 	if (!a->sender.n && a->rcpt_count == 1 && a->rcpts[0][0] == 's') {
 		ledger_take_dsn(l, a->rcpts[0], a->bytes);
 		return;

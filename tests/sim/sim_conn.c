@@ -92,13 +92,15 @@ int sim_conn_send(struct io_conn *conn, const struct iovec *parts, size_t count,
 	CHECK(!c->lingers && !c->connecting);
 	if (c->failed)
 		return ERR_CLOSED;
+	if (c->tls && !c->tls->open)
+		return ERR_BUSY;
 	for (size_t i = 0; i < count; i++)
 		n += parts[i].iov_len;
 	if (c->first && c->unsent_bytes + n > IO_CONN_UNSENT)
 		return ERR_LIMIT;
 	if (!n)
 		return 0;
-	bool waited = c->first != NULL;
+	bool waited = sim_conn_waits(c);
 	struct piece *piece = add_piece(c);
 
 	piece->bytes = malloc(n);
@@ -115,7 +117,7 @@ int sim_conn_send(struct io_conn *conn, const struct iovec *parts, size_t count,
 		return 0;
 	int err = sim_conn_flush(c);
 
-	c->drain = c->first != NULL;
+	c->drain = sim_conn_waits(c);
 	return err < 0 ? fail(c, err) : 0;
 }
 
@@ -126,9 +128,11 @@ int sim_conn_send_file(struct io_conn *conn, struct io_file *file, uint64_t offs
 	CHECK(!c->lingers && !c->connecting);
 	if (c->failed)
 		return ERR_CLOSED;
+	if (c->tls && !c->tls->open)
+		return ERR_BUSY;
 	if (!length)
 		return 0;
-	bool waited = c->first != NULL;
+	bool waited = sim_conn_waits(c);
 	struct piece *piece = add_piece(c);
 
 	piece->file = file;
@@ -139,18 +143,22 @@ int sim_conn_send_file(struct io_conn *conn, struct io_file *file, uint64_t offs
 		return 0;
 	int err = sim_conn_flush(c);
 
-	c->drain = c->first != NULL;
+	c->drain = sim_conn_waits(c);
 	return err < 0 ? fail(c, err) : 0;
 }
 
 size_t sim_conn_unsent(const struct io_conn *conn)
 {
-	return conn_of(conn)->unsent;
+	const struct conn *c = conn_of(conn);
+
+	return c->unsent + (c->tls ? c->tls->tls->out.n : 0);
 }
 
 bool sim_conn_arrived(const struct io_conn *conn)
 {
-	return sim_end_has_input(conn_of(conn)->end);
+	const struct conn *c = conn_of(conn);
+
+	return (c->tls && (c->tls->tls->in.n || c->tls->end)) || sim_end_has_input(c->end);
 }
 
 void sim_conn_pause(struct io_conn *conn)
@@ -172,19 +180,32 @@ static bool waits_for_file(const struct conn *c)
 	return false;
 }
 
+/* Behind all that waits: so all of that is sealed first, however much it is. */
+static void say_end(struct conn *c)
+{
+	for (struct piece *p = c->first; p; p = p->next)
+		sim_tls_seal(c->tls->tls, p->bytes + p->offset, p->n);
+	sim_conn_drop_pieces(c);
+	sim_tls_end(c->tls->tls);
+	(void)sim_conn_flush(c);
+}
+
 void sim_conn_close(struct io_conn **conn, bool linger)
 {
 	struct conn *c = conn_of(*conn);
 
 	*conn = NULL;
-	if (!linger || c->failed || c->connecting || (c->eof && !c->first) || waits_for_file(c)) {
+	if (c->tls && c->tls->open && linger && !waits_for_file(c))
+		say_end(c);
+	if (!linger || c->failed || c->connecting || (c->eof && !sim_conn_waits(c)) ||
+		waits_for_file(c)) {
 		sim_conn_destroy(c);
 		return;
 	}
 	c->lingers = true;
 	c->handler = NULL;
 	sim_arm(c->process->sim, &c->linger, IO_CONN_LINGER_MS * NS_PER_MS);
-	if (!c->first)
+	if (!sim_conn_waits(c))
 		sim_end_shutdown(c->end);
 	sim_conn_look_again(c, SIM_US);
 }
@@ -202,6 +223,7 @@ void sim_conns_abandon(struct sim_process *p, bool no_power)
 
 		timers_disarm(sim_conn_events(c), &c->again);
 		timers_disarm(sim_conn_events(c), &c->linger);
+		sim_conn_tls_free(c);
 		list_remove(&c->node);
 		if (no_power)
 			sim_end_vanish(&c->end);

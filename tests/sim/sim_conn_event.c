@@ -29,6 +29,7 @@ void sim_conn_destroy(struct conn *c)
 	sim_conn_drop_pieces(c);
 	timers_disarm(sim_conn_events(c), &c->again);
 	timers_disarm(sim_conn_events(c), &c->linger);
+	sim_conn_tls_free(c);
 	list_remove(&c->node);
 	sim_end_close(&c->end);
 	free(c);
@@ -62,7 +63,7 @@ static void read_linger(struct conn *c)
 		;
 	if (n == ERR_MORE)
 		c->eof = true;
-	if (n == ERR_CLOSED || (c->eof && !c->first))
+	if (n == ERR_CLOSED || (c->eof && !sim_conn_waits(c)))
 		sim_conn_destroy(c);
 }
 
@@ -86,7 +87,11 @@ static void read_some(void *arg)
 		tell_closed(c);
 		return;
 	}
-	if (!c->handler || c->paused || c->connecting || c->eof || !sim_end_has_input(c->end))
+	if (c->tls && !c->tls->open) {
+		sim_conn_shake(c);
+		return;
+	}
+	if (!c->handler || c->paused || c->connecting || c->eof || !sim_conn_has_input(c))
 		return;
 	/* buffer() may close or pause. */
 	struct sim_process *p = c->process;
@@ -100,7 +105,7 @@ static void read_some(void *arg)
 		return;
 	}
 	CHECK(into.iov_base && into.iov_len);
-	int64_t n = sim_end_read(c->end, into.iov_base, into.iov_len);
+	int64_t n = sim_conn_read(c, into.iov_base, into.iov_len);
 
 	sim_conn_look_again(c, 2 * SIM_US);
 	if (n > 0) {
@@ -128,18 +133,51 @@ static void on_readable(void *owner)
 	process_enter(c->process, read_some, c);
 }
 
-/* Bytes taken of the first piece, 0: no room, < 0: failed. */
+/* 1: all that was sealed is written. */
+static int64_t write_sealed(struct conn *c)
+{
+	struct buf *out = &c->tls->tls->out;
+
+	while (out->n) {
+		int64_t n = sim_end_write(c->end, out->p, out->n);
+
+		if (n <= 0)
+			return n;
+		buf_drop(out, (size_t)n);
+	}
+	return 1;
+}
+
+/* Bytes taken, 0: no room, < 0: failed. */
+static int64_t write_bytes(struct conn *c, const char *bytes, size_t n)
+{
+	int64_t room = c->tls ? write_sealed(c) : 1;
+
+	if (room <= 0)
+		return room;
+	if (!c->tls)
+		return sim_end_write(c->end, bytes, n);
+	sim_tls_seal(c->tls->tls, bytes, n);
+	return (int64_t)n;
+}
+
+/* Of the first piece. */
 static int64_t write_piece(struct conn *c, struct piece *piece)
 {
 	char copy[COPY_BYTES];
 
 	if (!piece->file)
-		return sim_end_write(c->end, piece->bytes + piece->offset, piece->n);
+		return write_bytes(c, piece->bytes + piece->offset, piece->n);
 	int64_t n = disk_read(piece->file, copy, MIN(piece->n, sizeof(copy)), piece->offset);
 
 	if (n <= 0)
 		return n < 0 ? n : ERR_CORRUPT;
-	return sim_end_write(c->end, copy, (size_t)n);
+	return write_bytes(c, copy, (size_t)n);
+}
+
+bool sim_conn_waits(const struct conn *c)
+{
+	return c->first || (c->tls && c->tls->tls->out.n);
 }
 
 int sim_conn_flush(struct conn *c)
@@ -163,7 +201,9 @@ int sim_conn_flush(struct conn *c)
 		free(piece->bytes);
 		free(piece);
 	}
-	return 0;
+	int64_t n = c->tls ? write_sealed(c) : 1;
+
+	return n < 0 ? (int)n : 0;
 }
 
 static void write_some(void *arg)
@@ -171,6 +211,11 @@ static void write_some(void *arg)
 	struct conn *c = arg;
 	int err = sim_conn_flush(c);
 
+	if (c->tls && !c->tls->open) {
+		if (err < 0)
+			sim_conn_look_again(c, 0); /* the handshake sees it as well */
+		return;
+	}
 	if (err < 0) {
 		sim_conn_drop_pieces(c);
 		if (c->lingers) {
@@ -179,12 +224,12 @@ static void write_some(void *arg)
 		}
 		c->failed = err;
 		tell_closed(c);
-	} else if (!c->first && c->lingers) {
+	} else if (!sim_conn_waits(c) && c->lingers) {
 		if (c->eof)
 			sim_conn_destroy(c);
 		else
 			sim_end_shutdown(c->end);
-	} else if (!c->first && c->drain) {
+	} else if (!sim_conn_waits(c) && c->drain) {
 		c->drain = false;
 		c->handler->drained(c->owner);
 	}

@@ -1,7 +1,9 @@
 /* The delivery, wired as role/role_delivery.c wires it. */
 #include "base/check.h"
 #include "base/err.h"
+#include "directory/secrets.h"
 #include "sim_dns.h"
+#include "sim_fetch.h"
 #include "sim_machine_inner.h"
 #include "sim_world.h"
 
@@ -145,6 +147,8 @@ static void admin_says(void *owner, struct ipc_port *port, const struct ipc_mess
 		struct snapshot *snapshot = directory_snapshot(d->role.machine, cursor_u64(&in));
 
 		CHECK(delivery_set_snapshot(d->delivery, snapshot) == 0);
+		sim_trust_delivery_knows(
+			d->role.machine->ledger->trust, snapshot_generation(snapshot));
 		d->knows = true;
 		start_if_known(d);
 	} else if (message->type == IPC_QUEUE_REQUEST) {
@@ -187,6 +191,28 @@ static void channel(
 	role_open_port(role, plug, &w->port);
 }
 
+/* The path is that of site-v, in world_objects. */
+static int read_ca(void *context, struct span path, struct buf *out)
+{
+	(void)context;
+	if (!span_equal(path, SPAN(WORLD_CA)))
+		return ERR_NOT_FOUND;
+	buf_add_str(out, CERT_PRIVATE_CA);
+	return 0;
+}
+
+/* Of the transport that logs in. */
+static void give_secrets(struct sim_delivery *d)
+{
+	const struct secret secret = {SPAN("site-l"), SPAN(WORLD_SECRET)};
+	struct secrets *secrets;
+	int memfd;
+
+	CHECK(secrets_make_memfd(&secret, 1, &memfd) == 0);
+	CHECK(secrets_open(memfd, &secrets) == 0);
+	delivery_set_secrets(d->delivery, secrets);
+}
+
 static void make(struct sim_role *role)
 {
 	struct sim_delivery *d = delivery_of(role);
@@ -205,7 +231,9 @@ static void make(struct sim_role *role)
 		.io = &role->process->io,
 		.spool = role->spool,
 		.mailboxes = d->mailboxes,
-		.dns = sim_dns_new(role->process, world_dns),
+		.dns = sim_dns_new(role->process, m->ledger->trust, world_dns),
+		.fetch = sim_fetch_new(role->process, m->ledger->trust, m->ledger),
+		.read_ca = read_ca,
 		.config = m->config,
 		.route = &m->route,
 		.events = &role->tracer.sink,
@@ -215,7 +243,9 @@ static void make(struct sim_role *role)
 		.health = on_health,
 	};
 
+	sim_trust_delivery_begins(m->ledger->trust);
 	CHECK(delivery_new(&config, &d->delivery) == 0);
+	give_secrets(d);
 	(void)io_timer_after(&role->process->io, &d->position_timer, POSITION_MS);
 }
 
@@ -224,6 +254,7 @@ static void died(struct sim_role *role)
 	struct sim_delivery *d = delivery_of(role);
 	struct sim_machine *m = role->machine;
 
+	sim_trust_delivery_ends(m->ledger->trust);
 	/* An orderly end is no excuse for anything. */
 	ledger_restart(m->ledger, !role->drained);
 	ledger_journal(m->ledger, true);

@@ -65,6 +65,12 @@ struct snapshot *directory_snapshot(struct sim_machine *m, uint64_t generation)
 	return m->generations[generation - 1];
 }
 
+const struct snapshot *machine_snapshot(const struct sim_machine *m, uint64_t generation)
+{
+	CHECK(generation && generation <= m->generation_count);
+	return m->generations[generation - 1];
+}
+
 int machine_directory(struct sim_machine *m, const struct sim_change *change)
 {
 	struct plan_options options = {.now_ms = sim_wall_ms(m->sim)};

@@ -1,5 +1,6 @@
 /*
- * A DNS of a table: answers after a delay, sometimes not at all.
+ * A DNS of a table, and of what sim_trust says: answers after a delay, sometimes not at all. What
+ * lies in a signed zone is told so, and cannot be forged; other answers may be.
  */
 #ifndef SIM_DNS_H
 #define SIM_DNS_H
@@ -13,11 +14,13 @@ struct sim_dns_record {
 	const char *name;
 	enum dns_type type;
 	uint16_t preference;
-	const char *value; /* MX: a name, "" for the root; A, AAAA: an address */
+	const char *value; /* MX: a name, "" for the root; A, AAAA: an address; TXT */
 };
 
 /* Questions of one process. `records` ends with a NULL name; a name that is in no record does not
  * exist. */
-struct dns *sim_dns_new(struct sim_process *process, const struct sim_dns_record *records);
+struct sim_trust;
+struct dns *sim_dns_new(
+	struct sim_process *process, struct sim_trust *trust, const struct sim_dns_record *records);
 
 #endif

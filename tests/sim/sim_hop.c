@@ -17,6 +17,9 @@ static bool accepted(void *owner, struct sim_end *net_end, const struct netaddr 
 	buf_init(&s->in, HOP_MESSAGE);
 	buf_init(&s->out, HOP_MESSAGE);
 	buf_init(&s->body, HOP_MESSAGE);
+	buf_init(&s->wire, 2 * HOP_MESSAGE);
+	s->opened_ns = sim_end_opened_ns(net_end);
+	sim_hop_meet_attacker(s);
 	sim_end_adopt(net_end, &sim_hop_session_calls, s);
 	if (hop->busy || sim_hop_trouble(s, 3)) {
 		buf_add_str(
@@ -70,6 +73,7 @@ struct sim_hop *sim_hop_new(struct sim *sim, struct sim_net *net, struct ledger 
 	hop->net = net;
 	hop->ledger = ledger;
 	hop->kind = kind;
+	hop->scram = kind->login && sim_chance(sim, 150);
 	CHECK(netaddr_parse(span_str(kind->address), 25, &hop->address) == 0);
 	hop->timer.fire = changes;
 	up(hop);

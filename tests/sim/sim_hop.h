@@ -5,6 +5,7 @@
 #ifndef SIM_HOP_H
 #define SIM_HOP_H
 
+#include "sim_cert.h"
 #include "sim_ledger.h"
 
 enum sim_hop_extensions {
@@ -18,6 +19,7 @@ enum sim_hop_extensions {
 	HOP_ENHANCED = 128,
 	HOP_SMTPUTF8 = 256,
 	HOP_ALL = 511,
+	HOP_REQUIRETLS = 512,
 };
 
 struct sim_hop_kind {
@@ -26,8 +28,12 @@ struct sim_hop_kind {
 	unsigned trouble; /* in 1000ths, at every step */
 	unsigned refuses; /* in 1000ths: recipients and messages refused for good */
 	bool greylists;
-	bool full_boxes; /* 452 4.2.2 to those recipients that the ledger says are full */
-	bool down;	 /* for hours, at times */
+	bool full_boxes;    /* 452 4.2.2 to those recipients that the ledger says are full */
+	bool down;	    /* for hours, at times */
+	const char *host;   /* as the DNS names it */
+	enum sim_cert cert; /* CERT_NONE: no STARTTLS */
+	bool login;	    /* takes mail from who logged in only */
+	unsigned attacked;  /* in 1000ths of its sessions */
 };
 
 struct sim_hop;

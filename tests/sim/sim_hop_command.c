@@ -29,10 +29,21 @@ static void hello(struct session *s, bool extended)
 	}
 	s->greeted = true;
 	s->extended = extended;
+	/* The first line names the server, and no extension. */
+	if (extended)
+		buf_add_str(&s->out, "250-hop\r\n");
+	if (extended && sim_hop_offers_tls(s)) {
+		buf_add_str(&s->out, "250-STARTTLS\r\n");
+		s->offered = true;
+	}
+	if (extended && s->secured && s->hop->kind->extensions & HOP_REQUIRETLS)
+		buf_add_str(&s->out, "250-REQUIRETLS\r\n");
+	if (extended)
+		sim_hop_say_auth(s);
 	for (size_t i = 0; extended && i < ARRAY_SIZE(words); i++)
 		if (s->hop->kind->extensions & words[i].bit)
 			buf_printf(&s->out, "250-%s\r\n", words[i].name);
-	buf_add_str(&s->out, "250 hop\r\n");
+	buf_add_str(&s->out, extended ? "250 HELP\r\n" : "250 hop\r\n");
 }
 
 /* RFC 3461 section 5.2.1: what the sender asked for goes on to who can do it, and to nobody else.
@@ -128,7 +139,14 @@ static bool command(struct session *s, const char *line)
 		return false;
 	}
 	if (strncmp(line, "EHLO ", 5) == 0 || strncmp(line, "HELO ", 5) == 0) {
+		snprintf(s->helo, sizeof(s->helo), "%.63s", line + 5);
 		hello(s, *line == 'E');
+	} else if (strcmp(line, "STARTTLS") == 0 && s->extended && !s->tls && kind->cert) {
+		return sim_hop_starttls(s);
+	} else if (sim_hop_auth(s, line)) {
+		return true;
+	} else if (strncmp(line, "MAIL FROM:", 10) == 0 && kind->login && !s->logged_in) {
+		sim_hop_say(s, "530", "5.7.0", "log in first");
 	} else if (strncmp(line, "MAIL FROM:", 10) == 0 && s->greeted && !s->in_mail) {
 		if (strstr(line, "BODY=") && !(kind->extensions & HOP_8BITMIME))
 			ledger_violation(

@@ -1,6 +1,7 @@
 /*
  * What the files of a simulated next hop share: sim_hop.c (the host), sim_hop_session.c (a
- * connection and what comes over it), sim_hop_command.c (what it is asked).
+ * connection and what comes over it), sim_hop_command.c (what it is asked), sim_hop_tls.c
+ * (STARTTLS, and who meddles with it), sim_hop_auth.c (logins).
  */
 #ifndef SIM_HOP_INNER_H
 #define SIM_HOP_INNER_H
@@ -8,6 +9,10 @@
 #include "sim_hop.h"
 
 #include "base/buf.h"
+#include "codec/scram.h"
+#include "sim_link.h"
+#include "sim_tls.h"
+#include "sim_trust.h"
 
 extern const struct sim_end_calls sim_hop_session_calls;
 
@@ -21,14 +26,37 @@ struct sim_hop {
 	struct ledger *ledger;
 	const struct sim_hop_kind *kind;
 	struct netaddr address;
-	bool busy; /* greets with 421 */
+	bool busy;	    /* greets with 421 */
+	unsigned shaking;   /* sessions in a handshake */
+	uint64_t failed_ns; /* one of them failed last; 0: none did */
+	bool scram;	    /* that is how one logs in */
+	struct scram_verifier verifier;
 	struct timer timer;
+};
+
+/* Somebody on the way. */
+enum attack {
+	ATTACK_NONE,
+	ATTACK_STRIP,  /* the offer of STARTTLS is taken away */
+	ATTACK_REFUSE, /* STARTTLS is answered with a refusal */
+	ATTACK_INJECT, /* bytes are put behind the reply to STARTTLS */
+	ATTACK_EVIL,   /* he answers himself */
+	ATTACK_ROGUE,  /* … with a good certificate */
+	ATTACKS
 };
 
 struct session {
 	struct sim_hop *hop;
 	struct sim_end *end;
 	struct buf in, out, body;
+	struct buf wire;     /* `out` as it goes over the wire */
+	struct sim_tls *tls; /* NULL: in clear */
+	enum attack attack;
+	bool secured, offered, asked_tls, meddled, logged_in;
+	unsigned login_step; /* of LOGIN: what was asked for */
+	struct sim_scram *scram;
+	char helo[64];
+	uint64_t opened_ns;
 	bool extended, greeted, in_mail, in_data, ending, deaf;
 	bool chunked;
 	uint64_t chunk_left;
@@ -50,5 +78,24 @@ bool sim_hop_take_data(struct session *s, bool *more);
 bool sim_hop_take_chunk(struct session *s, bool *more);
 void sim_hop_awake(struct timer *timer);
 void sim_hop_go_on(struct session *s);
+
+/* sim_hop_tls.c */
+void sim_hop_meet_attacker(struct session *s);
+bool sim_hop_offers_tls(const struct session *s);
+/* False: the session is gone. */
+bool sim_hop_starttls(struct session *s);
+/* Bytes that came. False: the session is gone. */
+bool sim_hop_take(struct session *s, const void *bytes, size_t n);
+/* What is to be said lies in `wire` after it. */
+void sim_hop_wrap(struct session *s);
+/* It ends: so may a handshake. */
+void sim_hop_tls_done(struct session *s);
+void sim_hop_link(const struct session *s, struct sim_link *out);
+
+/* sim_hop_auth.c */
+void sim_hop_say_auth(struct session *s);
+/* A line of it. False: it is another command. */
+bool sim_hop_auth(struct session *s, const char *line);
+void sim_hop_auth_done(struct session *s);
 
 #endif

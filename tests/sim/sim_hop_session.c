@@ -22,14 +22,18 @@ void sim_hop_end(struct session *s, bool reset)
 	buf_done(&s->in);
 	buf_done(&s->out);
 	buf_done(&s->body);
+	buf_done(&s->wire);
+	sim_hop_tls_done(s);
+	sim_hop_auth_done(s);
 	free(s);
 }
 
 /* False: the session is gone. */
 bool sim_hop_flush(struct session *s)
 {
-	while (s->out.n) {
-		int64_t n = sim_end_write(s->end, s->out.p, s->out.n);
+	sim_hop_wrap(s);
+	while (s->wire.n) {
+		int64_t n = sim_end_write(s->end, s->wire.p, s->wire.n);
 
 		if (n < 0) {
 			sim_hop_end(s, false);
@@ -37,7 +41,7 @@ bool sim_hop_flush(struct session *s)
 		}
 		if (n == 0)
 			return true;
-		buf_drop(&s->out, (size_t)n);
+		buf_drop(&s->wire, (size_t)n);
 	}
 	if (s->ending) {
 		sim_hop_end(s, false);
@@ -65,7 +69,8 @@ static void on_readable(void *owner)
 	int64_t n;
 
 	while ((n = sim_end_read(s->end, bytes, sizeof(bytes))) > 0)
-		buf_add(&s->in, bytes, (size_t)n);
+		if (!sim_hop_take(s, bytes, (size_t)n))
+			return;
 	if (n < 0) {
 		/* What was said before the end still counts. */
 		if (n == ERR_MORE && !s->deaf)
@@ -119,6 +124,10 @@ void sim_hop_reset_mail(struct session *s)
 static void record(struct session *s, bool replied)
 {
 	const struct sim_hop_kind *kind = s->hop->kind;
+	struct sim_link link;
+
+	sim_hop_link(s, &link);
+	sim_hop_wrap(s);
 	const struct ledger_arrival arrival = {
 		.hop = kind->name,
 		.at_ns = sim_end_sent_ns(s->end),
@@ -131,7 +140,8 @@ static void record(struct session *s, bool replied)
 		.rcpt_count = s->rcpt_count,
 		.bytes = buf_span(&s->body),
 		.has_dsn = s->extended && (kind->extensions & HOP_DSN),
-		.reply = replied ? sim_end_mark(s->end, s->out.n) : NULL,
+		.reply = replied ? sim_end_mark(s->end, s->wire.n) : NULL,
+		.link = &link,
 	};
 
 	ledger_arrived(s->hop->ledger, &arrival);

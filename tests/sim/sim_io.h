@@ -40,6 +40,8 @@ struct sim_process {
 	struct sim_lane lanes[IO_LANES];
 	struct sim_lane *lane; /* whose fiber is on now */
 	struct list conns, channels;
+	struct sim_ticket *tickets; /* sim_conn_tls.c */
+	size_t ticket_count;
 	uint64_t kill_in; /* disk operations from now; 0: not planned */
 	bool kill_after;  /* not before that operation but after it */
 	bool kill_now;
@@ -76,6 +78,9 @@ bool sim_conn_arrived(const struct io_conn *conn);
 void sim_conn_pause(struct io_conn *conn);
 void sim_conn_resume(struct io_conn *conn);
 void sim_conn_close(struct io_conn **conn, bool linger);
+int sim_conn_secure(struct io_conn *conn, struct tls_server *server,
+	const struct tls_client *client, uint64_t ms);
+const struct tls_info *sim_conn_info(const struct io_conn *conn);
 void sim_conn_ends(const struct io_conn *conn, struct netaddr *local, struct netaddr *peer);
 /* The kernel closes what a dead process had open; without power nothing is sent any more. */
 void sim_conns_abandon(struct sim_process *p, bool no_power);

@@ -129,8 +129,14 @@ struct ledger_harm {
 	uint64_t at_ns, proven_ns;
 };
 
+struct sim_trust;
+struct sim_link;
+struct sim_machine;
+
 struct ledger {
 	struct sim *sim;
+	struct sim_trust *trust;
+	struct sim_machine *machine;
 	bool quiet; /* nothing but the network goes wrong: what may be delivered is, soon */
 	struct ledger_mail **mails;
 	size_t mail_count, mail_room;
@@ -156,6 +162,7 @@ struct ledger {
 	uint64_t violations;
 	uint64_t acknowledged, delivered, bounced, discarded, duplicates_excused;
 	uint64_t lost, ghosts, corrupted, duplicates;
+	uint64_t exposed;		     /* by a link that was not protected as it had to be */
 	const struct ledger_mail *destroyed; /* by damage to the disk, which may cost messages */
 	uint64_t destroyed_count;
 };
@@ -188,6 +195,7 @@ struct ledger_arrival {
 	size_t rcpt_count;
 	struct span bytes;
 	const struct sim_mark *reply;
+	const struct sim_link *link;
 };
 
 void ledger_harm(struct ledger *ledger);

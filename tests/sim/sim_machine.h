@@ -65,6 +65,8 @@ struct sim_change {
 	const char *name, *setting;
 };
 
+/* A generation of the directory, 1 first. */
+const struct snapshot *machine_snapshot(const struct sim_machine *machine, uint64_t generation);
 /* Changes the directory; the running roles hear of it. */
 int machine_directory(struct sim_machine *machine, const struct sim_change *change);
 

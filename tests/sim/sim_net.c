@@ -91,6 +91,8 @@ static void try_accept(struct timer *timer)
 		return;
 	}
 	struct sim_end *other = end_new(net, &end->peer, &end->local);
+
+	other->opened_ns = end->opened_ns;
 	uint64_t latency = sim_skewed(net->sim, 40 * NS_PER_MS);
 	unsigned style = (unsigned)sim_below(net->sim, 4);
 
@@ -125,6 +127,7 @@ struct sim_end *sim_net_connect(struct sim_net *net, const struct netaddr *from,
 	end->calls = calls;
 	end->owner = owner;
 	end->connecting = true;
+	end->opened_ns = net->sim->now_ns;
 	end->timer.fire = try_accept;
 	sim_arm(net->sim, &end->timer, sim_skewed(net->sim, 80 * NS_PER_MS));
 	return end;
@@ -186,6 +189,11 @@ bool sim_end_has_input(const struct sim_end *end)
 	const struct sim_pipe *p = end->in;
 
 	return p && (p->reset_in || p->in.n || p->fin_in);
+}
+
+size_t sim_end_waiting(const struct sim_end *end)
+{
+	return end->in && !end->in->reset_in ? end->in->in.n : 0;
 }
 
 void sim_end_shutdown(struct sim_end *end)
@@ -268,6 +276,11 @@ void sim_end_vanish(struct sim_end **at)
 }
 
 /* ---- what the judge asks -------------------------------------------------------------------- */
+
+uint64_t sim_end_opened_ns(const struct sim_end *end)
+{
+	return end->opened_ns;
+}
 
 uint64_t sim_end_sent_ns(const struct sim_end *end)
 {

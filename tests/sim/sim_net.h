@@ -53,6 +53,8 @@ int64_t sim_end_write(struct sim_end *end, const void *p, size_t n);
 int64_t sim_end_read(struct sim_end *end, void *to, size_t n);
 /* Something can be read, or it is over. */
 bool sim_end_has_input(const struct sim_end *end);
+/* Bytes that came and were not read. */
+size_t sim_end_waiting(const struct sim_end *end);
 void sim_end_shutdown(struct sim_end *end);
 /* As close() does it: what was written is still delivered, unless input was left unread. */
 void sim_end_close(struct sim_end **end);
@@ -60,6 +62,8 @@ void sim_end_reset(struct sim_end **end);
 /* The host lost its power: no packet comes from it any more, but a reset, later. */
 void sim_end_vanish(struct sim_end **end);
 
+/* When the connection was begun. */
+uint64_t sim_end_opened_ns(const struct sim_end *end);
 /* When the other side last wrote what was, or is to be, read here. */
 uint64_t sim_end_sent_ns(const struct sim_end *end);
 

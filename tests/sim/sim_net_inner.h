@@ -35,6 +35,7 @@ struct sim_end {
 	const struct sim_end_calls *calls;
 	void *owner;
 	bool connecting;
+	uint64_t opened_ns;
 	struct timer timer; /* connecting */
 };
 

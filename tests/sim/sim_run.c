@@ -5,6 +5,7 @@
 #include "sim_client.h"
 #include "sim_machine.h"
 #include "sim_operator.h"
+#include "sim_trust.h"
 #include "sim_world.h"
 
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static void be_calm(struct run *r, struct sim_chaos *chaos, struct sim_operator 
 	sim_chaos_end(chaos);
 	sim_operator_calm(operator);
 	world_hops_calm(hops);
+	sim_trust_calm(r->ledger.trust);
 	for (uint64_t minutes = 1;; minutes++) {
 		run_until(r, began + minutes * SIM_MINUTE);
 		if (minutes % 60 == 0)
@@ -99,6 +101,7 @@ static void tell(const struct run *r, struct sim_result *out)
 		.ghosts = l->ghosts,
 		.corrupted = l->corrupted,
 		.duplicates = l->duplicates,
+		.exposed = l->exposed,
 		.violations = l->violations,
 	};
 	memcpy(out->faults, r->sim.faults, sizeof(out->faults));
@@ -114,14 +117,16 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 	r->sim.silent = talk == SIM_SILENT;
 	ledger_init(&r->ledger, &r->sim);
 	r->net = sim_net_new(&r->sim);
-	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
-	r->machine = machine_new(&r->sim, r->net, &r->ledger, options);
 	enum sim_focus focus = options->focus;
 
 	/* One life in ten is a quiet one, in which time can be told. */
 	if (focus == FOCUS_NONE && sim_chance(&r->sim, 100))
 		focus = FOCUS_QUIET;
 	r->ledger.quiet = focus == FOCUS_QUIET;
+	r->ledger.trust = sim_trust_new(&r->sim, r->ledger.quiet);
+	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
+	r->machine = machine_new(&r->sim, r->net, &r->ledger, options);
+	r->ledger.machine = r->machine;
 	struct sim_chaos *chaos = sim_chaos_new(&r->sim, r->net, &r->ledger, r->machine, focus);
 	struct sim_operator *operator= sim_operator_new(&r->sim, &r->ledger, r->machine, focus);
 	uint64_t length = RUN_LEAST + sim_skewed(&r->sim, RUN_MOST);

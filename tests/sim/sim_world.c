@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "sim_hop.h"
+#include "sim_trust.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,14 @@ const struct sim_domain world_domains[] = {
 	{.name = "g.example", .seven_bit = true, .no_utf8 = true},
 	{.name = "h.example", .full_boxes = true, .patience_ns = 15 * SIM_MINUTE},
 	{.name = "n.example", .may_fail = true},
+	{.name = "l.example"},
+	{.name = "p.example"},
+	{.name = "r.example"},
+	{.name = "s.example"},
+	{.name = "t.example"},
+	{.name = "u.example"},
+	{.name = "v.example"},
+	{.name = "x.example"},
 	{.name = "a.example"}, /* most of the mail */
 	{.name = "b.example"},
 	{.name = "c.example", .mailboxes = true},
@@ -31,13 +40,31 @@ const struct sim_dns_record world_dns[] = {
 	{"mx2.b.example.zone.example", DNS_A, 0, "192.0.2.21"},
 	{"mx2.b.example.zone.example", DNS_AAAA, 0, "2001:db8::21"},
 	{"n.example", DNS_MX, 0, ""},
+	{"s.example", DNS_MX, 10, "mx1.s.example"},
+	{"s.example", DNS_MX, 20, "mx2.s.example"},
+	{"mx1.s.example", DNS_A, 0, "192.0.2.104"},
+	{"mx2.s.example", DNS_A, 0, "192.0.2.105"},
+	{"mta-sts.s.example", DNS_A, 0, TRUST_WEB_ADDRESS},
+	{"_smtp._tls.s.example", DNS_TXT, 0, "v=TLSRPTv1; rua=https://reports.s.example/v1"},
+	{"reports.s.example", DNS_A, 0, TRUST_WEB_ADDRESS},
+	{"t.example", DNS_MX, 10, "mx1.t.example"},
+	{"t.example", DNS_MX, 20, "mx2.t.example"},
+	{"mx1.t.example", DNS_A, 0, "192.0.2.101"},
+	{"mx2.t.example", DNS_A, 0, "192.0.2.102"},
+	{"u.example", DNS_MX, 10, "mx1.u.example"},
+	{"mx1.u.example", DNS_A, 0, "192.0.2.103"},
+	{"mx.v.example", DNS_A, 0, "192.0.2.107"},
+	{"x.example", DNS_MX, 10, "mx1.x.example"},
+	{"mx1.x.example", DNS_A, 0, "192.0.2.106"},
+	{"mta-sts.x.example", DNS_A, 0, TRUST_WEB_ADDRESS},
+	{TRUST_EVIL_HOST, DNS_A, 0, TRUST_EVIL_ADDRESS},
 	{WORLD_SENDER, DNS_MX, 10, "mx." WORLD_SENDER},
 	{"mx." WORLD_SENDER, DNS_A, 0, "192.0.2.60"},
 	{0},
 };
 
 const char world_config[] =
-	"hostname: gw.example.test\n"
+	"hostname: " WORLD_HOST "\n"
 	"spool: /sim/spool\n"
 	"directory: /sim/directory.db\n"
 	"control: /sim/control.sock\n"
@@ -47,53 +74,72 @@ const char world_config[] =
 	"limits: { message-size: 1M, inline-bytes: 4K, memory: 4M, outbound-connections: 12 }\n"
 	"storage: { segment-size: 1M, journal-delay: 50ms }\n";
 
-const char world_objects[] =
-	"transports:\n"
-	"  site-a: { server: \"192.0.2.10:25\", retry-delay: \"1m,2m,5m*4,15m\", retry-count: 400 "
-	"}\n"
-	"  site-a2: { server: \"192.0.2.11:25\", retry-delay: \"1m,2m,5m*4,15m\", retry-count: 400 "
-	"}\n"
-	"  site-b: { server: \"lookup-mx:zone=zone.example\", private-hosts: yes, retry-delay: "
-	"\"1m,5m*4,15m\",\n"
-	"            retry-count: 400, connections: 3 }\n"
-	"  site-d: { server: \"192.0.2.30:25\", retry-delay: \"1m,5m*2,10m\", retry-count: 20 }\n"
-	"  site-e: { server: \"192.0.2.40:25\", retry-delay: \"1m,5m*2,10m\", retry-count: 8,\n"
-	"            delay-warning: 10m }\n"
-	"  site-f: { server: \"192.0.2.40:2525\", retry-delay: \"1m,5m\", retry-count: 4,\n"
-	"            give-up: discard }\n"
-	"  site-g: { server: \"192.0.2.50:25\", retry-delay: \"2m,5m*4,15m\", retry-count: 400,\n"
-	"            messages-per-connection: 3 }\n"
-	"  site-h: { server: \"192.0.2.70:25\", retry-delay: \"1m\", retry-count: 15 }\n"
-	"  outbound: { server: \"lookup-mx\", private-hosts: yes, retry-delay: \"1m,5m*4,15m\", "
-	"retry-count: 400 }\n"
-	"domains:\n"
-	"  a.example: { transport: site-a }\n"
-	"  b.example: { transport: site-b }\n"
-	"  c.example: { mailboxes: true }\n"
-	"  d.example: { transport: site-d }\n"
-	"  e.example: { transport: site-e }\n"
-	"  f.example: { transport: site-f }\n"
-	"  g.example: { transport: site-g }\n"
-	"  h.example: { transport: site-h }\n"
-	"  n.example: { transport: outbound }\n"
-	"accounts:\n"
-	"  box0@c.example: {}\n"
-	"  box1@c.example: {}\n"
-	"  box2@c.example: {}\n"
-	"  box3@c.example: {}\n"
-	"default-transport: outbound\n";
+/* Each transport has its own name in EHLO: a next hop knows by it which one it was. */
+#define SITE(name, more) "  " name ": { helo: " name "." WORLD_HOST ", " more " }\n"
+#define FOR_LONG	 ", retry-delay: \"1m,2m,5m*4,15m\", retry-count: 400"
+#define BYTES4(hex)	 hex hex hex hex
+#define BYTES32(hex)	 BYTES4(BYTES4(hex)) BYTES4(BYTES4(hex))
+/* The key of CERT_P, the certificate of CERT_P_NEW. */
+#define PINS "[ \"sha256:" BYTES32("87") "\", \"sha256:" BYTES32("48") "\" ]"
+
+const char world_objects[] = "transports:\n" SITE(
+	"site-a", "server: \"192.0.2.10:25\"" FOR_LONG) SITE("site-a2",
+	"server: \"192.0.2.11:25\"" FOR_LONG) SITE("site-b",
+	"server: \"lookup-mx:zone=zone.example\", private-hosts: yes, "
+	"connections: 3" FOR_LONG) SITE("site-d",
+	"server: \"192.0.2.30:25\", retry-delay: \"1m,5m*2,10m\", retry-count: 20") SITE("site-e",
+	"server: \"192.0.2.40:25\", retry-delay: \"1m,5m*2,10m\", retry-count: 8, "
+	"delay-warning: 10m") SITE("site-f",
+	"server: \"192.0.2.40:2525\", retry-delay: \"1m,5m\", retry-count: 4, "
+	"give-up: discard") SITE("site-g",
+	"server: \"192.0.2.50:25\", messages-per-connection: 3" FOR_LONG) SITE("site-h",
+	"server: \"192.0.2.70:25\", retry-delay: \"1m\", retry-count: 15") SITE("site-l",
+	"server: \"192.0.2.111:25\", sasl: { user: " WORLD_USER ", secret: " WORLD_SECRET
+	" }" FOR_LONG) SITE("site-p",
+	"server: \"192.0.2.109:25\", tls: verify, tls-pin: " PINS FOR_LONG) SITE("site-r",
+	"server: \"192.0.2.108:25\", tls: require" FOR_LONG) SITE("site-v",
+	"server: \"mx.v.example:25\", tls: verify, tls-ca: " WORLD_CA FOR_LONG) SITE("signed",
+	"server: lookup-mx, private-hosts: yes, tls: dane" FOR_LONG) SITE("policied",
+	"server: lookup-mx, private-hosts: yes, tls: mta-sts" FOR_LONG) SITE("outbound",
+	"server: lookup-mx, private-hosts: yes" FOR_LONG) "domains:\n"
+							  "  a.example: { transport: site-a }\n"
+							  "  b.example: { transport: site-b }\n"
+							  "  d.example: { transport: site-d }\n"
+							  "  e.example: { transport: site-e }\n"
+							  "  f.example: { transport: site-f }\n"
+							  "  g.example: { transport: site-g }\n"
+							  "  h.example: { transport: site-h }\n"
+							  "  l.example: { transport: site-l }\n"
+							  "  n.example: { transport: outbound }\n"
+							  "  p.example: { transport: site-p }\n"
+							  "  r.example: { transport: site-r }\n"
+							  "  s.example: { transport: policied }\n"
+							  "  t.example: { transport: signed }\n"
+							  "  u.example: { transport: signed }\n"
+							  "  v.example: { transport: site-v }\n"
+							  "  x.example: { transport: policied }\n"
+							  "  c.example: { mailboxes: true }\n"
+							  "accounts:\n"
+							  "  box0@c.example: {}\n"
+							  "  box1@c.example: {}\n"
+							  "  box2@c.example: {}\n"
+							  "  box3@c.example: {}\n"
+							  "default-transport: outbound\n";
 
 static const struct sim_hop_kind kinds[] = {
 	{.name = "site-a",
 		.address = "192.0.2.10:25",
 		.extensions = HOP_ALL,
 		.trouble = 30,
-		.down = true},
+		.down = true,
+		.cert = CERT_SELF,
+		.attacked = 50},
 	{.name = "site-a2",
 		.address = "192.0.2.11:25",
 		.extensions = HOP_ALL,
 		.trouble = 30,
-		.down = true},
+		.down = true,
+		.cert = CERT_SELF},
 	{.name = "mx1.b",
 		.address = "192.0.2.20:25",
 		.extensions = HOP_ALL,
@@ -102,21 +148,111 @@ static const struct sim_hop_kind kinds[] = {
 	{.name = "mx2.b",
 		.address = "192.0.2.21:25",
 		.extensions = HOP_ALL & ~HOP_CHUNKING,
-		.trouble = 20},
-	{.name = "mx2.b v6", .address = "[2001:db8::21]:25", .extensions = HOP_ALL, .trouble = 20},
+		.trouble = 20,
+		.cert = CERT_SELF,
+		.attacked = 50},
+	{.name = "mx2.b v6",
+		.address = "[2001:db8::21]:25",
+		.extensions = HOP_ALL,
+		.trouble = 20,
+		.cert = CERT_SELF},
 	{.name = "site-d",
 		.address = "192.0.2.30:25",
 		.extensions = HOP_ALL & ~HOP_BINARYMIME,
 		.trouble = 40,
 		.refuses = 250,
-		.down = true},
+		.down = true,
+		.cert = CERT_SELF,
+		.attacked = 50},
 	{.name = "site-g", .address = "192.0.2.50:25", .trouble = 20, .greylists = true},
-	{.name = "site-h", .address = "192.0.2.70:25", .extensions = HOP_ALL, .full_boxes = true},
+	{.name = "site-h",
+		.address = "192.0.2.70:25",
+		.extensions = HOP_ALL,
+		.full_boxes = true,
+		.cert = CERT_SELF},
+	{.name = "site-l",
+		.address = "192.0.2.111:25",
+		.extensions = HOP_ALL,
+		.trouble = 40,
+		.login = true,
+		.cert = CERT_L,
+		.attacked = 100},
+	{.name = "site-p",
+		.address = "192.0.2.109:25",
+		.extensions = HOP_ALL | HOP_REQUIRETLS,
+		.trouble = 40,
+		.cert = CERT_P,
+		.attacked = 200},
+	{.name = "site-r",
+		.address = "192.0.2.108:25",
+		.extensions = HOP_ALL,
+		.trouble = 60,
+		.down = true,
+		.cert = CERT_SELF,
+		.attacked = 300},
+	{.name = "site-v",
+		.address = "192.0.2.107:25",
+		.host = "mx.v.example",
+		.extensions = HOP_ALL | HOP_REQUIRETLS,
+		.trouble = 40,
+		.cert = CERT_V,
+		.attacked = 300},
+	{.name = "mx1.t",
+		.address = "192.0.2.101:25",
+		.host = "mx1.t.example",
+		.extensions = HOP_ALL | HOP_REQUIRETLS,
+		.trouble = 60,
+		.down = true,
+		.cert = CERT_T1,
+		.attacked = 300},
+	{.name = "mx2.t",
+		.address = "192.0.2.102:25",
+		.host = "mx2.t.example",
+		.extensions = HOP_ALL,
+		.trouble = 40,
+		.cert = CERT_T2,
+		.attacked = 300},
+	{.name = "mx1.u",
+		.address = "192.0.2.103:25",
+		.host = "mx1.u.example",
+		.extensions = HOP_ALL,
+		.trouble = 40,
+		.cert = CERT_SELF,
+		.attacked = 200},
+	{.name = "mx1.s",
+		.address = "192.0.2.104:25",
+		.host = "mx1.s.example",
+		.extensions = HOP_ALL,
+		.trouble = 60,
+		.down = true,
+		.cert = CERT_S1,
+		.attacked = 300},
+	{.name = "mx2.s",
+		.address = "192.0.2.105:25",
+		.host = "mx2.s.example",
+		.extensions = HOP_ALL | HOP_REQUIRETLS,
+		.trouble = 40,
+		.cert = CERT_S2,
+		.attacked = 300},
+	{.name = "mx1.x",
+		.address = "192.0.2.106:25",
+		.host = "mx1.x.example",
+		.extensions = HOP_ALL,
+		.trouble = 40,
+		.cert = CERT_X1,
+		.attacked = 300},
+	{.name = "evil",
+		.address = TRUST_EVIL_ADDRESS ":25",
+		.host = TRUST_EVIL_HOST,
+		.extensions = HOP_ALL | HOP_REQUIRETLS,
+		.cert = CERT_ROGUE},
 	{.name = "sender",
 		.address = "192.0.2.60:25",
 		.extensions = HOP_ALL & ~HOP_DSN,
 		.trouble = 20,
-		.down = true},
+		.down = true,
+		.cert = CERT_SELF,
+		.attacked = 20},
 };
 
 struct sim_hops {

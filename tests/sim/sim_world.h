@@ -23,6 +23,11 @@ struct sim_domain {
 
 #define WORLD_BOXES  4
 #define WORLD_SENDER "sender.example"
+#define WORLD_HOST   "gw.example.test"
+#define WORLD_CA     "/etc/ssl/private-authority.pem"
+/* Of the transport that logs in. */
+#define WORLD_USER   "gateway"
+#define WORLD_SECRET "open-sesame"
 
 extern const struct sim_domain world_domains[];
 extern const size_t world_domain_count;
