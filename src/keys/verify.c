@@ -25,18 +25,19 @@ static void keyed(
 		NULL));
 }
 
+/* Another account, for a name that is none: always the same one. */
 static struct span stand_in(
 	const struct secrets *accounts, const uint8_t secret[VERIFY_SECRET], struct span name)
 {
 	uint8_t hash[SCRAM_HASH];
 	uint64_t number;
-	struct span its_name, value = SPAN_NONE;
+	struct span its_name, value;
 	uint32_t count = secrets_count(accounts);
 
 	keyed(secret, 'n', name, hash);
 	memcpy(&number, hash, sizeof(number));
-	if (count && secrets_at(accounts, (uint32_t)(number % count), &its_name, &value) != 0)
-		value = SPAN_NONE;
+	if (!count || secrets_at(accounts, (uint32_t)(number % count), &its_name, &value) != 0)
+		return SPAN_NONE;
 	return value;
 }
 
@@ -117,26 +118,31 @@ bool verify_password(const struct verify *verify, struct span password)
 	if (prepared.p)
 		OPENSSL_cleanse(prepared.p, prepared.room);
 	buf_done(&prepared);
-	return right && verify->known;
+	return right & verify->known;
 }
 
 /* ---- SCRAM ---------------------------------------------------------------------------------- */
 
+/* Without a branch: which of the two it is must not be seen. */
+static void choose(uint8_t *out, bool first, const uint8_t *yes, const uint8_t *no, size_t count)
+{
+	uint8_t mask = (uint8_t) - (uint8_t)first;
+
+	for (size_t i = 0; i < count; i++)
+		out[i] = (uint8_t)((yes[i] & mask) | (no[i] & ~mask));
+}
+
 void verify_salt(const struct verify *verify, const uint8_t secret[VERIFY_SECRET], struct span name,
 	uint32_t *iterations, uint32_t *salt_bytes, uint8_t salt[SCRAM_SALT_MOST])
 {
-	uint8_t made_up[SCRAM_HASH];
+	uint8_t made_up[SCRAM_SALT_MOST] = {0}, hash[SCRAM_HASH];
+	bool own = verify->known & verify->has_scram;
 
-	keyed(secret, 's', name, made_up);
+	keyed(secret, 's', name, hash);
+	memcpy(made_up, hash, SCRAM_SALT);
 	*iterations = verify->has_scram ? verify->scram.iterations : SCRAM_ITERATIONS;
-	if (verify->known && verify->has_scram) {
-		*salt_bytes = verify->scram.salt_bytes;
-		memcpy(salt, verify->scram.salt, SCRAM_SALT_MOST);
-	} else {
-		*salt_bytes = SCRAM_SALT;
-		memset(salt, 0, SCRAM_SALT_MOST);
-		memcpy(salt, made_up, SCRAM_SALT);
-	}
+	*salt_bytes = own ? verify->scram.salt_bytes : SCRAM_SALT;
+	choose(salt, own, verify->scram.salt, made_up, SCRAM_SALT_MOST);
 }
 
 bool verify_proof(const struct verify *verify, struct span auth_message,
@@ -145,5 +151,5 @@ bool verify_proof(const struct verify *verify, struct span auth_message,
 	/* Of all zeros where there is none: the work is done. */
 	bool right = scram_server_check(&verify->scram, auth_message, proof, signature);
 
-	return right && verify->known && verify->has_scram;
+	return right & verify->known & verify->has_scram;
 }
