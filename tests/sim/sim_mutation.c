@@ -23,6 +23,13 @@ static const char *const names[SIM_MUTATIONS] = {
 	[MUTATION_COUNT_PAUSE] = "count-pause",
 	[MUTATION_DROP_PARTLY] = "drop-partly",
 	[MUTATION_DROP_DSN] = "drop-dsn",
+	[MUTATION_IN_CLEAR] = "in-clear",
+	[MUTATION_ANY_CERTIFICATE] = "any-certificate",
+	[MUTATION_ANY_HOST] = "any-host",
+	[MUTATION_NO_TLSA] = "no-tlsa",
+	[MUTATION_TAKE_INJECTED] = "take-injected",
+	[MUTATION_STALE_LINKS] = "stale-links",
+	[MUTATION_FORGET_POLICIES] = "forget-policies",
 };
 
 const char *sim_mutation_name(enum sim_mutation mutation)

@@ -31,11 +31,31 @@ static void pause_or_resume(struct sim_operator *op, struct paused *p, bool on)
 		ledger_pause(op->ledger, p->blocker, p->name, true);
 }
 
+/* How a transport's links are to be protected. */
+static void change_tls(struct sim_operator *op)
+{
+	static const struct {
+		const char *transport, *policies[3];
+	} choices[] = {
+		{"site-a", {"tls=opportunistic", "tls=require", "tls=none"}},
+		{"site-b", {"tls=opportunistic", "tls=require", "tls=opportunistic"}},
+		{"site-r", {"tls=require", "tls=opportunistic", "tls=none"}},
+		{"site-v", {"tls=verify", "tls=require", "tls=opportunistic"}},
+		{"site-p", {"tls=verify", "tls=opportunistic", "tls=verify"}},
+		{"signed", {"tls=dane", "tls=mta-sts", "tls=opportunistic"}},
+		{"policied", {"tls=mta-sts", "tls=dane", "tls=opportunistic"}},
+	};
+	size_t i = sim_below(op->sim, ARRAY_SIZE(choices));
+
+	change(op, SIM_SET, OBJECT_TRANSPORT, choices[i].transport,
+		choices[i].policies[sim_below(op->sim, 3)]);
+}
+
 static void change_directory(struct sim_operator *op)
 {
 	struct sim *sim = op->sim;
 
-	switch (op->pauses_only ? 5 : sim_below(sim, 6)) {
+	switch (op->pauses_only ? 7 : sim_below(sim, 8)) {
 	case 0: /* another transport for a domain */
 		op->moved = !op->moved;
 		change(op, SIM_SET, OBJECT_DOMAIN, "a.example",
@@ -56,6 +76,8 @@ static void change_directory(struct sim_operator *op)
 			change(op, SIM_REMOVE, OBJECT_TRANSPORT, "spare", "");
 		op->moved = false;
 		break;
+	case 3:
+	case 4: change_tls(op); break;
 	default: {
 		struct paused *p = &op->paused[sim_below(sim, OPERATOR_PAUSES)];
 

@@ -30,6 +30,14 @@ enum sim_mutation {
 	MUTATION_COUNT_PAUSE, /* retry clocks go on while paused */
 	MUTATION_DROP_PARTLY, /* the results of a first transaction of several are not kept */
 	MUTATION_DROP_DSN,    /* no notification is kept */
+	/* sim_wrap_tls.c */
+	MUTATION_IN_CLEAR,	  /* where TLS must be, clear will do */
+	MUTATION_ANY_CERTIFICATE, /* whatever was asked of it */
+	MUTATION_ANY_HOST,	  /* whatever the domain's policy says */
+	MUTATION_NO_TLSA,	  /* records that cannot be looked up are none */
+	MUTATION_TAKE_INJECTED,	  /* what comes behind the reply to STARTTLS does not matter */
+	MUTATION_STALE_LINKS, /* what was decided about links stays when the directory changes */
+	MUTATION_FORGET_POLICIES, /* no MTA-STS policy is kept over a restart */
 	SIM_MUTATIONS
 };
 

@@ -16,6 +16,7 @@ static struct {
 void sim_wrap_set(enum sim_mutation mutation)
 {
 	wrap.mutation = mutation;
+	sim_wrap_tls_set(mutation);
 }
 
 int __real_queue_add(
