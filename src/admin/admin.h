@@ -68,6 +68,8 @@ enum admin_question {
 
 struct admin;
 
+#define ADMIN_TICKET 0x7fffffffu /* those above are for what roles ask of themselves */
+
 struct admin_config {
 	struct io *io;
 	const struct config *config;
@@ -89,8 +91,8 @@ struct admin_config {
 	/* The supervisor is to read certificates and keys again; its answer comes by
 	 * admin_tls_reloaded(). ERR_CLOSED. May be NULL. */
 	int (*reload_tls)(void *context, uint32_t ticket);
-	/* The answer comes by admin_answer() with the same ticket, any time later. ERR_CLOSED: it
-	 * is not running at the moment. */
+	/* The answer comes by admin_answer() with the same ticket, which is at most ADMIN_TICKET,
+	 * any time later. ERR_CLOSED: it is not running at the moment. */
 	int (*ask)(void *context, uint32_t party, enum admin_question question, uint32_t ticket,
 		struct span request);
 	/* Writes what waits of admin's own trace; may be NULL. */

@@ -23,7 +23,7 @@ void ask_begin(struct door *door, const struct asking *asking)
 	uint32_t ticket;
 
 	do
-		ticket = (uint32_t)io_random(admin->config.io);
+		ticket = (uint32_t)io_random(admin->config.io) & ADMIN_TICKET;
 	while (!ticket || is_taken(admin, ticket));
 	door->ticket = ticket;
 	door->asking = asking;

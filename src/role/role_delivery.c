@@ -2,6 +2,7 @@
  * The delivery role: the queue, DNS, SMTP client sessions, mailboxes. It begins to load the queue
  * once it knows the directory and how far each running smtpd is with its log.
  */
+#include "admin/admin.h"
 #include "base/check.h"
 #include "base/err.h"
 #include "delivery/delivery.h"
@@ -184,6 +185,8 @@ static void secrets(void *core, int memfd)
 	else
 		delivery_set_secrets(d->delivery, secrets);
 }
+
+_Static_assert(HOPS_DESK_TICKETS > ADMIN_TICKET, "an answer finds who asked by its ticket");
 
 /* What the DNS said comes later. */
 static void answer(void *context, uint32_t ticket, struct span json)

@@ -731,6 +731,19 @@ static void assert_audit(struct world *w, size_t lines, const char *who, const c
 	json_decref(value);
 }
 
+/* Delivery has tickets of its own, above those of admin. */
+static void tickets_leave_room_for_others(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	w->random = UINT64_MAX - 7919;
+	write_line(peer, "{\"cmd\":\"queue\",\"request\":{\"op\":\"list\"}}");
+	assert_true(w->ticket <= ADMIN_TICKET);
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"messages\":[]}"));
+	assert_done(reply(peer));
+}
+
 /* Who deleted what: one line for a command, however many steps it takes. */
 static void what_is_done_to_the_queue_is_in_the_audit(void **state)
 {
@@ -1635,6 +1648,7 @@ int main(int argc, char **argv)
 		TEST(apply_and_trials_warn),
 		TEST(only_what_has_mail_is_named),
 		TEST(queue_work_names_who_does_it),
+		TEST(tickets_leave_room_for_others),
 		TEST(what_is_done_to_the_queue_is_in_the_audit),
 		TEST(a_change_that_ends_early_is_in_the_audit),
 		TEST(a_listing_says_that_it_was_cut),
