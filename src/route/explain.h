@@ -6,6 +6,7 @@
  *   explain.c        the question, and the decision
  *   explain_who.c    the listener, TLS, the certificate, the login
  *   explain_way.c    what comes after it: priority, pauses, retries, the server
+ *   explain_link.c   TLS to the server, and the login there
  *   explain_hosts.c  what delivery says of the next hop: the DNS, and whether it is down
  *   explain_show.c   text and JSON
  */
@@ -122,6 +123,8 @@ void explain_json(const struct explain *explain, struct json_write *out);
 /* For the files above. */
 void explain_way(struct explain *explain, const struct snapshot *snapshot,
 	const struct route_config *config, const struct config *start);
+/* explain_link.c */
+void explain_link(struct explain *explain);
 /* explain_who.c: fills in explain->query; client and listener are known. ERR_SYNTAX as above. */
 int explain_who(struct explain *explain, const struct snapshot *snapshot,
 	const struct explain_query *query, struct buf *why);

@@ -129,6 +129,7 @@ void explain_way(struct explain *explain, const struct snapshot *snapshot,
 	say_pause(explain, "transport", &d->transport.pause);
 	say_retry(explain);
 	say_server(explain, config, start);
+	explain_link(explain);
 }
 
 bool explain_wants_hosts(const struct explain *explain)

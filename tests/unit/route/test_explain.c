@@ -24,7 +24,9 @@ static const struct transport transports[] = {
 		.retry = {{3600, 1}, {7200, 1}, {10800, 1}},
 		.retry_steps = 3,
 		.retry_text = SPAN("60,120,180"),
-		.retry_count = 30},
+		.retry_count = 30,
+		.tls = TLS_VERIFY,
+		.tls_ca = SPAN("/etc/ssl/b.pem")},
 	{.index = 1,
 		.name = SPAN("mx-only"),
 		.port = 25,
@@ -35,6 +37,7 @@ static const struct transport transports[] = {
 		.retry_text = SPAN("1m, 5m*2, 1h"),
 		.retry_count = 3,
 		.give_up = GIVE_UP_DISCARD,
+		.tls = TLS_DANE,
 		.pause = {1, SPAN("ann"), SPAN("moving house")}},
 	{.index = 2,
 		.name = SPAN("self"),
@@ -47,8 +50,15 @@ static const struct transport transports[] = {
 		.host = SPAN("mail.site.example"),
 		.port = 2525,
 		.retry = {{60, 1}},
-		.retry_steps = 1},
-	{.index = 4, .name = SPAN("world"), .port = 25, .retry = {{60, 1}}, .retry_steps = 1},
+		.retry_steps = 1,
+		.tls = TLS_OPPORTUNISTIC,
+		.sasl_user = SPAN("gw")},
+	{.index = 4,
+		.name = SPAN("world"),
+		.port = 25,
+		.retry = {{60, 1}},
+		.retry_steps = 1,
+		.tls = TLS_MTA_STS},
 };
 static const struct domain domains[] = {
 	{.name = SPAN("a.example"), .kind = DOMAIN_TRANSPORT, .transport = 0},
@@ -292,6 +302,22 @@ static void test_loop_is_seen(void **state)
 	assert_string_equal(string_of(root, "next"), "bounces");
 	assert_string_equal(string_of(json_object_get(root, "failure"), "enhanced"), "5.4.6");
 	json_decref(root);
+}
+
+static void test_how_the_link_is_protected(void **state)
+{
+	(void)state;
+	run("192.0.2.1", "a@b.example", "x@a.example");
+	assert_says("a certificate for 127.0.0.1 and a chain to the authorities in /etc/ssl/b.pem");
+	run("192.0.2.1", "a@b.example", "x@b.example");
+	assert_says("TLSA records of each host");
+	run("192.0.2.1", "a@b.example", "x@s.example");
+	assert_says("In clear: the transport has tls none.");
+	run("192.0.2.1", "a@b.example", "x@n.example");
+	assert_says("with any certificate; else mail waits");
+	assert_says("Logs in there as gw, over TLS only.");
+	run("192.0.2.1", "a@b.example", "x@w.example");
+	assert_says("by the policy that w.example publishes");
 }
 
 static void test_priority(void **state)
@@ -715,6 +741,7 @@ int main(void)
 		cmocka_unit_test(test_mailbox_and_pause),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_loop_is_seen),
+		cmocka_unit_test(test_how_the_link_is_protected),
 		cmocka_unit_test(test_priority),
 		cmocka_unit_test(test_unknown_listener),
 		cmocka_unit_test(test_hosts),
