@@ -124,6 +124,12 @@ static void answer_only(
 	send_answer(keys, worker, request, &(struct auth_answer){.result = result});
 }
 
+static void pick(struct keys *keys, const struct asking *asking, struct verify *out)
+{
+	verify_pick(keys->accounts, keys->config.secret, asking->name, out);
+	out->known &= keys->config.enabled(keys->config.context, asking->name);
+}
+
 /* ---- passwords ------------------------------------------------------------------------------ */
 
 static void start_next(struct keys *keys);
@@ -223,7 +229,7 @@ static void ask_password(struct keys *keys, uint8_t worker, uint32_t request, st
 	q->who = asking->who;
 	copy(asking->name, q->name, &q->name_bytes);
 	copy(asking->query.password, q->password, &q->password_bytes);
-	verify_pick(keys->accounts, keys->config.secret, asking->name, &q->verify);
+	pick(keys, asking, &q->verify);
 	if (q->who.by_pair)
 		list_push_front(&keys->workers[worker].waiting, &q->node);
 	else
@@ -258,7 +264,7 @@ static void ask_salt(struct keys *keys, uint8_t worker, uint32_t request, struct
 		answer_only(keys, worker, request, AUTH_LATER);
 		return;
 	}
-	verify_pick(keys->accounts, keys->config.secret, asking->name, &verify);
+	pick(keys, asking, &verify);
 	verify_salt(&verify, keys->config.secret, asking->name, &answer.iterations,
 		&answer.salt_bytes, answer.salt);
 	OPENSSL_cleanse(&verify, sizeof(verify));
@@ -274,7 +280,7 @@ static void ask_proof(struct keys *keys, uint8_t worker, uint32_t request, struc
 		answer_only(keys, worker, request, AUTH_LATER);
 		return;
 	}
-	verify_pick(keys->accounts, keys->config.secret, asking->name, &verify);
+	pick(keys, asking, &verify);
 	if (verify_proof(
 		    &verify, asking->query.auth_message, asking->query.proof, answer.signature)) {
 		limits_right(keys->limits, &asking->who, now_s(keys));

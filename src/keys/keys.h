@@ -26,6 +26,9 @@ struct keys_config {
 	struct io *io;
 	uint8_t secret[VERIFY_SECRET]; /* of this gateway, kept for good */
 	void *context;
+	/* May this account (canonical) log in, says the directory? One that may not is treated
+	 * like one that there is not. */
+	bool (*enabled)(void *context, struct span account);
 	void (*answer)(void *context, uint8_t worker, uint32_t request, struct span answer);
 };
 

@@ -54,7 +54,7 @@ enum ipc_type {
 	/* admin → supervisor, and back with the same request number */
 	IPC_TLS_RELOAD,
 	IPC_TLS_RELOADED, /* u8 whether it could be done, bytes16 text */
-	/* admin → smtpd, delivery */
+	/* admin → smtpd, delivery, keys */
 	IPC_SNAPSHOT, /* fd; u64 generation */
 	/* admin → keys: of accounts; admin → delivery: of transports */
 	IPC_SECRETS, /* fd (directory/secrets.h) */

@@ -41,10 +41,20 @@ static void give(struct ipc_port *port, int memfd, uint64_t number)
 	buf_done(&buf);
 }
 
+static void give_present(struct admin_role *a, struct ipc_port *port)
+{
+	uint64_t number;
+	int memfd = admin_generation(a->admin, &number);
+
+	if (memfd >= 0)
+		give(port, memfd, number);
+}
+
 static void generation(void *context, int memfd, uint64_t number)
 {
 	struct admin_role *a = context;
 
+	give(&a->keys, memfd, number);
 	give(&a->delivery, memfd, number);
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		give(&a->workers[i], memfd, number);
@@ -220,8 +230,10 @@ static void keys_channel(struct admin_role *a, int fd)
 {
 	ipc_port_close(&a->keys);
 	ipc_port_init(&a->keys, ROLE_KEYS, 0, &keys_calls, a);
-	if (role_open_port(a->role, fd, &a->keys) == 0)
-		give_present_secrets(a, SECRET_ACCOUNT);
+	if (role_open_port(a->role, fd, &a->keys) != 0)
+		return;
+	give_present_secrets(a, SECRET_ACCOUNT);
+	give_present(a, &a->keys);
 }
 
 static void channel(struct role *role, enum role_kind peer, uint8_t index, int fd)
@@ -229,7 +241,6 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 	struct admin_role *a = role->core;
 	struct ipc_port *port =
 		peer == ROLE_DELIVERY ? &a->delivery : &a->workers[index % CONFIG_WORKERS];
-	uint64_t number;
 
 	if (peer == ROLE_KEYS) {
 		keys_channel(a, fd);
@@ -245,9 +256,7 @@ static void channel(struct role *role, enum role_kind peer, uint8_t index, int f
 		return;
 	if (peer == ROLE_DELIVERY)
 		give_present_secrets(a, SECRET_TRANSPORT);
-	int memfd = admin_generation(a->admin, &number);
-	if (memfd >= 0)
-		give(port, memfd, number);
+	give_present(a, port);
 }
 
 static bool written(void *core)

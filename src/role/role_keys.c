@@ -5,6 +5,7 @@
  */
 #include "base/check.h"
 #include "base/err.h"
+#include "directory/snapshot.h"
 #include "directory/snapshot_memfd.h"
 #include "keys/keys.h"
 #include "keys/message.h"
@@ -27,6 +28,8 @@ struct keys_worker {
 struct keys_role {
 	struct role *role;
 	struct keys *keys;
+	struct secrets *waiting; /* accounts that came before the directory */
+	struct snapshot *snapshot;
 	struct key_ring ring;
 	struct ipc_port admin;
 	struct keys_worker workers[CONFIG_WORKERS];
@@ -143,24 +146,65 @@ static void worker_channel(struct keys_role *k, uint8_t index, int fd)
 
 /* ---- admin ---------------------------------------------------------------------------------- */
 
+static bool enabled(void *context, struct span name)
+{
+	const struct keys_role *k = context;
+	struct account account;
+
+	return snapshot_account(k->snapshot, name, &account) == 0 && !account.disabled;
+}
+
+/* Nobody is judged before both are there: first come the secrets, then the directory. */
+static void use_accounts(struct keys_role *k)
+{
+	if (!k->waiting || !k->snapshot)
+		return;
+	keys_set_accounts(k->keys, k->waiting);
+	k->waiting = NULL;
+}
+
+static int take_accounts(struct keys_role *k, int memfd)
+{
+	struct secrets *accounts;
+	int err = secrets_open(memfd, &accounts);
+
+	if (err)
+		return err;
+	secrets_free(&k->waiting);
+	k->waiting = accounts;
+	return 0;
+}
+
+static int take_directory(struct keys_role *k, int memfd)
+{
+	struct snapshot *snapshot;
+	int err = snapshot_open(memfd, &snapshot);
+
+	if (err)
+		return err;
+	snapshot_release(&k->snapshot);
+	k->snapshot = snapshot;
+	return 0;
+}
+
 static void admin_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
 {
 	struct keys_role *k = owner;
-	struct secrets *accounts;
+	int err = ERR_CORRUPT;
 	size_t taken = 0;
 	(void)port;
 
-	if (message->type == IPC_SECRETS && message->fd_count) {
+	if (message->fd_count && (message->type == IPC_SECRETS || message->type == IPC_SNAPSHOT)) {
 		taken = 1;
-		int err = secrets_open(message->fds[0], &accounts);
-		if (err)
-			log_write(k->role->log, LOG_ERROR,
-				"the accounts' passwords cannot be taken over; those of before "
-				"stay",
-				LOG_STR("reason", err_text(err)));
-		else
-			keys_set_accounts(k->keys, accounts);
+		err = message->type == IPC_SECRETS ? take_accounts(k, message->fds[0])
+						   : take_directory(k, message->fds[0]);
 	}
+	if (err)
+		log_write(k->role->log, LOG_ERROR,
+			"what admin says of accounts cannot be used; what was said before counts",
+			LOG_STR("type", ipc_type_name(message->type)),
+			LOG_STR("reason", err_text(err)));
+	use_accounts(k);
 	for (size_t i = taken; i < message->fd_count; i++)
 		close(message->fds[i]);
 }
@@ -236,7 +280,8 @@ static void stop(struct role *role, uint32_t ms)
 static int begin(struct keys_role *k)
 {
 	struct role *role = k->role;
-	struct keys_config config = {.io = role->io, .context = k, .answer = answer};
+	struct keys_config config = {
+		.io = role->io, .context = k, .enabled = enabled, .answer = answer};
 
 	/* Neither a core file nor another process of the same user gets to see this memory. */
 	(void)prctl(PR_SET_DUMPABLE, 0);

@@ -18,6 +18,7 @@
 static const struct test_account some[] = {
 	{"joe@c.example", "sesam open", QUICK_YESCRYPT, true},
 	{"ann@xn--bcher-kva.example", "hunter2", QUICK_SHA512, false},
+	{"dis@c.example", "sesam open", QUICK_YESCRYPT, true},
 };
 
 struct answered {
@@ -47,15 +48,21 @@ static void answer(void *context, uint8_t worker, uint32_t request, struct span 
 	a->answer.account = span_of(a->account, a->answer.account.n);
 }
 
+static bool enabled(void *context, struct span account)
+{
+	(void)context;
+	return !span_equal(account, SPAN("dis@c.example"));
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	const struct keys_config config = {
-		.io = &f->io.io, .secret = {1}, .context = f, .answer = answer};
+		.io = &f->io.io, .secret = {1}, .context = f, .enabled = enabled, .answer = answer};
 
 	fake_io_begin(&f->io);
 	assert_int_equal(keys_new(&config, &f->keys), 0);
-	keys_set_accounts(f->keys, make_accounts(some, 2));
+	keys_set_accounts(f->keys, make_accounts(some, 3));
 	*state = f;
 	return 0;
 }
@@ -118,6 +125,23 @@ static void a_password_is_checked_and_its_account_named(void **state)
 	work(f);
 	assert_int_equal(last(f)->answer.result, AUTH_YES);
 	assert_string_equal(last(f)->account, "ann@xn--bcher-kva.example");
+}
+
+/* Its salt is a made-up one, too: not even that tells. */
+static void who_may_not_log_in_is_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct auth_answer salt;
+
+	ask(f, 0, 1, AUTH_BY_PASSWORD, "192.0.2.1", "dis@c.example", "sesam open");
+	assert_non_null(f->io.job);
+	work(f);
+	assert_int_equal(last(f)->answer.result, AUTH_NO);
+	ask(f, 0, 2, AUTH_SCRAM_SALT, "192.0.2.1", "dis@c.example", "");
+	salt = last(f)->answer;
+	assert_int_equal(salt.result, AUTH_YES);
+	/* accounts.h gives real ones these bytes. */
+	assert_memory_not_equal(salt.salt + 1, "\1\2\3", 3);
 }
 
 static void wrong_ones_wait_longer_each_time(void **state)
@@ -251,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_password_is_checked_and_its_account_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_may_not_log_in_is_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_ones_wait_longer_each_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(workers_take_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(
