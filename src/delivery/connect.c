@@ -111,7 +111,7 @@ static int set_sasl(
 
 static void set_tls(struct session *session, struct client_config *config)
 {
-	config->tls = session->plan->tls;
+	config->tls = session->relaxed ? CLIENT_TLS_MAY : session->plan->tls;
 	session->security = session->plan->client;
 	if (session->manner == SESSION_IN_CLEAR) {
 		config->tls = CLIENT_TLS_NONE;
@@ -167,12 +167,32 @@ static int session_connect(struct session *session)
 	return client_new(d->io, &config, &session_ops, session, &session->client);
 }
 
+/* Recipients' domains said how mail to them is to be protected, and no host is so; but there is
+ * mail whose sender wants it to arrive all the same, such as a report about that very trouble. What
+ * an administrator demands (require, verify) is not the domains' to waive. */
+static bool may_relax(const struct session *session)
+{
+	const struct link *link = session->link;
+	struct transport transport;
+
+	return !session->relaxed && !session->client && link->session_count == 1 && link->hosts &&
+	       link->hosts->address_count && link_has_relaxed(link) &&
+	       !delivery_transport(link->delivery, link->name, &transport) &&
+	       (transport.tls == TLS_DANE || transport.tls == TLS_MTA_STS);
+}
+
 /* All addresses were tried in vain, or no session could be made. No other one is tried for what
  * waits: those that stand serve it, one after the other, or open one when they end. */
 static void session_failed(struct session *session, const struct verdict *verdict)
 {
 	struct link *link = session->link;
 
+	if (may_relax(session)) {
+		session->relaxed = true;
+		session->tried = 0;
+		(void)session_try(session, verdict);
+		return;
+	}
 	session_end(session, false);
 	if (link->session_count == 0)
 		link_fail_waiting(link, verdict);
@@ -222,8 +242,8 @@ static enum pick pick_allowed(struct session *session, struct verdict *last)
 		secure_release(&session->secure);
 		session->secure = secure_hold(link->secure);
 		session->plan = &session->secure->hosts[host];
-		session->manner = SESSION_AS_PLANNED;
-		if (!session->plan->refused)
+		session->manner = session->relaxed ? SESSION_UNCHECKED : SESSION_AS_PLANNED;
+		if (!session->plan->refused || session->relaxed)
 			return PICK_ONE;
 		*last = session->plan->why;
 		secure_report_refusal(link, session->plan, link->hosts->hosts[host].name);
@@ -240,8 +260,8 @@ bool session_again(struct session *session, enum client_stage stage)
 		return false;
 	if (session->manner == SESSION_AS_PLANNED && plan->testing)
 		session->manner = SESSION_UNCHECKED;
-	else if (session->manner != SESSION_IN_CLEAR && plan->tls == CLIENT_TLS_MAY &&
-		 !session->sasl)
+	else if (session->manner != SESSION_IN_CLEAR && !session->sasl &&
+		 (plan->tls == CLIENT_TLS_MAY || session->relaxed))
 		session->manner = SESSION_IN_CLEAR;
 	else
 		return false;

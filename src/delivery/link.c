@@ -109,6 +109,31 @@ struct attempt *link_take_waiting(struct link *link)
 	return attempt;
 }
 
+static struct attempt *find_relaxed(const struct link *link)
+{
+	for (struct list *at = link->waiting.next; at != &link->waiting; at = at->next) {
+		struct attempt *attempt = CONTAINER_OF(at, struct attempt, waiting);
+
+		if (attempt->envelope.flags & ENVELOPE_TLS_OPTIONAL)
+			return attempt;
+	}
+	return NULL;
+}
+
+bool link_has_relaxed(const struct link *link)
+{
+	return find_relaxed(link) != NULL;
+}
+
+struct attempt *link_take_relaxed(struct link *link)
+{
+	struct attempt *attempt = find_relaxed(link);
+
+	if (attempt)
+		link_forget(link, attempt);
+	return attempt;
+}
+
 void link_forget(struct link *link, struct attempt *attempt)
 {
 	if (list_empty(&attempt->waiting))

@@ -57,6 +57,9 @@ struct session {
 	struct tls_client security;
 	char *sasl; /* user and secret, in one block of memory, while it opens */
 	size_t sasl_bytes;
+	/* No host lets in mail as the recipients' domain wants it protected: for what may go
+	 * without (RFC 8689 section 5), and nothing else. */
+	bool relaxed;
 	bool ready;
 	bool counted;  /* in delivery->peers */
 	bool outdated; /* it goes where the directory said before: no further work */
@@ -88,6 +91,9 @@ void session_free_for_work(struct session *session);
 
 /* The one that has waited longest, or NULL. */
 struct attempt *link_take_waiting(struct link *link);
+/* Likewise of those that may go by a relaxed session. */
+struct attempt *link_take_relaxed(struct link *link);
+bool link_has_relaxed(const struct link *link);
 /* All that wait hear that the destination cannot be asked, or (PERMANENT) never. */
 void link_fail_waiting(struct link *link, const struct verdict *verdict);
 /* All that wait go back, as `what` is missing here. */

@@ -75,7 +75,7 @@ int own_mail_send(struct delivery *d, struct span to, struct span text)
 	const char *empty_line = memmem(text.p, text.n, end, sizeof(end) - 1);
 	uint64_t header_bytes =
 		empty_line ? (uint64_t)(empty_line - text.p) + sizeof(end) - 1 : text.n;
-	int err = own_mail_add(d, to, text, 0, header_bytes);
+	int err = own_mail_add(d, to, text, ENVELOPE_TLS_OPTIONAL, header_bytes);
 
 	if (!err)
 		(void)owed_new(d, 0, text.n);

@@ -79,10 +79,15 @@ void session_free_for_work(struct session *session)
 		session_over(session, true);
 		return;
 	}
-	struct attempt *attempt = link_take_waiting(link);
+	struct attempt *attempt =
+		session->relaxed ? link_take_relaxed(link) : link_take_waiting(link);
 
 	if (attempt) {
 		session_run(session, attempt);
+		return;
+	}
+	if (session->relaxed) {
+		session_over(session, true);
 		return;
 	}
 	/* The one used last is used next, so that those not needed grow old and close. */

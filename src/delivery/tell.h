@@ -40,7 +40,8 @@ struct owed *notify(struct delivery *delivery, const struct envelope *envelope,
 /* A mail of our own, into the journal's current record; aliases are followed. */
 int own_mail_add(struct delivery *delivery, struct span to, struct span text, uint32_t flags,
 	uint64_t header_bytes);
-/* The same for one that speaks of no message: a whole one of 7 bits, without leading dots. */
+/* The same for a report, which goes also where links are not as they should be (RFC 8460 section
+ * 3): a whole one of 7 bits, without leading dots. */
 int own_mail_send(struct delivery *delivery, struct span to, struct span text);
 
 /* ---- owed.c

@@ -396,6 +396,33 @@ static void the_same_is_asked_under_the_same_key(void **state)
 	close_world(w);
 }
 
+/* RFC 8689 section 5: the sender would rather have it read by others than not at all. What the
+ * recipient's domain wants, he may waive; what our administrator wants, he may not. */
+static void a_sender_may_waive_what_the_domain_wants(void **state)
+{
+	static const struct {
+		const char *objects;
+		bool goes;
+	} cases[] = {{OBJECTS("dane"), true}, {OBJECTS("mta-sts"), true},
+		{OBJECTS("require"), false}, {OBJECTS("verify"), false}};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *w = open_world(cases[i].objects, tlsa_rows);
+
+		w->dnssec = true;
+		w->handshake = fails;
+		world_send(w, "ann@a.example", "strict@far.example", BODY);
+		w->flags = ENVELOPE_TLS_OPTIONAL;
+		send_to_far(w);
+		world_pass(w, 30 * MINUTE);
+		assert_int_equal(world_taken(w, "bob@far.example"), cases[i].goes);
+		assert_int_equal(world_taken(w, "strict@far.example"), 0);
+		assert_int_equal(world_queued(w), cases[i].goes ? 1 : 2);
+		close_world(w);
+	}
+}
+
 /* ---- MTA-STS ----------------------------------------------------------------------------- */
 
 static const char *policy;
@@ -623,6 +650,7 @@ int main(void)
 		cmocka_unit_test(dane_without_records_is_opportunistic),
 		cmocka_unit_test(dane_with_useless_records_wants_tls),
 		cmocka_unit_test(the_same_is_asked_under_the_same_key),
+		cmocka_unit_test(a_sender_may_waive_what_the_domain_wants),
 		cmocka_unit_test(sts_enforced),
 		cmocka_unit_test(sts_refuses_hosts_that_the_policy_does_not_name),
 		cmocka_unit_test(sts_refuses_a_certificate_that_is_not_good),

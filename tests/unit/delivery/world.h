@@ -12,8 +12,8 @@
 #include "base/prng.h"
 #include "base/text.h"
 #include "delivery/delivery.h"
-#include "io/fetch.h"
 #include "directory/objects.h"
+#include "io/fetch.h"
 #include "io/tls.h"
 #include "sim_disk.h"
 #include "spool/spool.h"
@@ -130,7 +130,8 @@ struct world {
 	/* What clients hand in says that its header is longer than the whole: no reader takes that.
 	 */
 	bool bad_envelopes;
-	bool stuffed; /* their bodies are stored dot-stuffed, as the test gives them */
+	uint32_t flags; /* of their envelopes */
+	bool stuffed;	/* their bodies are stored dot-stuffed, as the test gives them */
 	bool stopped;
 	bool full;
 	char *answer; /* to delivery_hosts(), the last one */
