@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LISTENERS "listeners."
+#define ADDRESS	  ".address"
 
 struct differing {
 	const json_t *runs;
@@ -21,6 +22,15 @@ static void add(struct differing *d, const char *field, const char *file, const 
 		d->found, json_pack("{ss, ss, ss}", "field", field, "file", file, "runs", runs));
 }
 
+/* A listener that only one side has is told of by its address alone. */
+static bool is_address(const char *field)
+{
+	size_t n = strlen(field);
+
+	return strncmp(field, LISTENERS, strlen(LISTENERS)) == 0 && n > strlen(ADDRESS) &&
+	       strcmp(field + n - strlen(ADDRESS), ADDRESS) == 0;
+}
+
 static void each_of_file(void *context, struct span name, struct span value)
 {
 	struct differing *d = context;
@@ -31,7 +41,7 @@ static void each_of_file(void *context, struct span name, struct span value)
 	const char *runs = json_string_value(json_object_get(d->runs, field));
 	json_object_set_new(d->file, field, json_string(file));
 	/* A field that the server does not know of is of another version; a listener is new. */
-	if (!runs && strncmp(field, LISTENERS, strlen(LISTENERS)) == 0)
+	if (!runs && is_address(field))
 		add(d, field, file, "");
 	else if (runs && strcmp(runs, file) != 0)
 		add(d, field, file, runs);
@@ -48,8 +58,7 @@ json_t *start_file_differs(const struct ctl *ctl, const json_t *runs)
 	if (ctl->config && json_is_object(runs)) {
 		config_each_field(ctl->config, each_of_file, &d);
 		json_object_foreach((json_t *)runs, field,
-			value) if (strncmp(field, LISTENERS, strlen(LISTENERS)) == 0 &&
-				   !json_object_get(d.file, field))
+			value) if (is_address(field) && !json_object_get(d.file, field))
 			add(&d, field, "", json_string_value(value));
 	}
 	json_decref(d.file);

@@ -136,7 +136,7 @@ def test_the_users_are_those_that_posternd_looks_for(root, prefix):
     defaults = run(prefix / "bin/posternctl", "--help")  # any program will do: the names come from the reference page
     assert defaults.returncode == 0
     page = (prefix / "share/man/man5/postern.yaml.5").read_text()
-    assert made == set(re.findall(r"postern-(?:smtpd|delivery|admin)\b", page.replace("\\-", "-")))
+    assert made == set(re.findall(r"postern-(?:smtpd|delivery|admin|keys|fetch)\b", page.replace("\\-", "-")))
     if not shutil.which("systemd-sysusers") or not IS_ROOT:
         return
     done = run("systemd-sysusers", f"--root={root}", prefix / "lib/sysusers.d/postern.conf")
