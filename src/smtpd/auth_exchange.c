@@ -47,6 +47,7 @@ static void leave(struct exchange *e)
 	s->exchange = NULL;
 	if (s->phase == PHASE_AUTH || s->phase == PHASE_ASK)
 		s->phase = PHASE_COMMAND;
+	session_wait(s, s->smtpd->c.config->timeouts.command);
 }
 
 static void exchange_free(struct exchange *e)

@@ -391,6 +391,23 @@ static void bad_news_take_their_time(void **state)
 	expect(f, peer, WRONG);
 }
 
+/* As long as before, whichever the news were. */
+static void after_the_news_the_client_has_time(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	f->world.auth.delay_ms = 4000;
+	struct peer *wrong = hello(f), *right = hello(f);
+	say(f, wrong, PLAIN_WRONG, "");
+	say(f, right, PLAIN_RIGHT, WELCOME);
+	world_pass_ms(&f->world, 4000);
+	expect(f, wrong, WRONG);
+	world_pass_ms(&f->world, 295999);
+	say(f, wrong, "NOOP\r\n", "250 2.0.0 Ok\r\n");
+	say(f, right, "NOOP\r\n", "250 2.0.0 Ok\r\n");
+}
+
 static void who_guesses_is_sent_away(void **state)
 {
 	struct fixture *f = *state;
@@ -547,6 +564,7 @@ int main(void)
 		TEST(no_password_is_ever_logged),
 		TEST(what_is_pipelined_waits_for_the_answer),
 		TEST(bad_news_take_their_time),
+		TEST(after_the_news_the_client_has_time),
 		TEST(who_guesses_is_sent_away),
 		TEST(who_is_asked_has_no_answer),
 		TEST(peers_that_go_away),
