@@ -2,15 +2,18 @@
  * posternd: the supervisor, or, started by it, one of its roles.
  */
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/span.h"
 #include "base/text.h"
 #include "role/prepare.h"
 #include "role/role.h"
+#include "role/tls_files.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -24,9 +27,9 @@ static const char usage[] = "usage: posternd -c FILE [--check]\n"
 			    "\n"
 			    "It stays in the foreground, writes its log to stderr, and ends in "
 			    "order on SIGTERM or SIGINT.\n"
-			    "SIGHUP: reads the log level of the start file again. Exit codes: 0 "
-			    "done, 1 refused with a\n"
-			    "reason, 2 wrong usage.\n";
+			    "SIGHUP: reads the log level of the start file, certificates and keys "
+			    "again. Exit codes: 0 done,\n"
+			    "1 refused with a reason, 2 wrong usage.\n";
 
 struct options {
 	const char *config;
@@ -76,6 +79,34 @@ static int run_role(const struct options *options)
 	return EXIT_USAGE;
 }
 
+/* An ordinary user may well be denied the keys; then only that is said. */
+static int check_certificates(const struct config *config, const char *path)
+{
+	struct tls_files files = TLS_FILES_NONE;
+	struct buf problem, warnings;
+	uint32_t number = 0;
+
+	buf_init(&problem, 1u << 16);
+	buf_init(&warnings, 1u << 16);
+	int err = tls_files_read(config, &number, &files, &problem, &warnings);
+	if (err == ERR_DENIED && geteuid() != 0)
+		fprintf(stderr, "%s: warning: certificates and keys were not looked at: %.*s\n",
+			path, (int)problem.n, problem.p);
+	else if (err)
+		fprintf(stderr, "%s: %.*s\n", path, (int)problem.n, problem.p);
+	tls_files_expiries(&files, (int64_t)time(NULL) * 1000, &warnings);
+	for (struct span rest = buf_span(&warnings); rest.n;) {
+		size_t n = span_find(rest, '\n');
+		fprintf(stderr, "%s: warning: %.*s\n", path, (int)n, rest.p);
+		rest = span_skip(rest, n + 1);
+	}
+	bool denied = err == ERR_DENIED && geteuid() != 0;
+	tls_files_done(&files);
+	buf_done(&problem);
+	buf_done(&warnings);
+	return denied ? 0 : err;
+}
+
 static int check(const char *path)
 {
 	struct config *config = NULL;
@@ -89,6 +120,8 @@ static int check(const char *path)
 	if (err == 0 && (err = prepare_users(config, NULL, &users, &problems)) != 0)
 		fprintf(stderr, "%.*s\n", (int)problems.n, problems.p);
 	buf_clear(&problems);
+	if (err == 0 && tls_files_wanted(config))
+		err = check_certificates(config, path);
 	if (err == 0 && !prepare_room(config, &problems))
 		fprintf(stderr, "%s: warning: %.*s\n", path, (int)problems.n, problems.p);
 	if (err == 0)

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#define ROLES	5 /* keys, smtpd 0 and 1, delivery, admin */
+#define ROLES	6 /* keys, smtpd 0 and 1, delivery, admin, fetch */
 #define WAIT_MS 30000
 
 static const char *program;
@@ -253,9 +253,8 @@ static void it_starts_serves_and_ends_in_order(void **state)
 
 static void a_killed_role_comes_back_and_the_others_stay(void **state)
 {
-	static const char *const titles[ROLES] = {
-		"postern: keys", "postern: smtpd 0", "postern: smtpd 1", "postern: delivery",
-		"postern: admin"};
+	static const char *const titles[ROLES] = {"postern: keys", "postern: smtpd 0",
+		"postern: smtpd 1", "postern: delivery", "postern: admin", "postern: fetch"};
 	struct gateway *g = *state;
 	pid_t pids[ROLES], now;
 	char line[128];
