@@ -285,6 +285,13 @@ static void searched(void *owner, const struct sts_result *result)
 
 	domain->search = NULL;
 	domain->sts->searches--;
+	if (result->outcome == STS_SEARCH_TROUBLE)
+		log_write(d->config.log, LOG_INFO,
+			"the domain's DNS names an MTA-STS policy, which cannot be had",
+			LOG_SPAN("domain", span_of(domain->name, domain->name_length)),
+			LOG_STR("reason", result->detail),
+			LOG_STR("meanwhile",
+				has_valid_policy(domain) ? "the one that is known" : "none"));
 	if (result->outcome == STS_SEARCH_POLICY)
 		entry = entry_of_policy(result->id, result->body, delivery_now(d));
 	else

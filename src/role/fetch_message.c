@@ -62,11 +62,12 @@ int fetch_get_answer(struct span bytes, struct fetch_answer *out)
 	struct cursor in = cursor_of(bytes);
 	uint8_t result = cursor_u8(&in);
 
-	*out = (struct fetch_answer){.result = (enum fetch_result)result,
-		.status = cursor_u32(&in),
-		.content_type = cursor_bytes16(&in),
-		.detail = cursor_bytes16(&in),
-		.body = cursor_bytes32(&in)};
+	/* One after the other: the order within an initializer is the compiler's. */
+	*out = (struct fetch_answer){.result = (enum fetch_result)result};
+	out->status = cursor_u32(&in);
+	out->content_type = cursor_bytes16(&in);
+	out->detail = cursor_bytes16(&in);
+	out->body = cursor_bytes32(&in);
 	return cursor_ok(&in) && !cursor_left(&in) && result < FETCH_RESULTS &&
 			       out->body.n <= FETCH_BODY
 		       ? 0
