@@ -22,7 +22,7 @@ class Guarded:
     def __init__(self, gateway, sink, peer, objects=None, start=None, kind="ec", tls=None, started=True, listeners=None, **options):
         self.home = peer(Home()).path
         self.ca = pki.Authority(self.home)
-        self.certificate = self.ca.issue("gw.example.test", kind=kind)
+        self.certificate = self.ca.issue("gw.example.test", "localhost", "127.0.0.1", kind=kind)
         self.site, self.outside = sink(), sink()
         names = ("mx", "front", "submission")
         self.ports = dict(zip(names, (free_port() for _ in names)))

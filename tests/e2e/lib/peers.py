@@ -213,13 +213,14 @@ def swaks(address, *options, timeout=60):
                           capture_output=True, text=True, timeout=timeout)
 
 
-def nodemailer(address, mails, pool=False, timeout=60):
-    """Sends mails (as nodemailer's sendMail takes them); what it resolved with, or {"error":…, "code":…}, for each."""
+def nodemailer(address, mails, pool=False, timeout=60, options=None):
+    """Sends mails (as nodemailer's sendMail takes them); what it resolved with, or {"error":…, "code":…}, for each. options: of its
+    transport; without them nothing is protected."""
     need(shutil.which("node") and pathlib.Path("/usr/share/nodejs/nodemailer").exists(), "no node-nodemailer")
     script = """
 const nodemailer = require('nodemailer');
-const {host, port, pool, mails} = JSON.parse(require('fs').readFileSync(0, 'utf8'));
-const transport = nodemailer.createTransport({host, port, pool, secure: false, ignoreTLS: true, name: 'node.example'});
+const {host, port, pool, mails, options} = JSON.parse(require('fs').readFileSync(0, 'utf8'));
+const transport = nodemailer.createTransport({host, port, pool, secure: false, ignoreTLS: true, name: 'node.example', ...options});
 (async () => {
   const out = await Promise.all(mails.map(m => transport.sendMail(m).then(
     i => ({accepted: i.accepted, rejected: i.rejected, response: i.response}),
@@ -228,7 +229,8 @@ const transport = nodemailer.createTransport({host, port, pool, secure: false, i
   console.log(JSON.stringify(out));
 })();
 """
-    done = subprocess.run(["node", "-e", script], input=json.dumps({"host": address[0], "port": address[1], "pool": pool, "mails": mails}),
+    done = subprocess.run(["node", "-e", script], input=json.dumps({"host": address[0], "port": address[1], "pool": pool, "mails": mails,
+                                                                       "options": options or {}}),
                           capture_output=True, text=True, timeout=timeout, env={**os.environ, "NODE_PATH": "/usr/share/nodejs"})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

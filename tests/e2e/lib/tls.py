@@ -124,10 +124,18 @@ class _Socket:
 
 
 class BoundClient(TlsClient):
-    """One that knows the channel's binding."""
+    """One that knows the channel's binding, and looks at no certificate. version: "TLSv1.2" or "TLSv1.3"."""
+
+    def __init__(self, *arguments, version=None, **options):
+        self.version = version
+        super().__init__(*arguments, **options)
 
     def handshake(self):
         made = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        if self.version:
+            number = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}[self.version]
+            made.set_min_proto_version(number)
+            made.set_max_proto_version(number)
         self.socket.settimeout(None)
         self.connection = SSL.Connection(made, self.socket)
         self.connection.set_tlsext_host_name(self.name.encode())
