@@ -45,6 +45,7 @@ static const int common_calls[] = {
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
 	SCMP_SYS(uname),
+	SCMP_SYS(sysinfo), /* of qsort(), for OpenSSL */
 	SCMP_SYS(epoll_create1),
 	SCMP_SYS(epoll_ctl),
 	SCMP_SYS(epoll_wait),
@@ -101,7 +102,6 @@ static const int delivery_calls[] = {
 	SCMP_SYS(connect),
 	SCMP_SYS(bind),
 	SCMP_SYS(linkat),
-	SCMP_SYS(sysinfo),
 	SCMP_SYS(select),
 	SCMP_SYS(pselect6),
 };
@@ -126,7 +126,6 @@ static const int admin_calls[] = {
 	SCMP_SYS(readlink),
 	SCMP_SYS(readlinkat),
 	SCMP_SYS(fchmod),
-	SCMP_SYS(sysinfo),
 };
 
 #ifdef SANITIZED
@@ -143,7 +142,6 @@ static const int sanitizer_calls[] = {
 	SCMP_SYS(wait4),
 	SCMP_SYS(prlimit64),
 	SCMP_SYS(getrlimit),
-	SCMP_SYS(sysinfo),
 	SCMP_SYS(process_vm_readv),
 	SCMP_SYS(kill),
 	SCMP_SYS(tgkill),
