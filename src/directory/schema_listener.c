@@ -110,7 +110,9 @@ static const struct schema_field listener_fields[] = {
 		.item = &a_range,
 		.most = CONFIG_PEERS,
 		.since = SINCE,
-		.doc = "Peers that may say who the client is by XCLIENT."},
+		.doc = "Peers that may say who the client is by XCLIENT: filters and front ends, "
+		       "which speak for themselves. Nobody may behind a PROXY header; and what "
+		       "rights its certificate gives such a peer, its clients do not have."},
 };
 
 const struct schema config_listener_schema = {

@@ -223,10 +223,11 @@ static void refuse_unknown(struct session *s, struct span mailbox)
 		"It cannot be found out now where this would go; try later", mailbox);
 }
 
-/* What the client showed; false: nothing. */
+/* What the client showed; false: nothing. What a filter showed gives no right to those for whom it
+ * speaks. */
 static bool certificate_of(const struct session *s, struct route_certificate *out)
 {
-	const struct tls_info *info = s->tls ? io_conn_tls(s->conn) : NULL;
+	const struct tls_info *info = s->tls && !s->spoken_for ? io_conn_tls(s->conn) : NULL;
 
 	if (!info || !info->peer_certificate)
 		return false;

@@ -1,6 +1,7 @@
 /*
- * XCLIENT, from peers that the listener names (of the connection itself, whatever a PROXY header
- * said): for whom they speak. The session begins anew, greeting and all.
+ * XCLIENT, from peers that the listener names: for whom they speak. The session begins anew,
+ * greeting and all. By the connection's own address, and only where that speaks for itself: behind
+ * a PROXY header it is anybody who speaks.
  */
 #include "codec/xclient.h"
 
@@ -15,7 +16,7 @@ bool xclient_offered(const struct session *s)
 	struct span peers = session_listener(s)->xclient;
 	struct netaddr local, peer;
 
-	if (!peers.n || !s->conn)
+	if (!peers.n || !s->conn || s->proxied)
 		return false;
 	io_conn_ends(s->conn, &local, &peer);
 	return range_list_holds(peers, &peer);
@@ -68,6 +69,7 @@ static void take(struct session *s, const struct xclient *x, bool withheld)
 	static const struct netaddr unknown = {.family = NETADDR_V4};
 
 	session_forget(s);
+	s->spoken_for = true;
 	if (x->has_address || withheld) {
 		if (!set_client(s, withheld ? &unknown : &x->address))
 			return;

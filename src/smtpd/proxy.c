@@ -61,6 +61,7 @@ size_t proxy_take(struct session *s, struct span in)
 	s->phase = session_first_phase(s);
 	if (!header.local) {
 		s->client = header.client;
+		s->proxied = true;
 		if (!smtpd_admit_client(s))
 			return in.n;
 	}

@@ -114,6 +114,8 @@ struct session {
 	bool tls;
 	bool ahead;	   /* bytes were there before the 220 to STARTTLS was given */
 	bool handshake;	   /* it has begun */
+	bool proxied;	   /* a PROXY header named the client */
+	bool spoken_for;   /* XCLIENT did: the link is another one's */
 	bool user_told;	   /* by XCLIENT: the directory need not know `user` */
 	bool plus_offered; /* SCRAM-SHA-256-PLUS, in the last EHLO */
 	bool auth_tried;   /* what comes may be a password in the wrong place: it is not logged */

@@ -267,6 +267,49 @@ static void rights_are_the_peers(void **state)
 		GREETING CAPS HELP "502 5.5.1 Not offered here\r\n");
 }
 
+/* Strangers behind a load balancer that is listed as both speak over its connection. */
+static void nobody_behind_a_proxy_speaks_for_others(void **state)
+{
+	struct fixture *f = *state;
+
+	f->listener->xclient = SPAN("192.0.2.0/24\n198.51.100.9");
+	start(f);
+	struct peer *peer = connect_proxy(f);
+	say(f, peer, FROM_PROXY EHLO "XCLIENT ADDR=127.0.0.1\r\n",
+		GREETING CAPS HELP "502 5.5.1 Not offered here\r\n");
+	say(f, peer, "XCLIENT LOGIN=ann@c.example\r\n", "502 5.5.1 Not offered here\r\n");
+	/* Nobody is behind it. */
+	peer = connect_proxy(f);
+	peer_send(peer, span_of(v2_local, sizeof(v2_local) - 1));
+	expect(f, peer, GREETING);
+	say(f, peer, "XCLIENT ADDR=198.51.100.10\r\n", GREETING);
+}
+
+/* The certificate is the filter's own. */
+static void a_filters_certificate_is_not_its_clients(void **state)
+{
+	struct fixture *f = *state;
+	static const char far[] =
+		"MAIL FROM:<bob@b.example>\r\nRCPT TO:<far@b.example>\r\nRSET\r\n";
+
+	f->listener->tls.certificate = SPAN("gw.crt");
+	f->listener->xclient = SPAN("192.0.2.7");
+	f->world.tls_info.peer_certificate = f->world.tls_info.peer_verified = true;
+	world_start(&f->world);
+	world_give_tls(&f->world);
+	struct peer *peer = greeted(f, "192.0.2.7");
+	peer_send_str(peer, EHLO "STARTTLS\r\n");
+	peer_handshake(peer, 0);
+	buf_clear(&peer->replies);
+	peer_send_str(peer, EHLO);
+	buf_clear(&peer->replies);
+	say(f, peer, far, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Ok\r\n");
+	peer_send_str(peer, "XCLIENT ADDR=198.51.100.9\r\n" EHLO);
+	buf_clear(&peer->replies);
+	peer_send_str(peer, far);
+	assert_non_null(strstr(peer_replies(peer, &f->text), "\r\n550 5.7.1 "));
+}
+
 static void xclient_and_limits(void **state)
 {
 	struct fixture *f = *state;
@@ -297,6 +340,8 @@ int main(void)
 		TEST(an_address_that_is_withheld),
 		TEST(xclient_where_it_does_not_belong),
 		TEST(rights_are_the_peers),
+		TEST(nobody_behind_a_proxy_speaks_for_others),
+		TEST(a_filters_certificate_is_not_its_clients),
 		TEST(xclient_and_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
