@@ -1,4 +1,7 @@
-/* tls: certificates and keys are read again; the supervisor does it, who alone may. */
+/*
+ * tls: certificates and keys are read again; the supervisor does it, who alone may. What was
+ * gathered for TLS reports goes out now; delivery does that.
+ */
 #include "admin/core.h"
 #include "base/err.h"
 
@@ -20,20 +23,47 @@ static void late(struct door *door)
 
 static const struct asking asking = {answered, late};
 
+static void delivery_late(struct door *door)
+{
+	door_refuse(door, "delivery does not answer; see the log");
+}
+
+static const struct asking asking_delivery = {answered, delivery_late};
+
+static int begin_reload(struct door *door, struct buf *why)
+{
+	/* What the whole gateway shows to its peers is on record. */
+	int err = change_note(door, SPAN("certificates and keys: to be read again"), why);
+
+	ask_begin(door, &asking);
+	return err ? err : ask_tls_reload(door);
+}
+
+/* So is what it tells them. */
+static int begin_report(struct door *door, struct buf *why)
+{
+	static const struct span request = SPAN("{\"op\":\"tls-report\"}");
+	int err = change_note(door, SPAN("TLS reports: to be sent now"), why);
+
+	ask_begin(door, &asking_delivery);
+	return err ? err : ask_party(door, ADMIN_DELIVERY, ADMIN_ASK_QUEUE, request);
+}
+
 void cmd_tls(struct door *door)
 {
+	struct span op = request_text(door, "op");
 	struct buf why;
+	int err;
 
-	if (!span_equal(request_text(door, "op"), SPAN("reload"))) {
+	buf_init(&why, 4096);
+	if (span_equal(op, SPAN("reload"))) {
+		err = begin_reload(door, &why);
+	} else if (span_equal(op, SPAN("report"))) {
+		err = begin_report(door, &why);
+	} else {
 		door_refuse(door, "op: unknown");
 		return;
 	}
-	/* What the whole gateway shows to its peers is on record. */
-	buf_init(&why, 4096);
-	int err = change_note(door, SPAN("certificates and keys: to be read again"), &why);
-	ask_begin(door, &asking);
-	if (!err)
-		err = ask_tls_reload(door);
 	if (err)
 		refuse_lines(door, err, &why);
 	else

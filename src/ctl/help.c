@@ -166,7 +166,8 @@ static const struct topic topics[] = {
 	{"tls", true,
 		"  tls show                         the certificates of listeners, and when they "
 		"end\n"
-		"  tls reload                       read certificates and keys again now\n"},
+		"  tls reload                       read certificates and keys again now\n"
+		"  tls report                       send what was gathered for TLS reports now\n"},
 	{"spool", true,
 		"  spool verify                     read and check every stored message; changes "
 		"nothing,\n"

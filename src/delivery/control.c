@@ -9,6 +9,7 @@
  *   {"op":"count",   "filter":F, "after":ID}               how many messages match
  *   {"op":"ages",    "after":ID}                           how old (control_ages.c)
  *   {"op":"probe",   "destination":NAME}                   asks what is down at once
+ *   {"op":"tls-report"}                                    TLS reports are due now
  *   {"op":"status"}
  *   {"op":"retry"|"hold"|"release"|"reroute"|"bounce"|"delete"|"prioritise"|"unprioritise",
  *    "id":ID or "ids":[ID, …] or "filter":F, "after":ID, "by":TEXT, "reason":TEXT,
@@ -22,6 +23,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "delivery/report.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -146,6 +148,13 @@ void control_put_after(struct control *c, uint64_t cursor)
 		json_put_id(&c->json, "after", cursor);
 }
 
+static void control_tls_report(struct control *c)
+{
+	json_open_object(&c->json, NULL);
+	json_put_u64(&c->json, "domains", report_send_now(c->d->report));
+	json_close_object(&c->json);
+}
+
 /* ---- the door ------------------------------------------------------------------------------- */
 
 static bool is_change(struct span op)
@@ -172,6 +181,7 @@ static void dispatch(struct control *c)
 		{"ages", control_ages},
 		{"count", control_count},
 		{"probe", control_probe},
+		{"tls-report", control_tls_report},
 	};
 	struct span op = control_text(c, "op");
 

@@ -46,8 +46,8 @@ int report_new(struct delivery *delivery, struct report **out);
 void report_free(struct report **report);
 /* Everything is copied. */
 void report_add(struct report *report, const struct report_session *session);
-/* All that was gathered so far is due now, whatever the day: for administrators and tests. Returns
- * for how many domains that is. */
+/* All that was gathered so far is due now, whatever the hour, as an administrator asks for it. What
+ * comes later is gathered and sent as ever. Returns for how many domains that is. */
 uint32_t report_send_now(struct report *report);
 /* Its file: read at the start, written at the end. */
 void report_load(struct report *report);

@@ -26,6 +26,7 @@ struct report_row {
 	struct list bucket;
 	struct list all; /* in the order of their beginning */
 	int64_t day;	 /* since 1970, UTC */
+	bool due;	 /* whatever the hour: an administrator asked for it */
 	enum tls_rpt_policy_type type;
 	uint64_t successes, failures;
 	struct buf lines, mx; /* of the policy, each with "\n" behind it */
@@ -47,8 +48,6 @@ struct report {
 	struct timer timer; /* the next look at what is due */
 	struct list sending;
 	uint32_t sending_count;
-	int64_t now_day; /* report_send_now(): rows until this day, whatever the hour; 0: not asked
-			  */
 };
 
 /* ---- report.c */

@@ -26,6 +26,7 @@ struct report_sending {
 	struct list node;
 	struct report *report;
 	int64_t day;
+	int64_t begun_ms;
 	struct dns_question *question;
 	struct https *https;
 	struct arena arena;
@@ -133,6 +134,12 @@ static void put_details(
 	policy->details = list;
 }
 
+/* What is sent before its day is over speaks of the time until then. */
+static int64_t end_ms(const struct report_sending *sending)
+{
+	return MIN((sending->day + 1) * REPORT_DAY_MS - 1000, sending->begun_ms);
+}
+
 /* 0, ERR_NOT_FOUND: nothing to say, ERR_NOMEM. */
 static int build(struct report_sending *sending)
 {
@@ -142,7 +149,7 @@ static int build(struct report_sending *sending)
 	struct tls_rpt_report report = {
 		.organization = d->config.config->hostname,
 		.from_ms = sending->day * REPORT_DAY_MS,
-		.to_ms = (sending->day + 1) * REPORT_DAY_MS - 1000,
+		.to_ms = end_ms(sending),
 		.policies = policies,
 	};
 
@@ -166,8 +173,9 @@ static int build(struct report_sending *sending)
 	}
 	if (!report.policy_count)
 		return ERR_NOT_FOUND;
-	snprintf(id, sizeof(id), "%lld.%s@%.*s", (long long)sending->day, sending->domain,
-		(int)d->config.config->hostname.n, d->config.config->hostname.p);
+	/* Of one day there may be several, where one was asked for. */
+	snprintf(id, sizeof(id), "%lld.%s@%.*s", (long long)(end_ms(sending) / 1000),
+		sending->domain, (int)d->config.config->hostname.n, d->config.config->hostname.p);
 	snprintf(contact, sizeof(contact), "postmaster@%.*s", (int)d->config.config->hostname.n,
 		d->config.config->hostname.p);
 	sending->id = arena_copy(&sending->arena, span_str(id));
@@ -200,7 +208,7 @@ static int send_mail(struct report_sending *sending, struct span to)
 		.report_id = sending->id,
 		.now_ms = delivery_now(d),
 		.from_ms = sending->day * REPORT_DAY_MS,
-		.to_ms = (sending->day + 1) * REPORT_DAY_MS - 1000,
+		.to_ms = end_ms(sending),
 		.random = prng_u64(&d->prng),
 	};
 
@@ -306,6 +314,7 @@ static void begin(struct report *report, const struct report_row *row)
 		return;
 	sending->report = report;
 	sending->day = row->day;
+	sending->begun_ms = delivery_now(report->delivery);
 	sending->domain_length = MIN(row->domain_length, DNS_NAME);
 	memcpy(sending->domain, row->domain, sending->domain_length);
 	arena_init(&sending->arena, SEND_ARENA);
@@ -337,7 +346,7 @@ static void look(struct report *report)
 		struct report_row *row = CONTAINER_OF(node, struct report_row, all);
 		int64_t due = due_ms(row);
 
-		if (report->now_day < row->day + 1 && now < due)
+		if (!row->due && now < due)
 			continue;
 		if (now >= due + REPORT_TRY_MS)
 			report_row_free(report, row);
@@ -364,9 +373,29 @@ void report_look(struct timer *timer)
 	report_arm(report);
 }
 
+/* It counts for its domain, if no other row of the domain does. */
+static bool is_first_of_domain(struct report *report, const struct report_row *row)
+{
+	struct span domain = span_of(row->domain, row->domain_length);
+
+	for (int type = 0; type < (int)row->type; type++)
+		if (report_find(report, domain, (enum tls_rpt_policy_type)type, row->day))
+			return false;
+	return true;
+}
+
 uint32_t report_send_now(struct report *report)
 {
-	report->now_day = delivery_now(report->delivery) / REPORT_DAY_MS + 1;
+	uint32_t domains = 0;
+
+	LIST_FOR_EACH(node, &report->rows)
+	{
+		struct report_row *row = CONTAINER_OF(node, struct report_row, all);
+
+		row->due = true;
+		domains += is_first_of_domain(report, row);
+	}
 	look(report);
-	return report->count;
+	report_arm(report);
+	return domains;
 }

@@ -258,6 +258,7 @@ static void wrong_usage_is_2_and_asks_nobody(void **state)
 		{"tls"},
 		{"tls", "nonsense"},
 		{"tls", "show", "x"},
+		{"tls", "report", "x"},
 		{"accept", "list"},
 		{"apply"},
 		{"apply", "objects.yaml"},

@@ -631,6 +631,33 @@ static void reports_are_posted_and_tried_again(void **state)
 	close_world(w);
 }
 
+/* An administrator need not wait for the night; what comes later is another report. */
+static void reports_are_sent_at_once_when_asked_for(void **state)
+{
+	struct world *w = open_world(OBJECTS("opportunistic"), sts_rows);
+	(void)state;
+
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	char *reply = world_control(w, "{\"op\":\"tls-report\"}");
+	assert_string_equal(reply, "{\"domains\":1}");
+	free(reply);
+	world_pass(w, MINUTE);
+	assert_int_equal(w->taken_count, 2);
+	assert_non_null(strstr(w->taken[1].rcpts, "tls@reports.example"));
+	/* The report's own way was to a domain as well, which asks for none. */
+	free(world_control(w, "{\"op\":\"tls-report\"}"));
+	world_pass(w, MINUTE);
+	assert_int_equal(w->taken_count, 2);
+	send_to_far(w);
+	world_pass(w, HOUR);
+	assert_int_equal(w->taken_count, 3); /* no further one before its time */
+	free(world_control(w, "{\"op\":\"tls-report\"}"));
+	world_pass(w, MINUTE);
+	assert_int_equal(w->taken_count, 4);
+	close_world(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -660,6 +687,7 @@ int main(void)
 		cmocka_unit_test(a_newer_policy_is_fetched),
 		cmocka_unit_test(what_happened_is_reported_after_the_day),
 		cmocka_unit_test(reports_are_posted_and_tried_again),
+		cmocka_unit_test(reports_are_sent_at_once_when_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
