@@ -16,10 +16,12 @@ struct counts {
 	uint64_t connections;
 	uint64_t handshakes; /* of TLS, whole ones and resumed ones */
 	uint64_t resumed;
-	uint64_t blocked_ns;	/* waited for signatures without using the processor */
+	uint64_t blocked_ns;	     /* waited for signatures without using the processor */
+	uint64_t begun_ns, ended_ns; /* of a source: CLOCK_MONOTONIC */
 	char link[COUNTS_LINK]; /* of the last handshake: version, cipher, group, kind of key */
 };
 
+uint64_t counts_now(void);
 /* Maps standard output. Ends the program where that is no file. */
 struct counts *counts_map(void);
 

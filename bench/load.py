@@ -25,6 +25,7 @@ class Sink:
     """smtp-sink on a port of its own, and the counter that it prints."""
 
     def __init__(self, groups, port=None):
+        self.groups = groups
         self.port = port or free_port()
         self.counter = os.memfd_create("sink")
         argv = [*tool("smtp-sink"), "-u", "nobody", "-c", f"127.0.0.1:{self.port}", str(SINK_BACKLOG)]
@@ -58,15 +59,27 @@ class Sink:
                 return None
         return moved
 
+    def extra(self, wanted):
+        """Messages that should not have arrived, when so many should."""
+        return max(0, self.count() - wanted)
+
+    def source(self, peer, messages, size, keep):
+        """Starts a load that is to arrive here by way of the peer."""
+        return source(self.groups, peer.port, messages, size, keep)
+
     def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end(self.process)
         os.close(self.counter)
+
+
+def end(process):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def source(groups, port, messages, size, keep, sessions=SESSIONS):
@@ -78,22 +91,22 @@ def source(groups, port, messages, size, keep, sessions=SESSIONS):
 
 
 def finish(process, timeout):
-    """Waits for smtp-source."""
+    """Waits for smtp-source, or another source of messages."""
     try:
         _, said = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        raise Failed(f"smtp-source was not done after {timeout} s") from None
+        raise Failed(f"the source was not done after {timeout} s") from None
     if process.returncode != 0:
-        raise Failed(f"smtp-source: {said.decode(errors='replace').strip()[-300:]}")
+        raise Failed(f"the source ended with {process.returncode}: {said.decode(errors='replace').strip()[-300:]}")
 
 
-def send(groups, peer, sink, messages, size, keep, timeout, watch=None):
+def send(peer, sink, messages, size, keep, timeout, watch=None):
     """One load, from the first connect to the last arrival: its seconds. Failed when messages were lost or doubled."""
     had = sink.count()
     begun = time.monotonic()
-    process = source(groups, peer.port, messages, size, keep)
+    process = sink.source(peer, messages, size, keep)
     try:
         done = sink.wait(had + messages, watch=watch)
     finally:
@@ -106,17 +119,18 @@ def send(groups, peer, sink, messages, size, keep, timeout, watch=None):
 
 def once(sink, wanted):
     """The other half of the check, when all is quiet."""
-    if sink.count() > wanted:
-        raise Failed(f"{sink.count() - wanted} messages arrived twice")
+    extra = sink.extra(wanted)
+    if extra:
+        raise Failed(f"{extra} messages arrived twice")
 
 
-def warm_up(groups, peer, sink, size, keep):
+def warm_up(peer, sink, size, keep):
     """Lets the peer start what it starts under load; its rate, roughly."""
     if peer.cold_rate:
         return peer.cold_rate
     messages = WARM_MESSAGES
     while True:
-        seconds = send(groups, peer, sink, messages, size, keep, 60)
+        seconds = send(peer, sink, messages, size, keep, 60)
         if seconds >= WARM_SECONDS:
             return messages / seconds
         messages = max(messages * 2, int(messages * WARM_SECONDS / seconds * 1.1))
@@ -124,7 +138,7 @@ def warm_up(groups, peer, sink, size, keep):
 
 def measure(groups, peer, sink, size, keep, messages=None, seconds=5.0):
     """One round of one cell of the table. Without a number of messages: as many as take about that long."""
-    rate = warm_up(groups, peer, sink, size, keep)
+    rate = warm_up(peer, sink, size, keep)
     messages = messages or max(200, int(rate * seconds))
     time.sleep(SETTLE_SECONDS)
     had = sink.count()
@@ -133,7 +147,7 @@ def measure(groups, peer, sink, size, keep, messages=None, seconds=5.0):
     tools_cpu = groups.tools.cpu()
     machine_cpu = groups.machine_cpu()
     begun = time.monotonic()
-    took = send(groups, peer, sink, messages, size, keep, 60 + seconds * 20)
+    took = send(peer, sink, messages, size, keep, 60 + seconds * 20)
     time.sleep(SETTLE_SECONDS)
     once(sink, had + messages)
     peer_cpu = group.cpu() - peer_cpu if group else 0.0
@@ -153,15 +167,15 @@ def measure(groups, peer, sink, size, keep, messages=None, seconds=5.0):
 def details(groups, peer, sink, size, keep, messages=None, seconds=2.0):
     """What would disturb a measured load, in two loads of their own: syncs per message, and by which means they were
     counted; the peak of memory."""
-    messages = messages or max(200, int(warm_up(groups, peer, sink, size, keep) * seconds))
+    messages = messages or max(200, int(warm_up(peer, sink, size, keep) * seconds))
     time.sleep(SETTLE_SECONDS)
     had = sink.count()
     with Syncs(peer.group, peer.work) as counted:
-        send(groups, peer, sink, messages, size, keep, 120)
+        send(peer, sink, messages, size, keep, 120)
         time.sleep(SETTLE_SECONDS)
         syncs, how = counted.count() / messages, counted.how
     once(sink, had + messages)
     seen = []
-    send(groups, peer, sink, messages, size, keep, 120, lambda: seen.append(peer.group.pss()))
+    send(peer, sink, messages, size, keep, 120, lambda: seen.append(peer.group.pss()))
     seen.append(peer.group.pss())
     return {"syncs": syncs, "how": how, "memory": max(seen), "messages": 2 * messages}

@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -43,10 +44,18 @@ def free_port(taken=set()):
     raise Failed("no free port")
 
 
-def greets(port, timeout=1.0):
-    """Whether an SMTP server on the port says 220 and takes EHLO."""
+def in_tls(connection):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(connection)
+
+
+def greets(port, timeout=1.0, implicit=False):
+    """Whether an SMTP server on the port says 220 and takes EHLO; with implicit, under TLS from the first byte."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+        connection = socket.create_connection(("127.0.0.1", port), timeout)
+        with in_tls(connection) if implicit else connection as connection:
             replies = connection.makefile("rb")
             if not replies.readline().startswith(b"220"):
                 return False
@@ -68,6 +77,8 @@ class Peer:
     idle_counts = (1000, 4000)  # sessions of the idle measurement; none: it is not measured
     latency = True  # whether it keeps up with the even rate of the latency measurement
     backlog_limit = None  # the longest backlog that it can be given in bearable time; 0: none
+    tls = False  # whether it can be given a link
+    link = None  # how it is to speak TLS from its next start on (tls.py); None: not at all
 
     def __init__(self, groups, work):
         self.groups = groups
@@ -105,12 +116,15 @@ class Peer:
 
     def wait(self, pause=0.02):
         deadline = time.monotonic() + START_SECONDS
-        while not greets(self.port):
+        while not greets(self.port, implicit=self.implicit()):
             if any(process.poll() is not None for process in self.group.started):
                 raise Failed(f"{self.label} ended at its start: {self.said()}")
             if time.monotonic() > deadline:
                 raise Failed(f"{self.label} does not greet: {self.said()}")
             time.sleep(pause)
+
+    def implicit(self):
+        return self.link is not None and self.link.entry == "implicit"
 
     def said(self):
         """The end of its log, for error messages."""
@@ -135,8 +149,9 @@ class Peer:
 
 class NoRelay(Peer):
     name, label = "no-relay", "no relay (source to sink)"
-    note = "smtp-source straight into smtp-sink: what the two tools can do at all on this machine"
+    note = "smtp-source (with TLS bench_source) straight into the sink: what the two tools can do at all here"
     relay = False
+    tls = True
     idle_counts = ()
     backlog_limit = 0
 
@@ -219,7 +234,8 @@ POSTFIX_QUEUES = "active bounce corrupt defer deferred flush hold incoming priva
 
 class Postfix(Packaged):
     name, label = "postfix", "Postfix as shipped"
-    note = "Debian's main.cf and master.cf; without a TLS certificate"
+    note = "Debian's main.cf and master.cf; a TLS certificate only where TLS is measured"
+    tls = True
     package = "postfix"
     program = "usr/lib/postfix/sbin/master"
     user = "postfix"
@@ -228,6 +244,22 @@ class Postfix(Packaged):
     chroot = "y"
     backlog_limit = 0  # the tuned one does it
     settings = {}
+    tls_settings = {}
+
+    def with_tls(self):
+        """What main.cf says of TLS, both ways. Sessions are resumed by tickets, and by the client's cache, which is
+        Debian's setting."""
+        for file in (self.link.certificate, self.link.key):
+            shutil.copy(file, self.root / "etc/postfix")
+        return {
+            "smtpd_tls_cert_file": f"/etc/postfix/{self.link.certificate.name}",
+            "smtpd_tls_key_file": f"/etc/postfix/{self.link.key.name}",
+            "smtpd_tls_security_level": "encrypt",
+            "smtpd_tls_wrappermode": "yes" if self.implicit() else "no",
+            "smtpd_tls_session_cache_database": "btree:${data_directory}/smtpd_scache",
+            "smtp_tls_security_level": "encrypt",
+            **self.tls_settings,
+        }
 
     def configure(self, sink_port):
         spool = "var/spool/postfix"
@@ -268,6 +300,7 @@ class Postfix(Packaged):
             "data_directory": "/var/lib/postfix",
             "import_environment": "MAIL_CONFIG MAIL_LOGTAG TZ LANG=C LD_LIBRARY_PATH",
             **self.settings,
+            **(self.with_tls() if self.link else {}),
         }
         lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
         (self.root / "etc/postfix/main.cf").write_text(shipped + lines)
@@ -275,6 +308,8 @@ class Postfix(Packaged):
         master = (PACKAGES / "usr/share/postfix/master.cf.dist").read_text().splitlines()
         services = []
         for line in master:
+            if self.link and self.tls_settings and line.startswith("#tlsproxy "):
+                line = line[1:]  # it keeps connections under TLS for further messages
             words = line.split()
             if line[:1].isalpha() and words[1] in ("inet", "unix", "unix-dgram"):
                 if words[:2] == ["smtp", "inet"]:
@@ -299,7 +334,7 @@ class Postfix(Packaged):
 
 class PostfixTuned(Postfix):
     name, label = "postfix-tuned", "Postfix tuned"
-    note = "200 processes, in_flow_delay 0, destination concurrency 100, no chroot"
+    note = "200 processes, in_flow_delay 0, destination concurrency 100, no chroot; with TLS: smtp_tls_connection_reuse"
     idle_counts = (40, 160)
     chroot = "n"
     backlog_limit = 20000
@@ -308,6 +343,7 @@ class PostfixTuned(Postfix):
         "in_flow_delay": "0",
         "default_destination_concurrency_limit": "100",
     }
+    tls_settings = {"smtp_tls_connection_reuse": "yes"}
 
 
 class Exim(Packaged):
@@ -410,12 +446,17 @@ match from any for any action "sink"
 class Postern(Peer):
     name, label = "postern", "Postern"
     note = "as built by make build: trace, log, sandbox and users on"
+    tls = True
 
     def missing(self):
         return None if (BUILD / "posternd").exists() else f"{BUILD / 'posternd'} is not built"
 
     def prepare(self, sink_port):
         self.config = self.directory / "postern.yaml"
+        tls, hop = "", ""
+        if self.link:
+            mode, hop = self.link.entry, ", tls: require"
+            tls = f", tls: {{ certificate: {self.link.certificate}, key: {self.link.key}, mode: {mode} }}"
         self.config.write_text(
             f"""hostname: {HOSTNAME}
 spool: {self.directory}/spool
@@ -423,13 +464,13 @@ directory: {self.directory}/directory.db
 control: {self.directory}/control.sock
 workers: {max(1, os.cpu_count() // 2)}
 listeners:
-  mx: {{ address: "127.0.0.1:{self.port}" }}
+  mx: {{ address: "127.0.0.1:{self.port}"{tls} }}
 """
         )
         self.objects = self.directory / "objects.yaml"
         self.objects.write_text(
             f"""transports:
-  sink: {{ server: "127.0.0.1:{sink_port}" }}
+  sink: {{ server: "127.0.0.1:{sink_port}"{hop} }}
 default-transport: sink
 """
         )

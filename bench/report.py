@@ -2,11 +2,13 @@
 
 from statistics import median
 
+import report_tls
+from tables import MODE_WORDS, Results, number, part_of, size_of, spread, table, times
+
 BASE = "postfix-tuned"
 CEILING = "no-relay"
 FLOOR = "limit"
 OURS = "postern"
-MODE_WORDS = {"one": "one mail per connection", "kept": "kept connections"}
 BUSY = 0.2  # processors that others may use before the table says so
 
 # to reach at 10 KB, by mode: CPU at most this share of Postfix tuned, at least that many times its rate and that
@@ -19,6 +21,7 @@ LIMIT_TIMES = 1.25
 OTHER_SIZES_EASE = 2
 SYNCS = 0.1
 LATENCY_SHARE = 0.5
+HANDSHAKES_LOST = 0.05
 ACCEPT_SHARE = 0.8
 QUEUED_BYTES = 400
 IDLE_BYTES = 16 * 1024
@@ -27,33 +30,15 @@ DELIVER_SECONDS = 5.0
 FULL_BACKLOG = 1000000
 
 
-def number(value):
-    """Three digits that matter."""
-    if value is None:
-        return "–"
-    if value >= 100:
-        return f"{value:,.0f}"
-    if value >= 10:
-        return f"{value:.1f}"
-    if value >= 1:
-        return f"{value:.2f}"
-    return f"{value:.3f}"
-
-
-def size_of(count):
-    if count is None:
-        return "–"
-    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
-        if abs(count) >= unit:
-            return f"{number(count / unit)} {name}"
-    return f"{count:.0f} B"
-
-
 def brief(part, values):
     """One line of progress."""
-    if part == "relay":
+    if part in ("relay", "tls"):
         cpu = f", {number(values['cpu'])} CPU s/1000" if values["cpu"] is not None else ""
         return f"{number(values['rate'])}/s of {values['messages']}{cpu}"
+    if part == "handshakes":
+        return f"{number(values['rate'])}/s of {values['handshakes']}, {number(values['cpu'])} CPU s/1000"
+    if part == "apart":
+        return f"{100 * values['lost']:.1f} % fewer handshakes than with the key inside"
     if part == "details":
         return f"{number(values['syncs'])} syncs per message, {size_of(values['memory'])}"
     if part == "latency":
@@ -63,56 +48,6 @@ def brief(part, values):
     rates = values["accept-rates"]
     taken = f"{number(rates[0])}/s to {number(rates[-1])}/s with {values['messages']}"
     return f"{taken}, drained at {number(values['drain-rate'])}/s"
-
-
-class Results:
-    """The rounds of a run, gathered."""
-
-    def __init__(self, results):
-        self.results = results
-
-    def values(self, part, key, peer, **what):
-        rows = self.results[part]
-        found = [row[key] for row in rows if row["peer"] == peer and all(row[k] == v for k, v in what.items())]
-        return [value for value in found if value is not None]
-
-    def median(self, part, key, peer, **what):
-        values = self.values(part, key, peer, **what)
-        return median(values) if values else None
-
-    def ratio(self, part, key, peer, other, **what):
-        ours, theirs = self.median(part, key, peer, **what), self.median(part, key, other, **what)
-        return ours / theirs if ours is not None and theirs else None
-
-
-def spread(values):
-    if not values:
-        return "–"
-    if len(values) == 1:
-        return number(values[0])
-    return f"{number(median(values))} ({number(min(values))}–{number(max(values))})"
-
-
-def times(value):
-    return "–" if value is None else f"{number(value)}×"
-
-
-def part_of(share):
-    """A CPU share, from its inverse."""
-    if share is None:
-        return "–"
-    return f"1/{number(share)}" if share >= 1 else times(1 / share)
-
-
-def table(head, rows):
-    """Columns; the first to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = []
-    for row in [head, *rows]:
-        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "─" * max(map(len, lines)))
-    return lines
 
 
 def relay_tables(data, kinds):
@@ -233,10 +168,19 @@ class Figures:
             self.add(at + "CPU to limit.c (aim)", ratio("cpu", FLOOR), LIMIT_TIMES, True, times)
             self.add(at + "syncs per message", self.data.median("details", "syncs", OURS, mode=mode), SYNCS, True)
 
-    def others(self):
-        data = self.data
+    def keys_apart(self):
+        for link in sorted({row["link"] for row in self.data.results["apart"]}):
+            lost = self.data.median("apart", "lost", "key-apart", link=link, kind="full")
+            words = f"handshakes lost to keys apart, {report_tls.CERTIFICATES[link]}"
+            self.add(words, lost, HANDSHAKES_LOST, True, lambda share: f"{100 * share:.1f} %" if share is not None else "–")
+
+    def latency(self):
         for key in ("p50", "p99"):
-            self.add(f"latency {key} to Postfix tuned", data.ratio("latency", key, OURS, BASE), LATENCY_SHARE, True)
+            value = self.data.ratio("latency", key, OURS, BASE)
+            self.add(f"latency {key} to Postfix tuned", value, LATENCY_SHARE, True)
+
+    def idle(self):
+        data = self.data
         idle = [row for row in data.results["idle"] if row["peer"] == OURS]
         worst = max((max(row["first"], row["further"]) for row in idle), default=None)
         self.add("memory per idle connection", worst, IDLE_BYTES, True, size_of)
@@ -264,13 +208,20 @@ class Figures:
                 f"make bench ARGS='--only postern --parts backlog --backlog {FULL_BACKLOG}'"
             )
 
-    def lines(self):
+    def relay(self):
         measured = {row["size"] for row in self.data.results["relay"]} or {MAIN_SIZE}
         for size in sorted(measured, key=lambda kb: (kb != MAIN_SIZE, kb)):
             for mode in MODE_WORDS:
                 self.loads(size, mode, 1 if size == MAIN_SIZE else OTHER_SIZES_EASE)
-        self.others()
-        self.backlog()
+
+    def lines(self):
+        parts = {"relay": self.relay, "handshakes": self.keys_apart, "latency": self.latency, "idle": self.idle,
+                 "backlog": self.backlog}
+        for part, add in parts.items():
+            if part in self.data.results["parts"]:
+                add()
+        if not self.rows:
+            return []
         ends = [row.pop() for row in self.rows]
         rows = table(["", "wanted", "measured"], self.rows)
         return ["", "Postern: the figures to reach", *rows[:2], *map("  ".join, zip(rows[2:], ends)), *self.notes]
@@ -279,18 +230,23 @@ class Figures:
 def check_lines(data):
     """The self-check, and what disturbed the run."""
     results = data.results
-    loads = results["relay"] + results["details"] + results["latency"] + results["backlog"]
-    sent = sum(row["messages"] for row in loads)
-    lines = ["", f"self-check: {sent:,} messages in {len(loads)} loads that count, each arrived"]
-    doubled = sum(row["doubled"] for row in results["backlog"])
-    lines[-1] += " once" if not doubled else f"; {doubled} twice, after the kill"
-    lines[-1] += f"; {len(results['failures'])} failed" if results["failures"] else "; none failed"
+    loads = results["relay"] + results["tls"] + results["details"] + results["latency"] + results["backlog"]
+    lines = [""]
+    if loads:
+        sent = sum(row["messages"] for row in loads)
+        doubled = sum(row["doubled"] for row in results["backlog"])
+        lines.append(f"self-check: {sent:,} messages in {len(loads)} loads that count, each arrived")
+        lines[-1] += " once" if not doubled else f"; {doubled} twice, after the kill"
+    shaken = sum(row["handshakes"] for row in results["handshakes"])
+    if shaken:
+        lines.append(f"self-check: {shaken:,} handshakes, each full or resumed as it should be")
+    lines.append(f"measurements that failed: {len(results['failures']) or 'none'}")
     for failure in results["failures"]:
         where = " ".join(str(failure[key]) for key in ("part", "peer", "size", "mode") if key in failure)
         lines.append(f"  FAILED {where}: {failure['why']}")
     for name, why in results["absent"].items():
         lines.append(f"  not measured: {name}: {why}")
-    foreign = [row["foreign"] for row in results["relay"]]
+    foreign = [row["foreign"] for part in ("relay", "tls", "handshakes") for row in results[part]]
     if foreign and median(foreign) > BUSY:
         lines.append(
             f"  the machine was busy with other work: {number(median(foreign))} processors, at most "
@@ -299,7 +255,7 @@ def check_lines(data):
     return lines
 
 
-def text(results, kinds):
+def text(results, kinds, loops):
     data = Results(results)
     machine = results["machine"]
     lines = [
@@ -307,10 +263,13 @@ def text(results, kinds):
         f"load {machine['load-before']:.1f} before; {results['rounds']} rounds, medians (least–most); "
         f"{results['minutes']:.0f} minutes",
         *relay_tables(data, kinds),
+        *report_tls.relay_tables(data, kinds),
+        *report_tls.handshake_tables(data, (*loops, *kinds)),
         *detail_tables(data, kinds),
     ]
-    seen = {row["peer"] for part in ("relay", "details", "latency", "idle", "backlog") for row in results[part]}
-    lines += ["", *(f"{kind.label}: {kind.note}" for kind in kinds if kind.name in seen)]
-    if OURS in seen:
+    parts = ("relay", "tls", "handshakes", "details", "latency", "idle", "backlog")
+    seen = {row["peer"] for part in parts for row in results[part]}
+    lines += ["", *(f"{kind.label}: {kind.note}" for kind in (*kinds, *loops) if kind.name in seen)]
+    if OURS in seen or results["apart"]:
         lines += Figures(data).lines()
     return "\n".join(lines + check_lines(data))

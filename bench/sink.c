@@ -114,6 +114,9 @@ static bool command(struct client *c, const char *line, size_t n)
 	} else if (n >= 8 && strncasecmp(line, "STARTTLS", 8) == 0 && tls == WIRE_STARTTLS &&
 		   !c->wire.ssl) {
 		return start_tls(c);
+	} else if (n >= 4 && strncasecmp(line, "MAIL", 4) == 0 && tls != WIRE_CLEAR &&
+		   !c->wire.ssl) {
+		say(c, "530 STARTTLS first\r\n");
 	} else if (n >= 4 && strncasecmp(line, "QUIT", 4) == 0) {
 		say(c, "221 bye\r\n");
 		c->state = ENDING;

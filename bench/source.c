@@ -55,7 +55,7 @@ static struct {
 	char *message; /* what each session copies */
 	size_t message_n, number_at;
 	SSL_SESSION **kept;
-	size_t kept_n, kept_most;
+	size_t kept_count, used_count, kept_most;
 } all;
 
 static void die(const char *what, const char *why)
@@ -66,25 +66,25 @@ static void die(const char *what, const char *why)
 
 /* ---- sessions of TLS ------------------------------------------------------------------------ */
 
+/* The newest ones, each used until a newer one takes its place: not every server gives a new one to
+ * who resumes. */
 static void keep(SSL_SESSION *session)
 {
-	if (all.kept_n < all.kept_most)
-		all.kept[all.kept_n++] = session;
-	else
-		SSL_SESSION_free(session);
+	SSL_SESSION **at = &all.kept[all.kept_count++ % all.kept_most];
+
+	SSL_SESSION_free(*at);
+	*at = session;
 }
 
 static void secure(struct session *s)
 {
-	SSL_SESSION *session = all.kept_n ? all.kept[--all.kept_n] : NULL;
+	size_t n = all.kept_count < all.kept_most ? all.kept_count : all.kept_most;
+	/* A copy: OpenSSL spoils one of TLS 1.3 once it is used. */
+	SSL_SESSION *session = n ? SSL_SESSION_dup(all.kept[all.used_count++ % n]) : NULL;
 
 	if (!wire_secure(&s->wire, all.context, false, session))
 		die("TLS", "no memory");
-	/* One of TLS 1.3 is used once; the next comes with the connection. */
-	if (session && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION)
-		keep(session);
-	else
-		SSL_SESSION_free(session);
+	SSL_SESSION_free(session);
 	s->step = SHAKE;
 }
 
@@ -354,6 +354,7 @@ static void run(struct session *sessions, size_t count)
 	struct epoll_event events[EVENTS];
 	size_t open = 0;
 
+	all.counts->begun_ns = counts_now();
 	for (size_t i = 0; i < count; i++)
 		open += begin(&sessions[i]);
 	while (open) {
@@ -363,6 +364,7 @@ static void run(struct session *sessions, size_t count)
 		for (int i = 0; i < n; i++)
 			serve(events[i].data.ptr, &open);
 	}
+	all.counts->ended_ns = counts_now();
 	if (all.ended != all.count)
 		die("internal", "not all was done");
 }
@@ -391,7 +393,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	all.counts = counts_map();
 	all.poller = epoll_create1(EPOLL_CLOEXEC);
-	all.kept_most = 2 * count;
+	all.kept_most = count;
 	all.kept = calloc(all.kept_most, sizeof(*all.kept));
 	struct session *sessions = calloc(count, sizeof(*sessions));
 	if (!sessions || !all.kept)
