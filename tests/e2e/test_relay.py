@@ -13,7 +13,7 @@ from lib.accounts import verifiers
 from lib.guarded import PASSWORD, STRANGER, Guarded
 from lib.peers import Elsewhere, Knot
 from lib.smtp import Client, message
-from lib.tls import TlsClient, proxy_v1
+from lib.tls import proxy_v1
 from lib.world import free_port, wait_until
 
 # What a stranger writes behind RCPT TO: to reach far.example. Served are a.example (by a transport), c.example (with mailboxes) and

@@ -17,7 +17,7 @@ from lib.peers import need
 from lib.pki import Authority, secret_number
 from lib.postern import kill
 from lib.smtp import Client, Closed, message
-from lib.tls import TlsClient, context, plain
+from lib.tls import context, plain
 from lib.world import IS_ROOT, wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
