@@ -188,6 +188,7 @@ static void on_message(void *owner, struct span bytes, const int *fds, size_t fd
 	struct buf joined = port->joined;
 	buf_init(&port->joined, IPC_MESSAGE_BYTES);
 	port->calls->message(port->owner, port, &message);
+	/* Where it lies is memory of the loop's own, that is used again. */
 	if (ipc_is_secret(message.type))
 		explicit_bzero((void *)(uintptr_t)bytes.p, bytes.n);
 	buf_done(&joined);

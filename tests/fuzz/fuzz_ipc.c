@@ -3,6 +3,7 @@
  * port that joins them, and the payloads that delivery reads from an smtpd.
  */
 #include "base/err.h"
+#include "role/hops_message.h"
 #include "role/ipc.h"
 
 #include <stdlib.h>
@@ -28,6 +29,8 @@ static void message(void *owner, struct ipc_port *port, const struct ipc_message
 {
 	struct cursor in = cursor_of(message->payload);
 	struct spool_notice notice;
+	struct span transport, domain;
+	struct hops_reply hops;
 	struct ipc_boot boot;
 	(void)owner;
 
@@ -39,6 +42,11 @@ static void message(void *owner, struct ipc_port *port, const struct ipc_message
 		else if (notice.owner != port->peer_index)
 			abort();
 	(void)ipc_get_boot(message->payload, &boot);
+	if (hops_get_query(message->payload, &transport, &domain) == 0 &&
+		(transport.n > HOPS_TRANSPORT || domain.n > HOPS_DOMAIN))
+		abort();
+	if (hops_get_reply(message->payload, &hops) == 0 && hops.count > HOPS_ADDRESSES)
+		abort();
 }
 
 static void closed(void *owner, struct ipc_port *port)
@@ -64,7 +72,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct span datagram = cursor_bytes16(&in);
 		if (!cursor_ok(&in))
 			break;
-		ipc_port_handler.message(&port, datagram, NULL, 0);
+		/* A port wipes what was secret. */
+		char *own = malloc(datagram.n + 1);
+		if (datagram.n)
+			memcpy(own, datagram.p, datagram.n);
+		ipc_port_handler.message(&port, span_of(own, datagram.n), NULL, 0);
+		free(own);
 	}
 	ipc_port_close(&port);
 	return 0;

@@ -22,6 +22,7 @@ struct end {
 	uint16_t type;
 	uint32_t request;
 	struct buf payload;
+	const char *lay; /* the payload, where it was received */
 	int fd;
 	bool count_requests;
 };
@@ -36,6 +37,7 @@ static void got(void *owner, struct ipc_port *port, const struct ipc_message *me
 	e->messages++;
 	e->type = message->type;
 	e->request = message->request;
+	e->lay = message->payload.p;
 	buf_clear(&e->payload);
 	buf_add_span(&e->payload, message->payload);
 	for (size_t i = 0; i < message->fd_count; i++) {
@@ -85,6 +87,33 @@ static void close_end(struct end *e)
 	buf_done(&e->payload);
 	if (e->fd >= 0)
 		close(e->fd);
+}
+
+/* What a password was carried in is no longer there for who reads this memory later. */
+static void passwords_leave_nothing_behind(void **state)
+{
+	struct loop *loop;
+	struct end a, b;
+	int fds[2];
+	(void)state;
+
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(loop_channel_pair(fds), 0);
+	open_end(loop, &a, fds[0]);
+	open_end(loop, &b, fds[1]);
+	for (int secret = 0; secret < 2; secret++) {
+		assert_int_equal(ipc_send(&a.port, secret ? IPC_AUTH_QUERY : IPC_QUEUE_REPLY, 1,
+					 SPAN("sesam open"), NULL, 0),
+			0);
+		while (b.messages <= secret)
+			turn(loop, 1);
+		assert_true(span_equal(buf_span(&b.payload), SPAN("sesam open")));
+		assert_int_equal(memcmp(b.lay, "sesam open", 10) == 0, !secret);
+	}
+	close_end(&a);
+	close_end(&b);
+	turn(loop, 1);
+	loop_free(&loop);
 }
 
 static void short_and_long_messages_arrive_whole(void **state)
@@ -285,6 +314,7 @@ static void notices_are_of_their_own_writer_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(passwords_leave_nothing_behind),
 		cmocka_unit_test(short_and_long_messages_arrive_whole),
 		cmocka_unit_test(a_peer_that_does_not_read_meets_a_bound),
 		cmocka_unit_test(hostile_datagrams_end_the_channel),
