@@ -9,6 +9,10 @@
  *   stop.c       the end
  *   intake.c     what the store and the queue tell us, settled in order at the end of each call
  *   link.c       a destination's hosts, and what waits for a session to it
+ *   secure*.c    how its links are to be protected, and what came of it
+ *   sts*.c       policies of recipients' domains (MTA-STS)
+ *   report*.c    TLS reports: what is gathered, and sent after the day
+ *   https.c      one exchange by HTTPS, through role fetch
  *   connect.c    how a session begins
  *   session.c    its sessions, and the work that they carry
  *   start.c      how an attempt begins
@@ -17,7 +21,9 @@
  *   outcome.c    what became of it: events, states, DSNs
  *   ended.c      what the queue gave up
  *   notify.c     builds and stores a DSN
+ *   own_mail.c   mail of our own: DSNs and reports
  *   owed.c       DSNs that the journal does not have yet, and the events that name them
+ *   kept.c       small files beside the journal
  *   damaged.c    messages that the spool has, but cannot read
  *   guard.c      the queue's check at run time
  *   control.c    queue work for administrators
