@@ -242,7 +242,7 @@ def check_lines(data):
         lines.append(f"self-check: {shaken:,} handshakes, each full or resumed as it should be")
     lines.append(f"measurements that failed: {len(results['failures']) or 'none'}")
     for failure in results["failures"]:
-        where = " ".join(str(failure[key]) for key in ("part", "peer", "size", "mode") if key in failure)
+        where = " ".join(str(failure[key]) for key in ("part", "peer", "link", "kind", "size", "mode") if key in failure)
         lines.append(f"  FAILED {where}: {failure['why']}")
     for name, why in results["absent"].items():
         lines.append(f"  not measured: {name}: {why}")
