@@ -20,7 +20,7 @@
 #define TLS_NAMES	  8	     /* that a server's certificate may bear, for one connection */
 #define TLS_PINS	  16	     /* of one transport */
 #define TLS_TLSA	  32	     /* records that are looked at (RFC 7672) */
-#define TLS_SERVER_NAMES  64	     /* certificates of one listener, by server name */
+#define TLS_SERVER_NAMES  65	     /* certificates of one listener: its own, and by server name */
 #define TLS_PEM_BYTES	  (1u << 20) /* of a file with certificates or a key */
 #define TLS_CHAIN	  10	     /* certificates of a peer's chain that are looked at */
 #define TLS_TICKET_BYTES  80 /* of a key for session tickets: name 16, AES-256 32, HMAC 32 */

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+_Static_assert(CONFIG_SNI + 1 <= TLS_SERVER_NAMES, "a listener can have all its certificates");
+
 #define PATH_ROOM   4096
 #define PAIRS_MOST  TLS_SET_KEYS
 #define STAMPS_MOST (2 * PAIRS_MOST + CONFIG_LISTENERS)
