@@ -153,10 +153,10 @@ def test_xclient(world):
 
 
 def test_xclient_behind_a_proxy(world):
-    """The connection's own peer counts, whatever the header said."""
+    """Behind a header it is the proxy's client that speaks, who may be anybody."""
     one = world()
     with connect(one, "both", proxy_v1(STRANGER)) as client:
-        assert "XCLIENT" in client.extensions
-        client.cmd(f"XCLIENT ADDR={FRIEND}", 220)
-        client.ehlo()
-        assert one.may_relay(client)
+        assert "XCLIENT" not in client.extensions
+        client.cmd(f"XCLIENT ADDR={FRIEND}", 502)
+        client.cmd(f"XCLIENT ADDR={FRIEND} LOGIN=joe@c.example", 502)
+        assert not one.may_relay(client)
