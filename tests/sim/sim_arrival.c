@@ -116,7 +116,7 @@ static void show(struct ledger *l, const struct ledger_mail *mail, struct span g
 void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 {
 	for (size_t i = 0; i < a->rcpt_count; i++)
-		sim_link_judge(l, a->link, a->rcpts[i]);
+		sim_link_judge(l, a->link, a->require_tls, a->rcpts[i]);
 	if (!a->sender.n && a->rcpt_count == 1 && a->rcpts[0][0] == 's') {
 		ledger_take_dsn(l, a->rcpts[0], a->bytes);
 		return;
@@ -142,6 +142,8 @@ void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 				mail->number, a->hop, a->bytes.n);
 			show(l, mail, a->bytes);
 		}
+		if (mail->require_tls && !a->require_tls)
+			ledger_violation(l, "message %u has lost its REQUIRETLS", mail->number);
 		if (!span_equal(a->sender, span_str(mail->sender)))
 			ledger_violation(l, "message %u arrived with another sender", mail->number);
 	}

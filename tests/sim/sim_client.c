@@ -2,10 +2,11 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "sim_machine.h"
 
 #include <stdlib.h>
 
-static void take_reply(struct client *c, unsigned code)
+static void take_reply(struct client *c, unsigned code, struct span text)
 {
 	struct expectation e = c->expected[c->expected_first];
 
@@ -20,18 +21,37 @@ static void take_reply(struct client *c, unsigned code)
 	switch (e.what) {
 	case EXPECT_GREETING:
 		if (code == 220)
-			sim_client_say(c, EXPECT_HELLO, 0,
-				c->extended ? "EHLO client.example" : "HELO client.example");
+			sim_client_hello(c);
 		break;
 	case EXPECT_HELLO:
 		if (code == 250)
-			sim_client_next_mail(c);
+			sim_client_go(c);
 		break;
+	case EXPECT_STARTTLS:
+		if (code == 220)
+			sim_client_begin_tls(c);
+		else if (c->plan.injects)
+			c->gives_up = true; /* what it put behind it was taken for its own */
+		else if (code != 421)
+			sim_client_go(c);
+		break;
+	case EXPECT_XCLIENT:
+		if (code == 220) {
+			c->who = c->plan.after_xclient;
+			sim_client_hello(c);
+		} else if (code != 421) {
+			ledger_violation(c->ledger, "XCLIENT was answered with %u", code);
+		}
+		break;
+	case EXPECT_LOGIN: sim_client_login_reply(c, code, text); break;
 	case EXPECT_MAIL:
+		if (e.mail)
+			sim_client_judge_mail(c, e.mail, code);
 		c->mail_refused = code != 250;
 		sim_client_go_on(c);
 		break;
 	case EXPECT_RCPT:
+		sim_client_judge_rcpt(c, e.mail, &e.mail->rcpts[e.rcpt], code);
 		e.mail->rcpts[e.rcpt].taken = code == 250 ? RCPT_TAKEN : RCPT_REFUSED;
 		c->taken += code == 250;
 		sim_client_go_on(c);
@@ -53,6 +73,11 @@ static void take_reply(struct client *c, unsigned code)
 		if (code < 400)
 			ledger_violation(c->ledger, "DATA after BDAT was answered with %u", code);
 		break;
+	case EXPECT_NO:
+		if (code < 400)
+			ledger_violation(
+				c->ledger, "what a client must not do was answered with %u", code);
+		break;
 	case EXPECT_CHUNK:
 	case EXPECT_ANY:
 	case EXPECT_QUIT: break;
@@ -60,7 +85,7 @@ static void take_reply(struct client *c, unsigned code)
 }
 
 /* One whole reply at the front; its length, or 0. */
-static size_t reply_length(struct client *c, unsigned *code)
+static size_t reply_length(struct client *c, unsigned *code, struct span *text)
 {
 	size_t at = 0;
 
@@ -78,6 +103,7 @@ static size_t reply_length(struct client *c, unsigned *code)
 		}
 		*code = (unsigned)strtoul(line, NULL, 10);
 		at += n;
+		*text = span_of(line + 4, n - 6);
 		if (line[3] == ' ')
 			return at;
 	}
@@ -86,20 +112,20 @@ static size_t reply_length(struct client *c, unsigned *code)
 static void on_readable(void *owner)
 {
 	struct client *c = owner;
-	char bytes[2048];
-	int64_t n = 0;
+	bool ended = false;
 	unsigned code;
 	size_t length;
+	struct span text;
 
 	if (c->deaf)
 		return;
-	while ((n = sim_end_read(c->end, bytes, sizeof(bytes))) > 0)
-		buf_add(&c->in, bytes, (size_t)n);
-	while (c->in.n && (length = reply_length(c, &code))) {
+	if (!sim_client_read(c, &ended))
+		return;
+	while (c->in.n && !c->gives_up && (length = reply_length(c, &code, &text))) {
+		take_reply(c, code, text);
 		buf_drop(&c->in, length);
-		take_reply(c, code);
 	}
-	if (n < 0) {
+	if (ended || c->gives_up) {
 		sim_client_gone(c, false);
 		return;
 	}
@@ -116,10 +142,15 @@ static void on_connected(void *owner, int err)
 		return;
 	}
 	sim_client_expect(c, EXPECT_GREETING, 0);
+	buf_add(&c->out, c->plan.proxy, c->plan.proxy_bytes);
+	if (c->plan.spoofs)
+		sim_client_expect(c, EXPECT_NO, 0);
+	if (c->who.door == DOOR_SUBMISSION)
+		sim_client_begin_tls(c);
 	sim_arm(c->sim, &c->patience, CLIENT_PATIENCE);
 	/* Some do not wait for anything. */
 	if (c->deaf) {
-		sim_client_say(c, EXPECT_HELLO, 0, "EHLO client.example");
+		sim_client_hello(c);
 		sim_client_next_mail(c);
 	}
 	sim_client_flush(c);
@@ -127,7 +158,7 @@ static void on_connected(void *owner, int err)
 
 static void on_writable(void *owner)
 {
-	sim_client_flush(owner);
+	(void)sim_client_flush(owner);
 }
 
 static void no_patience(struct timer *timer)
@@ -137,12 +168,10 @@ static void no_patience(struct timer *timer)
 
 static const struct sim_end_calls calls = {on_connected, on_readable, on_writable};
 
-void sim_client_start(struct sim *sim, struct sim_net *net, struct ledger *ledger,
-	const struct netaddr *to, size_t messages, unsigned trouble)
+void sim_client_start(struct sim *sim, struct sim_net *net, struct ledger *ledger, size_t messages,
+	unsigned trouble)
 {
 	struct client *c = calloc(1, sizeof(*c));
-	struct netaddr from = {
-		.family = NETADDR_V4, .ip = {198, 51, 100, (uint8_t)sim_below(sim, 256)}};
 
 	CHECK(c);
 	c->sim = sim;
@@ -160,5 +189,10 @@ void sim_client_start(struct sim *sim, struct sim_net *net, struct ledger *ledge
 	c->patience.fire = no_patience;
 	buf_init(&c->out, CLIENT_BYTES);
 	buf_init(&c->in, CLIENT_BYTES);
-	c->end = sim_net_connect(net, &from, to, &calls, c);
+	buf_init(&c->wire, 2 * CLIENT_BYTES);
+	arena_init(&c->arena, CLIENT_ARENA);
+	const struct netaddr from = sim_client_choose(c, trouble);
+	const struct netaddr to = machine_address(ledger->machine, c->who.door);
+
+	c->end = sim_net_connect(net, &from, &to, &calls, c);
 }

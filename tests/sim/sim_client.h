@@ -9,7 +9,7 @@
 
 /* Connects now, sends up to `messages`, and is gone some time later. `trouble` in 1000ths: how
  * often it behaves badly. */
-void sim_client_start(struct sim *sim, struct sim_net *net, struct ledger *ledger,
-	const struct netaddr *to, size_t messages, unsigned trouble);
+void sim_client_start(struct sim *sim, struct sim_net *net, struct ledger *ledger, size_t messages,
+	unsigned trouble);
 
 #endif

@@ -1,7 +1,9 @@
 #include "sim_client_inner.h"
 
 #include "base/check.h"
+#include "sim_machine.h"
 #include "sim_mail.h"
+#include "sim_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,9 @@ void sim_client_gone(struct client *c, bool reset)
 		sim_end_close(&c->end);
 	buf_done(&c->out);
 	buf_done(&c->in);
+	buf_done(&c->wire);
+	sim_tls_free(&c->tls);
+	arena_reset(&c->arena);
 	free(c);
 }
 
@@ -36,14 +41,14 @@ bool sim_client_flush(struct client *c)
 {
 	if (timer_armed(&c->timer))
 		return true;
-	while (c->out.n) {
+	while (c->out.n || c->wire.n || (c->tls && c->tls->out.n)) {
 		size_t most = c->out.n;
 
 		if (c->written < c->stall_at && c->written + most > c->stall_at)
 			most = c->stall_at - c->written;
 		if (c->written + most > c->cut_at)
 			most = c->cut_at - c->written;
-		int64_t n = most ? sim_end_write(c->end, c->out.p, most) : 0;
+		int64_t n = sim_client_write(c, c->out.p, most);
 		if (n < 0) {
 			sim_client_gone(c, false);
 			return false;
@@ -68,9 +73,15 @@ bool sim_client_flush(struct client *c)
 	return true;
 }
 
+void sim_client_hello(struct client *c)
+{
+	sim_client_say(
+		c, EXPECT_HELLO, 0, c->extended ? "EHLO client.example" : "HELO client.example");
+}
+
 void sim_client_stall_over(struct timer *timer)
 {
-	sim_client_flush(CONTAINER_OF(timer, struct client, timer));
+	(void)sim_client_flush(CONTAINER_OF(timer, struct client, timer));
 }
 
 void sim_client_expect(struct client *c, enum expected what, size_t rcpt)
@@ -101,11 +112,14 @@ static void say_mail(struct client *c)
 	char line[256];
 
 	mail->envid = c->extended && sim_chance(c->sim, 200);
-	snprintf(line, sizeof(line), "MAIL FROM:<%s>%s%s%s%s", mail->sender,
+	mail->require_tls = c->secured && sim_chance(c->sim, 100);
+	mail->generation = machine_oldest_generation(c->ledger->machine);
+	snprintf(line, sizeof(line), "MAIL FROM:<%s>%s%s%s%s%s", mail->sender,
 		c->extended && mail->binary	 ? " BODY=BINARYMIME"
 		: c->extended && mail->eight_bit ? " BODY=8BITMIME"
 						 : "",
-		mail->utf8 ? " SMTPUTF8" : "", mail->envid ? " RET=HDRS ENVID=sim" : "",
+		mail->utf8 ? " SMTPUTF8" : "", mail->require_tls ? " REQUIRETLS" : "",
+		mail->envid ? " RET=HDRS ENVID=sim" : "",
 		c->extended && sim_chance(c->sim, 300) ? " SIZE=1000" : "");
 	sim_client_say(c, EXPECT_MAIL, 0, line);
 }
@@ -116,7 +130,9 @@ static void say_rcpt(struct client *c, size_t i)
 		"", " NOTIFY=NEVER", " NOTIFY=FAILURE,DELAY", " NOTIFY=SUCCESS"};
 	char line[256];
 
-	snprintf(line, sizeof(line), "RCPT TO:<%s>%s", c->mail->rcpts[i].address,
+	const struct ledger_rcpt *rcpt = &c->mail->rcpts[i];
+
+	snprintf(line, sizeof(line), "RCPT TO:<%s>%s", *rcpt->said ? rcpt->said : rcpt->address,
 		notify[c->mail->rcpts[i].notify]);
 	sim_client_say(c, EXPECT_RCPT, i, line);
 }
@@ -224,6 +240,9 @@ void sim_client_next_mail(struct client *c)
 		return;
 	}
 	c->left--;
+	/* Who does not wait cannot know whether the one before is over (RFC 2920 section 3.1). */
+	if (c->in_doubt)
+		sim_client_say(c, EXPECT_RSET, 0, "RSET");
 	if (c->pipelines && sim_chance(c->sim, c->false_starts))
 		give_false_start(c);
 	c->mail = sim_mail_make(c->sim, c->ledger, c->extended);
@@ -232,8 +251,10 @@ void sim_client_next_mail(struct client *c)
 	say_mail(c);
 	if (!c->pipelines)
 		return;
-	for (size_t i = 0; i < c->mail->rcpt_count; i++)
+	for (size_t i = 0; i < c->mail->rcpt_count; i++) {
+		c->in_doubt = c->in_doubt || c->mail->rcpts[i].domain->foreign;
 		say_rcpt(c, i);
+	}
 	give_body(c);
 	/* RFC 2920 section 3.1: after BDAT LAST as well. */
 	if (c->chunks && c->eager && c->expected_count < CLIENT_EXPECTED / 4)

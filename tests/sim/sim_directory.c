@@ -45,17 +45,20 @@ static int take(struct sim_machine *m, int err, struct plan **plan)
 
 void directory_init(struct sim_machine *m)
 {
-	struct plan_options options = {.now_ms = SIM_EPOCH_MS};
+	struct plan_options options = {.now_ms = SIM_EPOCH_MS, .start = m->config};
 	struct plan *plan;
-	struct buf problems;
+	struct buf problems, text;
 
 	buf_init(&problems, 65536);
+	buf_init(&text, 65536);
+	world_put_objects(&text);
 	CHECK(objects_new(&m->objects) == 0);
 	if (take(m,
-		    objects_plan_apply(m->objects, "objects.yaml", span_str(world_objects),
-			    &options, &problems, &plan),
+		    objects_plan_apply(m->objects, "objects.yaml", buf_span(&text), &options,
+			    &problems, &plan),
 		    &plan))
 		problem("objects.yaml", &problems);
+	buf_done(&text);
 	buf_done(&problems);
 }
 
@@ -73,12 +76,19 @@ const struct snapshot *machine_snapshot(const struct sim_machine *m, uint64_t ge
 
 int machine_directory(struct sim_machine *m, const struct sim_change *change)
 {
-	struct plan_options options = {.now_ms = sim_wall_ms(m->sim)};
-	struct span name = span_str(change->name), setting = span_str(change->setting);
+	struct plan_options options = {.now_ms = sim_wall_ms(m->sim), .start = m->config};
+	struct span name = span_str(change->name), settings[RELAY_SETTINGS];
+	size_t count = 0;
 	struct plan *plan;
 	struct buf problems;
 	int err;
 
+	if (!change->settings)
+		settings[count++] = span_str(change->setting);
+	while (change->settings && count < RELAY_SETTINGS && change->settings[count]) {
+		settings[count] = span_str(change->settings[count]);
+		count++;
+	}
 	buf_init(&problems, 65536);
 	switch (change->kind) {
 	case SIM_PAUSE:
@@ -90,20 +100,21 @@ int machine_directory(struct sim_machine *m, const struct sim_change *change)
 			m->objects, change->scope, name, &options, &problems, &plan);
 		break;
 	case SIM_SET:
-		err = objects_plan_set(
-			m->objects, change->object, name, &setting, 1, &options, &problems, &plan);
+		err = objects_plan_set(m->objects, change->object, name, settings, count, &options,
+			&problems, &plan);
 		break;
 	case SIM_ADD:
-		err = objects_plan_add(
-			m->objects, change->object, name, &setting, 1, &options, &problems, &plan);
+		err = objects_plan_add(m->objects, change->object, name, settings, count, &options,
+			&problems, &plan);
 		break;
 	default:
 		err = objects_plan_remove(
 			m->objects, change->object, name, &options, &problems, &plan);
 	}
 	err = take(m, err, &plan);
-	sim_say(m->sim, "directory: %s %s: %s%.*s", change->name, change->setting, err_text(err),
-		(int)problems.n, problems.n ? problems.p : "");
+	sim_say(m->sim, "directory: %s %.*s: %s%.*s", change->name, count ? (int)settings[0].n : 0,
+		count ? settings[0].p : "", err_text(err), (int)problems.n,
+		problems.n ? problems.p : "");
 	buf_done(&problems);
 	if (!err)
 		machine_tell_directory(m);

@@ -154,6 +154,10 @@ static bool command(struct session *s, const char *line)
 		sim_hop_reset_mail(s);
 		path_of(line, s->sender);
 		s->utf8 = strstr(line, " SMTPUTF8") != NULL;
+		s->require_tls = strstr(line, " REQUIRETLS") != NULL;
+		if (s->require_tls && !(s->secured && kind->extensions & HOP_REQUIRETLS))
+			ledger_violation(s->hop->ledger, "%s: REQUIRETLS, which was not offered",
+				kind->name);
 		if (s->utf8 && !(kind->extensions & HOP_SMTPUTF8))
 			ledger_violation(
 				s->hop->ledger, "%s: SMTPUTF8, which was not offered", kind->name);

@@ -64,8 +64,8 @@ struct session {
 	char sender[LEDGER_ADDRESS];
 	char rcpts[HOP_RCPTS][LEDGER_ADDRESS];
 	size_t rcpt_count;
-	bool utf8;	    /* MAIL said SMTPUTF8 */
-	struct timer timer; /* speaks again */
+	bool utf8, require_tls; /* MAIL said SMTPUTF8, REQUIRETLS */
+	struct timer timer;	/* speaks again */
 };
 
 bool sim_hop_trouble(struct session *s, unsigned parts);

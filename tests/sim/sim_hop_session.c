@@ -135,6 +135,7 @@ static void record(struct session *s, bool replied)
 		.seven_bit = !(kind->extensions & HOP_8BITMIME),
 		.no_binary =
 			!(kind->extensions & HOP_BINARYMIME) || !(kind->extensions & HOP_CHUNKING),
+		.require_tls = s->require_tls,
 		.sender = span_str(s->sender),
 		.rcpts = (const char(*)[LEDGER_ADDRESS])s->rcpts,
 		.rcpt_count = s->rcpt_count,

@@ -112,8 +112,9 @@ static void check_ghost(
 static bool may_fail(
 	const struct ledger *l, const struct ledger_mail *mail, const struct ledger_rcpt *rcpt)
 {
-	return rcpt->refused || rcpt->may_bounce || rcpt->full || rcpt->domain->may_fail ||
-	       mail->binary || ledger_harmed(l) || (mail->utf8 && rcpt->domain->no_utf8) ||
+	return mail->require_tls || rcpt->refused || rcpt->may_bounce || rcpt->full ||
+	       rcpt->domain->may_fail || mail->binary || ledger_harmed(l) ||
+	       (mail->utf8 && rcpt->domain->no_utf8) ||
 	       (mail->eight_bit && rcpt->domain->seven_bit);
 }
 

@@ -52,6 +52,7 @@ struct ledger_dsn {
 
 struct ledger_rcpt {
 	char address[LEDGER_ADDRESS];
+	char said[LEDGER_ADDRESS]; /* to the gateway, which knows it by this name; "": as it is */
 	const struct sim_domain *domain;
 	enum ledger_notify notify;
 	enum ledger_taken taken;
@@ -81,13 +82,16 @@ struct ledger_mail {
 	char *body; /* as the receiver shall have it: CRLF, no stuffing */
 	size_t n;
 	bool eight_bit, binary, open_end, utf8;
+	bool require_tls; /* it must go over links whose server is the right one, and to such as say
+			   * so, or not at all (RFC 8689) */
 	bool envid;
 	bool bare; /* line ends that a server must not take */
 	bool has_field;
 	enum ledger_told told;
 	uint64_t told_ns;
-	uint64_t end_at; /* in its connection's stream; 0: not given yet */
-	uint64_t id;	 /* the gateway's; 0: it never said one */
+	uint64_t generation; /* of the directory: the oldest that any worker had at MAIL */
+	uint64_t end_at;     /* in its connection's stream; 0: not given yet */
+	uint64_t id;	     /* the gateway's; 0: it never said one */
 	uint64_t received_ns;
 	uint64_t unclear_ns;  /* what is seen of it until then may be changing */
 	bool dsns_expired;    /* one of them was given up in the end, and an event said so */
@@ -132,11 +136,13 @@ struct ledger_harm {
 struct sim_trust;
 struct sim_link;
 struct sim_machine;
+struct sim_relay;
 
 struct ledger {
 	struct sim *sim;
 	struct sim_trust *trust;
 	struct sim_machine *machine;
+	struct sim_relay *relay;
 	bool quiet; /* nothing but the network goes wrong: what may be delivered is, soon */
 	struct ledger_mail **mails;
 	size_t mail_count, mail_room;
@@ -163,6 +169,7 @@ struct ledger {
 	uint64_t acknowledged, delivered, bounced, discarded, duplicates_excused;
 	uint64_t lost, ghosts, corrupted, duplicates;
 	uint64_t exposed;		     /* by a link that was not protected as it had to be */
+	uint64_t relayed;		     /* for somebody without the right to it */
 	const struct ledger_mail *destroyed; /* by damage to the disk, which may cost messages */
 	uint64_t destroyed_count;
 };
@@ -189,6 +196,7 @@ struct ledger_arrival {
 	enum ledger_way way;
 	bool has_dsn;
 	bool seven_bit; /* the hop has no 8BITMIME */
+	bool require_tls;
 	bool no_binary;
 	struct span sender;
 	const char (*rcpts)[LEDGER_ADDRESS];

@@ -191,7 +191,18 @@ static bool find_transport(struct judged *j)
 	return snapshot && snapshot_transport_by_name(snapshot, name, &j->transport) == 0;
 }
 
-void sim_link_judge(struct ledger *l, const struct sim_link *link, const char *rcpt)
+/* RFC 8689: only where the transport checks who it is at all; whether he is, is judged above. */
+static void judge_required(struct judged *j)
+{
+	enum tls_policy policy = j->transport.tls;
+
+	if (j->link->shown == CERT_NONE ||
+		(policy != TLS_VERIFY && policy != TLS_DANE && policy != TLS_MTA_STS))
+		find(j, "though it asked for REQUIRETLS");
+}
+
+void sim_link_judge(
+	struct ledger *l, const struct sim_link *link, bool require_tls, const char *rcpt)
 {
 	const char *at = strrchr(rcpt, '@');
 	struct judged j = {.ledger = l, .link = link, .domain = at ? at + 1 : ""};
@@ -202,6 +213,8 @@ void sim_link_judge(struct ledger *l, const struct sim_link *link, const char *r
 		find(&j, "by a transport that delivery does not know");
 	else
 		judge_policy(&j);
+	if (require_tls)
+		judge_required(&j);
 	if (j.transport.sasl_user.n && !link->logged_in)
 		find(&j, "without a login");
 	if (!*j.why)

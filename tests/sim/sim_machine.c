@@ -1,6 +1,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "sim_machine_inner.h"
+#include "sim_tls.h"
 #include "sim_world.h"
 #include "sim_wrap.h"
 
@@ -190,10 +191,13 @@ static void read_config(struct sim_machine *m)
 	}
 	m->route = (struct route_config){
 		.hostname = m->config->hostname,
-		.listeners = &m->address,
-		.listener_count = 1,
+		.listeners = m->addresses,
+		.listener_count = DOORS,
+		.start = m->config,
 	};
-	m->address = m->config->listeners[0].address;
+	CHECK(m->config->listener_count == DOORS);
+	for (unsigned i = 0; i < DOORS; i++)
+		m->addresses[i] = m->config->listeners[i].address;
 	buf_done(&problems);
 }
 
@@ -206,12 +210,13 @@ static void serial_reused(void *arg, const char *path)
 
 static bool accepted(void *owner, struct sim_end *end, const struct netaddr *client)
 {
-	struct sim_machine *m = owner;
+	const struct sim_machine_door *door = owner;
+	struct sim_machine *m = door->machine;
 	unsigned first = (unsigned)sim_below(m->sim, m->worker_count);
 	(void)client;
 
 	for (unsigned i = 0; i < m->worker_count; i++)
-		if (worker_accept(&m->workers[(first + i) % m->worker_count], end))
+		if (worker_accept(&m->workers[(first + i) % m->worker_count], door->door, end))
 			return true;
 	return false;
 }
@@ -240,13 +245,32 @@ struct sim_machine *machine_new(struct sim *sim, struct sim_net *net, struct led
 		worker_init(m, i);
 	delivery_init(m);
 	admin_init(m);
-	sim_net_listen(net, &m->address, accepted, m);
+	m->certificate = sim_tls_server_new(CERT_GATEWAY);
+	for (unsigned i = 0; i < DOORS; i++) {
+		m->doors[i] = (struct sim_machine_door){m, (enum sim_door)i};
+		sim_net_listen(net, &m->addresses[i], accepted, &m->doors[i]);
+	}
 	return m;
 }
 
-struct netaddr machine_address(const struct sim_machine *m)
+struct netaddr machine_address(const struct sim_machine *m, enum sim_door door)
 {
-	return m->address;
+	return m->addresses[door];
+}
+
+uint64_t machine_generation(const struct sim_machine *m)
+{
+	return m->generation_count;
+}
+
+uint64_t machine_oldest_generation(const struct sim_machine *m)
+{
+	uint64_t oldest = m->generation_count;
+
+	for (unsigned i = 0; i < m->worker_count; i++)
+		if (role_runs(&m->workers[i].role) && m->workers[i].knows)
+			oldest = MIN(oldest, m->workers[i].generation);
+	return oldest;
 }
 
 unsigned machine_workers(const struct sim_machine *m)

@@ -8,6 +8,7 @@
 
 #include "sim_ledger.h"
 #include "sim_rdisk.h"
+#include "sim_relay.h"
 
 #include "directory/objects.h"
 
@@ -29,8 +30,12 @@ struct sim_options {
 struct sim_machine *machine_new(struct sim *sim, struct sim_net *net, struct ledger *ledger,
 	const struct sim_options *options);
 
-/* The address on which it takes mail. */
-struct netaddr machine_address(const struct sim_machine *machine);
+/* The addresses on which it takes mail. */
+struct netaddr machine_address(const struct sim_machine *machine, enum sim_door door);
+/* The generation of the directory that each of its workers knows, or a newer one; and the newest.
+ */
+uint64_t machine_oldest_generation(const struct sim_machine *machine);
+uint64_t machine_generation(const struct sim_machine *machine);
 unsigned machine_workers(const struct sim_machine *machine);
 
 /* A role dies: at once, or at the nth disk operation from now. */
@@ -63,6 +68,7 @@ struct sim_change {
 	enum pause_scope scope;	 /* PAUSE, RESUME */
 	enum object_kind object; /* the others */
 	const char *name, *setting;
+	const char *const *settings; /* instead of `setting`: up to RELAY_SETTINGS */
 };
 
 /* A generation of the directory, 1 first. */

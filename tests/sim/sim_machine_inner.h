@@ -20,6 +20,7 @@
 #include "delivery/delivery.h"
 #include "directory/objects.h"
 #include "role/notices.h"
+#include "sim_auth.h"
 #include "smtpd/smtpd.h"
 #include "trace/writer.h"
 
@@ -71,6 +72,8 @@ struct sim_worker {
 	bool knows; /* a directory came, and … */
 	bool known; /* … delivery knows of it: */
 	bool open;  /* it accepts */
+	uint64_t generation;
+	struct timer tls_timer; /* until it has certificates */
 	bool full, pressed;
 	struct ipc_port delivery, admin;
 	struct notices notices;
@@ -111,7 +114,13 @@ struct sim_machine {
 	struct sim_disk *spool, *mailboxes;
 	struct config *config;
 	struct route_config route;
-	struct netaddr address;
+	struct netaddr addresses[DOORS];
+	struct sim_machine_door {
+		struct sim_machine *machine;
+		enum sim_door door;
+	} doors[DOORS];
+	struct tls_server *certificate;
+	struct sim_verifiers verifiers;
 	struct objects *objects;
 	struct snapshot **generations;
 	size_t generation_count, generation_room;
@@ -147,7 +156,7 @@ void worker_init(struct sim_machine *machine, unsigned index);
 void delivery_init(struct sim_machine *machine);
 void admin_init(struct sim_machine *machine);
 /* A client's connection. False: nobody takes it. */
-bool worker_accept(struct sim_worker *worker, struct sim_end *end);
+bool worker_accept(struct sim_worker *worker, enum sim_door door, struct sim_end *end);
 
 /* sim_directory.c */
 /* All running roles hear of the newest generation. */

@@ -81,6 +81,23 @@ static bool has_box(const struct ledger_mail *mail, const char *address)
 	return false;
 }
 
+/* By an alias, or by another name of its domain. */
+static void give_box_another_name(struct sim *sim, struct ledger_rcpt *rcpt)
+{
+	char box = rcpt->address[3];
+
+	if (!sim_chance(sim, 300))
+		return;
+	if (box == '0' && sim_chance(sim, 500))
+		snprintf(rcpt->said, sizeof(rcpt->said), "nick0@c.example");
+	else if (box == '2' && sim_chance(sim, 500))
+		snprintf(rcpt->said, sizeof(rcpt->said), "nick%u@%s",
+			(unsigned)sim_between(sim, 1, 2),
+			sim_chance(sim, 500) ? "c.example" : "cc.example");
+	else
+		snprintf(rcpt->said, sizeof(rcpt->said), "box%c@cc.example", box);
+}
+
 static void add_rcpt(struct sim *sim, struct ledger_mail *mail, bool extended, bool again)
 {
 	struct ledger_rcpt *rcpt = &mail->rcpts[mail->rcpt_count];
@@ -96,10 +113,18 @@ static void add_rcpt(struct sim *sim, struct ledger_mail *mail, bool extended, b
 			return;
 		memcpy(rcpt->address, address, sizeof(address));
 		mail->has_field = true;
+		give_box_another_name(sim, rcpt);
 	} else {
 		snprintf(rcpt->address, sizeof(rcpt->address), "m%ur%zu%s@%s", mail->number,
 			mail->rcpt_count, mail->utf8 && sim_chance(sim, 500) ? "\xc3\xa9" : "",
 			rcpt->domain->name);
+		/* Another name of that domain. */
+		if (strcmp(rcpt->domain->name, "a.example") == 0 && sim_chance(sim, 150)) {
+			size_t at = strcspn(rcpt->address, "@");
+
+			memcpy(rcpt->said, rcpt->address, at);
+			memcpy(rcpt->said + at, "@aa.example", sizeof("@aa.example"));
+		}
 	}
 	rcpt->full = rcpt->domain->full_boxes && sim_chance(sim, 700);
 	if (extended && sim_chance(sim, 300))
@@ -117,8 +142,9 @@ struct ledger_mail *sim_mail_make(struct sim *sim, struct ledger *ledger, bool e
 	mail->null_sender = sim_chance(sim, 60);
 	mail->utf8 = extended && sim_chance(sim, 80);
 	if (!mail->null_sender)
-		snprintf(mail->sender, sizeof(mail->sender), "s%u%s@" WORLD_SENDER, mail->number,
-			mail->utf8 && sim_chance(sim, 500) ? "\xc3\x9f" : "");
+		snprintf(mail->sender, sizeof(mail->sender), "s%u%s@%s", mail->number,
+			mail->utf8 && sim_chance(sim, 500) ? "\xc3\x9f" : "",
+			sim_chance(sim, 300) ? WORLD_BRANCH : WORLD_SENDER);
 	mail->bare = !mail->utf8 && sim_chance(sim, 40);
 	mail->eight_bit = mail->utf8 || (!mail->bare && sim_chance(sim, 200));
 	mail->binary = extended && !mail->bare && !mail->utf8 && sim_chance(sim, 60);

@@ -104,6 +104,7 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->corrupted += r->corrupted;
 	sum->duplicates += r->duplicates;
 	sum->exposed += r->exposed;
+	sum->relayed += r->relayed;
 	sum->violations += r->violations;
 	for (unsigned i = 0; i < SIM_FAULTS; i++)
 		sum->faults[i] += r->faults[i];
@@ -199,14 +200,15 @@ static void print(const struct totals *t)
 		(unsigned long long)s->excused, (unsigned long long)s->destroyed);
 	printf("%llu seeds, %.1f simulated days, %llu events, %llu crashes: lost %llu, ghosts "
 	       "%llu, corrupted %llu, "
-	       "duplicates %llu, exposed %llu; %llu seeds failed\n",
+	       "duplicates %llu, exposed %llu, relayed %llu; %llu seeds failed\n",
 		(unsigned long long)t->runs, (double)s->simulated_ns / 1e9 / 86400,
 		(unsigned long long)s->events,
 		(unsigned long long)(s->faults[FAULT_KILL_WORKER] + s->faults[FAULT_KILL_DELIVERY] +
 				     s->faults[FAULT_POWER_CUT]),
 		(unsigned long long)s->lost, (unsigned long long)s->ghosts,
 		(unsigned long long)s->corrupted, (unsigned long long)s->duplicates,
-		(unsigned long long)s->exposed, (unsigned long long)t->failed);
+		(unsigned long long)s->exposed, (unsigned long long)s->relayed,
+		(unsigned long long)t->failed);
 }
 
 static int usage(void)

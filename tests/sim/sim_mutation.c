@@ -30,6 +30,13 @@ static const char *const names[SIM_MUTATIONS] = {
 	[MUTATION_TAKE_INJECTED] = "take-injected",
 	[MUTATION_STALE_LINKS] = "stale-links",
 	[MUTATION_FORGET_POLICIES] = "forget-policies",
+	[MUTATION_ACCEPT_NO] = "accept-no",
+	[MUTATION_KEEP_STATE] = "keep-state",
+	[MUTATION_TAKE_EARLY] = "take-early",
+	[MUTATION_TRUST_PROXY] = "trust-proxy",
+	[MUTATION_UNKNOWN_HOPS] = "unknown-hops",
+	[MUTATION_ANY_SENDER] = "any-sender",
+	[MUTATION_OPEN_RELAY] = "open-relay",
 };
 
 const char *sim_mutation_name(enum sim_mutation mutation)

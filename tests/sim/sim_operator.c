@@ -51,11 +51,35 @@ static void change_tls(struct sim_operator *op)
 		choices[i].policies[sim_below(op->sim, 3)]);
 }
 
+/* Who may relay by a listener, or log in. */
+static void change_relay(struct sim_operator *op)
+{
+	const char *settings[RELAY_SETTINGS];
+	struct sim_relay *relay = op->ledger->relay;
+	struct sim_change change = {.kind = SIM_SET};
+
+	sim_fault(op->sim, FAULT_ADMIN);
+	if (sim_chance(op->sim, 150)) {
+		bool close = sim_relay_close_account(relay);
+
+		change.object = OBJECT_ACCOUNT;
+		change.name = "box1@c.example";
+		change.setting = close ? "disabled=true" : "disabled=false";
+		sim_relay_closed(relay, machine_generation(op->machine) + 1, close);
+	} else {
+		change.object = OBJECT_RELAY;
+		change.name = sim_relay_choose(relay, settings);
+		change.settings = settings;
+		sim_relay_chosen(relay, machine_generation(op->machine) + 1);
+	}
+	CHECK(machine_directory(op->machine, &change) == 0);
+}
+
 static void change_directory(struct sim_operator *op)
 {
 	struct sim *sim = op->sim;
 
-	switch (op->pauses_only ? 7 : sim_below(sim, 8)) {
+	switch (op->pauses_only ? 9 : sim_below(sim, 10)) {
 	case 0: /* another transport for a domain */
 		op->moved = !op->moved;
 		change(op, SIM_SET, OBJECT_DOMAIN, "a.example",
@@ -78,6 +102,8 @@ static void change_directory(struct sim_operator *op)
 		break;
 	case 3:
 	case 4: change_tls(op); break;
+	case 5:
+	case 6: change_relay(op); break;
 	default: {
 		struct paused *p = &op->paused[sim_below(sim, OPERATOR_PAUSES)];
 

@@ -38,6 +38,14 @@ enum sim_mutation {
 	MUTATION_TAKE_INJECTED,	  /* what comes behind the reply to STARTTLS does not matter */
 	MUTATION_STALE_LINKS, /* what was decided about links stays when the directory changes */
 	MUTATION_FORGET_POLICIES, /* no MTA-STS policy is kept over a restart */
+	/* sim_wrap_who.c */
+	MUTATION_ACCEPT_NO,    /* a wrong password is right */
+	MUTATION_KEEP_STATE,   /* what was said in clear counts after the handshake */
+	MUTATION_TAKE_EARLY,   /* … and what came behind STARTTLS */
+	MUTATION_TRUST_PROXY,  /* anybody's PROXY header is believed */
+	MUTATION_UNKNOWN_HOPS, /* next hops that are not known may be relayed to */
+	MUTATION_ANY_SENDER,   /* who logged in may send as anybody */
+	MUTATION_OPEN_RELAY,   /* anybody may relay */
 	SIM_MUTATIONS
 };
 

@@ -31,9 +31,8 @@ struct run {
 static void client(void *arg)
 {
 	struct run *r = arg;
-	const struct netaddr to = machine_address(r->machine);
 
-	sim_client_start(&r->sim, r->net, &r->ledger, &to, 1 + sim_skewed(&r->sim, 12), r->trouble);
+	sim_client_start(&r->sim, r->net, &r->ledger, 1 + sim_skewed(&r->sim, 12), r->trouble);
 }
 
 static void run_until(struct run *r, uint64_t until_ns)
@@ -102,6 +101,7 @@ static void tell(const struct run *r, struct sim_result *out)
 		.corrupted = l->corrupted,
 		.duplicates = l->duplicates,
 		.exposed = l->exposed,
+		.relayed = l->relayed,
 		.violations = l->violations,
 	};
 	memcpy(out->faults, r->sim.faults, sizeof(out->faults));
@@ -123,6 +123,7 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 	if (focus == FOCUS_NONE && sim_chance(&r->sim, 100))
 		focus = FOCUS_QUIET;
 	r->ledger.quiet = focus == FOCUS_QUIET;
+	r->ledger.relay = sim_relay_new(&r->sim);
 	r->ledger.trust = sim_trust_new(&r->sim, r->ledger.quiet);
 	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
 	r->machine = machine_new(&r->sim, r->net, &r->ledger, options);

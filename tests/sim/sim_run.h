@@ -11,7 +11,7 @@ struct sim_result {
 	uint64_t faults[SIM_FAULTS];
 	uint64_t messages, acknowledged, delivered, bounced, discarded, notifications;
 	uint64_t excused, destroyed;
-	uint64_t lost, ghosts, corrupted, duplicates, exposed, violations;
+	uint64_t lost, ghosts, corrupted, duplicates, exposed, relayed, violations;
 };
 
 enum sim_talk { SIM_SILENT, SIM_VIOLATIONS, SIM_VERBOSE };

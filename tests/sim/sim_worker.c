@@ -78,7 +78,8 @@ static void admin_says(void *owner, struct ipc_port *port, const struct ipc_mess
 
 	if (message->type != IPC_SNAPSHOT)
 		return;
-	smtpd_set_snapshot(w->smtpd, directory_snapshot(w->role.machine, cursor_u64(&in)));
+	w->generation = cursor_u64(&in);
+	smtpd_set_snapshot(w->smtpd, directory_snapshot(w->role.machine, w->generation));
 	w->knows = true;
 	let_in_if_ready(w);
 }
@@ -107,6 +108,15 @@ static void channel(
 		return;
 	spool_writer_position(w->writer, &position);
 	notices_begin(&w->notices, &position);
+}
+
+/* Certificates are handed in; STARTTLS is not offered, or refused, before. */
+static void give_certificates(struct timer *timer)
+{
+	struct sim_worker *w = CONTAINER_OF(timer, struct sim_worker, tls_timer);
+
+	for (uint32_t i = 0; i < DOORS; i++)
+		smtpd_set_tls(w->smtpd, i, w->role.machine->certificate);
 }
 
 static void make(struct sim_role *role)
@@ -143,9 +153,13 @@ static void make(struct sim_role *role)
 		.writer = w->writer,
 		.events = &role->tracer.sink,
 		.log = &m->log,
+		.auth = sim_auth_new(role->process, &m->verifiers),
+		.hops = sim_hops_asked_new(role->process),
 	};
 
 	CHECK(smtpd_new(&smtpd, &w->smtpd) == 0);
+	w->tls_timer = (struct timer){.fire = give_certificates};
+	(void)io_timer_after(&role->process->io, &w->tls_timer, sim_skewed(m->sim, 2000));
 }
 
 static void died(struct sim_role *role)
@@ -201,6 +215,7 @@ void worker_init(struct sim_machine *m, unsigned index)
 struct arrival {
 	struct sim_worker *worker;
 	struct sim_end *end;
+	enum sim_door door;
 };
 
 static void take_connection(void *arg)
@@ -211,13 +226,13 @@ static void take_connection(void *arg)
 	const struct io_conn_handler *handler;
 	void *owner;
 
-	if (smtpd_session_start(w->smtpd, conn, 0, &handler, &owner) == 0)
+	if (smtpd_session_start(w->smtpd, conn, arrival->door, &handler, &owner) == 0)
 		sim_conn_adopt(conn, handler, owner);
 }
 
-bool worker_accept(struct sim_worker *w, struct sim_end *end)
+bool worker_accept(struct sim_worker *w, enum sim_door door, struct sim_end *end)
 {
-	struct arrival arrival = {w, end};
+	struct arrival arrival = {w, end, door};
 
 	if (!role_runs(&w->role) || !w->role.made || !w->smtpd || !w->open || w->role.stopping)
 		return false;

@@ -24,6 +24,8 @@ const struct sim_domain world_domains[] = {
 	{.name = "u.example"},
 	{.name = "v.example"},
 	{.name = "x.example"},
+	{.name = "y.example", .foreign = true},
+	{.name = "z.example", .foreign = true},
 	{.name = "a.example"}, /* most of the mail */
 	{.name = "b.example"},
 	{.name = "c.example", .mailboxes = true},
@@ -60,6 +62,10 @@ const struct sim_dns_record world_dns[] = {
 	{TRUST_EVIL_HOST, DNS_A, 0, TRUST_EVIL_ADDRESS},
 	{WORLD_SENDER, DNS_MX, 10, "mx." WORLD_SENDER},
 	{"mx." WORLD_SENDER, DNS_A, 0, "192.0.2.60"},
+	{WORLD_BRANCH, DNS_MX, 10, "mx." WORLD_SENDER},
+	{"y.example", DNS_A, 0, "192.0.2.81"},
+	{"z.example", DNS_MX, 5, "mx.z.example"},
+	{"mx.z.example", DNS_A, 0, "192.0.2.80"},
 	{0},
 };
 
@@ -70,61 +76,15 @@ const char world_config[] =
 	"control: /sim/control.sock\n"
 	"workers: 2\n"
 	"listeners:\n"
-	"  mx: { address: \"203.0.113.1:25\" }\n"
+	"  mx: { address: \"203.0.113.1:25\", tls: { certificate: /gw.crt, key: /gw.key } }\n"
+	"  submission: { address: \"203.0.113.1:465\", tls: { certificate: /gw.crt, key: /gw.key, "
+	"client-ca: /ca.crt } }\n"
+	"  proxied: { address: \"203.0.113.1:2525\", tls: { certificate: /gw.crt, key: /gw.key }, "
+	"proxy: [198.51.100.200], xclient: [198.51.100.201] }\n"
+	"  open: { address: \"203.0.113.1:2526\", tls: { certificate: /gw.crt, key: /gw.key }, "
+	"open-relay: yes }\n"
 	"limits: { message-size: 1M, inline-bytes: 4K, memory: 4M, outbound-connections: 12 }\n"
 	"storage: { segment-size: 1M, journal-delay: 50ms }\n";
-
-/* Each transport has its own name in EHLO: a next hop knows by it which one it was. */
-#define SITE(name, more) "  " name ": { helo: " name "." WORLD_HOST ", " more " }\n"
-#define FOR_LONG	 ", retry-delay: \"1m,2m,5m*4,15m\", retry-count: 400"
-#define BYTES4(hex)	 hex hex hex hex
-#define BYTES32(hex)	 BYTES4(BYTES4(hex)) BYTES4(BYTES4(hex))
-/* The key of CERT_P, the certificate of CERT_P_NEW. */
-#define PINS "[ \"sha256:" BYTES32("87") "\", \"sha256:" BYTES32("48") "\" ]"
-
-const char world_objects[] = "transports:\n" SITE(
-	"site-a", "server: \"192.0.2.10:25\"" FOR_LONG) SITE("site-a2",
-	"server: \"192.0.2.11:25\"" FOR_LONG) SITE("site-b",
-	"server: \"lookup-mx:zone=zone.example\", private-hosts: yes, "
-	"connections: 3" FOR_LONG) SITE("site-d",
-	"server: \"192.0.2.30:25\", retry-delay: \"1m,5m*2,10m\", retry-count: 20") SITE("site-e",
-	"server: \"192.0.2.40:25\", retry-delay: \"1m,5m*2,10m\", retry-count: 8, "
-	"delay-warning: 10m") SITE("site-f",
-	"server: \"192.0.2.40:2525\", retry-delay: \"1m,5m\", retry-count: 4, "
-	"give-up: discard") SITE("site-g",
-	"server: \"192.0.2.50:25\", messages-per-connection: 3" FOR_LONG) SITE("site-h",
-	"server: \"192.0.2.70:25\", retry-delay: \"1m\", retry-count: 15") SITE("site-l",
-	"server: \"192.0.2.111:25\", sasl: { user: " WORLD_USER ", secret: " WORLD_SECRET
-	" }" FOR_LONG) SITE("site-p",
-	"server: \"192.0.2.109:25\", tls: verify, tls-pin: " PINS FOR_LONG) SITE("site-r",
-	"server: \"192.0.2.108:25\", tls: require" FOR_LONG) SITE("site-v",
-	"server: \"mx.v.example:25\", tls: verify, tls-ca: " WORLD_CA FOR_LONG) SITE("signed",
-	"server: lookup-mx, private-hosts: yes, tls: dane" FOR_LONG) SITE("policied",
-	"server: lookup-mx, private-hosts: yes, tls: mta-sts" FOR_LONG) SITE("outbound",
-	"server: lookup-mx, private-hosts: yes" FOR_LONG) "domains:\n"
-							  "  a.example: { transport: site-a }\n"
-							  "  b.example: { transport: site-b }\n"
-							  "  d.example: { transport: site-d }\n"
-							  "  e.example: { transport: site-e }\n"
-							  "  f.example: { transport: site-f }\n"
-							  "  g.example: { transport: site-g }\n"
-							  "  h.example: { transport: site-h }\n"
-							  "  l.example: { transport: site-l }\n"
-							  "  n.example: { transport: outbound }\n"
-							  "  p.example: { transport: site-p }\n"
-							  "  r.example: { transport: site-r }\n"
-							  "  s.example: { transport: policied }\n"
-							  "  t.example: { transport: signed }\n"
-							  "  u.example: { transport: signed }\n"
-							  "  v.example: { transport: site-v }\n"
-							  "  x.example: { transport: policied }\n"
-							  "  c.example: { mailboxes: true }\n"
-							  "accounts:\n"
-							  "  box0@c.example: {}\n"
-							  "  box1@c.example: {}\n"
-							  "  box2@c.example: {}\n"
-							  "  box3@c.example: {}\n"
-							  "default-transport: outbound\n";
 
 static const struct sim_hop_kind kinds[] = {
 	{.name = "site-a",
@@ -241,6 +201,12 @@ static const struct sim_hop_kind kinds[] = {
 		.trouble = 40,
 		.cert = CERT_X1,
 		.attacked = 300},
+	{.name = "y",
+		.address = "192.0.2.81:25",
+		.extensions = HOP_ALL,
+		.trouble = 30,
+		.cert = CERT_SELF},
+	{.name = "z", .address = "192.0.2.80:25", .extensions = HOP_ALL, .trouble = 30},
 	{.name = "evil",
 		.address = TRUST_EVIL_ADDRESS ":25",
 		.host = TRUST_EVIL_HOST,

@@ -5,12 +5,14 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include "base/buf.h"
 #include "sim_dns.h"
 #include "sim_ledger.h"
 
 struct sim_domain {
 	const char *name;
 	bool mailboxes;
+	bool foreign;	 /* not served: mail for it is relayed */
 	bool full_boxes; /* some of its mailboxes are full for ever, which is no matter of the
 			    others */
 	bool may_fail;	 /* its hops may refuse for good, or be down for ever */
@@ -23,6 +25,7 @@ struct sim_domain {
 
 #define WORLD_BOXES  4
 #define WORLD_SENDER "sender.example"
+#define WORLD_BRANCH "branch.example" /* another one, in accept.hosts */
 #define WORLD_HOST   "gw.example.test"
 #define WORLD_CA     "/etc/ssl/private-authority.pem"
 /* Of the transport that logs in. */
@@ -33,7 +36,8 @@ extern const struct sim_domain world_domains[];
 extern const size_t world_domain_count;
 extern const struct sim_dns_record world_dns[];
 extern const char world_config[];
-extern const char world_objects[];
+/* What the administrator of the simulated gateway wrote (sim_world_objects.c). */
+void world_put_objects(struct buf *out);
 
 struct netaddr world_address(const char *text);
 

@@ -17,6 +17,7 @@ void sim_wrap_set(enum sim_mutation mutation)
 {
 	wrap.mutation = mutation;
 	sim_wrap_tls_set(mutation);
+	sim_wrap_who_set(mutation);
 }
 
 int __real_queue_add(

@@ -6,5 +6,6 @@
 void sim_wrap_set(enum sim_mutation mutation);
 /* sim_wrap_tls.c, sim_wrap_who.c */
 void sim_wrap_tls_set(enum sim_mutation mutation);
+void sim_wrap_who_set(enum sim_mutation mutation);
 
 #endif
