@@ -309,9 +309,10 @@ static int lower(struct span user, struct arena *arena, struct span *out)
 	return 0;
 }
 
-static int read_asking(struct span bytes, struct asking *asking)
+static int read_asking(const struct keys *keys, struct span bytes, struct asking *asking)
 {
 	int err = keys_get_query(bytes, &asking->query);
+	struct span verifiers;
 
 	if (err)
 		return err;
@@ -319,7 +320,8 @@ static int read_asking(struct span bytes, struct asking *asking)
 	if (err)
 		err = lower(asking->query.user, &asking->arena, &asking->name);
 	if (err == 0)
-		limits_who(&asking->query.client, asking->name, &asking->who);
+		limits_who(&asking->query.client, asking->name,
+			secrets_find(keys->accounts, asking->name, &verifiers) == 0, &asking->who);
 	return asking->name.n > AUTH_USER ? ERR_LIMIT : err;
 }
 
@@ -329,7 +331,7 @@ void keys_ask(struct keys *keys, uint8_t worker, uint32_t request, struct span b
 
 	CHECK(worker < CONFIG_WORKERS);
 	arena_init(&asking.arena, NAME_ARENA);
-	if (!keys->accounts || read_asking(bytes, &asking) != 0)
+	if (!keys->accounts || read_asking(keys, bytes, &asking) != 0)
 		answer_only(keys, worker, request, AUTH_BROKEN);
 	else if (asking.query.step == AUTH_BY_PASSWORD)
 		ask_password(keys, worker, request, &asking);

@@ -11,7 +11,7 @@
 #define SITE_BYTES 8 /* of an IPv6 address: what one client has to choose from */
 
 struct limits {
-	struct limits_table addresses, accounts, pairs;
+	struct limits_table addresses, accounts, nobodies, pairs;
 };
 
 int limits_new(struct limits **out)
@@ -23,6 +23,8 @@ int limits_new(struct limits **out)
 	int err = limits_table_init(&l->addresses, LIMITS_ADDRESS);
 	if (err == 0)
 		err = limits_table_init(&l->accounts, LIMITS_ACCOUNT);
+	if (err == 0)
+		err = limits_table_init(&l->nobodies, LIMITS_ACCOUNT);
 	if (err == 0)
 		err = limits_table_init(&l->pairs, LIMITS_ADDRESS);
 	if (err)
@@ -40,6 +42,7 @@ void limits_free(struct limits **at)
 		return;
 	limits_table_done(&l->addresses);
 	limits_table_done(&l->accounts);
+	limits_table_done(&l->nobodies);
 	limits_table_done(&l->pairs);
 	free(l);
 	*at = NULL;
@@ -53,7 +56,8 @@ static void digest(const void *p, size_t n, uint8_t out[LIMITS_DIGEST])
 	memcpy(out, whole, LIMITS_DIGEST);
 }
 
-void limits_who(const struct netaddr *client, struct span account, struct limits_who *out)
+void limits_who(
+	const struct netaddr *client, struct span account, bool exists, struct limits_who *out)
 {
 	uint8_t site[1 + sizeof(client->ip)] = {client->family}, both[2 * LIMITS_DIGEST];
 
@@ -64,6 +68,7 @@ void limits_who(const struct netaddr *client, struct span account, struct limits
 	memcpy(both, out->address, LIMITS_DIGEST);
 	memcpy(both + LIMITS_DIGEST, out->account, LIMITS_DIGEST);
 	digest(both, sizeof(both), out->pair);
+	out->nobody = !exists;
 	out->loopback = netaddr_is_loopback(client);
 }
 
@@ -119,6 +124,11 @@ static uint32_t failed(struct limits_table *table, const uint8_t key[LIMITS_DIGE
 
 /* ---- a try ---------------------------------------------------------------------------------- */
 
+static struct limits_table *by_account(struct limits *l, const struct limits_who *who)
+{
+	return who->nobody ? &l->nobodies : &l->accounts;
+}
+
 static struct limit *known_pair(struct limits *l, const struct limits_who *who, uint64_t now_s)
 {
 	struct limit *pair = limits_table_find(&l->pairs, who->pair);
@@ -132,10 +142,11 @@ bool limits_open(struct limits *l, const struct limits_who *who, uint64_t now_s)
 
 	if (pair)
 		return is_open(&l->pairs, pair, now_s);
-	const struct limit *account = limits_table_find(&l->accounts, who->account);
+	const struct limit *account = limits_table_find(by_account(l, who), who->account);
 	const struct limit *address =
 		who->loopback ? NULL : limits_table_find(&l->addresses, who->address);
-	return is_open(&l->accounts, account, now_s) && is_open(&l->addresses, address, now_s);
+	return is_open(by_account(l, who), account, now_s) &&
+	       is_open(&l->addresses, address, now_s);
 }
 
 bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
@@ -147,7 +158,7 @@ bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
 		limits_table_take(&l->pairs, who->pair)->pending++;
 		return true;
 	}
-	limits_table_take(&l->accounts, who->account)->pending++;
+	limits_table_take(by_account(l, who), who->account)->pending++;
 	if (!who->loopback)
 		limits_table_take(&l->addresses, who->address)->pending++;
 	return true;
@@ -166,7 +177,7 @@ uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t n
 {
 	if (who->by_pair)
 		return delay_ms(failed(&l->pairs, who->pair, now_s));
-	uint32_t of_account = failed(&l->accounts, who->account, now_s);
+	uint32_t of_account = failed(by_account(l, who), who->account, now_s);
 	uint32_t of_address = who->loopback ? 1 : failed(&l->addresses, who->address, now_s);
 	return delay_ms(MAX(of_account, of_address));
 }
@@ -177,7 +188,7 @@ void limits_void(struct limits *l, const struct limits_who *who)
 		ended(limits_table_find(&l->pairs, who->pair));
 		return;
 	}
-	ended(limits_table_find(&l->accounts, who->account));
+	ended(limits_table_find(by_account(l, who), who->account));
 	if (!who->loopback)
 		ended(limits_table_find(&l->addresses, who->address));
 }

@@ -10,9 +10,11 @@
  * Strangers must not lock an account's owner out, nor one forgotten telephone its whole office: an
  * address from which the account was logged in to within LIMITS_KNOWN counts by itself, beside both
  * other tables. Loopback clients (a webmail) are counted by account alone. An account that does not
- * exist is counted like any other.
+ * exist is counted like any other, but in a table of its own: names can be made up without end, by
+ * a worker that was taken over with any client's address, and must not push an account's failures
+ * out.
  *
- * Bounds: three tables of LIMITS_ENTRIES; who was not heard of for the longest time makes room.
+ * Bounds: four tables of LIMITS_ENTRIES; who was not heard of for the longest time makes room.
  */
 #ifndef KEYS_LIMITS_H
 #define KEYS_LIMITS_H
@@ -40,6 +42,7 @@ struct limits;
 #define LIMITS_DIGEST 16
 struct limits_who {
 	uint8_t address[LIMITS_DIGEST], account[LIMITS_DIGEST], pair[LIMITS_DIGEST];
+	bool nobody; /* there is no such account */
 	bool loopback;
 	bool by_pair; /* set by limits_begin(): counted there */
 };
@@ -48,7 +51,8 @@ int limits_new(struct limits **out);
 void limits_free(struct limits **limits);
 
 /* `account`: in the one form that all spellings of it share. */
-void limits_who(const struct netaddr *client, struct span account, struct limits_who *out);
+void limits_who(
+	const struct netaddr *client, struct span account, bool exists, struct limits_who *out);
 
 /* May a try be made at all? */
 bool limits_open(struct limits *limits, const struct limits_who *who, uint64_t now_s);
