@@ -56,7 +56,7 @@ void client_auth_stop(struct client *client)
 
 /* ---- failures ------------------------------------------------------------------------------- */
 
-/* "… user "gw" at mx.example …": who could not log in where, and why. */
+/* "… as gw at mx.example …": who could not log in where, and why. */
 static void fail_login(
 	struct client *client, struct enhanced_code enhanced, const char *why, struct span said)
 {
@@ -64,7 +64,7 @@ static void fail_login(
 	struct span user = client->sasl_user;
 
 	client->waiting = CLIENT_AT_AUTH;
-	snprintf(text, sizeof(text), "cannot log in as \"%.*s\" at %s: %s%s%.*s",
+	snprintf(text, sizeof(text), "cannot log in as %.*s at %s: %s%s%.*s",
 		(int)MIN(user.n, (size_t)AUTH_USER), user.p, client->who, why, said.n ? ": " : "",
 		(int)said.n, said.n ? said.p : "");
 	client_fail_as(client, CODE_REFUSED, enhanced, text);

@@ -81,9 +81,9 @@ class SmtpSink:
 
 class Postfix:
     """A private instance below a folder of its own, on loopback. relay: where everything goes, (host, port); deliver: domains
-    that it keeps in Maildirs."""
+    that it keeps in Maildirs; files: more below its folder, {path: text}."""
 
-    def __init__(self, relay=None, deliver=(), settings=None):
+    def __init__(self, relay=None, deliver=(), settings=None, files=None):
         need_postfix()
         need(IS_ROOT, "Postfix's master wants to be root")
         self.home = folder()
@@ -137,6 +137,9 @@ class Postfix:
                            "virtual_mailbox_maps": "static:box/", "virtual_uid_maps": f"static:{nobody.pw_uid}",
                            "virtual_gid_maps": f"static:{nobody.pw_gid}"})
         values.update(settings or {})
+        for name, text in (files or {}).items():
+            (self.home / name).parent.mkdir(exist_ok=True)
+            (self.home / name).write_text(text)
         (self.home / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in values.items()))
         services = [f"127.0.0.1:{self.port} inet n - n - - smtpd", "pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup",
                     "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
