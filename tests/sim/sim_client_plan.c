@@ -89,7 +89,8 @@ static void plan_login(struct client *c)
 	struct client_plan *plan = &c->plan;
 	struct sim *sim = c->sim;
 
-	plan->box = (int)sim_below(sim, RELAY_ACCOUNTS);
+	/* Most often the one that may send as those who send here. */
+	plan->box = sim_chance(sim, 600) ? 0 : (int)sim_below(sim, RELAY_ACCOUNTS);
 	plan->right = sim_chance(sim, 700);
 	plan->login_nonsense = sim_chance(sim, 150);
 	plan->login = sim_chance(sim, 500) ? LOGIN_PLAIN : LOGIN_LOGIN;

@@ -225,6 +225,7 @@ static enum sim_focus focus_of(enum sim_mutation mutation)
 	case MUTATION_NO_EXTENT:
 	case MUTATION_NO_PROOF: return FOCUS_FLIPS;
 	case MUTATION_COUNT_PAUSE: return FOCUS_PAUSES;
+	case MUTATION_FORGET_POLICIES: return FOCUS_POLICIES;
 	default: return FOCUS_NONE;
 	}
 }

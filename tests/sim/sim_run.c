@@ -10,8 +10,8 @@
 
 #include <stdlib.h>
 
-#define RUN_CLIENTS_LEAST 8
-#define RUN_CLIENTS_MOST  40
+#define RUN_CLIENTS_LEAST 10
+#define RUN_CLIENTS_MOST  54
 #define RUN_LEAST	  (10 * SIM_MINUTE)
 #define RUN_MOST	  (3 * SIM_HOUR)
 #define CALM_LEAST	  (2 * SIM_HOUR) /* for the last clients to go */
@@ -124,7 +124,7 @@ void sim_run(uint64_t seed, const struct sim_options *options, enum sim_talk tal
 		focus = FOCUS_QUIET;
 	r->ledger.quiet = focus == FOCUS_QUIET;
 	r->ledger.relay = sim_relay_new(&r->sim);
-	r->ledger.trust = sim_trust_new(&r->sim, r->ledger.quiet);
+	r->ledger.trust = sim_trust_new(&r->sim, focus);
 	struct sim_hops *hops = world_hops_new(&r->sim, r->net, &r->ledger);
 	r->machine = machine_new(&r->sim, r->net, &r->ledger, options);
 	r->ledger.machine = r->machine;

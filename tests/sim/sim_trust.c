@@ -35,6 +35,7 @@ struct sim_trust {
 	struct sim *sim;
 	struct timer timer;
 	uint64_t pace_ns;
+	bool policies_only;
 	unsigned forges; /* in 1000ths of the answers that can be */
 	enum sim_cert shown[CERTS];
 	struct host hosts[HOSTS];
@@ -97,7 +98,7 @@ static void fired(struct timer *timer)
 {
 	struct sim_trust *t = CONTAINER_OF(timer, struct sim_trust, timer);
 
-	switch (sim_below(t->sim, 3)) {
+	switch (t->policies_only ? 2 : sim_below(t->sim, 3)) {
 	case 0: change_shown(t); break;
 	case 1:
 		set_tlsa(t, &t->hosts[sim_below(t->sim, HOSTS)],
@@ -109,7 +110,7 @@ static void fired(struct timer *timer)
 	sim_arm(t->sim, timer, sim_below(t->sim, 2 * t->pace_ns));
 }
 
-struct sim_trust *sim_trust_new(struct sim *sim, bool quiet)
+struct sim_trust *sim_trust_new(struct sim *sim, enum sim_focus focus)
 {
 	static const struct host hosts[HOSTS] = {{.name = "mx1.t.example", .right = CERT_T1},
 		{.name = "mx2.t.example", .right = CERT_T2},
@@ -120,7 +121,9 @@ struct sim_trust *sim_trust_new(struct sim *sim, bool quiet)
 	t->sim = sim;
 	t->timer.fire = fired;
 	t->pace_ns = SIM_MINUTE << sim_below(sim, 6);
-	t->forges = !quiet && sim_chance(sim, 400) ? (unsigned)sim_below(sim, 400) : 0;
+	t->policies_only = focus == FOCUS_POLICIES;
+	t->forges =
+		focus != FOCUS_QUIET && sim_chance(sim, 400) ? (unsigned)sim_below(sim, 400) : 0;
 	for (enum sim_cert i = CERT_NONE; i < CERTS; i++)
 		t->shown[i] = i;
 	memcpy(t->hosts, hosts, sizeof(hosts));
@@ -128,7 +131,7 @@ struct sim_trust *sim_trust_new(struct sim *sim, bool quiet)
 		set_tlsa(t, &t->hosts[i], TLSA_RIGHT);
 	t->sts[0] = (struct sim_sts){"s.example", STS_ENFORCE, true, LONG_AGE, 1, WEB_FINE, false};
 	t->sts[1] = (struct sim_sts){"x.example", STS_TESTING, true, LONG_AGE, 1, WEB_FINE, false};
-	if (!quiet)
+	if (focus != FOCUS_QUIET)
 		sim_arm(sim, &t->timer, sim_below(sim, 2 * t->pace_ns));
 	return t;
 }

@@ -63,7 +63,7 @@ struct sim_fetched {
 
 struct sim_trust;
 
-struct sim_trust *sim_trust_new(struct sim *sim, bool quiet);
+struct sim_trust *sim_trust_new(struct sim *sim, enum sim_focus focus);
 /* From now on all is as it should be. */
 void sim_trust_calm(struct sim_trust *trust);
 
