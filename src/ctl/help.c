@@ -138,7 +138,7 @@ static const struct topic topics[] = {
 		"key=value words\n",
 		{{NULL, "\nWords that must all fit: an id, an address, @domain, an IP address, or "
 			"sender= "
-			"recipient= client=\n"
+			"recipient= client= user=\n"
 			"event= transport= destination= since= until= with a value. A client is an "
 			"address "
 			"or a network\n"

@@ -96,7 +96,9 @@ static int context_new(const struct tls_server *server, SSL_CTX **out)
 	SSL_CTX *context = SSL_CTX_new_ex(server->library, NULL, TLS_server_method());
 	if (!context)
 		return ERR_NOMEM;
-	SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+	/* Passwords that clients send stay in no buffer of the library. */
+	SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_CIPHER_SERVER_PREFERENCE |
+					     SSL_OP_PRIORITIZE_CHACHA |
 					     SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
 	SSL_CTX_set_tlsext_servername_callback(context, on_server_name);
 	/* One ticket: a client that wants more sessions opens more connections. */

@@ -244,6 +244,8 @@ int expand_account(const struct snapshot *snapshot, struct span address, struct 
 	switch (decision.kind) {
 	case ROUTE_MAILBOX: *out = decision.account; return 0;
 	case ROUTE_ALIAS: return lone_account(&decide, &decision, out);
+	/* Its mail goes elsewhere; the account is there to log in. */
+	case ROUTE_TRANSPORT: return find_account(snapshot, decide.local, decision.domain, out);
 	case ROUTE_REFUSED:
 		return decision.verdict.kind == VERDICT_TEMPORARY ? ERR_CORRUPT : ERR_NOT_FOUND;
 	default: return ERR_NOT_FOUND;

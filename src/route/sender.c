@@ -79,8 +79,9 @@ static bool may_send(const struct snapshot *snapshot, const struct route_query *
 		return broken(err, trail, out);
 	err = expand_account(snapshot, query->sender, &leads_to);
 	if (err == 0 && span_equal(own.address, leads_to.address)) {
-		route_trail_add(trail, "send as", "yes", "%.*s leads to the mailbox of %.*s.",
-			SHOWN(query->sender), SHOWN(query->user));
+		route_trail_add(trail, "send as", "yes",
+			"%.*s is the account %.*s, or leads there alone.", SHOWN(query->sender),
+			SHOWN(query->user));
 		return true;
 	}
 	if (is_listed(snapshot, own.send_as, query->sender)) {

@@ -16,6 +16,7 @@ static const struct {
 	{"sender", WORD_SENDER},
 	{"recipient", WORD_RECIPIENT},
 	{"client", WORD_CLIENT},
+	{"user", WORD_USER},
 	{"event", WORD_EVENT},
 	{"transport", WORD_TRANSPORT},
 	{"destination", WORD_DESTINATION},

@@ -5,6 +5,7 @@
  *   an id                       that message
  *   sender=A recipient=A        an address, "@domain", or "<>" for the null sender
  *   client=IP                   who handed it in: an address, or a network such as 192.0.2.0/24
+ *   user=ann@c.example          who logged in to send it; "@domain" for all of a domain
  *   event=Bounce                by kind
  *   transport=NAME destination=HOST
  *   since=2026-11-21T08:00Z until=…   also a date alone, or a duration back from now: since=2h
@@ -42,6 +43,7 @@ struct search_word {
 		WORD_SENDER,
 		WORD_RECIPIENT,
 		WORD_CLIENT,
+		WORD_USER,
 		WORD_EVENT,
 		WORD_TRANSPORT,
 		WORD_DESTINATION,

@@ -110,6 +110,9 @@ static bool word_matches(const struct search_word *word, const json_t *object, s
 	case WORD_SENDER: return sender_matches(object, value);
 	case WORD_RECIPIENT: return any_recipient(object, value);
 	case WORD_ADDRESS: return sender_matches(object, value) || any_recipient(object, value);
+	case WORD_USER:
+		return json_object_get(object, "user") &&
+		       address_matches(json_text(object, "user"), value);
 	case WORD_CLIENT: return ip_matches(json_text(object, "client"), value);
 	case WORD_IP:
 		return ip_matches(json_text(object, "client"), value) ||

@@ -30,8 +30,8 @@ static struct domain domains[] = {
 		.alias_of = SPAN("c.example")},
 	{.name = SPAN("l.example"), .kind = DOMAIN_TRANSPORT, .alias_of = {long_domain, 250}},
 };
-static const struct span accounts[] = {
-	SPAN("ann@c.example"), SPAN("bob@c.example"), SPAN("Eve@c.example"), SPAN("eve@c.example")};
+static const struct span accounts[] = {SPAN("ann@c.example"), SPAN("bob@c.example"),
+	SPAN("Eve@c.example"), SPAN("eve@c.example"), SPAN("joe@a.example")};
 static struct span targets_of_many[MOST];
 static const struct span of_nick[] = {SPAN("ann@c.example")};
 static const struct span of_deep[] = {SPAN("Nick@c2.example")};
@@ -336,6 +336,11 @@ static void test_senders(void **state)
 	assert_true(may("Eve@c.example", "Eve@c.example", "mx", &verdict));
 	assert_false(may("Eve@c.example", "eve@c.example", "mx", &verdict));
 	assert_true(may("eve@c.example", "EVE@c.example", "mx", &verdict));
+	/* One whose mail goes elsewhere is there to log in. */
+	assert_true(may("joe@a.example", "joe@a.example", "mx", &verdict));
+	assert_true(may("joe@a.example", "JOE@a2.example", "mx", &verdict));
+	assert_false(may("joe@a.example", "bob@a.example", "mx", &verdict));
+	assert_false(may("ann@c.example", "joe@a.example", "mx", &verdict));
 	/* The list is that account's alone. */
 	assert_false(may("bob@c.example", "sales@a.example", "mx", &verdict));
 	assert_false(may("gone@c.example", "gone@c.example", "mx", &verdict));

@@ -172,6 +172,7 @@ static void tell(
 		.recipient_count = 1,
 		.transport = SPAN("site-a"),
 		.destination = SPAN("mx.a.example"),
+		.user = kind == EVENT_RECEPTION ? span_str(from) : SPAN_NONE,
 	};
 
 	assert_int_equal(netaddr_parse_ip(SPAN("2001:db8::7"), &event.client), 0);
@@ -268,6 +269,9 @@ static void test_found_by_what_people_know(void **state)
 	/* An address of a host in another spelling is the same host. */
 	expect(w, "client=2001:0db8:0::0007 @x.example", 10, false, "Reception:1 Delivery:1");
 	expect(w, "mx.a.example transport=SITE-A @b.example", 10, false, "Reception:2 Bounce:2");
+	expect(w, "user=Ann@x.example", 10, false, "Reception:1 Delivery:1");
+	expect(w, "user=@x.example event=Reception", 10, false, "Reception:1 Delivery:1");
+	expect(w, "user=spam@evil.example", 10, false, "");
 	expect(w, "@nowhere.example", 10, false, "");
 	expect(w, "a@x.example", 10, false, ""); /* no part of an address */
 }
