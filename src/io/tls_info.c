@@ -76,6 +76,14 @@ static void set_subject(struct tls_link *link, X509 *peer)
 	BIO_free(out);
 }
 
+/* A client's session brings the verdict of its first handshake along, however often it was resumed
+ * and renewed since. (A server's certificate may well have ended: pins and TLSA records are
+ * enough.) */
+static bool has_ended(const X509 *certificate)
+{
+	return X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0;
+}
+
 static void set_peer(struct tls_link *link)
 {
 	struct tls_info *info = &link->info;
@@ -88,7 +96,8 @@ static void set_peer(struct tls_link *link)
 	/* Without verification there is no result, but "fine". */
 	info->peer_verified = (link->server ? SSL_get_verify_mode(link->ssl) != SSL_VERIFY_NONE
 					    : link->check != TLS_CHECK_NOTHING) &&
-			      SSL_get_verify_result(link->ssl) == X509_V_OK;
+			      SSL_get_verify_result(link->ssl) == X509_V_OK &&
+			      !(link->server && has_ended(peer));
 	set_subject(link, peer);
 	if (X509_digest(peer, EVP_sha256(), info->peer_certificate_hash, &n) != 1)
 		info->peer_verified = false;

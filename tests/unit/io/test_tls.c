@@ -506,6 +506,48 @@ static void clients_may_show_certificates(void **state)
 	identity_done(&old);
 }
 
+/* Also not for who has come again and again since, each time with the session of the last time. */
+static void a_session_does_not_outlive_the_clients_certificate(void **state)
+{
+	struct tls_world *w = *state;
+	struct tls_certificate certificate = {
+		.chain = span_str(w->leaf.chain_pem), .key = span_str(w->leaf.key_pem)};
+	struct tls_server_config config = {.certificates = &certificate,
+		.certificate_count = 1,
+		.client_ca = span_str(w->other_ca.chain_pem)};
+	struct tls_server *server = server_for_all(&config);
+	struct tls_tickets tickets = {.count = 1, .keys = {{1}}};
+	SSL_SESSION *sessions[2];
+	struct identity shown;
+
+	identity_make(&shown,
+		&(struct wish){.subject = "relay.example", .by = &w->other_ca, .lives_s = 3});
+	tls_server_set_tickets(server, &tickets);
+	for (int i = 0; i < 2; i++) {
+		struct raw raw;
+		raw_init(&raw, false, i ? TLS1_3_VERSION : TLS1_2_VERSION);
+		raw_identify(&raw, &shown);
+		sessions[i] = raw_visits(w, server, &raw, NULL);
+		assert_true(w->server.info.peer_verified);
+		raw_done(&raw);
+	}
+	while (X509_cmp_current_time(X509_get0_notAfter(shown.certificate)) > 0)
+		usleep(100000);
+	for (int i = 0; i < 2; i++) {
+		struct raw raw;
+		raw_init(&raw, false, i ? TLS1_3_VERSION : TLS1_2_VERSION);
+		raw_identify(&raw, &shown);
+		SSL_SESSION_free(raw_visits(w, server, &raw, sessions[i]));
+		assert_true(w->server.info.resumed);
+		assert_true(w->server.info.peer_certificate);
+		assert_false(w->server.info.peer_verified);
+		SSL_SESSION_free(sessions[i]);
+		raw_done(&raw);
+	}
+	tls_server_release(&server);
+	identity_done(&shown);
+}
+
 /* A session with a certificate that one listener trusts is nothing to another. */
 static void sessions_do_not_pass_between_client_authorities(void **state)
 {
@@ -801,6 +843,8 @@ int main(void)
 			old_and_weak_protocols_are_refused, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(
 			clients_may_show_certificates, tls_setup, tls_teardown),
+		cmocka_unit_test_setup_teardown(a_session_does_not_outlive_the_clients_certificate,
+			tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(
 			sessions_do_not_pass_between_client_authorities, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(

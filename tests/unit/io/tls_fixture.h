@@ -36,6 +36,7 @@ struct wish {
 	const struct identity *by; /* NULL: self-signed */
 	bool authority;
 	int from_days, to_days; /* both 0: valid now */
+	int lives_s;		/* not 0: for so long, instead of to_days */
 	const EVP_MD *digest;	/* NULL: SHA-256 */
 };
 
@@ -87,7 +88,8 @@ static inline void identity_make(struct identity *out, const struct wish *wish)
 	ASN1_INTEGER_set(X509_get_serialNumber(c), serial++);
 	bool now = wish->from_days == 0 && wish->to_days == 0;
 	X509_gmtime_adj(X509_getm_notBefore(c), (now ? -1 : wish->from_days) * DAY);
-	X509_gmtime_adj(X509_getm_notAfter(c), (now ? 30 : wish->to_days) * DAY);
+	X509_gmtime_adj(X509_getm_notAfter(c),
+		wish->lives_s ? wish->lives_s : (now ? 30 : wish->to_days) * DAY);
 	X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_UTF8,
 		(const unsigned char *)wish->subject, -1, -1, 0);
 	X509_set_issuer_name(c, X509_get_subject_name(issuer));
