@@ -19,6 +19,8 @@ _Static_assert(CONFIG_SNI + 1 <= TLS_SERVER_NAMES, "a listener can have all its 
 #define PATH_ROOM   4096
 #define PAIRS_MOST  TLS_SET_KEYS
 #define STAMPS_MOST (2 * PAIRS_MOST + CONFIG_LISTENERS)
+/* Of one who names his own; more are a list of others. */
+#define AUTHORITIES_MOST 20
 
 struct reading {
 	const struct config *config;
@@ -173,6 +175,12 @@ static int read_client_ca(struct reading *r, struct span file)
 			(int)r->listener->name.n, r->listener->name.p, (int)file.n, file.p,
 			(int)why.n, why.p ? why.p : "");
 	buf_done(&why);
+	if (err == 0 && count > AUTHORITIES_MOST)
+		buf_printf(r->warnings,
+			"listener %.*s, tls, client-ca: %.*s holds %zu authorities, as a list of "
+			"public ones does: whoever gets a certificate from one of them may relay, "
+			"unless the relay policy lists certificates; name your own authority\n",
+			(int)r->listener->name.n, r->listener->name.p, (int)file.n, file.p, count);
 	r->set.client_ca = buf_span(text);
 	return err;
 }

@@ -64,6 +64,22 @@ static void add_policy(const struct snapshot *snapshot, const struct config *sta
 	}
 }
 
+/* What they say of a client counts as if it were so: also that he is on this machine. */
+static void add_believed(const char *how, struct span peers, const char *what, struct buf *out)
+{
+	if (!peers.n)
+		return;
+	buf_printf(out, "  whomever %s from ", how);
+	while (peers.n) {
+		size_t end = span_find(peers, '\n');
+
+		buf_add_span(out, span_of(peers.p, end));
+		peers = span_skip(peers, end + 1);
+		buf_add_str(out, peers.n ? ", " : " ");
+	}
+	buf_add_str(out, what);
+}
+
 static void add_login(const struct relay_view *view, struct buf *out)
 {
 	const struct config_listener *listener = view->listener;
@@ -111,6 +127,9 @@ static void add_listener(const struct snapshot *snapshot, const struct config *s
 				       "lists\n"
 				     : "  clients with a certificate that client-ca verifies\n");
 	add_login(view, out);
+	add_believed("a PROXY header", view->listener->proxy, "gives such an address\n", out);
+	add_believed(
+		"XCLIENT", view->listener->xclient, "gives such an address, or a login\n", out);
 }
 
 void relay_show_text(const struct snapshot *snapshot, const struct config *start, struct buf *out)

@@ -4,6 +4,9 @@
 #include "route/refuse.h"
 #include "route/relay_view.h"
 
+/* A range over so many borders of /8 is not one owner's, as 10.0.0.0/8 and fc00::/7 are. */
+#define PEERS_WIDE 2
+
 static void warn(struct buf *out, struct span listener, const char *text)
 {
 	buf_add_str(out, "listener ");
@@ -53,8 +56,7 @@ static bool is_wide_list(struct span list)
 		size_t end = span_find(list, '\n');
 
 		if (range_parse(span_of(list.p, end), &range, NULL) == 0 &&
-			range.last.ip[0] - range.first.ip[0] >=
-				(range.first.family == NETADDR_V4 ? 128 : RELAY_WIDE_V6) - 1)
+			range.last.ip[0] - range.first.ip[0] >= PEERS_WIDE)
 			return true;
 		list = span_skip(list, end + 1);
 	}
@@ -68,14 +70,14 @@ static void warn_peers(const struct config_listener *listener, struct buf *out)
 		return;
 	if (is_wide_list(listener->proxy))
 		warn(out, listener->name,
-			"THIS IS AN OPEN RELAY by another name: proxy believes most of the "
-			"Internet, and anybody can claim an address that may relay; list your "
+			"THIS IS AN OPEN RELAY by another name: proxy believes a large part of "
+			"the Internet, and anybody can claim an address that may relay; list your "
 			"proxies only");
 	if (is_wide_list(listener->xclient))
 		warn(out, listener->name,
-			"THIS IS AN OPEN RELAY by another name: xclient believes most of the "
-			"Internet, and anybody can claim an address that may relay; list your own "
-			"peers only");
+			"THIS IS AN OPEN RELAY by another name: xclient believes a large part of "
+			"the Internet, and anybody can claim an address that may relay; list your "
+			"own peers only");
 }
 
 /* Is there a way to relay from elsewhere, besides logging in? */

@@ -235,6 +235,29 @@ static void what_surprises_is_told(void **state)
 	assert_non_null(strstr(f->warnings.p, "is no certificate for other.example"));
 }
 
+/* Whoever has a certificate of any of them may relay. */
+static void a_list_of_public_authorities_is_told(void **state)
+{
+	struct fixture *f = *state;
+	static char all[64 * 1024];
+	char *at = all;
+
+	for (int i = 0; i < 21; i++) {
+		struct identity one;
+
+		identity_make(&one, &(struct wish){.subject = "a public CA", .to_days = 100});
+		at = stpcpy(at, one.chain_pem);
+		identity_done(&one);
+		if (i != 19 && i != 20)
+			continue;
+		write_file(f, "ca.crt", all);
+		configure(f, SUBMISSION);
+		assert_int_equal(read_them(f), 0);
+		assert_int_equal(
+			strstr(text(&f->warnings), "ca.crt holds 21 authorities") != NULL, i == 20);
+	}
+}
+
 static void an_end_is_told_two_weeks_before(void **state)
 {
 	struct fixture *f = *state;
@@ -287,6 +310,7 @@ int main(void)
 		TEST(keys_and_certificates_go_different_ways),
 		TEST(what_is_wrong_is_said),
 		TEST(what_surprises_is_told),
+		TEST(a_list_of_public_authorities_is_told),
 		TEST(an_end_is_told_two_weeks_before),
 		TEST(a_change_is_seen),
 	};

@@ -160,10 +160,12 @@ static void test_peers_that_are_believed(void **state)
 {
 	(void)state;
 	start.listeners[0].xclient = SPAN("192.0.2.1\n::/0");
-	assert_warns("xclient believes most of the Internet");
+	assert_warns("xclient believes a large part of the Internet");
 	start.listeners[0].xclient = SPAN("192.0.2.1");
 	start.listeners[0].proxy = SPAN("0.0.0.0/0");
-	assert_warns("proxy believes most of the Internet");
+	assert_warns("proxy believes a large part of the Internet");
+	start.listeners[0].proxy = SPAN("0.0.0.0/2\n64.0.0.0/2");
+	assert_warns("proxy believes a large part of the Internet");
 	start.listeners[0].proxy = SPAN("10.0.0.0/8");
 	assert_quiet();
 }
@@ -253,6 +255,19 @@ static void test_show(void **state)
 		"Nothing about this is dangerous.\n");
 }
 
+/* They decide in the place of everything else that is shown. */
+static void test_show_who_is_believed(void **state)
+{
+	(void)state;
+	start.listeners[0].proxy = SPAN("192.0.2.7\n10.0.0.0/8");
+	show();
+	assert_says("  whomever a PROXY header from 192.0.2.7, 10.0.0.0/8 gives such an address\n");
+	start.listeners[0].xclient = SPAN("192.0.2.8");
+	show();
+	assert_says("  whomever XCLIENT from 192.0.2.8 gives such an address, or a login\n");
+	start.listeners[0].proxy = start.listeners[0].xclient = SPAN_NONE;
+}
+
 static void test_show_dangers(void **state)
 {
 	(void)state;
@@ -324,6 +339,7 @@ int main(void)
 		cmocka_unit_test_setup(test_listener_is_gone, setup),
 		cmocka_unit_test_setup(test_damaged, setup),
 		cmocka_unit_test_setup(test_show, setup),
+		cmocka_unit_test_setup(test_show_who_is_believed, setup),
 		cmocka_unit_test_setup(test_show_dangers, setup),
 		cmocka_unit_test_setup(test_json, setup),
 	};
