@@ -50,6 +50,12 @@ void auth_malformed(struct session *s, unsigned code, const char *enhanced, cons
 	reply_error(s, code, enhanced, text);
 }
 
+/* All accounts are addresses. What is none may be a password in the wrong place. */
+static struct span shown(struct span user)
+{
+	return !user.n || span_find(user, '@') < user.n ? user : SPAN("(no address)");
+}
+
 void auth_failed(struct session *s, enum auth_result why, struct span user)
 {
 	static const char too_many[] = "Too many failed logins";
@@ -65,7 +71,7 @@ void auth_failed(struct session *s, enum auth_result why, struct span user)
 		verdict_set(&verdict, VERDICT_TEMPORARY, 454, (struct enhanced_code){4, 7, 0},
 			false, SPAN("Passwords cannot be checked now; try later"));
 	refuse_login(s, why == AUTH_BROKEN ? SMTPD_REFUSED_RESOURCES : SMTPD_REFUSED_AUTH, &verdict,
-		user);
+		shown(user));
 	reply_verdict(s, &verdict);
 	if (why == AUTH_BROKEN || ++s->logins < SESSION_LOGINS)
 		return;

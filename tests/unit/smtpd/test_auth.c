@@ -39,6 +39,19 @@ static struct peer *hello_tls(struct fixture *f)
 	return peer;
 }
 
+/* Who types his password where his name belongs has it in no log. */
+static void a_name_that_is_none_is_not_told(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	say(f, hello(f), "AUTH PLAIN AGh1bnRlcjIAYW5uQGMuZXhhbXBsZQ==\r\n",
+		WRONG); /* hunter2, ann@c.example */
+	assert_int_equal(last_event(f)->code, 535);
+	assert_string_equal(last_event(f)->user, "(no address)");
+	assert_false(logged(f, "hunter2"));
+}
+
 /* ---- mechanisms ----------------------------------------------------------------------------- */
 
 static void plain_and_login(void **state)
@@ -551,6 +564,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(plain_and_login),
+		TEST(a_name_that_is_none_is_not_told),
 		TEST(scram_without_a_binding),
 		TEST(scram_bound_to_the_link),
 		TEST(the_client_must_answer_the_last_word),
