@@ -43,6 +43,7 @@ struct client_plan {
 	bool tls;
 	bool injects;	 /* says more behind STARTTLS, in clear */
 	bool hasty;	 /* no EHLO after the handshake */
+	bool oversteps;	 /* does once more what it has done */
 	bool breaks_off; /* the handshake */
 	enum sim_cert certificate;
 	char proxy[128]; /* what it begins with */

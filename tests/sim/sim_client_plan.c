@@ -120,6 +120,7 @@ static void make_plan(struct client *c, unsigned trouble)
 	plan->tls = implicit || sim_chance(sim, 500);
 	plan->injects = !implicit && plan->tls && sim_chance(sim, 80);
 	plan->hasty = sim_chance(sim, 200);
+	plan->oversteps = sim_chance(sim, 100);
 	plan->breaks_off = plan->tls && sim_chance(sim, trouble / 4);
 	if (implicit && sim_chance(sim, 300))
 		plan->certificate = sim_chance(sim, 600) ? CERT_CLIENT : CERT_OTHER;
@@ -159,6 +160,16 @@ struct netaddr sim_client_choose(struct client *c, unsigned trouble)
 
 /* ---- its beginning --------------------------------------------------------------------------- */
 
+/* What is over cannot be had again. */
+static void overstep(struct client *c)
+{
+	c->plan.oversteps = false;
+	if (c->secured)
+		sim_client_say(c, EXPECT_NO, 0, "STARTTLS");
+	if (c->who.account >= 0)
+		sim_client_say(c, EXPECT_NO, 0, "AUTH PLAIN AGJveDBAYy5leGFtcGxlAHg=");
+}
+
 static void say_starttls(struct client *c)
 {
 	c->plan.tls = false;
@@ -187,6 +198,8 @@ void sim_client_go(struct client *c)
 		plan->logins--;
 		sim_client_begin_login(c);
 	} else {
+		if (plan->oversteps)
+			overstep(c);
 		sim_client_next_mail(c);
 	}
 }

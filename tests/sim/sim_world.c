@@ -48,7 +48,7 @@ const struct sim_dns_record world_dns[] = {
 	{"mx2.s.example", DNS_A, 0, "192.0.2.105"},
 	{"mta-sts.s.example", DNS_A, 0, TRUST_WEB_ADDRESS},
 	{"_smtp._tls.s.example", DNS_TXT, 0, "v=TLSRPTv1; rua=https://reports.s.example/v1"},
-	{"reports.s.example", DNS_A, 0, TRUST_WEB_ADDRESS},
+	{"reports.s.example", DNS_A, 0, "11.0.0.1"}, /* reports go to public addresses only */
 	{"t.example", DNS_MX, 10, "mx1.t.example"},
 	{"t.example", DNS_MX, 20, "mx2.t.example"},
 	{"mx1.t.example", DNS_A, 0, "192.0.2.101"},
