@@ -152,6 +152,7 @@ static int check_with_server(struct ctl *ctl)
 
 		add_differences(ctl, json_object_get(reply, "start_file"), findings);
 		add_room(ctl, findings);
+		tls_add_findings(ctl->config, findings);
 		show_findings(ctl, findings);
 	}
 	json_decref(reply);
@@ -161,6 +162,7 @@ static int check_with_server(struct ctl *ctl)
 
 	check_all(ctl->config, NULL, geteuid() == 0, print_finding, findings);
 	add_room(ctl, findings);
+	tls_add_findings(ctl->config, findings);
 	show_findings(ctl, findings);
 	json_decref(findings);
 	if (!ctl->json)

@@ -178,6 +178,8 @@ int ctl_user(struct ctl *ctl);
 int ctl_alias(struct ctl *ctl);
 int ctl_accept(struct ctl *ctl);
 int ctl_tls(struct ctl *ctl);
+/* Certificates of listeners that are useless, or soon will be. */
+void tls_add_findings(const struct config *config, json_t *findings);
 int ctl_relay(struct ctl *ctl);
 int ctl_relay_show(struct ctl *ctl); /* status.c: who may relay now */
 int ctl_priority(struct ctl *ctl);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "directory/check.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -58,7 +59,7 @@ static int report(struct ctl *ctl)
 	return EXIT_DONE;
 }
 
-/* ---- show ----------------------------------------------------------------------------------- */
+/* ---- certificates --------------------------------------------------------------------------- */
 
 /* A name in a certificate, as far as it is text. */
 static void add_name(json_t *list, const ASN1_STRING *name)
@@ -178,6 +179,49 @@ static json_t *all_certificates(const struct config *config)
 	}
 	return list;
 }
+
+/* ---- check ---------------------------------------------------------------------------------- */
+
+#define SOON_DAYS 14
+
+static void add_finding(json_t *findings, const json_t *one, enum check_severity severity,
+	const char *what, const char *advice)
+{
+	const char *listener = member_text(one, "listener"), *name = member_text(one, "for");
+	char about[NAME_BYTES], text[NAME_BYTES];
+
+	snprintf(about, sizeof(about), "listeners.%s.tls.%s%s%scertificate", listener,
+		*name ? "names." : "", name, *name ? "." : "");
+	snprintf(text, sizeof(text), "%s %s; %s", member_text(one, "file"), what, advice);
+	json_array_append_new(
+		findings, json_pack("{ss, ss, ss}", "severity", check_severity_name(severity),
+				  "about", about, "text", text));
+}
+
+void tls_add_findings(const struct config *config, json_t *findings)
+{
+	json_t *list = all_certificates(config);
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *one = json_array_get(list, i);
+		const char *error = member_text(one, "error");
+		json_int_t days = member_int(one, "days_left");
+		char what[128];
+
+		if (*error) {
+			add_finding(findings, one, CHECK_WARNING, error,
+				"posternd does not start with it (posternd --check says more)");
+		} else if (days < SOON_DAYS) {
+			snprintf(what, sizeof(what), days < 0 ? "ended on %s" : "ends on %s",
+				member_text(one, "ends"));
+			add_finding(findings, one, CHECK_WARNING, what,
+				"renew it, then posternctl tls reload");
+		}
+	}
+	json_decref(list);
+}
+
+/* ---- show ----------------------------------------------------------------------------------- */
 
 static void add_row(struct table *table, const json_t *one)
 {

@@ -111,7 +111,8 @@ void validate_transport(struct validation *v, const struct object *object)
 static void check_ranges(struct validation *v, const struct object *object, const char *field)
 {
 	validate_begin(v, object, field);
-	validate_end(v, "is for \"policy: addresses\" only; set that, or leave it out");
+	validate_end(v, "is for \"policy: addresses\" only; set that, or leave it out (on the "
+			"command line: \"from= to=\" in the same command)");
 }
 
 static void refuse_listener(struct validation *v, const struct object *object)

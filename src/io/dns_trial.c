@@ -31,7 +31,9 @@ static uint64_t now(const struct context *context)
 
 static struct span servers_of(const struct context *context)
 {
-	return context->key.n ? context->key : SPAN("the system's");
+	if (context->key.n)
+		return context->key;
+	return context->all->given ? SPAN("those of the start file") : SPAN("the system's");
 }
 
 /* ---- what came of it ------------------------------------------------------------------------- */
