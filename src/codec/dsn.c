@@ -59,8 +59,10 @@ static bool returnable(const struct envelope *original)
 
 bool dsn_wants_body(const struct envelope *original, enum dsn_action action, uint64_t most)
 {
+	/* RFC 8689 section 5: what wanted TLS all the way is not returned by a way that may not. */
 	return action == DSN_FAILED && original->ret != RETURN_HEADERS &&
-	       original->body_bytes <= most && returnable(original);
+	       !(original->flags & ENVELOPE_REQUIRETLS) && original->body_bytes <= most &&
+	       returnable(original);
 }
 
 /* ---- the message ----------------------------------------------------------------------------- */

@@ -76,7 +76,8 @@ static int make(struct delivery *d, const struct dsn *dsn, struct owed **out)
 	buf_init(&text, NOTIFY_TEXT + 2 * dsn->content.n + (size_t)dsn->rcpt_count * 4096);
 	int err = dsn_build(dsn, &text, &flags, &header_bytes);
 	if (!err)
-		err = own_mail_add(d, dsn->original->sender, buf_span(&text), flags, header_bytes);
+		err = own_mail_add(d, dsn->original->sender, buf_span(&text),
+			flags | (dsn->original->flags & ENVELOPE_REQUIRETLS), header_bytes);
 	if (!err) {
 		d->figures.notifications++;
 		*out = owed_new(d, dsn->original->id, text.n);

@@ -25,7 +25,9 @@ static bool is_address(const struct netaddr *a)
 int keys_get_query(struct span bytes, struct auth_query *out)
 {
 	struct cursor in = cursor_of(bytes);
-	struct auth_query query = {.step = cursor_u8(&in), .client.family = cursor_u8(&in)};
+	struct auth_query query = {.step = cursor_u8(&in)};
+
+	query.client.family = cursor_u8(&in);
 	struct span ip = cursor_bytes(&in, sizeof(query.client.ip));
 
 	query.user = cursor_bytes16(&in);
@@ -56,8 +58,9 @@ void keys_put_answer(struct buf *out, const struct auth_answer *answer)
 int keys_get_answer(struct span bytes, struct auth_answer *out)
 {
 	struct cursor in = cursor_of(bytes);
-	struct auth_answer answer = {.result = cursor_u8(&in), .delay_ms = cursor_u64(&in)};
+	struct auth_answer answer = {.result = cursor_u8(&in)};
 
+	answer.delay_ms = cursor_u64(&in);
 	answer.account = cursor_bytes16(&in);
 	answer.iterations = cursor_u32(&in);
 	struct span salt = cursor_bytes16(&in);
@@ -98,8 +101,9 @@ static bool has_its_length(const struct keys_sign *sign)
 int keys_get_sign(struct span bytes, struct keys_sign *out)
 {
 	struct cursor in = cursor_of(bytes);
-	struct keys_sign sign = {.serial = cursor_u32(&in), .key = cursor_u32(&in)};
+	struct keys_sign sign = {.serial = cursor_u32(&in)};
 
+	sign.key = cursor_u32(&in);
 	sign.kind = cursor_u8(&in);
 	sign.hash = cursor_u8(&in);
 	sign.in = cursor_bytes16(&in);
@@ -120,8 +124,9 @@ void keys_put_signed(struct buf *out, const struct keys_signed *answer)
 int keys_get_signed(struct span bytes, struct keys_signed *out)
 {
 	struct cursor in = cursor_of(bytes);
-	struct keys_signed answer = {.serial = cursor_u32(&in), .done = cursor_u8(&in) == 1};
+	struct keys_signed answer = {.serial = cursor_u32(&in)};
 
+	answer.done = cursor_u8(&in) == 1;
 	answer.signature = cursor_bytes16(&in);
 	if (!cursor_ok(&in) || cursor_left(&in) || answer.signature.n > TLS_SIGN_OUT ||
 		answer.done != (answer.signature.n > 0))

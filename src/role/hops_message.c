@@ -41,7 +41,8 @@ int hops_get_reply(struct span bytes, struct hops_reply *out)
 {
 	struct cursor in = cursor_of(bytes);
 
-	*out = (struct hops_reply){.known = cursor_u8(&in) == 1, .ttl_s = cursor_u32(&in)};
+	*out = (struct hops_reply){.known = cursor_u8(&in) == 1};
+	out->ttl_s = cursor_u32(&in);
 	while (cursor_left(&in) && out->count < HOPS_ADDRESSES) {
 		struct netaddr *a = &out->addresses[out->count++];
 		a->family = cursor_u8(&in);

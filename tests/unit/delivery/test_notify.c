@@ -370,6 +370,20 @@ static void an_alias_hears_of_its_mail(void **state)
 	assert_int_equal(world_queued(w), 0);
 }
 
+/* RFC 8689 section 5: what is said of such a message goes as it wanted to go, or not at all. */
+static void a_notification_about_mail_that_requires_tls_requires_it(void **state)
+{
+	struct world *w = *state;
+
+	w->flags = ENVELOPE_REQUIRETLS;
+	world_send(w, "a@one.example", "b@site.example", BODY);
+	assert_int_equal(w->taken_count, 0);
+	const struct seen *bounce = world_event(w, EVENT_BOUNCE, 0);
+	assert_non_null(bounce);
+	assert_true(bounce->dsn != 0);
+	assert_int_equal(world_queued(w), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +392,7 @@ int main(int argc, char **argv)
 		TEST(a_mail_exchanger_that_refuses_is_named),
 		TEST(nothing_is_said_to_the_null_sender),
 		TEST(an_alias_hears_of_its_mail),
+		TEST(a_notification_about_mail_that_requires_tls_requires_it),
 		TEST(a_notification_that_fails_makes_no_other),
 		TEST(notify_never_is_honoured),
 		TEST(a_hop_without_dsn_is_told_as_relayed),

@@ -189,7 +189,7 @@ static void a_refusal_is_temporary_and_names_the_setting(void **state)
 		struct scene *s = secured(&plain_link, "AUTH PLAIN");
 
 		says(&s->f, refusals[i]);
-		failed_with(s, 8, "\"gw\" at mx.example 192.0.2.1:25");
+		failed_with(s, 8, "as gw at mx.example 192.0.2.1:25");
 		text_has(s->verdict, "sasl");
 		assert_false(s->verdict.open); /* no business of senders */
 		end(s);
