@@ -266,9 +266,9 @@ struct sim_chaos *sim_chaos_new(struct sim *sim, struct sim_net *net, struct led
 		c->flips = true;
 		c->spoils = false;
 		c->weights[CHAOS_KINDS - 1] = 10;
-	} else if (focus == FOCUS_PAUSES || focus == FOCUS_QUIET || focus == FOCUS_POLICIES) {
+	} else if (focus == FOCUS_PAUSES || focus == FOCUS_QUIET || focus == FOCUS_DEATHS) {
 		memset(c->weights, 0, sizeof(c->weights));
-		c->weights[CHAOS_DELIVERY] = focus == FOCUS_POLICIES;
+		c->weights[CHAOS_DELIVERY] = focus == FOCUS_DEATHS;
 		c->flips = c->flips && focus != FOCUS_QUIET;
 	}
 	sim_net_set_weather(net, &weather);

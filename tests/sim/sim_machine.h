@@ -18,9 +18,9 @@ struct sim_machine;
 enum sim_focus {
 	FOCUS_NONE,
 	FOCUS_FLIPS,
-	FOCUS_PAUSES,	/* nothing else happens */
-	FOCUS_QUIET,	/* only the network and the next hops */
-	FOCUS_POLICIES, /* delivery dies, and policies cannot be had again */
+	FOCUS_PAUSES, /* nothing else happens */
+	FOCUS_QUIET,  /* only the network and the next hops */
+	FOCUS_DEATHS, /* delivery dies, and nothing else does; policies cannot be had again */
 };
 
 struct sim_options {

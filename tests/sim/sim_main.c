@@ -225,7 +225,8 @@ static enum sim_focus focus_of(enum sim_mutation mutation)
 	case MUTATION_NO_EXTENT:
 	case MUTATION_NO_PROOF: return FOCUS_FLIPS;
 	case MUTATION_COUNT_PAUSE: return FOCUS_PAUSES;
-	case MUTATION_FORGET_POLICIES: return FOCUS_POLICIES;
+	case MUTATION_DROP_PARTLY:
+	case MUTATION_FORGET_POLICIES: return FOCUS_DEATHS;
 	default: return FOCUS_NONE;
 	}
 }

@@ -121,7 +121,7 @@ struct sim_trust *sim_trust_new(struct sim *sim, enum sim_focus focus)
 	t->sim = sim;
 	t->timer.fire = fired;
 	t->pace_ns = SIM_MINUTE << sim_below(sim, 6);
-	t->policies_only = focus == FOCUS_POLICIES;
+	t->policies_only = focus == FOCUS_DEATHS;
 	t->forges =
 		focus != FOCUS_QUIET && sim_chance(sim, 400) ? (unsigned)sim_below(sim, 400) : 0;
 	for (enum sim_cert i = CERT_NONE; i < CERTS; i++)
