@@ -140,20 +140,21 @@ static int session_connect(struct session *session)
 	/* A host that is an address has no name beside it. */
 	if (netaddr_parse_ip(host->name, &literal))
 		config.peer_name = host->name;
-	if (!delivery_transport(d, link->name, &transport)) {
-		struct span source = address->address.family == NETADDR_V6 ? transport.source_v6
-									   : transport.source_v4;
+	/* What is not known of it must not be taken for "anything goes". */
+	if (delivery_transport(d, link->name, &transport))
+		return ERR_CLOSED;
+	struct span source =
+		address->address.family == NETADDR_V6 ? transport.source_v6 : transport.source_v4;
 
-		if (source.n)
-			netaddr_parse_ip(source, &config.local);
-		if (transport.helo.n)
-			config.helo = transport.helo;
-		session->jobs_most = transport.messages_per_connection;
-		set_tls(session, &config);
-		int err = set_sasl(session, &transport, &config);
-		if (err)
-			return err;
-	}
+	if (source.n)
+		netaddr_parse_ip(source, &config.local);
+	if (transport.helo.n)
+		config.helo = transport.helo;
+	session->jobs_most = transport.messages_per_connection;
+	set_tls(session, &config);
+	int err = set_sasl(session, &transport, &config);
+	if (err)
+		return err;
 	session_leave_host(session);
 	if (link->next_hop.n && peers_add(&d->peers, &address->address))
 		return ERR_NOMEM;

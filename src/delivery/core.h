@@ -42,6 +42,8 @@
  * mail by then, whatever addresses it tried and however slowly they speak, gives its place to
  * others. */
 #define DELIVERY_READY_MS (6ull * 60 * 1000)
+/* After the start, mail that DANE may protect waits so long for word whether DNSSEC can be had. */
+#define DELIVERY_DNSSEC_MS (10ull * 60 * 1000)
 /* Sessions to one host, of all destinations by lookup-mx: this part of outbound-connections. */
 #define DELIVERY_HOST_SHARE	8
 #define DELIVERY_HOST_SESSIONS	4     /* … but so many at least */
@@ -147,6 +149,7 @@ struct delivery {
 	struct timer timer;
 	bool loading, loaded, stopping;
 	int64_t started_ms;
+	uint64_t started_ns;
 	struct timer load_timer;
 	struct spool_notice *live; /* writers as they stood when loading began */
 	size_t live_count;

@@ -34,6 +34,7 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	d->guard_timer.fire = guard_step;
 	kept_init(&d->pauses, d, &pauses_kept, d);
 	d->started_ms = delivery_now(d);
+	d->started_ns = d->io->now_ns;
 	list_init(&d->owed);
 	list_init(&d->questions);
 	list_init(&d->links);

@@ -62,6 +62,9 @@ struct delivery_config {
 	struct event_sink *events; /* may be NULL */
 	struct log *log;	   /* may be NULL */
 	void *context;
+	/* It is not known yet whether what the DNS says can be validated with DNSSEC. NULL: it is.
+	 */
+	bool (*dnssec_unknown)(void *context);
 	/* The text of a transport's tls-ca file, as it is now. Blocks a little. ERR_NOT_FOUND,
 	 * ERR_DENIED, … NULL: none can be read. */
 	int (*read_ca)(void *context, struct span path, struct buf *out);

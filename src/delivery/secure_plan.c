@@ -189,6 +189,25 @@ static bool plan_dane(struct plan_host *p)
 	return true;
 }
 
+/* Whoever keeps one answer from us at the start must not have turned DANE off with it. Where
+ * nothing is heard for long, there is none to be had; an anchor for the root in the start file ends
+ * all doubt. */
+static bool waits_for_dnssec(struct plan_host *p)
+{
+	struct delivery *d = p->d;
+
+	struct netaddr literal;
+
+	if (!d->config.dnssec_unknown || !d->config.dnssec_unknown(d->config.context) ||
+		d->io->now_ns - d->started_ns > DELIVERY_DNSSEC_MS * NS_PER_MS ||
+		p->transport->query.n || netaddr_parse_ip(p->host->name, &literal) == 0)
+		return false;
+	refuse(p, 5,
+		"it is not known yet whether DNS answers can be validated (DNSSEC), which dane "
+		"needs");
+	return true;
+}
+
 static void plan_sts(struct plan_host *p)
 {
 	struct sts_found found = {0};
@@ -222,8 +241,13 @@ static void plan_host(struct plan_host *p)
 	case TLS_OPPORTUNISTIC: break;
 	case TLS_REQUIRE: out->tls = CLIENT_TLS_MUST; break;
 	case TLS_VERIFY: plan_verify(p); break;
-	case TLS_DANE: (void)plan_dane(p); break;
+	case TLS_DANE:
+		if (!waits_for_dnssec(p))
+			(void)plan_dane(p);
+		break;
 	case TLS_MTA_STS:
+		if (waits_for_dnssec(p))
+			break;
 		/* RFC 8461 section 2: a policy never overrides what DANE says. */
 		if (!plan_dane(p))
 			plan_sts(p);

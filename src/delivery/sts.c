@@ -170,21 +170,35 @@ static void domain_free(struct sts_domain *domain)
 	free(domain);
 }
 
+static bool is_full(const struct sts *sts)
+{
+	return sts->count >= STS_POLICIES || sts->bytes >= STS_BYTES;
+}
+
 /* Those that are being asked about stay. */
-static void make_room(struct sts *sts)
+static void drop_oldest(struct sts *sts, bool with_policy)
 {
 	LIST_FOR_EACH(node, &sts->lru)
 	{
 		struct sts_domain *domain = CONTAINER_OF(node, struct sts_domain, lru);
+		bool has_policy = domain->entry && domain->entry->has_policy;
 
-		if (sts->count < STS_POLICIES && sts->bytes < STS_BYTES)
+		if (!is_full(sts))
 			return;
-		if (domain->search || !list_empty(&domain->waiting))
+		if (domain->search || !list_empty(&domain->waiting) || has_policy != with_policy)
 			continue;
-		if (domain->entry && domain->entry->has_policy)
-			sts->version++;
+		sts->version += has_policy;
 		domain_free(domain);
 	}
+}
+
+/* Mail to many domains without a policy must not take those away that have one. */
+static void make_room(struct sts *sts)
+{
+	if (is_full(sts))
+		drop_oldest(sts, false);
+	if (is_full(sts))
+		drop_oldest(sts, true);
 }
 
 static struct sts_domain *get(struct sts *sts, struct span name)

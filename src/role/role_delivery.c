@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "delivery/delivery.h"
 #include "directory/secrets.h"
+#include "io/dns_unbound.h"
 #include "role/admin_link.h"
 #include "role/hops_desk.h"
 #include "role/reach.h"
@@ -306,6 +307,13 @@ static void file(struct role *role, int fd)
 	reach_resolv_conf(&d->reach, fd);
 }
 
+static bool dnssec_unknown(void *context)
+{
+	const struct delivery_role *d = context;
+
+	return dns_unbound_dnssec(d->reach.dns) == DNSSEC_UNKNOWN;
+}
+
 static int read_ca(void *context, struct span path, struct buf *out)
 {
 	(void)context;
@@ -328,6 +336,7 @@ static int make_core(struct delivery_role *d)
 		.context = d,
 		.queue_full = queue_full,
 		.answer = answer,
+		.dnssec_unknown = dnssec_unknown,
 		.read_ca = read_ca,
 	};
 

@@ -328,6 +328,31 @@ static void dane_asks_again_with_the_next_try(void **state)
 	close_world(w);
 }
 
+/* Whoever keeps the answer about the root from us has not turned DANE off with it. */
+static void dane_waits_for_word_of_dnssec(void **state)
+{
+	struct world *w = open_world(OBJECTS("dane"), tlsa_rows);
+	(void)state;
+
+	w->dnssec_unknown = true;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 0);
+	assert_int_equal(w->connects, 0);
+	w->dnssec_unknown = false;
+	w->dnssec = true;
+	w->handshake = right;
+	world_pass(w, 3 * MINUTE);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].verified);
+	/* Where there is none to be had, mail goes all the same. */
+	w->dnssec_unknown = true;
+	w->dnssec = false;
+	world_pass(w, 2 * HOUR);
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 2);
+	close_world(w);
+}
+
 static void dane_without_records_is_opportunistic(void **state)
 {
 	struct world *w = open_world(OBJECTS("dane"), plain_rows);
@@ -674,6 +699,7 @@ int main(void)
 		cmocka_unit_test(dane_ignores_records_without_dnssec),
 		cmocka_unit_test(dane_waits_while_records_cannot_be_looked_up),
 		cmocka_unit_test(dane_asks_again_with_the_next_try),
+		cmocka_unit_test(dane_waits_for_word_of_dnssec),
 		cmocka_unit_test(dane_without_records_is_opportunistic),
 		cmocka_unit_test(dane_with_useless_records_wants_tls),
 		cmocka_unit_test(the_same_is_asked_under_the_same_key),

@@ -89,6 +89,11 @@ static void queue_full(void *context, bool full)
 	((struct world *)context)->full = full;
 }
 
+static bool dnssec_unknown(void *context)
+{
+	return ((const struct world *)context)->dnssec_unknown;
+}
+
 static void answer(void *context, uint32_t ticket, struct span json)
 {
 	struct world *w = context;
@@ -106,6 +111,7 @@ static void make_core(struct world *w)
 		.mailboxes = sim_disk_base(w->boxes),
 		.dns = &w->dns,
 		.fetch = &w->fetch,
+		.dnssec_unknown = dnssec_unknown,
 		.config = w->config,
 		.route = &w->route,
 		.events = &w->sink,

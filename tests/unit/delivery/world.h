@@ -93,7 +93,8 @@ struct world {
 	const struct dns_row *rows;
 	struct question *questions;
 	bool dns_waits, dns_fails;
-	bool dnssec;		/* all that it says is vouched for */
+	bool dnssec; /* all that it says is vouched for */
+	bool dnssec_unknown;
 	const char *dns_broken; /* but nothing is known of this name */
 	uint64_t dns_asked;
 	struct config *config;
