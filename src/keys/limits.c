@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SITE_BYTES 8 /* of an IPv6 address: what one client has to choose from */
+/* Of an IPv6 address: the prefix of what a client has, and of what a customer has at most. */
+#define CLIENT_BYTES 8
+#define SITE_BYTES   6
 
 struct limits {
-	struct limits_table addresses, accounts, nobodies, pairs;
+	struct limits_table addresses, sites, accounts, nobodies, pairs;
 };
 
 int limits_new(struct limits **out)
@@ -21,6 +23,8 @@ int limits_new(struct limits **out)
 	if (!l)
 		return ERR_NOMEM;
 	int err = limits_table_init(&l->addresses, LIMITS_ADDRESS);
+	if (err == 0)
+		err = limits_table_init(&l->sites, LIMITS_SITE);
 	if (err == 0)
 		err = limits_table_init(&l->accounts, LIMITS_ACCOUNT);
 	if (err == 0)
@@ -41,6 +45,7 @@ void limits_free(struct limits **at)
 	if (!l)
 		return;
 	limits_table_done(&l->addresses);
+	limits_table_done(&l->sites);
 	limits_table_done(&l->accounts);
 	limits_table_done(&l->nobodies);
 	limits_table_done(&l->pairs);
@@ -56,30 +61,40 @@ static void digest(const void *p, size_t n, uint8_t out[LIMITS_DIGEST])
 	memcpy(out, whole, LIMITS_DIGEST);
 }
 
+static void digest_prefix(const struct netaddr *client, size_t bytes, uint8_t out[LIMITS_DIGEST])
+{
+	uint8_t prefix[1 + sizeof(client->ip)] = {client->family};
+
+	memcpy(prefix + 1, client->ip, bytes);
+	digest(prefix, sizeof(prefix), out);
+}
+
 void limits_who(
 	const struct netaddr *client, struct span account, bool exists, struct limits_who *out)
 {
-	uint8_t site[1 + sizeof(client->ip)] = {client->family}, both[2 * LIMITS_DIGEST];
+	bool v6 = client->family == NETADDR_V6;
+	uint8_t both[2 * LIMITS_DIGEST];
 
-	memcpy(site + 1, client->ip,
-		client->family == NETADDR_V6 ? SITE_BYTES : sizeof(client->ip));
-	digest(site, sizeof(site), out->address);
+	digest_prefix(client, v6 ? CLIENT_BYTES : sizeof(client->ip), out->address);
+	digest_prefix(client, v6 ? SITE_BYTES : sizeof(client->ip), out->site);
 	digest(account.n ? account.p : "", account.n, out->account);
 	memcpy(both, out->address, LIMITS_DIGEST);
 	memcpy(both + LIMITS_DIGEST, out->account, LIMITS_DIGEST);
 	digest(both, sizeof(both), out->pair);
 	out->nobody = !exists;
 	out->loopback = netaddr_is_loopback(client);
+	out->has_site = v6 && !out->loopback;
 }
 
 /* ---- one of them ---------------------------------------------------------------------------- */
 
-static uint32_t recent(const struct limit *e, uint64_t now_s)
+static uint32_t recent(const struct limits_table *table, const struct limit *e, uint64_t now_s)
 {
+	const uint64_t *failed_s = limits_table_ring(table, e);
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < e->failures; i++)
-		count += now_s - e->failed_s[i] < LIMITS_WINDOW_S;
+		count += now_s - failed_s[i] < LIMITS_WINDOW_S;
 	return count;
 }
 
@@ -90,7 +105,7 @@ static bool is_open(const struct limits_table *table, const struct limit *e, uin
 	if (now_s < e->blocked_until_s)
 		return false;
 	/* After a block, one at a time. */
-	return !e->pending || recent(e, now_s) + e->pending < table->most;
+	return !e->pending || recent(table, e, now_s) + e->pending < table->most;
 }
 
 static void ended(struct limit *e)
@@ -109,10 +124,10 @@ static uint32_t failed(struct limits_table *table, const uint8_t key[LIMITS_DIGE
 	if (now_s - e->last_s >= LIMITS_FORGIVE_S)
 		e->blocks = 0;
 	e->last_s = now_s;
-	e->failed_s[e->at] = now_s;
-	e->at = (uint8_t)((e->at + 1) % LIMITS_RING);
-	e->failures = (uint8_t)MIN(e->failures + 1, LIMITS_RING);
-	uint32_t count = recent(e, now_s);
+	limits_table_ring(table, e)[e->at] = now_s;
+	e->at = (uint8_t)((e->at + 1u) % table->most);
+	e->failures = (uint8_t)MIN(e->failures + 1u, table->most);
+	uint32_t count = recent(table, e, now_s);
 	if (count >= table->most) {
 		uint64_t s = (uint64_t)LIMITS_BLOCK_FIRST_S << e->blocks;
 		if (s < LIMITS_BLOCK_MOST_S)
@@ -145,8 +160,9 @@ bool limits_open(struct limits *l, const struct limits_who *who, uint64_t now_s)
 	const struct limit *account = limits_table_find(by_account(l, who), who->account);
 	const struct limit *address =
 		who->loopback ? NULL : limits_table_find(&l->addresses, who->address);
+	const struct limit *site = who->has_site ? limits_table_find(&l->sites, who->site) : NULL;
 	return is_open(by_account(l, who), account, now_s) &&
-	       is_open(&l->addresses, address, now_s);
+	       is_open(&l->addresses, address, now_s) && is_open(&l->sites, site, now_s);
 }
 
 bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
@@ -161,6 +177,8 @@ bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
 	limits_table_take(by_account(l, who), who->account)->pending++;
 	if (!who->loopback)
 		limits_table_take(&l->addresses, who->address)->pending++;
+	if (who->has_site)
+		limits_table_take(&l->sites, who->site)->pending++;
 	return true;
 }
 
@@ -179,7 +197,9 @@ uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t n
 		return delay_ms(failed(&l->pairs, who->pair, now_s));
 	uint32_t of_account = failed(by_account(l, who), who->account, now_s);
 	uint32_t of_address = who->loopback ? 1 : failed(&l->addresses, who->address, now_s);
-	return delay_ms(MAX(of_account, of_address));
+	uint32_t of_site = who->has_site ? failed(&l->sites, who->site, now_s) : 1;
+	uint32_t as_client = (of_site + LIMITS_SITE_TIMES - 1) / LIMITS_SITE_TIMES;
+	return delay_ms(MAX(of_account, MAX(of_address, as_client)));
 }
 
 void limits_void(struct limits *l, const struct limits_who *who)
@@ -191,6 +211,8 @@ void limits_void(struct limits *l, const struct limits_who *who)
 	ended(limits_table_find(by_account(l, who), who->account));
 	if (!who->loopback)
 		ended(limits_table_find(&l->addresses, who->address));
+	if (who->has_site)
+		ended(limits_table_find(&l->sites, who->site));
 }
 
 void limits_right(struct limits *l, const struct limits_who *who, uint64_t now_s)

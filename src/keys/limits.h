@@ -1,20 +1,24 @@
 /*
  * How often somebody may be wrong about a password: failures counted by client address (IPv6: by
- * /64) and by account, over all workers. Pure; time comes in.
+ * /64, and by /48) and by account, over all workers. Pure; time comes in.
  *
  * A try is counted while it lasts, so that many at once are no way around. After a failure the bad
  * news waits: LIMITS_DELAY_FIRST, twice that, … LIMITS_DELAY_MOST, by the failures of the last
  * LIMITS_WINDOW. After LIMITS_ADDRESS of them (of an account: LIMITS_ACCOUNT) no try is made at all
  * for LIMITS_BLOCK_FIRST, after the next failure for twice that, …; a day without failure forgives.
  *
+ * A customer can have a /48 of IPv6, and 65,536 clients in it: all of them have LIMITS_SITE_TIMES
+ * the tries of one, and as many failures more until each delay. That is less than the strangers
+ * who may wait for one worker (KEYS_STRANGERS), so one site cannot take all their places.
+ *
  * Strangers must not lock an account's owner out, nor one forgotten telephone its whole office: an
- * address from which the account was logged in to within LIMITS_KNOWN counts by itself, beside both
+ * address from which the account was logged in to within LIMITS_KNOWN counts by itself, beside the
  * other tables. Loopback clients (a webmail) are counted by account alone. An account that does not
  * exist is counted like any other, but in a table of its own: names can be made up without end, by
  * a worker that was taken over with any client's address, and must not push an account's failures
  * out.
  *
- * Bounds: four tables of LIMITS_ENTRIES; who was not heard of for the longest time makes room.
+ * Bounds: five tables of LIMITS_ENTRIES; who was not heard of for the longest time makes room.
  */
 #ifndef KEYS_LIMITS_H
 #define KEYS_LIMITS_H
@@ -29,6 +33,8 @@
 #define LIMITS_FORGIVE_S     (24u * 3600)
 #define LIMITS_KNOWN_S	     (30u * 24 * 3600)
 #define LIMITS_ADDRESS	     10
+#define LIMITS_SITE_TIMES    4
+#define LIMITS_SITE	     (LIMITS_SITE_TIMES * LIMITS_ADDRESS)
 #define LIMITS_ACCOUNT	     16
 #define LIMITS_DELAY_FIRST   1000u /* ms */
 #define LIMITS_DELAY_MOST    30000u
@@ -41,9 +47,11 @@ struct limits;
 /* Who tries what: made once for a try. */
 #define LIMITS_DIGEST 16
 struct limits_who {
-	uint8_t address[LIMITS_DIGEST], account[LIMITS_DIGEST], pair[LIMITS_DIGEST];
+	uint8_t address[LIMITS_DIGEST], site[LIMITS_DIGEST];
+	uint8_t account[LIMITS_DIGEST], pair[LIMITS_DIGEST];
 	bool nobody; /* there is no such account */
 	bool loopback;
+	bool has_site;
 	bool by_pair; /* set by limits_begin(): counted there */
 };
 

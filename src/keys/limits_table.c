@@ -11,11 +11,12 @@
 
 int limits_table_init(struct limits_table *table, uint32_t most)
 {
-	CHECK(most <= LIMITS_RING);
+	CHECK(most > 0 && most <= UINT8_MAX);
 	*table = (struct limits_table){.most = most, .oldest = NONE, .newest = NONE};
 	table->buckets = malloc(BUCKETS * sizeof(*table->buckets));
 	table->entries = calloc(LIMITS_ENTRIES, sizeof(*table->entries));
-	if (!table->buckets || !table->entries) {
+	table->rings = calloc((size_t)LIMITS_ENTRIES * most, sizeof(*table->rings));
+	if (!table->buckets || !table->entries || !table->rings) {
 		limits_table_done(table);
 		return ERR_NOMEM;
 	}
@@ -27,6 +28,7 @@ void limits_table_done(struct limits_table *table)
 {
 	free(table->buckets);
 	free(table->entries);
+	free(table->rings);
 	*table = (struct limits_table){0};
 }
 
@@ -64,6 +66,11 @@ static void be_newest(struct limits_table *table, uint32_t at)
 	else
 		table->entries[table->newest].newer = at;
 	table->newest = at;
+}
+
+uint64_t *limits_table_ring(const struct limits_table *table, const struct limit *e)
+{
+	return table->rings + (size_t)(e - table->entries) * table->most;
 }
 
 struct limit *limits_table_find(struct limits_table *table, const uint8_t key[LIMITS_DIGEST])

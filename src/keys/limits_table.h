@@ -4,17 +4,14 @@
 
 #include "keys/limits.h"
 
-#define LIMITS_RING 16 /* failures that are remembered: as many as any limit counts */
-
 struct limit {
 	uint8_t key[LIMITS_DIGEST];
 	uint32_t next;	       /* of the same bucket */
 	uint32_t older, newer; /* by the last use */
-	uint8_t failures, at;  /* how many of the ring hold something; where the next goes */
+	uint8_t failures, at;  /* how many of its ring hold something; where the next goes */
 	uint8_t blocks;
 	uint32_t pending; /* tries that have begun */
-	uint64_t failed_s[LIMITS_RING];
-	uint64_t last_s; /* failure */
+	uint64_t last_s;  /* failure */
 	uint64_t blocked_until_s;
 	uint64_t known_until_s;
 };
@@ -25,11 +22,14 @@ struct limits_table {
 	uint32_t oldest, newest;
 	uint32_t *buckets;
 	struct limit *entries;
+	uint64_t *rings; /* of each entry, when the last `most` failures were */
 };
 
 int limits_table_init(struct limits_table *table, uint32_t most);
 void limits_table_done(struct limits_table *table);
 
+/* `most` places. */
+uint64_t *limits_table_ring(const struct limits_table *table, const struct limit *e);
 /* NULL: it was never heard of, or is forgotten. */
 struct limit *limits_table_find(struct limits_table *table, const uint8_t key[LIMITS_DIGEST]);
 /* The same, made where it is missing; it was used now. */

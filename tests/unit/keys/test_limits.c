@@ -1,4 +1,6 @@
 /* Who is wrong about passwords too often, by address and by account. */
+#include "base/check.h"
+#include "keys/keys.h"
 #include "keys/limits.h"
 
 #include <setjmp.h>
@@ -124,7 +126,7 @@ static void tries_at_the_same_time_count_while_they_last(void **state)
 	limits_free(&l);
 }
 
-static void one_site_of_ipv6_is_one_client(void **state)
+static void one_64_of_ipv6_is_one_client(void **state)
 {
 	struct limits *l = fresh();
 	(void)state;
@@ -136,6 +138,82 @@ static void one_site_of_ipv6_is_one_client(void **state)
 	}
 	assert_int_equal(wrong(l, "2001:db8:1:2:ffff::1", "ann"), 0);
 	assert_true(wrong(l, "2001:db8:1:3::1", "ann") > 0);
+	limits_free(&l);
+}
+
+/* A customer who was given a /48 has 65,536 clients to choose from. */
+static void a_48_of_ipv6_has_some_times_the_tries_of_one_client(void **state)
+{
+	struct limits *l = fresh();
+	char client[32], name[16];
+	(void)state;
+
+	/* Its delays begin with one client's, and grow by as many more failures. */
+	for (int i = 0; i < LIMITS_SITE; i++) {
+		snprintf(client, sizeof(client), "2001:db8:1:%x::1", i);
+		snprintf(name, sizeof(name), "user%d", i);
+		uint64_t most = LIMITS_DELAY_FIRST << MIN(i / LIMITS_SITE_TIMES, 5);
+		assert_int_equal(wrong(l, client, name), MIN(most, LIMITS_DELAY_MOST));
+	}
+	assert_int_equal(wrong(l, "2001:db8:1:ffff::1", "ann"), 0);
+	assert_false(right(l, "2001:db8:1:ffff::1", "ann"));
+	/* Its neighbours are others, and IPv4 has no such sites. */
+	assert_int_equal(wrong(l, "2001:db8:2::1", "ann"), 1000);
+	for (int i = 0; i < 2 * LIMITS_SITE; i++) {
+		snprintf(client, sizeof(client), "192.0.2.%d", i);
+		snprintf(name, sizeof(name), "other%d", i);
+		assert_int_equal(wrong(l, client, name), 1000);
+	}
+	/* It is blocked like a client: for a minute, then for two. */
+	now += LIMITS_BLOCK_FIRST_S - 1;
+	assert_int_equal(wrong(l, "2001:db8:1:fffe::1", "bob"), 0);
+	now += 1;
+	assert_int_equal(wrong(l, "2001:db8:1:fffe::1", "bob"), LIMITS_DELAY_MOST);
+	now += 2 * LIMITS_BLOCK_FIRST_S - 1;
+	assert_int_equal(wrong(l, "2001:db8:1:fffd::1", "bob"), 0);
+	now += 1;
+	assert_int_equal(wrong(l, "2001:db8:1:fffd::1", "bob"), LIMITS_DELAY_MOST);
+	limits_free(&l);
+}
+
+/* Every try is work for who checks passwords: one site must not be all who gets a turn. */
+static void tries_of_a_48_at_the_same_time_count_while_they_last(void **state)
+{
+	struct limits_who w[LIMITS_SITE + 1];
+	struct limits *l = fresh();
+	(void)state;
+
+	assert_true(LIMITS_SITE < KEYS_STRANGERS);
+	for (int i = 0; i <= LIMITS_SITE; i++) {
+		char client[32], name[16];
+		snprintf(client, sizeof(client), "2001:db8:1:%x::1", i);
+		snprintf(name, sizeof(name), "user%d", i);
+		w[i] = who(client, name);
+		assert_int_equal(limits_begin(l, &w[i], now), i < LIMITS_SITE);
+	}
+	limits_void(l, &w[0]);
+	assert_true(limits_begin(l, &w[LIMITS_SITE], now));
+	assert_false(limits_begin(l, &w[0], now));
+	limits_right(l, &w[1], now);
+	assert_true(limits_begin(l, &w[0], now));
+	limits_free(&l);
+}
+
+/* Who shares it with a guesser keeps his way in. */
+static void a_blocked_48_does_not_lock_out_who_is_known_there(void **state)
+{
+	struct limits *l = fresh();
+	char client[32], name[16];
+	(void)state;
+
+	assert_true(right(l, "2001:db8:1:abcd::1", "joe"));
+	for (int i = 0; i < LIMITS_SITE; i++) {
+		snprintf(client, sizeof(client), "2001:db8:1:%x::1", i);
+		snprintf(name, sizeof(name), "user%d", i);
+		assert_true(wrong(l, client, name) > 0);
+	}
+	assert_false(right(l, "2001:db8:1:abce::1", "joe"));
+	assert_true(right(l, "2001:db8:1:abcd::2", "joe"));
 	limits_free(&l);
 }
 
@@ -287,7 +365,10 @@ int main(void)
 		cmocka_unit_test(a_block_ends_and_the_next_is_longer),
 		cmocka_unit_test(failures_of_long_ago_do_not_count),
 		cmocka_unit_test(tries_at_the_same_time_count_while_they_last),
-		cmocka_unit_test(one_site_of_ipv6_is_one_client),
+		cmocka_unit_test(one_64_of_ipv6_is_one_client),
+		cmocka_unit_test(a_48_of_ipv6_has_some_times_the_tries_of_one_client),
+		cmocka_unit_test(tries_of_a_48_at_the_same_time_count_while_they_last),
+		cmocka_unit_test(a_blocked_48_does_not_lock_out_who_is_known_there),
 		cmocka_unit_test(many_clients_cannot_guess_at_one_account),
 		cmocka_unit_test(strangers_do_not_lock_the_owner_out),
 		cmocka_unit_test(an_old_password_somewhere_blocks_no_office),
