@@ -246,8 +246,6 @@ static void plan_host(struct plan_host *p)
 			(void)plan_dane(p);
 		break;
 	case TLS_MTA_STS:
-		if (waits_for_dnssec(p))
-			break;
 		/* RFC 8461 section 2: a policy never overrides what DANE says. */
 		if (!plan_dane(p))
 			plan_sts(p);
