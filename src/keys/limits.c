@@ -151,6 +151,37 @@ static struct limit *known_pair(struct limits *l, const struct limits_who *who, 
 	return pair && now_s < pair->known_until_s ? pair : NULL;
 }
 
+/* The account's pair with the oldest login, if it has as many as it may. Goes through all of them:
+ * only a login from somewhere new asks, and that has cost more. */
+static struct limit *pair_too_many(struct limits_table *pairs, const uint8_t account[LIMITS_DIGEST])
+{
+	struct limit *oldest = NULL;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < pairs->count; i++) {
+		struct limit *e = &pairs->entries[i];
+
+		if (memcmp(e->account, account, LIMITS_DIGEST) != 0)
+			continue;
+		count++;
+		if (!oldest || e->known_until_s < oldest->known_until_s)
+			oldest = e;
+	}
+	return count >= LIMITS_PAIRS ? oldest : NULL;
+}
+
+static struct limit *take_pair(struct limits *l, const struct limits_who *who)
+{
+	if (!limits_table_find(&l->pairs, who->pair)) {
+		struct limit *old = pair_too_many(&l->pairs, who->account);
+		if (old)
+			limits_table_replace(&l->pairs, old, who->pair);
+	}
+	struct limit *pair = limits_table_take(&l->pairs, who->pair);
+	memcpy(pair->account, who->account, LIMITS_DIGEST);
+	return pair;
+}
+
 bool limits_open(struct limits *l, const struct limits_who *who, uint64_t now_s)
 {
 	struct limit *pair = known_pair(l, who, now_s);
@@ -193,8 +224,10 @@ static uint64_t delay_ms(uint32_t failures)
 
 uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t now_s)
 {
-	if (who->by_pair)
+	if (who->by_pair) {
+		(void)take_pair(l, who); /* also one that had to make room */
 		return delay_ms(failed(&l->pairs, who->pair, now_s));
+	}
 	uint32_t of_account = failed(by_account(l, who), who->account, now_s);
 	uint32_t of_address = who->loopback ? 1 : failed(&l->addresses, who->address, now_s);
 	uint32_t of_site = who->has_site ? failed(&l->sites, who->site, now_s) : 1;
@@ -220,5 +253,5 @@ void limits_right(struct limits *l, const struct limits_who *who, uint64_t now_s
 	limits_void(l, who);
 	/* What was wrong before stays counted: it may have been somebody else behind the same
 	 * address. */
-	limits_table_take(&l->pairs, who->pair)->known_until_s = now_s + LIMITS_KNOWN_S;
+	take_pair(l, who)->known_until_s = now_s + LIMITS_KNOWN_S;
 }

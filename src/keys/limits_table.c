@@ -81,16 +81,25 @@ struct limit *limits_table_find(struct limits_table *table, const uint8_t key[LI
 	return NULL;
 }
 
-static uint32_t free_oldest(struct limits_table *table)
+static void forget(struct limits_table *table, uint32_t at)
 {
-	uint32_t at = table->oldest;
 	uint32_t *link = bucket_of(table, table->entries[at].key);
 
 	while (*link != at)
 		link = &table->entries[*link].next;
 	*link = table->entries[at].next;
 	leave_order(table, at);
-	return at;
+}
+
+static void make(struct limits_table *table, uint32_t at, const uint8_t key[LIMITS_DIGEST])
+{
+	struct limit *e = &table->entries[at];
+	uint32_t *bucket = bucket_of(table, key);
+
+	*e = (struct limit){.next = *bucket};
+	memcpy(e->key, key, LIMITS_DIGEST);
+	*bucket = at;
+	be_newest(table, at);
 }
 
 struct limit *limits_table_take(struct limits_table *table, const uint8_t key[LIMITS_DIGEST])
@@ -101,15 +110,24 @@ struct limit *limits_table_take(struct limits_table *table, const uint8_t key[LI
 	if (e) {
 		at = (uint32_t)(e - table->entries);
 		leave_order(table, at);
-	} else {
-		at = table->count < LIMITS_ENTRIES ? table->count++ : free_oldest(table);
-		e = &table->entries[at];
-		*e = (struct limit){0};
-		memcpy(e->key, key, LIMITS_DIGEST);
-		uint32_t *bucket = bucket_of(table, key);
-		e->next = *bucket;
-		*bucket = at;
+		be_newest(table, at);
+		return e;
 	}
-	be_newest(table, at);
-	return e;
+	if (table->count < LIMITS_ENTRIES) {
+		at = table->count++;
+	} else {
+		at = table->oldest;
+		forget(table, at);
+	}
+	make(table, at, key);
+	return &table->entries[at];
+}
+
+void limits_table_replace(
+	struct limits_table *table, struct limit *e, const uint8_t key[LIMITS_DIGEST])
+{
+	uint32_t at = (uint32_t)(e - table->entries);
+
+	forget(table, at);
+	make(table, at, key);
 }

@@ -6,9 +6,10 @@
 
 struct limit {
 	uint8_t key[LIMITS_DIGEST];
-	uint32_t next;	       /* of the same bucket */
-	uint32_t older, newer; /* by the last use */
-	uint8_t failures, at;  /* how many of its ring hold something; where the next goes */
+	uint8_t account[LIMITS_DIGEST]; /* of a pair: whose */
+	uint32_t next;			/* of the same bucket */
+	uint32_t older, newer;		/* by the last use */
+	uint8_t failures, at; /* how many of its ring hold something; where the next goes */
 	uint8_t blocks;
 	uint32_t pending; /* tries that have begun */
 	uint64_t last_s;  /* failure */
@@ -34,5 +35,8 @@ uint64_t *limits_table_ring(const struct limits_table *table, const struct limit
 struct limit *limits_table_find(struct limits_table *table, const uint8_t key[LIMITS_DIGEST]);
 /* The same, made where it is missing; it was used now. */
 struct limit *limits_table_take(struct limits_table *table, const uint8_t key[LIMITS_DIGEST]);
+/* The same for one that is missing, in the place of `e`, which is forgotten. */
+void limits_table_replace(
+	struct limits_table *table, struct limit *e, const uint8_t key[LIMITS_DIGEST]);
 
 #endif

@@ -358,6 +358,85 @@ static void made_up_names_push_no_account_out(void **state)
 	limits_free(&l);
 }
 
+/* Who has one account, and addresses without end, must not make all others unknown. */
+static void one_account_pushes_out_nobody_else_where_he_is_known(void **state)
+{
+	struct limits *l = fresh();
+	char client[32];
+	(void)state;
+
+	assert_true(right(l, "192.0.2.7", "joe"));
+	for (unsigned i = 0; i < LIMITS_ENTRIES + 10; i++) {
+		snprintf(client, sizeof(client), "10.%u.%u.1", i / 256, i % 256);
+		assert_true(right(l, client, "eve"));
+	}
+	while (wrong(l, "127.0.0.1", "joe"))
+		;
+	assert_false(right(l, "198.51.100.1", "joe"));
+	assert_true(right(l, "192.0.2.7", "joe"));
+	limits_free(&l);
+}
+
+/* Logs in as eve from the places numbered so, one second after the other. */
+static void eve_from(struct limits *l, unsigned first, unsigned count)
+{
+	char client[32];
+
+	for (unsigned i = first; i < first + count; i++) {
+		snprintf(client, sizeof(client), "10.%u.%u.1", i / 256, i % 256);
+		now++;
+		assert_true(right(l, client, "eve"));
+	}
+}
+
+static void an_account_is_known_where_it_was_lately(void **state)
+{
+	struct limits *l = fresh();
+	(void)state;
+
+	eve_from(l, 0, LIMITS_PAIRS);
+	eve_from(l, 0, 1); /* so it is not the oldest one */
+	eve_from(l, LIMITS_PAIRS, LIMITS_PAIRS / 2);
+	while (wrong(l, "127.0.0.1", "eve"))
+		;
+	assert_true(right(l, "10.0.0.1", "eve"));
+	for (unsigned i = 1; i < 3 * LIMITS_PAIRS / 2; i++) {
+		char client[32];
+		snprintf(client, sizeof(client), "10.%u.%u.1", i / 256, i % 256);
+		assert_int_equal(right(l, client, "eve"), i > LIMITS_PAIRS / 2);
+	}
+	limits_free(&l);
+}
+
+/* A failure that ends after its place was given away counts to the account's places, too. */
+static void late_failures_add_no_places(void **state)
+{
+	struct limits_who late[LIMITS_PAIRS];
+	struct limits *l = fresh();
+	(void)state;
+
+	assert_true(right(l, "192.0.2.7", "joe"));
+	for (unsigned round = 0; round < LIMITS_ENTRIES / LIMITS_PAIRS + 1; round++) {
+		unsigned first = round * LIMITS_PAIRS;
+
+		eve_from(l, first, LIMITS_PAIRS);
+		for (unsigned i = 0; i < LIMITS_PAIRS; i++) {
+			char client[32];
+			snprintf(client, sizeof(client), "10.%u.%u.1", (first + i) / 256,
+				(first + i) % 256);
+			late[i] = who(client, "eve");
+			assert_true(limits_begin(l, &late[i], now));
+		}
+		eve_from(l, first + 65536 / 2, LIMITS_PAIRS);
+		for (unsigned i = 0; i < LIMITS_PAIRS; i++)
+			assert_int_equal(limits_wrong(l, &late[i], now), 1000);
+	}
+	while (wrong(l, "127.0.0.1", "joe"))
+		;
+	assert_true(right(l, "192.0.2.7", "joe"));
+	limits_free(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +455,9 @@ int main(void)
 		cmocka_unit_test(a_webmail_on_this_machine_is_not_one_client),
 		cmocka_unit_test(the_tables_are_bounded_and_the_oldest_goes),
 		cmocka_unit_test(made_up_names_push_no_account_out),
+		cmocka_unit_test(one_account_pushes_out_nobody_else_where_he_is_known),
+		cmocka_unit_test(an_account_is_known_where_it_was_lately),
+		cmocka_unit_test(late_failures_add_no_places),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
