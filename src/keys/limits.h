@@ -14,10 +14,10 @@
  * Strangers must not lock an account's owner out, nor one forgotten telephone its whole office: an
  * address from which the account was logged in to within LIMITS_KNOWN counts by itself, beside the
  * other tables. An account has LIMITS_PAIRS such addresses, those of its last logins, so that one
- * owner does not make those of all others unknown. Loopback clients (a webmail) are counted by account
- * alone. An account that does not exist is counted like any other, but in a table of its own: names
- * can be made up without end, by a worker that was taken over with any client's address, and must
- * not push an account's failures out.
+ * owner does not make those of all others unknown. Loopback clients (a webmail) are counted by
+ * account alone. An account that does not exist is counted like any other, but in a table of its
+ * own: names can be made up without end, by a worker that was taken over with any client's address,
+ * and must not push an account's failures out.
  *
  * Bounds: five tables of LIMITS_ENTRIES; who was not heard of for the longest time makes room.
  */
