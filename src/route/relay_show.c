@@ -207,6 +207,8 @@ static void put_listener(
 	json_open_object(out, NULL);
 	json_put_string(out, "name", listener->name);
 	json_put_string(out, "address", buf_span(&address));
+	put_lines("proxy", listener->proxy, out);
+	put_lines("xclient", listener->xclient, out);
 	if (view->err) {
 		json_put_str(out, "error", err_text(view->err));
 	} else {

@@ -303,6 +303,11 @@ static void test_json(void **state)
 	relays[0].relay.policy = RELAY_ADDRESSES;
 	relays[0].from[0] = "0.0.0.0/0";
 	relays[0].to[0] = "203.0.113.5";
+	start.listeners[0].proxy = SPAN("192.0.2.7\n10.0.0.0/8");
+	start.listeners[0].xclient = SPAN("192.0.2.8");
+	start.listener_count = 2;
+	start.listeners[1].name = SPAN("plain");
+	assert_int_equal(netaddr_parse(SPAN("127.0.0.1:2525"), 0, &start.listeners[1].address), 0);
 	buf_init(&out, sizeof(text));
 	json_write_init(&json, &out);
 	json_open_object(&json, NULL);
@@ -319,6 +324,19 @@ static void test_json(void **state)
 		json_string_value(json_array_get(json_object_get(mx, "from"), 0)), "0.0.0.0/0");
 	assert_string_equal(
 		json_string_value(json_array_get(json_object_get(mx, "to"), 0)), "203.0.113.5");
+	json_t *proxy = json_object_get(mx, "proxy");
+	assert_int_equal(json_array_size(proxy), 2);
+	assert_string_equal(json_string_value(json_array_get(proxy, 0)), "192.0.2.7");
+	assert_string_equal(json_string_value(json_array_get(proxy, 1)), "10.0.0.0/8");
+	json_t *xclient = json_object_get(mx, "xclient");
+	assert_int_equal(json_array_size(xclient), 1);
+	assert_string_equal(json_string_value(json_array_get(xclient, 0)), "192.0.2.8");
+	/* Nobody is believed: an empty list, not none. */
+	json_t *plain = json_array_get(json_object_get(root, "listeners"), 1);
+	assert_true(json_is_array(json_object_get(plain, "proxy")));
+	assert_int_equal(json_array_size(json_object_get(plain, "proxy")), 0);
+	assert_true(json_is_array(json_object_get(plain, "xclient")));
+	assert_int_equal(json_array_size(json_object_get(plain, "xclient")), 0);
 	json_t *auth = json_object_get(mx, "auth");
 	assert_true(json_is_true(json_object_get(auth, "advertised")));
 	assert_int_equal(json_array_size(json_object_get(auth, "mechanisms")), 4);
