@@ -16,6 +16,15 @@ static struct ledger_mail *mail_of(struct ledger *l, const char *address)
 	return sscanf(address, "m%ur%u", &number, &rcpt) == 2 ? ledger_mail_find(l, number) : NULL;
 }
 
+/* Of which it is a recipient, or who sent it: a notification. */
+static struct ledger_mail *mail_about(struct ledger *l, const char *address)
+{
+	unsigned number;
+
+	return sscanf(address, "s%u", &number) == 1 ? ledger_mail_find(l, number)
+						    : mail_of(l, address);
+}
+
 /* Exactly one Received field of Postern's, and nothing else, before the body. */
 static bool is_received(const char *p, size_t n, const char *eol)
 {
@@ -116,7 +125,7 @@ static void show(struct ledger *l, const struct ledger_mail *mail, struct span g
 void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 {
 	for (size_t i = 0; i < a->rcpt_count; i++)
-		sim_link_judge(l, a->link, a->require_tls, a->rcpts[i]);
+		sim_link_judge(l, a->link, mail_about(l, a->rcpts[i]), a->rcpts[i]);
 	if (!a->sender.n && a->rcpt_count == 1 && a->rcpts[0][0] == 's') {
 		ledger_take_dsn(l, a->rcpts[0], a->bytes);
 		return;

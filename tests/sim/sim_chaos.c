@@ -266,7 +266,7 @@ struct sim_chaos *sim_chaos_new(struct sim *sim, struct sim_net *net, struct led
 		c->flips = true;
 		c->spoils = false;
 		c->weights[CHAOS_KINDS - 1] = 10;
-	} else if (focus == FOCUS_PAUSES || focus == FOCUS_QUIET || focus == FOCUS_DEATHS) {
+	} else if (focus != FOCUS_NONE) {
 		memset(c->weights, 0, sizeof(c->weights));
 		c->weights[CHAOS_DELIVERY] = focus == FOCUS_DEATHS;
 		c->flips = c->flips && focus != FOCUS_QUIET;

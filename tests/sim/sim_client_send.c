@@ -113,6 +113,8 @@ static void say_mail(struct client *c)
 
 	mail->envid = c->extended && sim_chance(c->sim, 200);
 	mail->require_tls = c->secured && sim_chance(c->sim, 100);
+	/* Nor may what is said about it go by any other link, and no such leads to the senders. */
+	mail->dsns_may_vanish = mail->dsns_may_vanish || mail->require_tls;
 	mail->generation = machine_oldest_generation(c->ledger->machine);
 	snprintf(line, sizeof(line), "MAIL FROM:<%s>%s%s%s%s%s", mail->sender,
 		c->extended && mail->binary	 ? " BODY=BINARYMIME"

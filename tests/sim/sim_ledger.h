@@ -85,7 +85,8 @@ struct ledger_mail {
 	bool require_tls; /* it must go over links whose server is the right one, and to such as say
 			   * so, or not at all (RFC 8689) */
 	bool envid;
-	bool bare; /* line ends that a server must not take */
+	bool waives; /* "TLS-Required: No": what the recipient's domain wants of links is waived */
+	bool bare;   /* line ends that a server must not take */
 	bool has_field;
 	enum ledger_told told;
 	uint64_t told_ns;

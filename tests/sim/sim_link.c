@@ -155,7 +155,9 @@ static void judge_offered(struct judged *j)
 		find(j, "in clear, though TLS was offered");
 }
 
-static void judge_policy(struct judged *j)
+/* RFC 8689 section 5: what a recipient's domain wants may be waived by the sender; what the
+ * administrator wants may not. */
+static void judge_policy(struct judged *j, bool waived)
 {
 	const struct sim_link *link = j->link;
 	enum tls_policy policy = j->transport.tls;
@@ -171,6 +173,8 @@ static void judge_policy(struct judged *j)
 		find(j, "in clear, though TLS is required");
 	if (policy == TLS_VERIFY)
 		judge_verify(j);
+	if (waived)
+		return;
 	if (policy == TLS_DANE)
 		(void)judge_dane(j);
 	if (policy == TLS_MTA_STS && !judge_dane(j))
@@ -201,8 +205,8 @@ static void judge_required(struct judged *j)
 		find(j, "though it asked for REQUIRETLS");
 }
 
-void sim_link_judge(
-	struct ledger *l, const struct sim_link *link, bool require_tls, const char *rcpt)
+void sim_link_judge(struct ledger *l, const struct sim_link *link, const struct ledger_mail *mail,
+	const char *rcpt)
 {
 	const char *at = strrchr(rcpt, '@');
 	struct judged j = {.ledger = l, .link = link, .domain = at ? at + 1 : ""};
@@ -212,8 +216,8 @@ void sim_link_judge(
 	if (!find_transport(&j))
 		find(&j, "by a transport that delivery does not know");
 	else
-		judge_policy(&j);
-	if (require_tls)
+		judge_policy(&j, mail && mail->waives && !mail->require_tls);
+	if (mail && mail->require_tls)
 		judge_required(&j);
 	if (j.transport.sasl_user.n && !link->logged_in)
 		find(&j, "without a login");

@@ -20,8 +20,8 @@ struct sim_link {
 	bool logged_in;
 };
 
-/* `require_tls`: it was to go to a server that is the right one, or not at all. */
-void sim_link_judge(
-	struct ledger *ledger, const struct sim_link *link, bool require_tls, const char *rcpt);
+/* `mail` may be NULL: a notification. */
+void sim_link_judge(struct ledger *ledger, const struct sim_link *link,
+	const struct ledger_mail *mail, const char *rcpt);
 
 #endif

@@ -21,6 +21,9 @@ enum sim_focus {
 	FOCUS_PAUSES, /* nothing else happens */
 	FOCUS_QUIET,  /* only the network and the next hops */
 	FOCUS_DEATHS, /* delivery dies, and nothing else does; policies cannot be had again */
+	FOCUS_TRUST, /* certificates, TLSA records and policies change all the time, and little else
+		      */
+	FOCUS_RELAY, /* … who may relay does */
 };
 
 struct sim_options {

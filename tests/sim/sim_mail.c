@@ -54,6 +54,8 @@ static void make_body(struct sim *sim, struct ledger_mail *mail)
 				mail->binary ? "application/octet-stream"
 					     : "text/plain; charset=iso-8859-1",
 				mail->binary ? "binary" : "8bit");
+		if (mail->waives)
+			buf_add_str(&body, "TLS-Required: No\r\n");
 		buf_add_str(&body, "\r\n");
 	}
 	while (body.n < most)
@@ -150,6 +152,7 @@ struct ledger_mail *sim_mail_make(struct sim *sim, struct ledger *ledger, bool e
 	mail->binary = extended && !mail->bare && !mail->utf8 && sim_chance(sim, 60);
 	mail->open_end = extended && (mail->binary || sim_chance(sim, 60));
 	mail->has_field = mail->eight_bit || mail->binary || sim_chance(sim, 800);
+	mail->waives = mail->has_field && sim_chance(sim, 150);
 	for (size_t i = 0; i < rcpts; i++)
 		add_rcpt(sim, mail, extended, one_domain && mail->rcpt_count);
 	make_body(sim, mail);

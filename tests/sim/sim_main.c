@@ -227,6 +227,9 @@ static enum sim_focus focus_of(enum sim_mutation mutation)
 	case MUTATION_COUNT_PAUSE: return FOCUS_PAUSES;
 	case MUTATION_DROP_PARTLY:
 	case MUTATION_FORGET_POLICIES: return FOCUS_DEATHS;
+	case MUTATION_ANY_HOST:
+	case MUTATION_RELAX_ALL: return FOCUS_TRUST;
+	case MUTATION_UNKNOWN_HOPS: return FOCUS_RELAY;
 	default: return FOCUS_NONE;
 	}
 }

@@ -30,6 +30,7 @@ static const char *const names[SIM_MUTATIONS] = {
 	[MUTATION_TAKE_INJECTED] = "take-injected",
 	[MUTATION_STALE_LINKS] = "stale-links",
 	[MUTATION_FORGET_POLICIES] = "forget-policies",
+	[MUTATION_RELAX_ALL] = "relax-all",
 	[MUTATION_ACCEPT_NO] = "accept-no",
 	[MUTATION_KEEP_STATE] = "keep-state",
 	[MUTATION_TAKE_EARLY] = "take-early",

@@ -79,7 +79,7 @@ static void change_directory(struct sim_operator *op)
 {
 	struct sim *sim = op->sim;
 
-	switch (op->pauses_only ? 9 : sim_below(sim, 10)) {
+	switch (op->pauses_only ? 9 : op->relays_only ? 5 : sim_below(sim, 10)) {
 	case 0: /* another transport for a domain */
 		op->moved = !op->moved;
 		change(op, SIM_SET, OBJECT_DOMAIN, "a.example",
@@ -128,7 +128,7 @@ static void fired(struct timer *timer)
 			operator_release_all(op);
 		return;
 	}
-	if (!op->pauses_only && sim_chance(op->sim, op->of_queue))
+	if (!op->pauses_only && !op->relays_only && sim_chance(op->sim, op->of_queue))
 		operator_work(op);
 	else
 		change_directory(op);
@@ -159,7 +159,11 @@ struct sim_operator *sim_operator_new(
 	op->of_queue = (unsigned)sim_below(sim, 1000);
 	memcpy(op->paused, scopes, sizeof(scopes));
 	op->pauses_only = focus == FOCUS_PAUSES;
-	if (op->pauses_only || (focus != FOCUS_QUIET && sim_chance(sim, 700)))
+	op->relays_only = focus == FOCUS_RELAY;
+	if (op->relays_only)
+		op->pace_ns = OPERATOR_LEAST;
+	if (op->pauses_only || op->relays_only ||
+		(focus != FOCUS_QUIET && focus != FOCUS_TRUST && sim_chance(sim, 700)))
 		next(op);
 	return op;
 }

@@ -38,7 +38,7 @@ struct sim_operator {
 	uint64_t pace_ns;
 	unsigned of_queue; /* in 1000ths: the others change the directory */
 	struct paused paused[OPERATOR_PAUSES];
-	bool pauses_only;
+	bool pauses_only, relays_only;
 	bool second, moved, spare; /* how the directory differs from the one at first */
 	/* one piece of work on the queue */
 	enum work work;

@@ -38,6 +38,7 @@ enum sim_mutation {
 	MUTATION_TAKE_INJECTED,	  /* what comes behind the reply to STARTTLS does not matter */
 	MUTATION_STALE_LINKS, /* what was decided about links stays when the directory changes */
 	MUTATION_FORGET_POLICIES, /* no MTA-STS policy is kept over a restart */
+	MUTATION_RELAX_ALL,	  /* a link that some senders put up with is good enough for all */
 	/* sim_wrap_who.c */
 	MUTATION_ACCEPT_NO,    /* a wrong password is right */
 	MUTATION_KEEP_STATE,   /* what was said in clear counts after the handshake */

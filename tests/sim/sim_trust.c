@@ -131,6 +131,10 @@ struct sim_trust *sim_trust_new(struct sim *sim, enum sim_focus focus)
 		set_tlsa(t, &t->hosts[i], TLSA_RIGHT);
 	t->sts[0] = (struct sim_sts){"s.example", STS_ENFORCE, true, LONG_AGE, 1, WEB_FINE, false};
 	t->sts[1] = (struct sim_sts){"x.example", STS_TESTING, true, LONG_AGE, 1, WEB_FINE, false};
+	if (focus == FOCUS_TRUST) {
+		t->pace_ns = 20 * NS_PER_S;
+		t->forges = 200;
+	}
 	if (focus != FOCUS_QUIET)
 		sim_arm(sim, &t->timer, sim_below(sim, 2 * t->pace_ns));
 	return t;

@@ -30,6 +30,8 @@ void __real_secure_take_tlsa(
 	struct secure *secure, struct secure_tlsa *out, const struct dns_answer *answer);
 void __wrap_secure_take_tlsa(
 	struct secure *secure, struct secure_tlsa *out, const struct dns_answer *answer);
+struct attempt *__real_link_take_relaxed(struct link *link);
+struct attempt *__wrap_link_take_relaxed(struct link *link);
 void __real_sts_load(struct sts *sts);
 void __wrap_sts_load(struct sts *sts);
 
@@ -58,6 +60,12 @@ void __wrap_link_refresh(struct link *link)
 {
 	if (mutation != MUTATION_STALE_LINKS)
 		__real_link_refresh(link);
+}
+
+struct attempt *__wrap_link_take_relaxed(struct link *link)
+{
+	return mutation == MUTATION_RELAX_ALL ? link_take_waiting(link)
+					      : __real_link_take_relaxed(link);
 }
 
 bool __wrap_mta_sts_allows(const struct mta_sts_policy *policy, struct span host)
