@@ -12,6 +12,17 @@
 /* Bytes that OpenSSL answers by itself (key updates, alerts) to a peer that does not read. */
 #define ANSWERS_MOST 65536
 
+/* OpenSSL, which knows nothing of it, says none: fatal, illegal_parameter (RFC 8446 section 6.2).
+ */
+static void refuse_hello(BIO *bio)
+{
+	static const char alert[] = {SSL3_RT_ALERT, TLS1_2_VERSION_MAJOR, TLS1_2_VERSION_MINOR, 0,
+		2, SSL3_AL_FATAL, SSL_AD_ILLEGAL_PARAMETER};
+	size_t written;
+
+	(void)conn_tls_bio_write(bio, alert, sizeof(alert), &written);
+}
+
 int conn_tls_bio_read(BIO *bio, char *to, size_t n, size_t *got)
 {
 	struct conn_tls *tls = BIO_get_data(bio);
@@ -20,6 +31,11 @@ int conn_tls_bio_read(BIO *bio, char *to, size_t n, size_t *got)
 	BIO_clear_retry_flags(bio);
 	if (take == 0) {
 		BIO_set_retry_read(bio);
+		return 0;
+	}
+	if (tls->link.server && tls->state == CONN_TLS_SHAKES &&
+		!tls_hello_fits(&tls->link, tls->in, take)) {
+		refuse_hello(bio);
 		return 0;
 	}
 	memcpy(to, tls->in, take);

@@ -23,6 +23,8 @@
 #define TLS_SERVER_NAMES  65	     /* certificates of one listener: its own, and by server name */
 #define TLS_PEM_BYTES	  (1u << 20) /* of a file with certificates or a key */
 #define TLS_CHAIN	  10	     /* certificates of a peer's chain that are looked at */
+#define TLS_HELLO_BYTES	  16384	     /* of a client's hello */
+#define TLS_CLIENT_CHAIN  32768	     /* bytes of the certificates that a client shows */
 #define TLS_TICKET_BYTES  80 /* of a key for session tickets: name 16, AES-256 32, HMAC 32 */
 
 /* ---- what became of a handshake ------------------------------------------------------------- */

@@ -19,6 +19,16 @@
 
 struct tls_clients; /* contexts and sessions of the client side; a loop has one */
 
+/* How far the records of a client have been looked at (tls_hello.c). */
+struct tls_hello {
+	uint8_t record[5], message[4]; /* headers: of the record that goes on, of its message */
+	uint8_t record_n, message_n;   /* bytes of them, while they come */
+	uint16_t record_left;
+	uint32_t message_left;
+	bool begun; /* the first message */
+	bool over;  /* no other hello can come */
+};
+
 /* One protected connection, as OpenSSL's callbacks find it. */
 struct tls_link {
 	SSL *ssl;
@@ -31,6 +41,8 @@ struct tls_link {
 	char *session_key;
 	/* What a callback of ours found; else OpenSSL's verify result and errors are asked. */
 	enum tls_failure found;
+	const char *why; /* of what we found, where OpenSSL knows nothing; NULL */
+	struct tls_hello hello;
 	struct tls_info info;
 	char *sni, *subject, *detail; /* behind the spans of info */
 };
@@ -45,6 +57,10 @@ void tls_link_done(struct tls_link *link);
 void tls_link_established(struct tls_link *link);
 /* Fills info in. `failure` TLS_FINE: OpenSSL's errors say what it was. */
 void tls_link_failed(struct tls_link *link, enum tls_failure failure);
+
+/* On the server side, before OpenSSL has these bytes of a handshake; it may ask for no more than
+ * that. False: the client must get no further. */
+bool tls_hello_fits(struct tls_link *link, const char *p, size_t n);
 
 /* What contexts of both sides have in common: versions, options, modes. ERR_NOMEM. */
 int tls_context_common(SSL_CTX *context, int security_level);

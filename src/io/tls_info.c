@@ -180,7 +180,9 @@ void tls_link_failed(struct tls_link *link, enum tls_failure failure)
 	if (failure == TLS_FINE)
 		failure = of_error(code);
 	link->info.failure = failure;
-	if (refused && result != X509_V_OK && link->found == TLS_FINE)
+	if (link->why)
+		link->info.detail = keep(&link->detail, link->why);
+	else if (refused && result != X509_V_OK && link->found == TLS_FINE)
 		link->info.detail = keep(&link->detail, X509_verify_cert_error_string(result));
 	else if (code && failure != TLS_LOST && failure != TLS_TIMEOUT)
 		link->info.detail = keep(&link->detail, tls_openssl_reason(text));

@@ -101,6 +101,7 @@ static int context_new(const struct tls_server *server, SSL_CTX **out)
 					     SSL_OP_PRIORITIZE_CHACHA |
 					     SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
 	SSL_CTX_set_tlsext_servername_callback(context, on_server_name);
+	SSL_CTX_set_max_cert_list(context, TLS_CLIENT_CHAIN);
 	/* One ticket: a client that wants more sessions opens more connections. */
 	bool fine = tls_context_common(context, TLS_SECURITY_LEVEL) == 0 &&
 		    SSL_CTX_set_cipher_list(context, CIPHERS_1_2) == 1 &&
