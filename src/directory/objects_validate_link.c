@@ -2,7 +2,9 @@
 #include "base/check.h"
 #include "directory/config.h"
 #include "directory/objects_validate.h"
+#include "directory/range.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- transports ----------------------------------------------------------------------------- */
@@ -128,14 +130,32 @@ static void refuse_listener(struct validation *v, const struct object *object)
 }
 
 /* All of the Internet, by another name. */
+static bool is_whole_family(const struct address_range *range)
+{
+	size_t n = range->first.family == NETADDR_V4 ? 4 : 16;
+
+	for (size_t i = 0; i < n; i++)
+		if (range->first.ip[i] != 0 || range->last.ip[i] != 0xff)
+			return false;
+	return true;
+}
+
+/* However it is cut into pieces. */
 static bool holds_all(struct span list)
 {
-	while (list.n) {
-		struct span item = schema_list_next(&list);
-		if (span_equal(item, SPAN("0.0.0.0/0")) || span_equal(item, SPAN("::/0")))
-			return true;
-	}
-	return false;
+	struct address_range *ranges = calloc(OBJECTS_RANGES, sizeof(*ranges));
+	uint32_t count = 0;
+	bool all = !ranges && list.n; /* what cannot be looked at is not let pass */
+
+	while (ranges && list.n && count < OBJECTS_RANGES)
+		if (range_parse(schema_list_next(&list), &ranges[count], NULL) == 0)
+			count++;
+	if (ranges)
+		count = range_merge(ranges, count);
+	for (uint32_t i = 0; i < count; i++)
+		all = all || is_whole_family(&ranges[i]);
+	free(ranges);
+	return all;
 }
 
 /* The field that makes it an open relay; NULL: it is none. */

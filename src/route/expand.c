@@ -201,6 +201,7 @@ void route_expand(const struct snapshot *snapshot, const struct route_config *co
 /* ---- one account alone ---------------------------------------------------------------------- */
 
 struct lone {
+	const struct snapshot *logins;
 	struct account account;
 	uint32_t count;
 	bool elsewhere;
@@ -209,18 +210,23 @@ struct lone {
 static bool each_lone(void *context, const struct route_decision *d)
 {
 	struct lone *lone = context;
+	size_t at = find_at(d->recipient);
+	bool is_login = lone->logins && d->kind == ROUTE_TRANSPORT && at < d->recipient.n &&
+			find_account(lone->logins, span_of(d->recipient.p, at), d->domain,
+				&lone->account) == 0;
 
-	lone->elsewhere |= d->kind != ROUTE_MAILBOX;
+	lone->elsewhere |= d->kind != ROUTE_MAILBOX && !is_login;
 	lone->count++;
 	if (d->kind == ROUTE_MAILBOX)
 		lone->account = d->account;
 	return !lone->elsewhere && lone->count == 1;
 }
 
-static int lone_account(
-	const struct decide *decide, const struct route_decision *alias, struct account *out)
+/* `logins`: accounts count whose mail goes elsewhere, too; NULL: mailboxes only. */
+static int lone_account(const struct decide *decide, const struct route_decision *alias,
+	const struct snapshot *logins, struct account *out)
 {
-	struct lone lone = {.count = 0};
+	struct lone lone = {.logins = logins};
 	struct expansion e;
 
 	begin(&e, decide, each_lone, &lone);
@@ -228,7 +234,7 @@ static int lone_account(
 	follow(&e, alias);
 	if (e.refused.kind == VERDICT_TEMPORARY && e.refused.code == 451)
 		return ERR_CORRUPT;
-	if (e.refused.kind != VERDICT_OK || lone.count != 1)
+	if (e.refused.kind != VERDICT_OK || lone.count != 1 || lone.elsewhere)
 		return ERR_NOT_FOUND;
 	*out = lone.account;
 	return 0;
@@ -243,7 +249,7 @@ int expand_account(const struct snapshot *snapshot, struct span address, struct 
 	decide_recipient(&decide);
 	switch (decision.kind) {
 	case ROUTE_MAILBOX: *out = decision.account; return 0;
-	case ROUTE_ALIAS: return lone_account(&decide, &decision, out);
+	case ROUTE_ALIAS: return lone_account(&decide, &decision, snapshot, out);
 	/* Its mail goes elsewhere; the account is there to log in. */
 	case ROUTE_TRANSPORT: return find_account(snapshot, decide.local, decision.domain, out);
 	case ROUTE_REFUSED:
@@ -260,7 +266,7 @@ void expand_to_mailbox(struct decide *d)
 	if (find_alias(d->snapshot, d->local, d->out->domain, &alias.alias, &alias.alias_count) !=
 		0)
 		return;
-	if (lone_account(d, &alias, &account) != 0)
+	if (lone_account(d, &alias, NULL, &account) != 0)
 		return;
 	d->out->kind = ROUTE_MAILBOX;
 	d->out->account = account;

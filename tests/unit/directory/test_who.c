@@ -450,6 +450,9 @@ static void relay_knows_the_listeners(void **state)
 	/* The same by another name. */
 	assert_refused_with(objects, "relay: { mx: { policy: addresses, from: 0.0.0.0/0 } }\n",
 		&with, "relay.mx.from: anyone who reaches this listener");
+	assert_refused_with(objects,
+		"relay: { mx: { policy: addresses, from: [ 0.0.0.0/1, 128.0.0.0/1 ] } }\n", &with,
+		"relay.mx.from: anyone who reaches this listener");
 	assert_refused_with(objects, "relay: { mx: { policy: addresses, to: [\"::/0\"] } }\n",
 		&with, "relay.mx.to: anyone who reaches this listener");
 	apply_with(&objects,

@@ -34,6 +34,7 @@ static const struct span accounts[] = {SPAN("ann@c.example"), SPAN("bob@c.exampl
 	SPAN("Eve@c.example"), SPAN("eve@c.example"), SPAN("joe@a.example")};
 static struct span targets_of_many[MOST];
 static const struct span of_nick[] = {SPAN("ann@c.example")};
+static const struct span of_jj[] = {SPAN("joe@a.example")};
 static const struct span of_deep[] = {SPAN("Nick@c2.example")};
 static const struct span of_both[] = {SPAN("ann@c.example"), SPAN("bob@c.example")};
 static const struct span of_list[] = {SPAN("both@c.example"), SPAN("nick@c.example"),
@@ -49,6 +50,7 @@ static const struct span of_chain[][1] = {{SPAN("c1@c.example")}, {SPAN("c2@c.ex
 	{SPAN("c9@c.example")}, {SPAN("c10@c.example")}, {SPAN("ann@c.example")}};
 static const struct fake_alias aliases[] = {
 	{SPAN("nick@c.example"), of_nick, 1},
+	{SPAN("jj@a.example"), of_jj, 1},
 	{SPAN("deep@c.example"), of_deep, 1},
 	{SPAN("both@c.example"), of_both, 2},
 	{SPAN("list@c.example"), of_list, 6},
@@ -339,6 +341,8 @@ static void test_senders(void **state)
 	/* One whose mail goes elsewhere is there to log in. */
 	assert_true(may("joe@a.example", "joe@a.example", "mx", &verdict));
 	assert_true(may("joe@a.example", "JOE@a2.example", "mx", &verdict));
+	assert_true(may("joe@a.example", "jj@a.example", "mx", &verdict));
+	assert_false(may("ann@c.example", "jj@a.example", "mx", &verdict));
 	assert_false(may("joe@a.example", "bob@a.example", "mx", &verdict));
 	assert_false(may("ann@c.example", "joe@a.example", "mx", &verdict));
 	/* The list is that account's alone. */
