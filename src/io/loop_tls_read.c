@@ -104,6 +104,8 @@ static size_t fill(struct conn *c, struct iovec into)
 			n += got;
 		else
 			input_ended(tls);
+		if (tls->link.again)
+			tls->end = CONN_TLS_BROKEN;
 	}
 	tls->answers = c->out ? tls->answers + (tls->written - written) : 0;
 	if (tls->answers > ANSWERS_MOST)

@@ -43,6 +43,8 @@ struct tls_link {
 	enum tls_failure found;
 	const char *why; /* of what we found, where OpenSSL knows nothing; NULL */
 	struct tls_hello hello;
+	bool established;
+	bool again; /* a client of 1.2 has begun another handshake since */
 	struct tls_info info;
 	char *sni, *subject, *detail; /* behind the spans of info */
 };

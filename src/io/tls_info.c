@@ -121,6 +121,7 @@ void tls_link_established(struct tls_link *link)
 {
 	struct tls_info *info = &link->info;
 
+	link->established = true;
 	set_versions(link);
 	if (link->server)
 		set_sni(link);

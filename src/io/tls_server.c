@@ -337,6 +337,16 @@ int tls_server_expiry(const struct tls_server *server, size_t certificate, int64
 	return 0;
 }
 
+/* OpenSSL refuses to renegotiate, but only when it has kept the whole hello, of any length. */
+static void on_progress(const SSL *ssl, int what, int result)
+{
+	struct tls_link *link = SSL_get_app_data(ssl);
+	(void)result;
+
+	if ((what & SSL_CB_HANDSHAKE_START) && link->established)
+		link->again = true;
+}
+
 int tls_link_serve(struct tls_link *link, struct tls_server *server)
 {
 	CHECK_MAGIC(server, TLS_SERVER_MAGIC);
@@ -349,6 +359,7 @@ int tls_link_serve(struct tls_link *link, struct tls_server *server)
 		SSL_set_options(ssl, SSL_OP_NO_TICKET);
 		SSL_set_num_tickets(ssl, 0);
 	}
+	SSL_set_info_callback(ssl, on_progress);
 	SSL_set_accept_state(ssl);
 	link->ssl = ssl;
 	link->server = tls_server_hold(server);

@@ -183,6 +183,49 @@ static void a_second_hello_has_the_same_bound(void **state)
 	assert_true(span_equal(w->server.info.detail, SPAN("the client's hello is too long")));
 }
 
+/* A client of 1.2 begins again, when all is encrypted; of its hello the first record comes, or all,
+ * and then nothing. */
+static void begins_again(struct raw *raw)
+{
+	const bool *whole = raw->arg;
+	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+	uint8_t *p;
+
+	SSL_set_bio(raw->ssl, in, out);
+	(void)SSL_renegotiate(raw->ssl);
+	(void)SSL_do_handshake(raw->ssl);
+	long n = BIO_get_mem_data(out, &p);
+	assert_true(n > TOO_LONG);
+	size_t first = 5 + (size_t)(p[3] << 8 | p[4]);
+	(void)write(raw->fd, p, *whole ? (size_t)n : first);
+	usleep(200000);
+}
+
+static void no_hello_is_kept_behind_the_handshake(void **state)
+{
+	struct tls_world *w = *state;
+
+	for (int i = 0; i < 2; i++) {
+		struct tls_server *server = server_with(&w->leaf);
+		struct extra extra = {.bytes = {1, TOO_LONG}, .p = calloc(1, TOO_LONG)};
+		bool whole = i == 1;
+		struct raw raw;
+
+		raw_init(&raw, false, TLS1_2_VERSION);
+		assert_true(SSL_CTX_add_custom_ext(raw.context, EXTENSION, SSL_EXT_CLIENT_HELLO,
+			add_extra, NULL, &extra, NULL, NULL));
+		raw.play = begins_again;
+		raw.arg = &whole;
+		visit(w, server, &raw);
+		assert_int_equal(w->server.secured, 0);
+		assert_int_equal(extra.hellos, 2);
+		assert_int_equal(w->server.closed, ERR_SYNTAX);
+		raw_done(&raw);
+		free(extra.p);
+		tls_server_release(&server);
+	}
+}
+
 /* ---- certificates --------------------------------------------------------------------------- */
 
 static void shows(struct tls_world *w, int version, int certificates)
@@ -233,6 +276,8 @@ int main(void)
 			a_long_hello_is_fine_and_a_longer_one_is_not, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_second_hello_has_the_same_bound, tls_setup, tls_teardown),
+		cmocka_unit_test_setup_teardown(
+			no_hello_is_kept_behind_the_handshake, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_clients_chain_has_a_bound, tls_setup, tls_teardown),
 	};
