@@ -133,7 +133,8 @@ static void take_list(void *arg, struct span reply)
 	op->mail =
 		ledger_identify(op->ledger, json_string_value(json_object_get(message, "sender")),
 			json_string_value(rcpt), &op->is_dsn);
-	if (id && op->mail) {
+	/* What he asked before it became calm may be answered after. */
+	if (id && op->mail && !op->sim->calm) {
 		snprintf(op->id, sizeof(op->id), "%s", id);
 		begin_work(op);
 	}
