@@ -148,7 +148,7 @@ static int take(const struct ctl *ctl, const char *what, char *line, size_t n, s
 
 static int ask_twice(const struct ctl *ctl, const char *what, const char *whose, struct buf *out)
 {
-	char line[SECRET_LINE], prompt[512];
+	char line[SECRET_LINE] = "", prompt[512];
 	int code;
 
 	snprintf(prompt, sizeof(prompt), "%c%s of %.300s: ", *what - 'a' + 'A', what + 1, whose);
@@ -165,7 +165,7 @@ static int ask_twice(const struct ctl *ctl, const char *what, const char *whose,
 
 int ctl_read_secret(const struct ctl *ctl, const char *what, const char *whose, struct buf *out)
 {
-	char line[SECRET_LINE];
+	char line[SECRET_LINE] = "";
 	int code;
 
 	ctl_keep_secrets();

@@ -39,8 +39,8 @@ struct report_row *report_row(
 	row->type = type;
 	row->domain_length = domain.n;
 	memcpy(row->domain, domain.p, domain.n);
-	buf_init(&row->lines, REPORT_LINES * (REPORT_TEXT + 1));
-	buf_init(&row->mx, REPORT_LINES * (REPORT_TEXT + 1));
+	buf_init(&row->lines, (size_t)REPORT_LINES * (REPORT_TEXT + 1));
+	buf_init(&row->mx, (size_t)REPORT_LINES * (REPORT_TEXT + 1));
 	list_init(&row->details);
 	list_push_back(bucket_of(report, domain), &row->bucket);
 	list_push_back(&report->rows, &row->all);

@@ -212,7 +212,7 @@ static int send_mail(struct report_sending *sending, struct span to)
 		.random = prng_u64(&d->prng),
 	};
 
-	buf_init(&text, 2 * REPORT_MOST);
+	buf_init(&text, (size_t)2 * REPORT_MOST);
 	int err = tls_rpt_add_mail(&text, &mail);
 	if (!err)
 		err = own_mail_send(d, to, buf_span(&text));

@@ -21,8 +21,9 @@ struct tlsa_question {
 
 struct secure_search {
 	struct delivery *delivery;
+	struct snapshot *snapshot; /* in which the transport's texts are */
 	struct transport transport;
-	struct span next_hop; /* the arena's */
+	struct span next_hop; /* the owner's */
 	const struct mx_result *hosts;
 	secure_done *done;
 	void *owner;
@@ -89,6 +90,7 @@ static void search_free(struct secure_search *search)
 		dns_cancel(&search->tlsa[i].question);
 	sts_cancel(&search->sts);
 	secure_release(&search->secure);
+	snapshot_release(&search->snapshot);
 	free(search);
 }
 
@@ -190,13 +192,14 @@ int secure_start(struct delivery *d, const struct transport *transport, struct s
 	struct secure **now)
 {
 	struct secure_search *search = calloc(1, sizeof(*search));
-	int err = search ? 0 : ERR_NOMEM;
+	int err = 0;
 
 	*out = NULL;
 	*now = NULL;
-	if (err)
-		return err;
+	if (!search)
+		return ERR_NOMEM;
 	search->delivery = d;
+	search->snapshot = snapshot_hold(d->snapshot);
 	search->transport = *transport;
 	search->next_hop = next_hop;
 	search->hosts = hosts;

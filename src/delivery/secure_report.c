@@ -77,6 +77,7 @@ static void add(const struct link *link, const struct secure *secure,
 		}
 	}
 	report_add(link->delivery->report, record);
+	record->policy_lines = NULL; /* they were this function's */
 	arena_reset(&arena);
 }
 

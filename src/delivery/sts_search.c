@@ -87,7 +87,7 @@ static void fetched(void *owner, const struct fetch_answer *answer)
 	struct mta_sts_policy policy;
 	struct arena arena;
 
-	arena_init(&arena, 2 * MTA_STS_POLICY);
+	arena_init(&arena, (size_t)2 * MTA_STS_POLICY);
 	int err = mta_sts_parse(answer->body, &arena, &policy);
 	arena_reset(&arena);
 	if (err)

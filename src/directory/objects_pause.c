@@ -93,8 +93,8 @@ int objects_plan_pause(const struct objects *now, enum pause_scope scope, struct
 	struct buf *problems, struct plan **out)
 {
 	struct draft draft;
-	struct object_pause fields;
-	struct span target;
+	struct object_pause fields = {0};
+	struct span target = SPAN_NONE;
 
 	draft_init(&draft, now, options, SPAN_NONE, problems);
 	int err = pause_target(&draft, scope, name, &target);
@@ -114,7 +114,7 @@ int objects_plan_resume(const struct objects *now, enum pause_scope scope, struc
 	const struct plan_options *options, struct buf *problems, struct plan **out)
 {
 	struct draft draft;
-	struct span target;
+	struct span target = SPAN_NONE;
 
 	draft_init(&draft, now, options, SPAN_NONE, problems);
 	int err = pause_target(&draft, scope, name, &target);

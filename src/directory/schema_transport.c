@@ -4,7 +4,7 @@
 
 #define SINCE	   "0.1"
 #define SECOND	   1000ull
-#define DAY	   (24 * 3600 * SECOND)
+#define DAY	   (24ull * 3600 * SECOND)
 #define USER_BYTES 256 /* of a user's name at a next hop */
 #define PATH_BYTES 4000
 
@@ -100,10 +100,10 @@ static const struct schema_field transport_fields[] = {
 		.type = SCHEMA_DURATION,
 		.offset = AT(delay_warning_ms),
 		.value = "4h",
-		.least = 60 * SECOND,
-		.most = 30 * DAY,
+		.least = 60ull * SECOND,
+		.most = 30ull * DAY,
 		.zero_is_off = true,
-		.unit_ms = 60 * SECOND,
+		.unit_ms = 60ull * SECOND,
 		.since = SINCE,
 		.doc = "A sender whose message waits longer is told so once; 0: never. A bare "
 		       "number is minutes."},

@@ -201,7 +201,7 @@ static int read_alias(const struct snapshot *s, uint32_t at, struct snapshot_ali
 
 int snapshot_alias(const struct snapshot *s, struct span address, uint32_t *index, uint32_t *count)
 {
-	struct snapshot_alias_record r;
+	struct snapshot_alias_record r = {0};
 	uint32_t at;
 
 	int err = snapshot_find(s, SECTION_ALIASES, address, &at);

@@ -31,8 +31,8 @@
 #include <stdint.h>
 
 #define LIMITS_WINDOW_S	     3600u
-#define LIMITS_FORGIVE_S     (24u * 3600)
-#define LIMITS_KNOWN_S	     (30u * 24 * 3600)
+#define LIMITS_FORGIVE_S     (24ull * 3600)
+#define LIMITS_KNOWN_S	     (30ull * 24 * 3600)
 #define LIMITS_ADDRESS	     10
 #define LIMITS_SITE_TIMES    4
 #define LIMITS_SITE	     (LIMITS_SITE_TIMES * LIMITS_ADDRESS)

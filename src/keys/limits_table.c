@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS (2 * LIMITS_ENTRIES)
+#define BUCKETS ((size_t)2 * LIMITS_ENTRIES)
 #define NONE	UINT32_MAX
 
 int limits_table_init(struct limits_table *table, uint32_t most)

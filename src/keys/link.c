@@ -148,13 +148,24 @@ void keys_link_answer(struct keys_link *link, uint32_t request, struct span byte
 	}
 }
 
+/* The first, if it was asked up to then; out of the list. */
+static struct link_question *take_asked(struct keys_link *link, uint32_t last)
+{
+	struct link_question *q = LIST_FIRST(&link->questions, struct link_question, node);
+
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the one before is out of the list */
+	if (!q || (int32_t)(last - q->request) < 0)
+		return NULL;
+	list_remove(&q->node);
+	return q;
+}
+
 void keys_link_lost(struct keys_link *link)
 {
 	struct link_question *q;
 	uint32_t last = link->request;
 
 	/* Whoever hears of it may ask anew, or cancel another one. */
-	while ((q = LIST_FIRST(&link->questions, struct link_question, node)) &&
-		(int32_t)(last - q->request) >= 0)
+	while ((q = take_asked(link, last)))
 		end(q, &(struct auth_answer){.result = AUTH_BROKEN});
 }

@@ -35,7 +35,7 @@ int keys_get_query(struct span bytes, struct auth_query *out)
 	query.auth_message = cursor_bytes16(&in);
 	struct span proof = cursor_bytes(&in, sizeof(query.proof));
 	if (!cursor_ok(&in) || cursor_left(&in) || query.step > AUTH_SCRAM_PROOF ||
-		!is_address(&query.client) || query.user.n > AUTH_USER ||
+		!is_address(&query.client) || !ip.n || !proof.n || query.user.n > AUTH_USER ||
 		query.password.n > AUTH_PASSWORD || query.auth_message.n > KEYS_AUTH_MESSAGE)
 		return ERR_CORRUPT;
 	memcpy(query.client.ip, ip.p, ip.n);

@@ -14,7 +14,7 @@
 
 /* ---- passwords ------------------------------------------------------------------------------ */
 
-#define KEYS_AUTH_MESSAGE (3 * SCRAM_MESSAGE) /* three messages, or parts of them */
+#define KEYS_AUTH_MESSAGE ((size_t)3 * SCRAM_MESSAGE) /* three messages, or parts of them */
 
 /* The listener is not told: no limit depends on it. */
 void keys_put_query(struct buf *out, const struct auth_query *query);

@@ -62,8 +62,8 @@ static void add_host(const json_t *host, struct hops_reply *out)
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(list, i, one)
-	{
+	for (i = 0; i < json_array_size(list); i++) {
+		one = json_array_get(list, i);
 		if (out->count < HOPS_ADDRESSES && json_is_string(one) &&
 			netaddr_parse_ip(
 				span_str(json_string_value(one)), &out->addresses[out->count]) == 0)
@@ -77,14 +77,14 @@ void hops_from_json(struct span text, struct hops_reply *out)
 	json_t *json = json_loadb(text.p, text.n, 0, &error);
 	const json_t *hosts = json_object_get(json, "hosts");
 	const json_t *refused = json_object_get(json, "refused");
-	const json_t *host;
 	size_t i;
 
 	*out = (struct hops_reply){.known = false};
 	if (json_is_array(hosts)) {
 		out->known = true;
 		out->ttl_s = (uint32_t)json_integer_value(json_object_get(json, "ttl"));
-		json_array_foreach(hosts, i, host) add_host(host, out);
+		for (i = 0; i < json_array_size(hosts); i++)
+			add_host(json_array_get(hosts, i), out);
 	} else if (json_is_false(json_object_get(refused, "temporary"))) {
 		out->known = true;
 		out->ttl_s = KEEP_REFUSED_S;

@@ -18,7 +18,7 @@
 
 #define TLS_SET_BYTES	     (64u << 20)      /* of all files together */
 #define TLS_SET_CERTIFICATES (CONFIG_SNI + 1) /* of a listener */
-#define TLS_SET_KEYS	     (CONFIG_LISTENERS * TLS_SET_CERTIFICATES)
+#define TLS_SET_KEYS	     ((size_t)CONFIG_LISTENERS * TLS_SET_CERTIFICATES)
 
 void tls_set_put_key(struct buf *out, uint32_t number, struct span pem);
 /* ERR_NOT_FOUND: that was all; ERR_CORRUPT. */
