@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "route/relay.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +131,14 @@ static void reply_changes(struct door *door, struct span words, struct span warn
 	door_reply(door);
 }
 
+static bool changes_relays(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan_count(plan); i++)
+		if (plan_change(plan, i)->kind == OBJECT_RELAY)
+			return true;
+	return false;
+}
+
 /* The plan was made: carries it out, if it may be, and replies. */
 static void carry_out(struct door *door, struct plan *plan, struct buf *problems)
 {
@@ -138,7 +147,7 @@ static void carry_out(struct door *door, struct plan *plan, struct buf *problems
 	int err = 0;
 
 	buf_init(&words, ADMIN_REPLY / 2);
-	buf_init(&warning, WARNING_BYTES);
+	buf_init(&warning, WARNING_BYTES + ADMIN_WARNINGS);
 	plan_add_words(plan, &words);
 	bool warned = depends_add_words(door, &warning);
 	if (!buf_ok(&words)) {
@@ -150,10 +159,15 @@ static void carry_out(struct door *door, struct plan *plan, struct buf *problems
 		buf_add_str(problems, "; --force removes it all the same");
 		err = ERR_BUSY;
 	}
+	bool relays = changes_relays(plan);
+
 	if (err || dry || !(plan_count(plan) + plan_secret_count(plan)))
 		plan_free(&plan);
 	else
 		err = commit(door, plan, buf_span(&words), problems);
+	/* Whoever lets others relay hears at once what that means. */
+	if (!err && !dry && relays)
+		relay_add_warnings(door->admin->snapshot, door->admin->config.config, &warning);
 	if (err)
 		refuse_lines(door, err, problems);
 	else

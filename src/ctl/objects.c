@@ -322,38 +322,14 @@ int ctl_object(struct ctl *ctl, const char *kind, const char *const *ops)
 	return object_command(ctl, kind, ops, true);
 }
 
-/* Whoever lets others relay hears at once what that means. */
-static void tell_dangers(struct ctl *ctl)
-{
-	json_t *reply = ctl_ask(ctl, json_pack("{ss}", "cmd", "relay"));
-	const json_t *warnings = json_object_get(reply, "warnings");
-
-	for (size_t i = 0; i < json_array_size(warnings); i++) {
-		struct buf text;
-
-		buf_init(&text, 65536);
-		buf_printf(&text, "warning: %s", json_string_value(json_array_get(warnings, i)));
-		buf_add_char(&text, '\0');
-		ctl_tell(ctl, buf_ok(&text) ? text.p : "warning: see posternctl relay show");
-		buf_done(&text);
-	}
-	json_decref(reply);
-}
-
 /* Without a name: not what is set, but what follows from it. */
 int ctl_relay(struct ctl *ctl)
 {
 	static const char *const ops[] = {"add", "set", "show", "list", "remove", NULL};
 
-	bool changes = ctl->count &&
-		       (strcmp(ctl->args[0], "add") == 0 || strcmp(ctl->args[0], "set") == 0);
-
 	if (ctl->count == 1 && strcmp(ctl->args[0], "show") == 0)
 		return ctl_relay_show(ctl);
-	int code = object_command(ctl, "relay", ops, true);
-	if (code == EXIT_DONE && changes && !ctl->json)
-		tell_dangers(ctl);
-	return code;
+	return object_command(ctl, "relay", ops, true);
 }
 
 int ctl_priority(struct ctl *ctl)
