@@ -153,12 +153,11 @@ static int open_with(const char *path, bool may_write, struct store **out, struc
 			" PRAGMA temp_store=MEMORY",
 			why);
 	}
-	/* The journal stays and is emptied and synced, which ends a transaction as surely as
-	 * removing it: so the role needs no right to make or remove names in the folder, and no old
-	 * secret is left there. What is freed in the file itself is overwritten. */
+	/* The journal stays, which ends a transaction as surely as removing it: so the role needs
+	 * no right to make or remove names in the folder. What is freed in the file itself is
+	 * overwritten; of old secrets see store_commit(). */
 	if (err == 0 && may_write)
-		err = store_run(
-			store, "PRAGMA journal_mode=TRUNCATE; PRAGMA secure_delete=ON", why);
+		err = store_run(store, "PRAGMA journal_mode=PERSIST; PRAGMA secure_delete=ON", why);
 	if (err == 0)
 		err = check_form(store, may_write, why);
 	if (err < 0) {

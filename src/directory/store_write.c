@@ -221,6 +221,23 @@ int store_note(
 	return end(&w, err ? err : trim_audit(&w));
 }
 
+/* The journal stays between changes, so that the little that lets mail flow again can be changed on
+ * a full disk, too. But no old secret is left in it: it is emptied after a change of one, and made
+ * anew. */
+static int begin_secret(struct writer *w)
+{
+	return store_run(w->store, "PRAGMA journal_mode=TRUNCATE", w->why);
+}
+
+static void end_secret(struct writer *w)
+{
+	/* Where there is no room for it now, there may be later. */
+	sqlite3_exec(w->store->db,
+		"PRAGMA journal_mode=PERSIST; BEGIN IMMEDIATE;"
+		" UPDATE meta SET value = value WHERE name = 'generation'; COMMIT",
+		NULL, NULL, NULL);
+}
+
 int store_commit(struct store *store, const struct plan *plan, struct span actor, int64_t now_ms,
 	uint64_t *generation, struct buf *why)
 {
@@ -230,9 +247,16 @@ int store_commit(struct store *store, const struct plan *plan, struct span actor
 		*generation = store->generation;
 		return 0;
 	}
+	bool secret = plan_secret_count(plan) > 0;
+	int err = secret ? begin_secret(&w) : 0;
+
+	if (err < 0)
+		return err;
 	buf_init(&w.text, OBJECT_FIELDS_BYTES);
-	int err = transaction(&w, plan);
+	err = transaction(&w, plan);
 	buf_done(&w.text);
+	if (secret)
+		end_secret(&w);
 	if (err < 0)
 		return err;
 	store->generation = (uint64_t)w.generation;

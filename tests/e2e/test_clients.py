@@ -29,7 +29,7 @@ def check(one, to, subject, mechanism=None):
     reception, = [e for e in one.server.trace(f"recipient={to}") if e["event"] == "Reception"]
     assert reception["user"] == JOE
     if mechanism:
-        assert f'mechanism="{mechanism}"' in one.server.log()
+        wait_until("the log says how", lambda: f'mechanism="{mechanism}"' in one.server.log())
 
 
 def has(program):

@@ -190,11 +190,11 @@ def test_relay_is_refused_for_strangers_and_allowed_from_loopback(gateway, sink,
     assert codes[3] == 550 and " 5.7.1 " in replies[3], replies[3]
     assert codes[4] == 250
     assert codes[5] == 550
-    assert codes[6] == 250  # a local part of its own, whatever it looks like
+    assert codes[6] == 550 and " 5.7.1 " in replies[6], replies[6]  # the server of a.example might read a second hop in it
     assert codes[7] == 550
     assert codes[9:] == [354, 250, 221]
     got = hop.wait_for("y@a.example")
-    assert set(got.rcpts) == {"y@a.example", '"z@elsewhere.example"@a.example'}
+    assert set(got.rcpts) == {"y@a.example"}
     refused = wait_until("the refusal's trace", lambda: server.trace(f"client={other.there} event=Rejection"))
     assert any(e["recipients"] == ["x@elsewhere.example"] for e in refused)
     server.send("a@sender.example", "x@elsewhere.example")
