@@ -167,6 +167,11 @@ static void answered(void *owner, const struct auth_answer *answer)
 	session_answered(s);
 }
 
+bool auth_is_refused(const struct session *s)
+{
+	return s->exchange && s->exchange->refused;
+}
+
 void auth_due(struct session *s)
 {
 	struct exchange *e = s->exchange;

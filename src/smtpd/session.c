@@ -299,7 +299,7 @@ void session_settle(struct session *s)
 {
 	/* Bad news about a login may be long in coming, and nobody waits for it at the end. */
 	if (s->smtpd->draining && !s->transaction &&
-		(s->phase == PHASE_COMMAND || s->phase == PHASE_AUTH))
+		(s->phase == PHASE_COMMAND || s->phase == PHASE_AUTH || auth_is_refused(s)))
 		reply_goodbye(s, "4.3.2", "Service is stopping; try again");
 	reply_flush(s);
 	if (s->phase == PHASE_TLS && !s->handshake && !s->ending && !s->eof)

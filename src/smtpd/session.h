@@ -353,6 +353,8 @@ void auth_begin(struct session *s, unsigned mechanism, struct span initial);
 void auth_line(struct session *s, struct span line);
 /* In PHASE_ASK: the time is over, of the question or until the bad news. */
 void auth_due(struct session *s);
+/* In PHASE_ASK: the answer is no, and only waits to be told. */
+bool auth_is_refused(const struct session *s);
 /* No harm where there is no exchange. */
 void auth_forget(struct session *s);
 

@@ -283,7 +283,8 @@ void smtpd_drain(struct smtpd *smtpd, uint64_t ms, void (*drained)(void *arg), v
 	LIST_FOR_EACH(node, &smtpd->sessions)
 	{
 		struct session *s = CONTAINER_OF(node, struct session, node);
-		if (!s->transaction && s->phase < PHASE_ASK && !session_in_body(s))
+		bool busy = s->phase >= PHASE_ASK && !auth_is_refused(s);
+		if (!s->transaction && !busy && !session_in_body(s))
 			let_go(s);
 	}
 	/* Where no memory is left for a timer, nothing is waited for. */

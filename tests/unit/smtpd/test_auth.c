@@ -512,6 +512,27 @@ static void stopping(void **state)
 	assert_true(over);
 }
 
+/* Neither those that wait when the stop begins, nor those that come meanwhile. */
+static void a_stop_waits_for_no_bad_news(void **state)
+{
+	struct fixture *f = *state;
+	bool over = false;
+
+	start(f);
+	f->world.auth.delay_ms = 4000;
+	struct peer *before = hello(f), *meanwhile = hello(f);
+	say(f, before, PLAIN_WRONG, "");
+	f->world.auth.hold = true;
+	say(f, meanwhile, PLAIN_WRONG, "");
+	smtpd_drain(f->world.smtpd, 10000, drained, &over);
+	world_settle(&f->world);
+	expect(f, before, "421 4.3.2 gw.example.test Service is stopping; try again\r\n");
+	f->world.auth.hold = false;
+	world_settle(&f->world);
+	expect(f, meanwhile, "421 4.3.2 gw.example.test Service is stopping; try again\r\n");
+	assert_true(over);
+}
+
 /* ---- what it is good for -------------------------------------------------------------------- */
 
 static void who_logged_in_may_relay_as_himself(void **state)
@@ -583,6 +604,7 @@ int main(void)
 		TEST(who_is_asked_has_no_answer),
 		TEST(peers_that_go_away),
 		TEST(stopping),
+		TEST(a_stop_waits_for_no_bad_news),
 		TEST(who_logged_in_may_relay_as_himself),
 		TEST(an_account_that_is_closed_meanwhile),
 		TEST(a_session_stays_small),
