@@ -597,6 +597,20 @@ static void a_newer_policy_is_fetched(void **state)
 	close_world(w);
 }
 
+/* A bounce is told when its notification is written; the session may be gone by then. */
+static void a_bounce_says_how_the_link_was_protected(void **state)
+{
+	struct world *w = open_world(OBJECTS("opportunistic"), plain_rows);
+	(void)state;
+
+	world_send(w, "ann@fixed.example", "bad@far.example", BODY);
+	world_pass(w, 10 * SECOND);
+	const struct seen *bounce = world_event(w, EVENT_BOUNCE, 0);
+	assert_non_null(bounce);
+	assert_string_equal(bounce->tls, "TLSv1.3 TLS_AES_128_GCM_SHA256, not verified");
+	close_world(w);
+}
+
 /* ---- reports ----------------------------------------------------------------------------- */
 
 static void what_happened_is_reported_after_the_day(void **state)
@@ -711,6 +725,7 @@ int main(void)
 		cmocka_unit_test(sts_that_cannot_be_fetched_is_none),
 		cmocka_unit_test(sts_is_kept_for_its_time),
 		cmocka_unit_test(a_newer_policy_is_fetched),
+		cmocka_unit_test(a_bounce_says_how_the_link_was_protected),
 		cmocka_unit_test(what_happened_is_reported_after_the_day),
 		cmocka_unit_test(reports_are_posted_and_tried_again),
 		cmocka_unit_test(reports_are_sent_at_once_when_asked_for),

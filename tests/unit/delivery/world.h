@@ -60,7 +60,7 @@ struct hop {
 struct seen {
 	enum event_kind kind;
 	uint64_t id, dsn, parent;
-	char rcpts[1000], text[400], destination[300], action[40];
+	char rcpts[1000], text[400], destination[300], action[40], tls[100];
 	uint16_t code;
 	uint32_t attempt;
 	int64_t next_try_ms;

@@ -37,6 +37,7 @@ void world_on_event(struct event_sink *sink, const struct event *event)
 	}
 	keep(seen->destination, sizeof(seen->destination), event->destination);
 	keep(seen->action, sizeof(seen->action), event->action);
+	keep(seen->tls, sizeof(seen->tls), event->tls);
 	if (event->verdict) {
 		seen->code = event->verdict->code;
 		keep(seen->text, sizeof(seen->text), verdict_text(event->verdict));
