@@ -15,6 +15,14 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+int text_hex_digit(char c)
+{
+	c = ascii_lower(c);
+	if (is_digit(c))
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* The digits at the front; *used is their count. ERR_LIMIT leaves *used right. */
 static int take_u64(struct span in, uint64_t most, uint64_t *out, size_t *used)
 {

@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 
+/* The value of a hexadecimal digit in either case; -1: it is none. */
+int text_hex_digit(char c);
+
 /* Decimal digits only, no sign; ERR_SYNTAX, or ERR_LIMIT above `most`. */
 int text_parse_u64(struct span in, uint64_t most, uint64_t *out);
 

@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "codec/fixed_buf.h"
 
 #include <openssl/sha.h>
@@ -12,20 +13,12 @@
 
 static const struct span algorithm = {"sha256:", 7};
 
-static int hex_digit(char c)
-{
-	c = ascii_lower(c);
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* `step` is what a byte takes: 2 characters, or 3 with the colon behind it. */
 static int parse_hex(struct span text, size_t step, uint8_t bytes[PIN_BYTES])
 {
 	for (size_t i = 0; i < PIN_BYTES; i++) {
 		const char *at = text.p + i * step;
-		int high = hex_digit(at[0]), low = hex_digit(at[1]);
+		int high = text_hex_digit(at[0]), low = text_hex_digit(at[1]);
 
 		if (high < 0 || low < 0)
 			return ERR_SYNTAX;

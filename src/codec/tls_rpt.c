@@ -2,19 +2,12 @@
 #include "codec/tls_rpt.h"
 
 #include "base/err.h"
+#include "base/text.h"
 #include "codec/address.h"
 #include "codec/txt_record.h"
 
 static const struct span mailto = {"mailto:", 7};
 static const struct span https = {"https://", 8};
-
-static int hex_digit(char c)
-{
-	c = ascii_lower(c);
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* "%2C" and the like (RFC 3986 section 2.1). ERR_SYNTAX, ERR_NOMEM. */
 static int decode(struct span in, struct arena *arena, struct span *out)
@@ -27,8 +20,8 @@ static int decode(struct span in, struct arena *arena, struct span *out)
 	for (size_t i = 0; i < in.n; i++) {
 		char c = in.p[i];
 		if (c == '%') {
-			int high = in.n - i < 3 ? -1 : hex_digit(in.p[i + 1]);
-			int low = in.n - i < 3 ? -1 : hex_digit(in.p[i + 2]);
+			int high = in.n - i < 3 ? -1 : text_hex_digit(in.p[i + 1]);
+			int low = in.n - i < 3 ? -1 : text_hex_digit(in.p[i + 2]);
 			if (high < 0 || low < 0)
 				return ERR_SYNTAX;
 			c = (char)(high << 4 | low);

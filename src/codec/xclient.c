@@ -35,14 +35,6 @@ struct reading {
 	uint64_t port;
 };
 
-static int hex_digit(char c)
-{
-	c = ascii_lower(c);
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* xtext, "+" and two hex digits for what it cannot hold; in either case, as Postfix reads it. */
 static int decode(struct span in, struct arena *arena, struct span *out)
 {
@@ -56,8 +48,8 @@ static int decode(struct span in, struct arena *arena, struct span *out)
 		if (c <= ' ' || c > '~' || c == '=')
 			return ERR_SYNTAX;
 		if (c == '+') {
-			int high = in.n - i < 3 ? -1 : hex_digit(in.p[i + 1]);
-			int low = in.n - i < 3 ? -1 : hex_digit(in.p[i + 2]);
+			int high = in.n - i < 3 ? -1 : text_hex_digit(in.p[i + 1]);
+			int low = in.n - i < 3 ? -1 : text_hex_digit(in.p[i + 2]);
 			if (high < 0 || low < 0)
 				return ERR_SYNTAX;
 			c = (char)(high << 4 | low);

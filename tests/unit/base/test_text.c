@@ -14,6 +14,21 @@ static void expect_text(struct buf *buf, const char *text)
 	buf_clear(buf);
 }
 
+static void hexadecimal_digits(void **state)
+{
+	static const char digits[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+	int found = 0;
+
+	(void)state;
+	for (int i = 0; i < 16; i++) {
+		assert_int_equal(text_hex_digit(digits[i]), i);
+		assert_int_equal(text_hex_digit(upper[i]), i);
+	}
+	for (int c = 0; c < 256; c++)
+		found += text_hex_digit((char)c) >= 0;
+	assert_int_equal(found, 22);
+}
+
 static void numbers(void **state)
 {
 	(void)state;
@@ -208,6 +223,7 @@ static void what_is_not_seen_is_told_from_letters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hexadecimal_digits),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(durations_as_administrators_write_them),
 		cmocka_unit_test(durations_come_back_as_they_are_best_read),
