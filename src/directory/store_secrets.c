@@ -20,25 +20,46 @@ const char *store_secret_kind(enum secret_kind kind)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-int store_secrets(struct store *store, enum secret_kind kind,
-	bool (*each)(void *context, struct span name, struct span value), void *context,
-	struct buf *why)
+/* The rows of `sql` for one kind; `each` returns false to end it (ERR_CANCELED). */
+static int each_row(struct store *store, const char *sql, enum secret_kind kind,
+	bool (*each)(void *row, sqlite3_stmt *query), void *row, struct buf *why)
 {
 	sqlite3_stmt *query;
 	int code;
 
-	int err = store_prepare(
-		store, "SELECT name, value FROM secrets WHERE kind = ? ORDER BY name", &query, why);
+	int err = store_prepare(store, sql, &query, why);
 	if (err < 0)
 		return err;
 	store_bind(query, 1, span_str(kinds[kind]));
 	while ((code = sqlite3_step(query)) == SQLITE_ROW && err == 0)
-		if (!each(context, store_column(query, 0), store_column(query, 1)))
+		if (!each(row, query))
 			err = ERR_CANCELED;
 	if (err == 0 && code != SQLITE_DONE)
 		err = store_fail(store, code, why);
 	sqlite3_finalize(query);
 	return err;
+}
+
+struct value_row {
+	bool (*each)(void *context, struct span name, struct span value);
+	void *context;
+};
+
+static bool take_value(void *owner, sqlite3_stmt *query)
+{
+	struct value_row *row = owner;
+
+	return row->each(row->context, store_column(query, 0), store_column(query, 1));
+}
+
+int store_secrets(struct store *store, enum secret_kind kind,
+	bool (*each)(void *context, struct span name, struct span value), void *context,
+	struct buf *why)
+{
+	struct value_row row = {each, context};
+
+	return each_row(store, "SELECT name, value FROM secrets WHERE kind = ? ORDER BY name", kind,
+		take_value, &row, why);
 }
 
 int store_secret(struct store *store, enum secret_kind kind, struct span name, struct buf *value,
@@ -65,25 +86,26 @@ int store_secret(struct store *store, enum secret_kind kind, struct span name, s
 
 /* ---- since when ----------------------------------------------------------------------------- */
 
+struct time_row {
+	bool (*each)(void *context, struct span name, int64_t changed_ms);
+	void *context;
+};
+
+static bool take_time(void *owner, sqlite3_stmt *query)
+{
+	struct time_row *row = owner;
+
+	return row->each(row->context, store_column(query, 0), sqlite3_column_int64(query, 1));
+}
+
 int store_secret_times(struct store *store, enum secret_kind kind,
 	bool (*each)(void *context, struct span name, int64_t changed_ms), void *context,
 	struct buf *why)
 {
-	sqlite3_stmt *query;
-	int code;
+	struct time_row row = {each, context};
 
-	int err = store_prepare(store,
-		"SELECT name, changed_ms FROM secrets WHERE kind = ? ORDER BY name", &query, why);
-	if (err < 0)
-		return err;
-	store_bind(query, 1, span_str(kinds[kind]));
-	while ((code = sqlite3_step(query)) == SQLITE_ROW && err == 0)
-		if (!each(context, store_column(query, 0), sqlite3_column_int64(query, 1)))
-			err = ERR_CANCELED;
-	if (err == 0 && code != SQLITE_DONE)
-		err = store_fail(store, code, why);
-	sqlite3_finalize(query);
-	return err;
+	return each_row(store, "SELECT name, changed_ms FROM secrets WHERE kind = ? ORDER BY name",
+		kind, take_time, &row, why);
 }
 
 int store_secret_time(struct store *store, enum secret_kind kind, struct span name,
