@@ -264,11 +264,11 @@ static void accept_all(int listener)
 	}
 }
 
-static int listen_on(int port)
+static int listen_on(uint16_t port)
 {
 	const struct sockaddr_in at = {.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons((uint16_t)port)};
+		.sin_port = htons(port)};
 	int on = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -284,7 +284,9 @@ static int listen_on(int port)
 
 int main(int argc, char **argv)
 {
-	if (argc != 6 || !wire_tls_named(argv[2], &tls)) {
+	uint16_t port;
+
+	if (argc != 6 || !wire_port_named(argv[1], &port) || !wire_tls_named(argv[2], &tls)) {
 		fprintf(stderr, "usage: bench_sink PORT none|starttls|implicit resume|afresh "
 				"CERTIFICATE KEY\n");
 		return 2;
@@ -293,7 +295,7 @@ int main(int argc, char **argv)
 	counts = counts_map();
 	if (tls != WIRE_CLEAR)
 		context = wire_server(argv[4], argv[5], strcmp(argv[3], "resume") == 0);
-	int listener = listen_on(atoi(argv[1]));
+	int listener = listen_on(port);
 	struct epoll_event event = {EPOLLIN, {.ptr = NULL}}, events[EVENTS];
 	poller = epoll_create1(EPOLL_CLOEXEC);
 	epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);

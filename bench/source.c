@@ -46,7 +46,8 @@ struct session {
 };
 
 static struct {
-	int port, poller;
+	uint16_t port;
+	int poller;
 	enum wire_tls tls;
 	SSL_CTX *context;
 	struct counts *counts;
@@ -310,7 +311,7 @@ static bool begin(struct session *s)
 {
 	const struct sockaddr_in to = {.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons((uint16_t)all.port)};
+		.sin_port = htons(all.port)};
 	int on = 1;
 
 	if (all.counts->connections >= all.count || (all.mail && !more_mail()))
@@ -380,9 +381,8 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	if (argc < 7 || !wire_tls_named(argv[2], &all.tls))
+	if (argc < 7 || !wire_port_named(argv[1], &all.port) || !wire_tls_named(argv[2], &all.tls))
 		return usage();
-	all.port = atoi(argv[1]);
 	size_t count = strtoul(argv[4], NULL, 10);
 	all.count = strtoull(argv[5], NULL, 10);
 	all.keep = strcmp(argv[6], "kept") == 0;

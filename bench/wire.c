@@ -27,6 +27,15 @@ bool wire_tls_named(const char *name, enum wire_tls *out)
 	return false;
 }
 
+bool wire_port_named(const char *text, uint16_t *out)
+{
+	char *end;
+	unsigned long port = strtoul(text, &end, 10);
+
+	*out = (uint16_t)port;
+	return *text >= '0' && *text <= '9' && !*end && port > 0 && port <= UINT16_MAX;
+}
+
 /* ---- contexts ------------------------------------------------------------------------------- */
 
 static void fail(const char *what)

@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum wire_tls { WIRE_CLEAR, WIRE_STARTTLS, WIRE_IMPLICIT };
@@ -27,6 +28,8 @@ struct wire {
 
 /* "none", "starttls" or "implicit". */
 bool wire_tls_named(const char *name, enum wire_tls *out);
+/* Decimal, 1 to 65535. */
+bool wire_port_named(const char *text, uint16_t *out);
 
 /* Contexts end the program where they cannot be made. Without `resume` a server gives no tickets,
  * and a client keeps none. */
