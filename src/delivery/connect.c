@@ -291,8 +291,10 @@ bool session_try(struct session *session, const struct verdict *before)
 	if (err) {
 		/* A setting that cannot be used; another address would fare no better. */
 		link_trouble(&verdict, 3, 5,
-			err == ERR_NOT_FOUND ? "the transport's sasl secret is not known here"
-					     : "the transport's settings allow no connection");
+			err == ERR_NOT_FOUND
+				? "the transport's sasl secret is not known here: give it with "
+				  "posternctl transport set NAME --secret"
+				: "the transport's settings allow no connection");
 		session_failed(session, &verdict);
 		return false;
 	}

@@ -33,7 +33,8 @@ static void question_free(struct question *question)
 
 static void end(struct question *question, const struct fetch_answer *answer)
 {
-	/* NOLINTNEXTLINE(clang-analyzer-*): there is one, and the one before is out of the list */
+	/* There is one, and the one before is out of the list.
+	 * NOLINTNEXTLINE(clang-analyzer-unix.Malloc,clang-analyzer-core.NullDereference) */
 	fetch_done *done = question->done;
 	void *owner = question->owner;
 
