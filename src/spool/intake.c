@@ -132,17 +132,22 @@ static int take_seals(struct spool_store *store, uint8_t owner, uint32_t serial)
 	return 0;
 }
 
-/* Files that no notice named, and that lie before one that a notice did: their writer is done with
- * them. */
+/*
+ * Files that no notice named, and that lie before one that a notice did: their writer is done with
+ * them. They are listed before any of them is read: a batch in one that was refused lies there
+ * whole, and only the seal in a later one, of which nothing may be known yet, keeps it out. Where
+ * too many are known already, what those say has to do.
+ */
 static void find_strays(struct spool_store *store, uint8_t owner)
 {
 	struct spool_index *index = &store->index;
 	uint32_t newest = store->newest[owner];
+	bool full = index_last(index, owner) - index_first(index, owner) >= INDEX_FILES_MOST;
 
-	if (!newest || index_last(index, owner) - index_first(index, owner) >= INDEX_FILES_MOST)
+	if (!newest)
 		return;
-	store->intake.strays[owner] = false;
-	int err = store_list_logs(store, owner);
+	store->intake.strays[owner] = full;
+	int err = full ? 0 : store_list_logs(store, owner);
 	if (err == 0)
 		err = take_seals(store, owner, newest);
 	store->intake.strays[owner] = store->intake.strays[owner] || err;
@@ -155,6 +160,16 @@ static void find_strays(struct spool_store *store, uint8_t owner)
 	slow_wake(store);
 }
 
+/* At once, unless the writer is one that makes strays without end. */
+static void expect_strays(struct spool_store *store, uint8_t owner)
+{
+	store->intake.strays[owner] = true;
+	if (is_wild(store, owner))
+		return;
+	store->intake.lookups[owner]++;
+	find_strays(store, owner);
+}
+
 /*
  * A writer went on to a new file. All before are finished: they are read as far as the new one says
  * (should a notice have been lost), and may go when their messages are done.
@@ -163,7 +178,7 @@ static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial
 {
 	struct spool_index *index = &store->index;
 
-	bool unheard = store->loader.unheard[owner];
+	bool unheard = store->loader.unheard[owner], strays = false;
 
 	int result = take_seals(store, owner, serial);
 	if (result)
@@ -175,19 +190,21 @@ static int close_older(struct spool_store *store, uint8_t owner, uint32_t serial
 		struct segment *segment = index->segments[i];
 		if (segment->closed || segment->removing)
 			continue;
-		int err = 0;
-		/* One that could not be opened when the queue was loaded, or of which no notice
-		 * came: nobody knows yet what is in it. */
-		segment->orphan = !segment->loaded || unheard;
-		if (!segment->orphan) {
-			segment->wanted =
-				MAX(segment->wanted, MIN(segment->proven, segment->limit));
-			err = read_wanted(store, segment, 0);
+		/* No notice came of it: nobody knows yet what is in it. */
+		if (!segment->loaded || unheard) {
+			segment->loaded = false;
+			strays = true;
+			continue;
 		}
+		segment->orphan = false;
+		segment->wanted = MAX(segment->wanted, MIN(segment->proven, segment->limit));
+		int err = read_wanted(store, segment, 0);
 		result = result ? result : err;
 		segment->closed = true;
 		clean_segment(store, segment);
 	}
+	if (strays)
+		expect_strays(store, owner);
 	int err = slow_now(store);
 	clean_wake(store);
 	return result ? result : err;

@@ -78,8 +78,17 @@ static bool put_off(struct spool_store *store, struct segment *segment, int err)
 	return true;
 }
 
-/* What was not read must not be removed: the next start looks at it again. */
-static void finish(struct spool_store *store, struct segment *segment, bool rest, int err)
+/* A notice may have named more than there was; one that came meanwhile counts. */
+static void settle_wanted(struct segment *segment, uint64_t limit)
+{
+	if (segment->wanted <= limit)
+		segment->wanted = MIN(segment->wanted, segment->end);
+}
+
+/* `limit`: how far it was read. What was not read must not be removed: the next start looks at it
+ * again. */
+static void finish(
+	struct spool_store *store, struct segment *segment, bool rest, uint64_t limit, int err)
 {
 	if (put_off(store, segment, err))
 		return;
@@ -91,6 +100,8 @@ static void finish(struct spool_store *store, struct segment *segment, bool rest
 	segment->behind = false;
 	if (rest)
 		segment->orphan = false;
+	else
+		settle_wanted(segment, limit);
 	clean_segment(store, segment);
 }
 
@@ -147,9 +158,10 @@ static enum step step(struct spool_store *store)
 	}
 	if (rest && err == 0 && !live && is_own(store, segment))
 		store_end_segment(store, r);
+	uint64_t limit = r->segment ? r->walk->limit : 0;
 	reading_end(store, r);
 	if (!live)
-		finish(store, segment, rest, err);
+		finish(store, segment, rest, limit, err);
 	return STEP_ENDED;
 }
 

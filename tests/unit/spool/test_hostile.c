@@ -446,6 +446,66 @@ static void test_notices_that_lie(void **state)
 	live_on(lab);
 }
 
+/* Each notice passes over a file, whose seals are to be looked for in all the others. */
+static void test_notices_that_pass_files_over(void **state)
+{
+	struct lab *lab = *state;
+	struct world *w = &lab->w;
+	struct spool_notice n = {.owner = 0, .messages = 1};
+	const uint32_t files = 8 * STORE_LOOKUPS;
+	uint64_t ends[8 * STORE_LOOKUPS];
+
+	start(lab);
+	for (uint32_t i = 0; i < files; i++) {
+		forge_end(&lab->f);
+		forge_begin(&lab->f, w->disk, 0, SERIAL + 10 + i);
+		forge_message(&lab->f, 0, "x@a.example", 10);
+		forge_batch(&lab->f, 0);
+		ends[i] = lab->f.at;
+	}
+	uint64_t lists = lab->tap->lists;
+	for (uint32_t i = 1; i < files; i += 2) {
+		n.serial = SERIAL + 10 + i;
+		n.durable = ends[i];
+		spool_store_notice(w->store, &n);
+	}
+	assert_true(lab->tap->lists - lists <= STORE_LOOKUPS);
+	others_are_well(lab);
+	/* They may have been honest all the same. */
+	fake_io_pass(&w->io, 2 * STORE_LOOKUP_MS);
+	n.serial = SERIAL + 10 + files - 1;
+	n.durable = ends[files - 1];
+	assert_int_equal(spool_store_notice(w->store, &n), 0);
+	fake_io_pass(&w->io, 2 * STORE_CLEAN_MS);
+	assert_int_equal(w->strangers, files);
+	others_are_well(lab);
+}
+
+/* It names the end of the block that the log ends in: nothing is missing, and it is not looked for
+ * again and again. */
+static void test_a_notice_of_a_little_more_than_there_is(void **state)
+{
+	struct lab *lab = *state;
+	struct world *w = &lab->w;
+
+	start(lab);
+	forge_end(&lab->f);
+	forge_begin(&lab->f, w->disk, 0, SERIAL + 7);
+	forge_message(&lab->f, 0, "x@a.example", 10);
+	forge_batch(&lab->f, 0);
+	const struct spool_notice n = {
+		.owner = 0, .serial = SERIAL + 7, .durable = lab->f.at, .messages = 1};
+	assert_int_equal(spool_store_notice(w->store, &n), 0);
+	fake_io_pass(&w->io, 2 * STORE_CLEAN_MS);
+	assert_int_equal(w->strangers, 1);
+	assert_int_equal(w->damage_reports, 0);
+	uint64_t reads = lab->tap->reads;
+	fake_io_pass(&w->io, 1000);
+	assert_int_equal(lab->tap->reads, reads);
+	assert_false(slow_pending(w->store));
+	others_are_well(lab);
+}
+
 /* … also in a file in which something is damaged. */
 static void notice_of_very_many(struct lab *lab, bool damaged)
 {
@@ -557,6 +617,8 @@ int main(int argc, char **argv)
 		TEST(test_what_is_moved_is_bounded),
 		TEST(test_a_record_beyond_what_the_index_holds),
 		TEST(test_notices_that_lie),
+		TEST(test_notices_that_pass_files_over),
+		TEST(test_a_notice_of_a_little_more_than_there_is),
 		TEST(test_a_notice_of_very_many_messages),
 		TEST(test_a_notice_of_very_many_messages_behind_damage),
 		TEST(test_a_notice_of_megabytes_of_nothing),

@@ -1,5 +1,7 @@
 #include "base/err.h"
 #include "spool/format.h"
+#include "spool/store.h"
+#include "tap.h"
 #include "world.h"
 
 #include <setjmp.h>
@@ -362,6 +364,47 @@ static void test_a_writer_may_end_without_being_heard_of(void **state)
 	world_check(w);
 }
 
+/* Each of its tries fails, and each file says where the one before it ends; of the ones between no
+ * notice ever comes. The first of them is known, since it was made in advance. */
+static void refused_in_files_without_notice(struct world *w, bool heard)
+{
+	struct ticket *refused[3];
+
+	assert_true(world_up(w, 1));
+	world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 20);
+	w->mute = !heard;
+	assert_true(heard || world_new_store(w));
+	fake_io_pass(&w->io, 2 * STORE_CLEAN_MS);
+	/* All of each batch reaches the disk at once, and then its own sync fails. */
+	tap_on(w->disk)->writes_back = true;
+	for (int i = 0; i < 3; i++) {
+		sim_disk_fail_nth(w->disk, SIM_SYNC, 2, ERR_IO, true);
+		refused[i] = world_send(w, 0, 5000);
+		fake_io_pass(&w->io, 20);
+		assert_int_equal(refused[i]->fate, FATE_REFUSED);
+	}
+	struct ticket *after = world_send(w, 0, 5000);
+	fake_io_pass(&w->io, 2 * STORE_CLEAN_MS);
+	assert_int_equal(after->fate, FATE_TAKEN);
+	assert_true(after->known);
+	for (int i = 0; i < 3; i++)
+		assert_false(refused[i]->known);
+	world_check(w);
+	crash(w, 1);
+	assert_int_equal(world_live(w), 2);
+}
+
+static void test_what_was_refused_in_a_file_without_notice_stays_out(void **state)
+{
+	refused_in_files_without_notice(*state, true);
+}
+
+static void test_what_a_writer_refused_before_it_was_heard_of_stays_out(void **state)
+{
+	refused_in_files_without_notice(*state, false);
+}
+
 static void test_verify_counts_and_changes_nothing(void **state)
 {
 	struct world *w = *state;
@@ -401,6 +444,8 @@ int main(void)
 		TEST(test_a_writer_that_is_not_heard_of_keeps_its_files),
 		TEST(test_what_it_wrote_before_is_read_when_it_is_heard_of),
 		TEST(test_a_writer_may_end_without_being_heard_of),
+		TEST(test_what_was_refused_in_a_file_without_notice_stays_out),
+		TEST(test_what_a_writer_refused_before_it_was_heard_of_stays_out),
 		TEST(test_verify_counts_and_changes_nothing),
 	};
 
