@@ -3,6 +3,11 @@
  * file when its message is. What the journal says about a file may be forgotten only once the
  * file's name is gone for good, so the directory is synced in between, and the journal loses its
  * oldest file first.
+ *
+ * What made a file free may be in the journal's last batch: a copy of its last message, or the
+ * bounce of that. Should a bit flip there and the power fail, the batch passes for a torn tail, and
+ * the file is needed after all. So it goes once the next batch vouches for that one, which is there
+ * after STORE_REST_MS at the latest.
  */
 #include "spool/store.h"
 
@@ -27,16 +32,22 @@ static void run(struct io_job *job)
 		cleaner->err = disk_sync_dir(disk, removal->dir);
 }
 
+/* A journal that is not well vouches for nothing, and needs the space. */
+static bool is_vouched_for(const struct journal *journal, const struct removal *removal)
+{
+	return !journal->unproven || journal->log.figures.batches > removal->batches ||
+	       journal->log.health != SPOOL_WELL;
+}
+
 static void start(struct spool_store *store)
 {
 	struct cleaner *cleaner = &store->cleaner;
+	struct removal *removal = LIST_FIRST(&cleaner->removals, struct removal, node);
 
-	if (cleaner->removing)
+	if (cleaner->removing || !removal || !is_vouched_for(&store->journal, removal))
 		return;
-	cleaner->removing = LIST_FIRST(&cleaner->removals, struct removal, node);
-	if (!cleaner->removing)
-		return;
-	list_remove(&cleaner->removing->node);
+	cleaner->removing = removal;
+	list_remove(&removal->node);
 	if (io_submit(store->io, IO_LANE_FILE, &cleaner->job) != 0) {
 		cleaner->job.run(&cleaner->job);
 		cleaner->job.done(&cleaner->job);
@@ -80,10 +91,16 @@ static int remove_later(struct spool_store *store, const struct removal *what)
 	if (!removal)
 		return ERR_NOMEM;
 	*removal = *what;
+	removal->batches = store->journal.log.figures.batches;
 	list_init(&removal->node);
 	list_push_back(&store->cleaner.removals, &removal->node);
 	start(store);
 	return 0;
+}
+
+void clean_go_on(struct spool_store *store)
+{
+	start(store);
 }
 
 void clean_body_file(struct spool_store *store, uint8_t owner, uint32_t serial, uint32_t number)

@@ -175,11 +175,12 @@ static void settled(struct spool_log *log, enum commit_outcome outcome, int err)
 	(void)err;
 	if (outcome == COMMIT_DURABLE) {
 		uint64_t mark = journal->flight_mark;
+		/* What proves the one before it needs no proof of its own. */
+		journal->unproven = news;
 		batch_apply(store);
 		LIST_FOR_EACH(node, &journal->flight)
 		journal_forget(journal, CONTAINER_OF(node, struct change, node));
-		/* What proves the one before it needs no proof of its own. */
-		journal->unproven = news;
+		clean_go_on(store);
 		clean_wake(store);
 		if (news)
 			store->config.handler->durable(store->config.context, mark);
@@ -204,6 +205,7 @@ static void health(struct spool_log *log)
 {
 	struct spool_store *store = CONTAINER_OF(log, struct spool_store, journal.log);
 
+	clean_go_on(store);
 	if (store->config.handler->health)
 		store->config.handler->health(store->config.context, log->health);
 }

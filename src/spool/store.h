@@ -91,7 +91,8 @@ struct removal {
 	char path[FORMAT_PATH];
 	char dir[FORMAT_PATH]; /* synced after it; "" for body files */
 	uint8_t owner;
-	uint32_t serial; /* of the segment; 0: a body file */
+	uint32_t serial;  /* of the segment; 0: a body file */
+	uint64_t batches; /* that the journal had then: the last one is to be vouched for */
 };
 
 struct cleaner {
@@ -297,6 +298,8 @@ uint64_t batch_place_of(struct spool_store *store, uint64_t id);
 void clean_init(struct spool_store *store);
 void clean_done(struct spool_store *store);
 void clean_wake(struct spool_store *store);
+/* The journal's last batch is vouched for, or will not be: what waited for that may go. */
+void clean_go_on(struct spool_store *store);
 /* It may be free of messages now. */
 void clean_segment(struct spool_store *store, struct segment *segment);
 void clean_body_file(struct spool_store *store, uint8_t owner, uint32_t serial, uint32_t number);
