@@ -14,7 +14,7 @@
 #include "trace/event.h"
 
 #define LEDGER_RCPTS	  20
-#define LEDGER_DELIVERIES 16
+#define LEDGER_DELIVERIES 64
 #define LEDGER_DSNS	  16
 #define LEDGER_PAUSES	  16
 #define LEDGER_ADDRESS	  64

@@ -172,5 +172,6 @@ void sim_operator_calm(struct sim_operator *op)
 {
 	for (size_t i = 0; i < OPERATOR_PAUSES; i++)
 		pause_or_resume(op, &op->paused[i], false);
+	op->calm_ns = op->sim->now_ns;
 	sim_arm(op->sim, &op->timer, 0);
 }

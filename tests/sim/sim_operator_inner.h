@@ -9,8 +9,10 @@
 
 #define OPERATOR_LEAST	 (30 * NS_PER_S) /* between two changes */
 #define OPERATOR_RELEASE (SIM_MINUTE)	 /* in calm, between two looks for what is held */
-#define OPERATOR_PAUSES	 8
-#define OPERATOR_ID	 32
+/* Mail in a log that cannot be read for a while, and is put aside, is held when it comes. */
+#define OPERATOR_ASIDE	(2 * SIM_MINUTE)
+#define OPERATOR_PAUSES 8
+#define OPERATOR_ID	32
 
 struct paused {
 	enum pause_scope scope;
@@ -46,6 +48,7 @@ struct sim_operator {
 	char id[OPERATOR_ID];
 	struct ledger_mail *mail;
 	bool is_dsn, held; /* held: something may be */
+	uint64_t calm_ns;  /* since then; 0: not yet */
 };
 
 void operator_work(struct sim_operator *op);

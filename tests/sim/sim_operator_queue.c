@@ -162,7 +162,7 @@ static void take_released(void *arg, struct span reply)
 	/* A filter looks at so many messages a call, and a crash may bring a hold back. */
 	op->held = !root || json_integer_value(json_object_get(root, "messages")) > 0 ||
 		   json_object_get(root, "error") || json_object_get(root, "after") ||
-		   !machine_is_up(op->machine);
+		   !machine_is_up(op->machine) || op->sim->now_ns < op->calm_ns + OPERATOR_ASIDE;
 	json_decref(root);
 }
 
