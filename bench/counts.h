@@ -16,7 +16,6 @@ struct counts {
 	uint64_t connections;
 	uint64_t handshakes; /* of TLS, whole ones and resumed ones */
 	uint64_t resumed;
-	uint64_t blocked_ns;	     /* waited for signatures without using the processor */
 	uint64_t begun_ns, ended_ns; /* of a source: CLOCK_MONOTONIC */
 	char link[COUNTS_LINK]; /* of the last handshake: version, cipher, group, kind of key */
 };

@@ -120,16 +120,14 @@ def process_cpu(process):
 
 
 def load(groups, peer, count):
-    """One load, and all that it cost. `worker`: seconds that the process with the connections was busy or waited for
-    a signature, which is what bounds it."""
+    """One load, and all that it cost. `worker`: CPU of the process with the connections, which is what bounds it: it
+    never waits for a signature."""
     before = peer.group.cpu(), groups.tools.cpu(), groups.machine_cpu(), time.monotonic()
     program = isinstance(peer, Program)
-    own = blocked = 0
-    if program:
-        own, blocked = process_cpu(peer.process), peer.counts.read()["blocked"]
+    own = process_cpu(peer.process) if program else 0
     seconds, spoken = shake(groups, peer, count)
     if program:
-        own, blocked = process_cpu(peer.process) - own, (peer.counts.read()["blocked"] - blocked) / 1e9
+        own = process_cpu(peer.process) - own
     time.sleep(SETTLE_SECONDS)
     after = peer.group.cpu(), groups.tools.cpu(), groups.machine_cpu(), time.monotonic()
     cpu, tools_cpu, machine, wall = (new - old for old, new in zip(before, after))
@@ -142,8 +140,7 @@ def load(groups, peer, count):
         "spoken": spoken,
     }
     if program:
-        values["worker"] = (own + blocked) / count * 1000
-        values["worker-cpu"] = own / count * 1000
+        values["worker"] = own / count * 1000
         values["other-cpu"] = (cpu - own) / count * 1000
     return values
 

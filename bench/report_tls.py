@@ -104,25 +104,23 @@ def apart_table(data):
             lost = [data.values("apart", key, APART, **what) for key in ("lost", "lost-rate", "more-cpu")]
             if not lost[0]:
                 continue
-            busy = [data.median("handshakes", "worker", peer, **what) for peer in (INSIDE, APART)]
             cpu = [data.median("handshakes", *of, **what) for of in (
-                ("worker-cpu", INSIDE), ("worker-cpu", APART), ("other-cpu", APART))]
+                ("worker", INSIDE), ("worker", APART), ("other-cpu", APART))]
             body.append([
                 f"{CERTIFICATES[link]}, {kind_words}",
                 *(percent(values) for values in lost),
                 *(number(value) for value in cpu),
-                *(number(value) for value in busy),
                 number(1000 / cpu[2]) if cpu[2] and kind == "full" else "–",
             ])
     if not rows:
         return []
     head = ["what keys apart cost", "handshakes lost", "rate lost", "more CPU", "CPU s/1000: inside", "apart", "keys",
-            "busy s/1000: inside", "apart", "keys at most/s"]
+            "keys at most/s"]
     return [
         "",
         *table(head, body),
-        "busy: the worker's CPU and its wait for signatures, which bound its handshakes; handshakes lost is by that, rate",
-        "lost by what the clients on the same machine got; keys at most: signatures that role keys has CPU for, for all workers",
+        "handshakes lost is by the worker's CPU, which bounds its handshakes, as it never waits; rate lost by what the clients on",
+        "the same machine got; keys at most: signatures that role keys has CPU for, for all workers",
     ]
 
 

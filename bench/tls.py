@@ -17,7 +17,7 @@ KINDS = {
     "rsa": ("RSA 2048", ["rsa:2048"]),
 }
 DAYS = "30"
-NUMBERS = ("messages", "twice", "strange", "connections", "handshakes", "resumed", "blocked", "begun", "ended")
+NUMBERS = ("messages", "twice", "strange", "connections", "handshakes", "resumed", "begun", "ended")
 LAYOUT = struct.Struct(f"={len(NUMBERS)}Q64s")  # counts.h
 TOOLS = BUILD / "bench"
 

@@ -25,7 +25,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEY_NUMBER   1
@@ -73,12 +72,12 @@ static void asked(void *owner, struct span bytes, const int *fds, size_t fd_coun
 {
 	struct keys *k = owner;
 	char memory[KEYS_SIGN_BYTES];
-	struct buf answer = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
+	struct buf answers = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
 	(void)fds;
 	(void)fd_count;
 
-	if (key_ring_answer(&k->ring, bytes, &answer) && buf_ok(&answer))
-		(void)io_channel_send(k->signing, buf_span(&answer), NULL, 0);
+	if (key_ring_answer(&k->ring, bytes, &answers) && buf_ok(&answers))
+		(void)io_channel_send(k->signing, buf_span(&answers), NULL, 0);
 }
 
 static void writable(void *owner)
@@ -108,45 +107,9 @@ static _Noreturn void serve_key(int fd, struct span pem)
 		die("the key", "cannot be used");
 	need("loop", loop_new(&loop));
 	need("channel", loop_channel(loop, fd, &signing_handler, &k, &k.signing));
+	loop_channel_slow(k.signing);
 	loop_run(loop);
 	_exit(1);
-}
-
-/* ---- how long the worker waits for it ------------------------------------------------------- */
-
-struct timed_signer {
-	struct tls_signer base; /* first */
-	struct signer signer;
-	struct counts *counts;
-};
-
-static uint64_t cpu_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
-static int sign(struct tls_signer *base, uint32_t key, enum tls_signature kind, enum tls_hash hash,
-	struct span in, uint8_t out[TLS_SIGN_OUT], size_t *out_bytes)
-{
-	struct timed_signer *t = CONTAINER_OF(base, struct timed_signer, base);
-	uint64_t cpu = cpu_ns();
-	uint64_t wall = counts_now();
-
-	int err = t->signer.base.sign(&t->signer.base, key, kind, hash, in, out, out_bytes);
-	wall = counts_now() - wall;
-	cpu = cpu_ns() - cpu;
-	t->counts->blocked_ns += wall > cpu ? wall - cpu : 0;
-	return err;
-}
-
-static void keep_apart(struct timed_signer *t, struct loop *loop, int fd)
-{
-	t->base.sign = sign;
-	signer_init(&t->signer, loop_io(loop));
-	signer_open(&t->signer, fd);
 }
 
 /* ---- connections ---------------------------------------------------------------------------- */
@@ -278,7 +241,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	struct timed_signer signer = {.counts = NULL};
+	struct signer signer;
 	struct listener *listener;
 	struct loop_signal *term;
 	struct netaddr address;
@@ -290,7 +253,7 @@ int main(int argc, char **argv)
 		return usage();
 	bool apart = strcmp(argv[1], "apart") == 0;
 	struct span chain = file_read(argv[3]), key = file_read(argv[4]);
-	door.counts = signer.counts = counts_map();
+	door.counts = counts_map();
 	if (apart) {
 		need("socket pair", loop_channel_pair(fds));
 		pid_t child = fork();
@@ -303,8 +266,9 @@ int main(int argc, char **argv)
 		close(fds[0]);
 	}
 	need("loop", loop_new(&loop));
+	signer_init(&signer, loop);
 	if (apart)
-		keep_apart(&signer, loop, fds[1]);
+		need("channel", signer_open(&signer, fds[1]));
 	door.server = server_new(chain, key, apart ? &signer.base : NULL);
 	char where[64];
 	snprintf(where, sizeof(where), "127.0.0.1:%s", argv[2]);

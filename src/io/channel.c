@@ -20,6 +20,7 @@ struct channel {
 	uint32_t magic;
 	struct loop *loop;
 	int fd;
+	size_t most;  /* datagrams of a turn */
 	bool blocked; /* the owner waits for writable() */
 	bool closing;
 	uv_poll_t poll;
@@ -90,7 +91,7 @@ static bool hand_over(struct channel *c, struct msghdr *message, size_t n)
 
 static int receive(struct channel *c, struct channel_batch *batch)
 {
-	for (size_t i = 0; i < LOOP_CHANNEL_BATCH; i++) {
+	for (size_t i = 0; i < c->most; i++) {
 		batch->parts[i] = (struct iovec){batch->data[i], IO_CHANNEL_BYTES};
 		batch->headers[i].msg_hdr = (struct msghdr){
 			.msg_iov = &batch->parts[i],
@@ -100,7 +101,7 @@ static int receive(struct channel *c, struct channel_batch *batch)
 		};
 	}
 	return recvmmsg(
-		c->fd, batch->headers, LOOP_CHANNEL_BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+		c->fd, batch->headers, (unsigned)c->most, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 }
 
 static void gone(struct channel *c)
@@ -165,6 +166,7 @@ int loop_channel(struct loop *loop, int fd, const struct io_channel_handler *han
 	c->magic = CHANNEL_MAGIC;
 	c->loop = loop;
 	c->fd = fd;
+	c->most = LOOP_CHANNEL_BATCH;
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	int err = uv_poll_init(&loop->uv, &c->poll, fd);
 	if (err) {
@@ -175,6 +177,11 @@ int loop_channel(struct loop *loop, int fd, const struct io_channel_handler *han
 	watch(c);
 	*out = &c->base;
 	return 0;
+}
+
+void loop_channel_slow(struct io_channel *channel)
+{
+	channel_of(channel)->most = 1;
 }
 
 int channel_send(struct io_channel *channel, struct span bytes, const int *fds, size_t fd_count)

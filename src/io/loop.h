@@ -8,7 +8,9 @@
  * up to 64 KiB of records are one read, or one sendmsg; a handshake of TLS 1.3 is two of each.
  *
  * Bounds: IO_CONN_UNSENT bytes wait in a connection, LOOP_ACCEPT_MOST connections are accepted per
- * turn and listener, LOOP_CHANNEL_BATCH datagrams are taken per turn and channel.
+ * turn and listener, LOOP_CHANNEL_BATCH datagrams are taken per turn and channel. TLS_SIGNINGS
+ * handshakes wait for a signature at a time (io/tls.h), each on a stack (io/fiber.h); where there
+ * are so many, other clients' hellos wait in the kernel.
  */
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
@@ -106,6 +108,8 @@ int listener_bind_unix(const char *path, unsigned mode, int *out_fd);
 /* Takes over one end of a SOCK_SEQPACKET pair (also on failure). */
 int loop_channel(struct loop *loop, int fd, const struct io_channel_handler *handler, void *owner,
 	struct io_channel **out);
+/* One datagram a turn, as each is much work. */
+void loop_channel_slow(struct io_channel *channel);
 /* Both ends, close-on-exec. */
 int loop_channel_pair(int fds[2]);
 

@@ -27,11 +27,14 @@ struct loop_tls *loop_tls_get(struct loop *loop)
 	if (!t)
 		return NULL;
 	t->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "connection of a loop");
-	if (!t->method || tls_clients_new(&t->clients) != 0) {
+	if (!t->method || tls_clients_new(&t->clients) != 0 ||
+		fibers_new(TLS_SIGNINGS, &t->fibers) != 0) {
+		tls_clients_free(&t->clients);
 		BIO_meth_free(t->method);
 		free(t);
 		return NULL;
 	}
+	list_init(&t->queue);
 	BIO_meth_set_read_ex(t->method, conn_tls_bio_read);
 	BIO_meth_set_write_ex(t->method, conn_tls_bio_write);
 	BIO_meth_set_ctrl(t->method, bio_ctrl);
@@ -54,6 +57,7 @@ void loop_tls_done(struct loop *loop)
 		return;
 	loop->tls = NULL;
 	tls_clients_free(&t->clients);
+	fibers_free(&t->fibers);
 	BIO_meth_free(t->method);
 	OPENSSL_cleanse(t->plain, sizeof(t->plain));
 	free(t);
@@ -104,10 +108,48 @@ static int err_of(enum tls_failure failure)
 	}
 }
 
+/* ---- who waits for a fiber ------------------------------------------------------------------- */
+
+/* As many as there are fibers; one that finds none left waits again, behind the others. */
+static void let_shake(struct loop_tls *t)
+{
+	struct conn_tls *first;
+
+	for (size_t n = fibers_left(t->fibers); n; n--) {
+		first = LIST_FIRST(&t->queue, struct conn_tls, queued);
+		if (!first)
+			return;
+		list_remove(&first->queued);
+		conn_read_on(first->conn);
+	}
+}
+
+bool conn_tls_may_shake(struct conn *c)
+{
+	struct loop_tls *t = conn_loop(c)->tls;
+	struct conn_tls *tls = c->tls;
+
+	if (tls_link_may_shake(&tls->link, t->fibers))
+		return true;
+	if (!tls_link_waits(&tls->link) && list_empty(&tls->queued))
+		list_push_back(&t->queue, &tls->queued);
+	return false;
+}
+
+void conn_tls_give_up(struct conn *c)
+{
+	list_remove(&c->tls->queued);
+	tls_link_give_up(&c->tls->link);
+	let_shake(conn_loop(c)->tls);
+}
+
+/* ---- the end of a handshake ------------------------------------------------------------------ */
+
 static void handshake_failed(struct conn *c, enum tls_failure failure)
 {
 	struct conn_tls *tls = c->tls;
 
+	conn_tls_give_up(c);
 	tls->state = CONN_TLS_DEAD;
 	c->told = true;
 	timers_disarm(&c->base.io->timers, &c->timer);
@@ -129,27 +171,18 @@ static void handshake_done(struct conn *c)
 	c->handler->secured(c->owner, 0, &tls->link.info);
 }
 
-/* 0: done; ERR_AGAIN: the peer has its turn; ERR_DENIED: failed. */
-static int shake(struct conn_tls *tls)
-{
-	ERR_clear_error();
-	int result = SSL_do_handshake(tls->link.ssl);
-	if (result == 1)
-		return 0;
-	int why = SSL_get_error(tls->link.ssl, result);
-	return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? ERR_AGAIN : ERR_DENIED;
-}
-
 void conn_tls_shake(struct conn *c)
 {
-	int err = shake(c->tls);
+	struct loop_tls *t = conn_loop(c)->tls;
+	int err = tls_link_shake(&c->tls->link, t->fibers);
 
+	let_shake(t);
 	if (c->failed)
 		return; /* the timer tells of it */
 	if (err == 0)
 		handshake_done(c);
-	else if (err != ERR_AGAIN)
-		handshake_failed(c, TLS_FINE);
+	else if (err != ERR_AGAIN && err != ERR_BUSY)
+		handshake_failed(c, err == ERR_NOMEM ? TLS_OURS : TLS_FINE);
 }
 
 bool conn_tls_timeout(struct conn *c)
@@ -190,6 +223,8 @@ static int make(struct conn *c, struct tls_server *server, const struct tls_clie
 		return ERR_NOMEM;
 	tls->conn = c;
 	tls->turn.end = conn_tls_turn;
+	tls->link.signed_now = conn_tls_signed;
+	list_init(&tls->queued);
 	tls->later_last = &tls->later;
 	c->tls = tls;
 	int err = server ? tls_link_serve(&tls->link, server)
@@ -226,7 +261,7 @@ int conn_secure(struct io_conn *conn, struct tls_server *server, const struct tl
 		return err;
 	bool doomed = c->tls->link.found != TLS_FINE;
 	if (client && !doomed) {
-		err = shake(c->tls);
+		err = tls_link_shake(&c->tls->link, conn_loop(c)->tls->fibers);
 		doomed = err != 0 && err != ERR_AGAIN;
 		if (doomed)
 			c->tls->link.found = TLS_OURS;

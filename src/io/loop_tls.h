@@ -22,6 +22,8 @@
 struct loop_tls {
 	BIO_METHOD *method;
 	struct tls_clients *clients;
+	struct fibers *fibers; /* of handshakes that may wait for a signature */
+	struct list queue;     /* of connections that wait for a fiber */
 	/* Whose bytes lie there; another one that needs the room has them sent first. */
 	struct conn *gathers, *seals;
 	size_t plain_n, sealed_n;
@@ -43,6 +45,7 @@ struct conn_tls {
 	struct conn *conn;
 	struct tls_link link;
 	struct io_turn turn;
+	struct list queued; /* it waits for a fiber, and is not read */
 	enum conn_tls_state state;
 	enum conn_tls_end end;
 	bool told_end;
@@ -64,10 +67,16 @@ struct conn_tls {
 struct loop_tls *loop_tls_get(struct loop *loop);
 /* The handshake goes on with what came, and the owner hears of its end. */
 void conn_tls_shake(struct conn *c);
+/* Can the handshake use what may come? Else it is told when it can. */
+bool conn_tls_may_shake(struct conn *c);
+/* It is of no more use. */
+void conn_tls_give_up(struct conn *c);
 void conn_tls_stop_reading(struct conn *c);
 
 /* loop_tls_read.c */
 int conn_tls_bio_read(BIO *bio, char *to, size_t n, size_t *got);
+/* The handshake goes on that waited for a signature. */
+void conn_tls_signed(struct tls_link *link);
 /* What was put off to the end of the turn. */
 void conn_tls_turn(struct io_turn *turn);
 

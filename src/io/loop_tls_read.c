@@ -59,13 +59,16 @@ bool conn_tls_wants(const struct conn *c)
 
 	if (tls->state == CONN_TLS_OPEN)
 		return !c->paused && !tls->told_end && !conn_tls_holds(c);
-	return tls->state == CONN_TLS_SHAKES;
+	return tls->state == CONN_TLS_SHAKES && !tls_link_waits(&tls->link) &&
+	       list_empty(&tls->queued);
 }
 
 uv_buf_t conn_tls_room(struct conn *c)
 {
-	return conn_tls_wants(c) ? uv_buf_init(conn_loop(c)->tls->eaten, TLS_EATEN)
-				 : uv_buf_init(NULL, 0);
+	bool may = c->tls->state != CONN_TLS_SHAKES || conn_tls_may_shake(c);
+
+	return may && conn_tls_wants(c) ? uv_buf_init(conn_loop(c)->tls->eaten, TLS_EATEN)
+					: uv_buf_init(NULL, 0);
 }
 
 static bool may_deliver(const struct conn *c)
@@ -183,8 +186,11 @@ static void feed(struct conn *c, const char *in, size_t n)
 	if (tls->state == CONN_TLS_SHAKES)
 		conn_tls_shake(c);
 	deliver(c);
-	if (c->closing || c->lingers || c->failed)
+	if (c->closing || c->lingers || c->failed) {
+		tls->in = NULL;
+		tls->in_n = 0;
 		return;
+	}
 	conn_tls_flush(c);
 	hold_rest(c);
 	/* A send waited for the end of a message of the handshake's kind. */
@@ -197,6 +203,15 @@ static void feed(struct conn *c, const char *in, size_t n)
 void conn_tls_received(struct conn *c, size_t n)
 {
 	feed(c, conn_loop(c)->tls->eaten, n);
+}
+
+void conn_tls_signed(struct tls_link *link)
+{
+	struct conn *c = CONTAINER_OF(link, struct conn_tls, link)->conn;
+
+	feed(c, c->tls->held_n ? c->tls->held + c->tls->held_at : NULL, c->tls->held_n);
+	if (!c->closing && !c->lingers && conn_tls_wants(c))
+		conn_read_on(c);
 }
 
 void conn_tls_turn(struct io_turn *turn)

@@ -344,6 +344,7 @@ void conn_tls_farewell(struct conn *c)
 	struct loop_tls *t = conn_loop(c)->tls;
 	struct conn_tls *tls = c->tls;
 
+	conn_tls_give_up(c);
 	if (tls->state == CONN_TLS_OPEN && !c->failed && !tls->later) {
 		conn_tls_flush(c);
 		if (tls->end != CONN_TLS_BROKEN && !tls->blocked)

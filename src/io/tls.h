@@ -9,6 +9,7 @@
 #define IO_TLS_H
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "base/span.h"
 
 #include <stdbool.h>
@@ -104,11 +105,6 @@ struct tls_client {
 
 /* ---- server side ---------------------------------------------------------------------------- */
 
-/*
- * How a private key is used that is not in this process: signs `in` (the digest for RSA and ECDSA,
- * the message for Ed25519) with key number `key`. Blocks, for milliseconds at most. 0, or ERR_IO,
- * ERR_DENIED, ERR_TIMEOUT.
- */
 enum tls_signature {
 	TLS_SIGN_RSA_PKCS1, /* in: DigestInfo is added here; hash says of what */
 	TLS_SIGN_RSA_PSS,   /* salt as long as the hash (RFC 8446 section 4.2.3) */
@@ -120,9 +116,30 @@ enum tls_hash { TLS_SHA256, TLS_SHA384, TLS_SHA512, TLS_NO_HASH, TLS_SHA1 };
 #define TLS_SIGN_IN	 64 /* bytes of a digest; of a message for Ed25519 TLS_SIGN_MESSAGE */
 #define TLS_SIGN_MESSAGE 256
 #define TLS_SIGN_OUT	 1024 /* bytes of a signature: RSA up to 8192 bits */
+#define TLS_SIGNINGS	 128  /* handshakes of a loop that wait for one; others wait to begin */
+
+/* A signature that a handshake waits for; it and what `in` points to stay until done() or
+ * forget(). */
+struct tls_signing {
+	uint32_t key; /* number */
+	enum tls_signature kind;
+	enum tls_hash hash;
+	struct span in; /* the digest for RSA and ECDSA, the message for Ed25519 */
+	/* The answer: the signature, or why there is none (ERR_IO, ERR_DENIED, ERR_TIMEOUT). From
+	 * the loop, never within ask() or forget(); the handshake goes on within it. */
+	void (*done)(struct tls_signing *signing, int err, struct span signature);
+	/* The signer's. */
+	struct list place;
+	uint32_t serial;
+	uint64_t until_ns;
+};
+
+/* How a private key is used that is not in this process: it is asked, and answers when it can. */
 struct tls_signer {
-	int (*sign)(struct tls_signer *signer, uint32_t key, enum tls_signature kind,
-		enum tls_hash hash, struct span in, uint8_t out[TLS_SIGN_OUT], size_t *out_bytes);
+	/* 0: done() is called once, within a time that the signer sets, unless forget() is called
+	 * before. An error: it never is. */
+	int (*ask)(struct tls_signer *signer, struct tls_signing *signing);
+	void (*forget)(struct tls_signer *signer, struct tls_signing *signing);
 };
 
 struct tls_certificate {

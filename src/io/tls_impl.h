@@ -5,6 +5,7 @@
 #define IO_TLS_IMPL_H
 
 #include "base/list.h"
+#include "io/fiber.h"
 #include "io/tls.h"
 
 #include <openssl/ssl.h>
@@ -43,6 +44,15 @@ struct tls_link {
 	enum tls_failure found;
 	const char *why; /* of what we found, where OpenSSL knows nothing; NULL */
 	struct tls_hello hello;
+	/* Of a handshake that waits for a signature (tls_shake.c). */
+	struct fiber *fiber;
+	struct fibers *fibers;
+	struct tls_signing signing;
+	void (*signed_now)(struct tls_link *link); /* it can go on: from the loop */
+	uint8_t *signature;			   /* where it goes, while it is waited for */
+	size_t signature_bytes;
+	int step_err, sign_err;
+	bool waits, has_signed;
 	bool established;
 	bool again; /* a client of 1.2 has begun another handshake since */
 	struct tls_info info;
@@ -59,6 +69,19 @@ void tls_link_done(struct tls_link *link);
 void tls_link_established(struct tls_link *link);
 /* Fills info in. `failure` TLS_FINE: OpenSSL's errors say what it was. */
 void tls_link_failed(struct tls_link *link, enum tls_failure failure);
+
+/*
+ * One step of the handshake. 0: it is done; ERR_DENIED: it failed, as OpenSSL's errors say;
+ * ERR_AGAIN: the peer has its turn; ERR_BUSY: a signature is waited for, and nothing may be done
+ * with the link before signed_now() was called, but tls_link_give_up(). ERR_NOMEM.
+ */
+int tls_link_shake(struct tls_link *link, struct fibers *fibers);
+/* May a step begin now? Else it is to be tried again when a handshake has come to its end. */
+bool tls_link_may_shake(const struct tls_link *link, const struct fibers *fibers);
+/* Does it wait for a signature? */
+bool tls_link_waits(const struct tls_link *link);
+/* The handshake is of no more use, whatever it does: none waits after that. */
+void tls_link_give_up(struct tls_link *link);
 
 /* On the server side, before OpenSSL has these bytes of a handshake; it may ask for no more than
  * that. False: the client must get no further. */
@@ -106,7 +129,15 @@ struct tls_remote; /* a library context with the provider in it (tls_provider.c)
 int tls_remote_new(struct tls_signer *signer, struct tls_remote **out);
 void tls_remote_free(struct tls_remote **remote);
 OSSL_LIB_CTX *tls_remote_library(const struct tls_remote *remote);
+struct tls_signer *tls_remote_signer(const struct tls_remote *remote);
+/* Whose handshake runs, so that it can wait; NULL: none that could. */
+void tls_remote_shakes(struct tls_remote *remote, struct tls_link *link);
+struct tls_link *tls_remote_shaking(const struct tls_remote *remote);
 EVP_PKEY *tls_remote_key(struct tls_remote *remote, uint32_t number, X509 *certificate);
+
+/* For a private key object: the handshake that runs waits for its signature (tls_shake.c). */
+int tls_shake_sign(struct tls_remote *remote, const struct tls_signing *signing,
+	uint8_t out[TLS_SIGN_OUT], size_t *out_bytes);
 
 /* Session tickets (tls_tickets.c). */
 int tls_tickets_attach(SSL_CTX *context);

@@ -195,6 +195,7 @@ void tls_link_failed(struct tls_link *link, enum tls_failure failure)
 
 void tls_link_done(struct tls_link *link)
 {
+	CHECK(!tls_link_waits(link));
 	if (link->ssl) {
 		/* Or OpenSSL would say of the session that it must not be resumed. */
 		SSL_set_shutdown(link->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);

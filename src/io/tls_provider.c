@@ -18,7 +18,7 @@
 
 struct origin {
 	EVP_PKEY *open;
-	struct tls_signer *signer;
+	struct tls_remote *remote;
 	uint32_t number;
 };
 
@@ -26,6 +26,7 @@ struct tls_remote {
 	OSSL_LIB_CTX *library;
 	OSSL_PROVIDER *openssl, *ours;
 	struct tls_signer *signer;
+	struct tls_link *shakes;
 };
 
 static const char *const kinds[REMOTE_KINDS] = {
@@ -75,7 +76,7 @@ static int key_has(const void *at, int selection)
 {
 	const struct remote_key *key = at;
 
-	return key->open && (key->signer || !(selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY));
+	return key->open && (key->remote || !(selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY));
 }
 
 static int key_match(const void *a, const void *b, int selection)
@@ -113,7 +114,7 @@ static int key_import(void *at, int selection, const OSSL_PARAM params[])
 	if (!EVP_PKEY_up_ref(origin.open))
 		return 0;
 	key->open = origin.open;
-	key->signer = origin.signer;
+	key->remote = origin.remote;
 	key->number = origin.number;
 	return 1;
 }
@@ -272,10 +273,26 @@ OSSL_LIB_CTX *tls_remote_library(const struct tls_remote *remote)
 	return remote->library;
 }
 
+struct tls_signer *tls_remote_signer(const struct tls_remote *remote)
+{
+	return remote->signer;
+}
+
+void tls_remote_shakes(struct tls_remote *remote, struct tls_link *link)
+{
+	CHECK(!link || !remote->shakes);
+	remote->shakes = link;
+}
+
+struct tls_link *tls_remote_shaking(const struct tls_remote *remote)
+{
+	return remote->shakes;
+}
+
 EVP_PKEY *tls_remote_key(struct tls_remote *remote, uint32_t number, X509 *certificate)
 {
 	struct origin origin = {
-		.open = X509_get0_pubkey(certificate), .signer = remote->signer, .number = number};
+		.open = X509_get0_pubkey(certificate), .remote = remote, .number = number};
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_octet_string(PARAM_ORIGIN, &origin, sizeof(origin)),
 		OSSL_PARAM_construct_end(),

@@ -21,7 +21,7 @@ struct remote_key {
 	struct remote_provider *provider;
 	enum remote_kind kind;
 	EVP_PKEY *open;		   /* the public key, of OpenSSL's own provider */
-	struct tls_signer *signer; /* NULL: there is no private one */
+	struct tls_remote *remote; /* who knows whom to ask; NULL: there is no private one */
 	uint32_t number;
 };
 

@@ -121,7 +121,7 @@ static int hashing_begin(void *at, const char *hash, void *key, const OSSL_PARAM
 	struct signing *s = at;
 
 	s->key = key ? key : s->key;
-	if (!s->key || !s->key->signer || !choose_hash(s, hash))
+	if (!s->key || !s->key->remote || !choose_hash(s, hash))
 		return 0;
 	s->kind = s->key->kind == REMOTE_EC ? TLS_SIGN_ECDSA : TLS_SIGN_RSA_PKCS1;
 	return signing_set(s, params);
@@ -139,7 +139,9 @@ static int ask(struct signing *s, struct span in, unsigned char *to, size_t *n, 
 		*n = (size_t)MAX(size, 0);
 		return size > 0;
 	}
-	int err = key->signer->sign(key->signer, key->number, s->kind, s->hash, in, made, &bytes);
+	const struct tls_signing signing = {
+		.key = key->number, .kind = s->kind, .hash = s->hash, .in = in};
+	int err = tls_shake_sign(key->remote, &signing, made, &bytes);
 	if (err == 0 && bytes <= room && bytes <= sizeof(made)) {
 		memcpy(to, made, bytes);
 		*n = bytes;
@@ -170,7 +172,7 @@ static int message_begin(void *at, const char *hash, void *key, const OSSL_PARAM
 	s->key = key ? key : s->key;
 	s->kind = TLS_SIGN_ED25519;
 	s->hash = TLS_NO_HASH;
-	return s->key && s->key->signer;
+	return s->key && s->key->remote;
 }
 
 static int message_sign(void *at, unsigned char *to, size_t *n, size_t room,

@@ -1,7 +1,6 @@
 #include "keys/message.h"
 
 #include "base/check.h"
-#include "base/cursor.h"
 #include "base/err.h"
 
 /* ---- passwords ------------------------------------------------------------------------------ */
@@ -98,17 +97,15 @@ static bool has_its_length(const struct keys_sign *sign)
 	       sign->in.n == bytes[sign->hash];
 }
 
-int keys_get_sign(struct span bytes, struct keys_sign *out)
+int keys_get_sign(struct cursor *in, struct keys_sign *out)
 {
-	struct cursor in = cursor_of(bytes);
-	struct keys_sign sign = {.serial = cursor_u32(&in)};
+	struct keys_sign sign = {.serial = cursor_u32(in)};
 
-	sign.key = cursor_u32(&in);
-	sign.kind = cursor_u8(&in);
-	sign.hash = cursor_u8(&in);
-	sign.in = cursor_bytes16(&in);
-	if (!cursor_ok(&in) || cursor_left(&in) || sign.kind >= TLS_SIGNATURES ||
-		!has_its_length(&sign))
+	sign.key = cursor_u32(in);
+	sign.kind = cursor_u8(in);
+	sign.hash = cursor_u8(in);
+	sign.in = cursor_bytes16(in);
+	if (!cursor_ok(in) || sign.kind >= TLS_SIGNATURES || !has_its_length(&sign))
 		return ERR_CORRUPT;
 	*out = sign;
 	return 0;
@@ -121,14 +118,13 @@ void keys_put_signed(struct buf *out, const struct keys_signed *answer)
 	buf_put_bytes16(out, answer->signature);
 }
 
-int keys_get_signed(struct span bytes, struct keys_signed *out)
+int keys_get_signed(struct cursor *in, struct keys_signed *out)
 {
-	struct cursor in = cursor_of(bytes);
-	struct keys_signed answer = {.serial = cursor_u32(&in)};
+	struct keys_signed answer = {.serial = cursor_u32(in)};
 
-	answer.done = cursor_u8(&in) == 1;
-	answer.signature = cursor_bytes16(&in);
-	if (!cursor_ok(&in) || cursor_left(&in) || answer.signature.n > TLS_SIGN_OUT ||
+	answer.done = cursor_u8(in) == 1;
+	answer.signature = cursor_bytes16(in);
+	if (!cursor_ok(in) || answer.signature.n > TLS_SIGN_OUT ||
 		answer.done != (answer.signature.n > 0))
 		return ERR_CORRUPT;
 	*out = answer;

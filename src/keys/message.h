@@ -6,6 +6,7 @@
 #define KEYS_MESSAGE_H
 
 #include "base/buf.h"
+#include "base/cursor.h"
 #include "base/span.h"
 #include "io/tls.h"
 #include "smtpd/auth.h"
@@ -26,9 +27,10 @@ int keys_get_answer(struct span in, struct auth_answer *out);
 
 /* ---- signatures ----------------------------------------------------------------------------- */
 
-/* One datagram each, of at most this many bytes. The serial tells an answer that came too late from
- * the one that is waited for. */
-#define KEYS_SIGN_BYTES (16 + TLS_SIGN_OUT)
+/* A datagram has up to KEYS_SIGN_TOGETHER questions, those of one turn of a worker's loop, and no
+ * more than these bytes; likewise one with answers. The serial says what is answered. */
+#define KEYS_SIGN_TOGETHER 8
+#define KEYS_SIGN_BYTES	   ((size_t)KEYS_SIGN_TOGETHER * (16 + TLS_SIGN_OUT))
 
 struct keys_sign {
 	uint32_t serial;
@@ -45,9 +47,9 @@ struct keys_signed {
 };
 
 void keys_put_sign(struct buf *out, const struct keys_sign *sign);
-/* ERR_CORRUPT: also a digest of another length than its hash has. */
-int keys_get_sign(struct span in, struct keys_sign *out);
+/* The next one. ERR_CORRUPT: also a digest of another length than its hash has. */
+int keys_get_sign(struct cursor *in, struct keys_sign *out);
 void keys_put_signed(struct buf *out, const struct keys_signed *answer);
-int keys_get_signed(struct span in, struct keys_signed *out);
+int keys_get_signed(struct cursor *in, struct keys_signed *out);
 
 #endif

@@ -67,20 +67,29 @@ struct tls_private_key *key_ring_find(const struct key_ring *ring, uint32_t numb
 	return key ? key : find(&ring->before, number);
 }
 
-bool key_ring_answer(const struct key_ring *ring, struct span question, struct buf *answer)
+static void answer(const struct key_ring *ring, const struct keys_sign *sign, struct buf *answers)
 {
+	struct tls_private_key *key = key_ring_find(ring, sign->key);
 	uint8_t signature[TLS_SIGN_OUT];
-	struct keys_sign sign;
 	size_t n = 0;
 
-	if (keys_get_sign(question, &sign) != 0)
-		return false;
-	struct tls_private_key *key = key_ring_find(ring, sign.key);
-	bool done = key && tls_key_sign(key, sign.kind, sign.hash, sign.in, signature, &n) == 0;
+	bool done = key && tls_key_sign(key, sign->kind, sign->hash, sign->in, signature, &n) == 0;
 	const struct keys_signed out = {
-		sign.serial, done, done ? span_of(signature, n) : SPAN_NONE};
-	keys_put_signed(answer, &out);
-	return true;
+		sign->serial, done, done ? span_of(signature, n) : SPAN_NONE};
+	keys_put_signed(answers, &out);
+}
+
+bool key_ring_answer(const struct key_ring *ring, struct span questions, struct buf *answers)
+{
+	struct cursor in = cursor_of(questions);
+	struct keys_sign sign;
+
+	for (size_t i = 0; i < KEYS_SIGN_TOGETHER && cursor_left(&in); i++) {
+		if (keys_get_sign(&in, &sign) != 0)
+			return false;
+		answer(ring, &sign, answers);
+	}
+	return cursor_left(&in) == 0;
 }
 
 void key_ring_done(struct key_ring *ring)

@@ -26,8 +26,9 @@ struct key_ring {
 void key_ring_take(struct key_ring *ring, struct span set, struct log *log);
 /* NULL: there is none of that number. */
 struct tls_private_key *key_ring_find(const struct key_ring *ring, uint32_t number);
-/* A question for a signature (keys/message.h) and its answer. False: it cannot be read. */
-bool key_ring_answer(const struct key_ring *ring, struct span question, struct buf *answer);
+/* Questions for signatures (keys/message.h) and their answers, which have room in KEYS_SIGN_BYTES.
+ * False: one cannot be read, or there are too many; those before it are answered. */
+bool key_ring_answer(const struct key_ring *ring, struct span questions, struct buf *answers);
 void key_ring_done(struct key_ring *ring);
 
 #endif

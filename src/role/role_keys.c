@@ -50,15 +50,15 @@ static void sign_asked(void *owner, struct span bytes, const int *fds, size_t fd
 {
 	struct keys_worker *w = owner;
 	char memory[KEYS_SIGN_BYTES];
-	struct buf answer = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
+	struct buf answers = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
 
 	for (size_t i = 0; i < fd_count; i++)
 		close(fds[i]);
-	if (!key_ring_answer(&w->k->ring, bytes, &answer))
+	if (!key_ring_answer(&w->k->ring, bytes, &answers))
 		nonsense(w);
-	else if (buf_ok(&answer))
-		/* Who does not read waits for nothing that comes. */
-		(void)io_channel_send(w->signing, buf_span(&answer), NULL, 0);
+	/* Who does not read waits for nothing that comes. */
+	if (buf_ok(&answers) && answers.n)
+		(void)io_channel_send(w->signing, buf_span(&answers), NULL, 0);
 }
 
 static void sign_writable(void *owner)
@@ -75,7 +75,8 @@ static void sign_gone(void *owner)
 
 static const struct io_channel_handler sign_handler = {sign_asked, sign_writable, sign_gone};
 
-/* A socket pair for questions that the worker waits for. */
+/* A socket pair for signatures alone. Of each worker as many are made in a turn of the loop as fit
+ * one datagram: then it is the others' turn, and that of passwords. */
 static int open_signing(struct keys_worker *w)
 {
 	int fds[2];
@@ -89,7 +90,10 @@ static int open_signing(struct keys_worker *w)
 		close(fds[0]);
 		return err;
 	}
-	return loop_channel(w->k->role->loop, fds[0], &sign_handler, w, &w->signing);
+	err = loop_channel(w->k->role->loop, fds[0], &sign_handler, w, &w->signing);
+	if (err == 0)
+		loop_channel_slow(w->signing);
+	return err;
 }
 
 /* ---- passwords ------------------------------------------------------------------------------ */

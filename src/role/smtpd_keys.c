@@ -26,7 +26,10 @@ static void keys_say(void *owner, struct ipc_port *port, const struct ipc_messag
 
 	if (message->type == IPC_SIGNING && message->fd_count) {
 		taken = 1;
-		signer_open(&k->signer, message->fds[0]);
+		int err = signer_open(&k->signer, message->fds[0]);
+		if (err)
+			log_write(k->role->log, LOG_ERROR, "signatures cannot be asked for",
+				LOG_STR("reason", err_text(err)));
 	} else if (message->type == IPC_AUTH_ANSWER) {
 		keys_link_answer(k->link, message->request, message->payload);
 	}
@@ -51,7 +54,7 @@ int smtpd_keys_init(struct smtpd_keys *k, struct role *role)
 
 	*k = (struct smtpd_keys){.role = role, .certified = !tls_files_wanted(role->config)};
 	ipc_port_init(&k->port, ROLE_KEYS, 0, &calls, k);
-	signer_init(&k->signer, role->io);
+	signer_init(&k->signer, role->loop);
 	return keys_link_new(&link, &k->link);
 }
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -482,7 +483,7 @@ def test_without_the_role_keys_handshakes_fail_cleanly_and_recover(guarded):
     wait_until("another one", lambda: server.roles().get("keys", [pid]) != [pid])
     assert wait_until("handshakes work", lambda: shown(one))
     assert wait_until("logins work", lambda: login_works(one))
-    # One that hangs holds a worker up for a moment, not for good.
+    # One that hangs costs new links, and no others.
     pid, = server.roles()["keys"]
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -500,6 +501,94 @@ def test_without_the_role_keys_handshakes_fail_cleanly_and_recover(guarded):
     assert wait_until("handshakes work", lambda: shown(one))
     open_one.close()
     one.site.wait(4)
+
+
+class Shaking:
+    """A client of the listener that begins with TLS: its hello is sent, and it does not wait for the answer."""
+
+    def __init__(self, one):
+        self.socket = socket.create_connection(one.address("submission"), 20)
+        self.come, self.go = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context().wrap_bio(self.come, self.go, server_hostname="gw.example.test")
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        self.socket.sendall(self.go.read())
+
+    def works(self):
+        """Does it come to its end?"""
+        with self.socket:
+            while True:
+                try:
+                    self.tls.do_handshake()
+                    return True
+                except ssl.SSLWantReadError:
+                    pass
+                except ssl.SSLError:
+                    return False
+                self.socket.sendall(self.go.read())
+                try:
+                    came = self.socket.recv(65536)
+                except ConnectionError:
+                    return False
+                if not came:
+                    return False
+                self.come.write(came)
+
+
+def hold_signatures(server):
+    """The role keys, which does nothing until it is told to go on (SIGCONT)."""
+    pid, = server.roles()["keys"]
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def test_who_waits_for_a_signature_holds_nobody_up(guarded):
+    one = guarded(start={"workers": 1})
+    open_one = one.client()
+    pid = hold_signatures(one.server)
+    try:
+        began = time.monotonic()
+        waiting = [Shaking(one) for _ in range(3)]
+        open_one.send("ann@sender.example", "x@a.example")
+        with one.client(starttls=False) as clear:
+            clear.send("ann@sender.example", "y@a.example")
+        waiting.pop().socket.close()
+        assert time.monotonic() - began < 1.5, "or they have been given up"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert all(each.works() for each in waiting)
+    assert one.server.roles()["keys"] == [pid]
+    open_one.close()
+    one.site.wait(2)
+
+
+def test_who_waits_for_a_signature_that_does_not_come(guarded):
+    one = guarded(start={"workers": 1})
+    server = one.server
+    server.deaths_expected = True
+    pid = hold_signatures(server)
+    began = time.monotonic()
+    assert not Shaking(one).works()
+    assert 1.5 < time.monotonic() - began < 5
+    # It dies meanwhile.
+    waiting = [Shaking(one) for _ in range(3)]
+    began = time.monotonic()
+    kill(pid)
+    assert not any(each.works() for each in waiting)
+    assert time.monotonic() - began < 1.5, "they were told, not given up"
+    wait_until("another one", lambda: server.roles().get("keys", [pid]) != [pid])
+    assert wait_until("handshakes work", lambda: shown(one))
+    assert Shaking(one).works()
+
+
+def test_an_orderly_end_while_signatures_are_waited_for(guarded):
+    one = guarded(start={"workers": 1})
+    pid = hold_signatures(one.server)
+    waiting = [Shaking(one) for _ in range(3)]
+    threading.Timer(0.5, os.kill, (pid, signal.SIGCONT)).start()
+    one.server.stop()
+    for each in waiting:
+        each.works()
 
 
 def login_works(one):

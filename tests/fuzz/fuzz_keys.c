@@ -67,16 +67,15 @@ static void each_alone(struct span in)
 		same(&buf, in);
 	}
 	buf_init(&buf, 65536);
-	if (keys_get_sign(in, &sign) == 0) {
+	struct cursor questions = cursor_of(in), signatures = questions;
+
+	while (cursor_left(&questions) && keys_get_sign(&questions, &sign) == 0)
 		keys_put_sign(&buf, &sign);
-		same(&buf, in);
-	}
-	buf_init(&buf, 65536);
-	if (keys_get_signed(in, &done) == 0) {
+	same(&buf, span_of(in.p, buf.n));
+	while (cursor_left(&signatures) && keys_get_signed(&signatures, &done) == 0) {
 		if (done.signature.n > TLS_SIGN_OUT)
 			abort();
 	}
-	buf_done(&buf);
 }
 
 static struct secrets *accounts(void)

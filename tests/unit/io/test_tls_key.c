@@ -1,57 +1,8 @@
 /* Keys that sign for another process, and the handshakes that are made with them. */
 #include "tls_raw.h"
-
-#include "io/tls_key.h"
+#include "tls_signing.h"
 
 #include <openssl/rsa.h>
-
-struct signer {
-	struct tls_signer base; /* first */
-	struct tls_private_key *keys[KEY_KINDS];
-	int asked;
-	enum tls_signature kind;
-	enum tls_hash hash;
-	int fails;	 /* an error, instead of signing */
-	size_t too_long; /* or a signature with bytes that nobody wants */
-};
-
-static int sign(struct tls_signer *base, uint32_t number, enum tls_signature kind,
-	enum tls_hash hash, struct span in, uint8_t out[TLS_SIGN_OUT], size_t *n)
-{
-	struct signer *s = (struct signer *)(void *)base;
-
-	assert_true(number < KEY_KINDS);
-	s->asked++;
-	s->kind = kind;
-	s->hash = hash;
-	if (s->fails)
-		return s->fails;
-	int err = tls_key_sign(s->keys[number], kind, hash, in, out, n);
-	assert_int_equal(err, 0);
-	*n += s->too_long;
-	return 0;
-}
-
-static struct tls_private_key *key_of(const struct identity *identity)
-{
-	struct tls_private_key *key = NULL;
-	struct buf problem;
-
-	buf_init(&problem, 200);
-	assert_int_equal(tls_private_key_new(span_str(identity->key_pem), &key, &problem), 0);
-	buf_done(&problem);
-	return key;
-}
-
-static struct tls_server *remote_server(
-	const struct identity *one, uint32_t number, struct signer *s)
-{
-	struct tls_certificate certificate = {
-		.chain = span_str(one->chain_pem), .key_number = number};
-	struct tls_server_config config = {
-		.certificates = &certificate, .certificate_count = 1, .signer = &s->base};
-	return server_for_all(&config);
-}
 
 static void shake_with(struct tls_world *w, struct tls_server *server, int version,
 	const struct identity *trusted, int *client_result)
@@ -87,24 +38,25 @@ static void every_kind_of_key_signs_handshakes_from_afar(void **state)
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		struct identity one;
-		struct signer s = {.base.sign = sign};
+		struct signer s;
 		int result;
 
+		signer_begin(&s, w->loop);
 		identity_make(&one, &(struct wish){.kind = kinds[i].kind, .subject = "one"});
 		s.keys[2] = key_of(&one);
 		struct tls_server *server = remote_server(&one, 2, &s);
-		assert_int_equal(s.asked, 0);
+		assert_int_equal(s.asked_count, 0);
 		shake_with(w, server, TLS1_2_VERSION, &one, &result);
 		assert_int_equal(result, 1);
 		assert_int_equal(w->server.secured, 0);
-		assert_int_equal(s.asked, 1);
+		assert_int_equal(s.asked_count, 1);
 		assert_int_equal(s.kind, kinds[i].in_1_2);
 		shake_with(w, server, TLS1_3_VERSION, &one, &result);
 		assert_int_equal(result, 1);
-		assert_int_equal(s.asked, 2);
+		assert_int_equal(s.asked_count, 2);
 		assert_int_equal(s.kind, kinds[i].in_1_3);
 		tls_server_release(&server);
-		tls_private_key_free(&s.keys[2]);
+		signer_end(&s);
 		identity_done(&one);
 	}
 }
@@ -114,10 +66,11 @@ static void rsa_signs_with_pkcs1_where_the_client_wants_it(void **state)
 {
 	struct tls_world *w = *state;
 	struct identity one;
-	struct signer s = {.base.sign = sign};
+	struct signer s;
 	struct raw raw;
 
 	identity_make(&one, &(struct wish){.kind = KEY_RSA, .subject = "one"});
+	signer_begin(&s, w->loop);
 	s.keys[0] = key_of(&one);
 	struct tls_server *server = remote_server(&one, 0, &s);
 	const char *const lists[] = {"RSA+SHA256", "RSA+SHA384", "RSA+SHA512"};
@@ -134,16 +87,44 @@ static void rsa_signs_with_pkcs1_where_the_client_wants_it(void **state)
 		raw_done(&raw);
 	}
 	tls_server_release(&server);
-	tls_private_key_free(&s.keys[0]);
+	signer_end(&s);
 	identity_done(&one);
+}
+
+/* RFC 8446 section 4.1.4: a first hello that is not signed for, and a second one that is. */
+static void a_client_that_is_asked_for_another_hello(void **state)
+{
+	struct tls_world *w = *state;
+	struct signer s;
+	struct raw raw;
+
+	signer_begin(&s, w->loop);
+	s.keys[0] = key_of(&w->leaf);
+	struct tls_server *server = remote_server(&w->leaf, 0, &s);
+	raw_init(&raw, false, TLS1_3_VERSION);
+	assert_true(SSL_CTX_set1_groups_list(raw.context, "P-521:P-384"));
+	raw_dial(&raw, w);
+	assert_int_equal(io_conn_secure_server(w->server.conn, server, 5000), 0);
+	raw_start(&raw);
+	raw_finish(&raw, w);
+	assert_int_equal(raw.shook, 1);
+	while (w->server.secured == PEER_NEVER)
+		(void)run_for(w->loop, 10);
+	assert_int_equal(w->server.secured, 0);
+	assert_int_equal(s.asked_count, 1);
+	raw_done(&raw);
+	tls_server_release(&server);
+	signer_end(&s);
 }
 
 static void a_signer_that_fails_says_nothing_of_the_client(void **state)
 {
 	struct tls_world *w = *state;
-	struct signer s = {.base.sign = sign, .fails = ERR_TIMEOUT};
+	struct signer s;
 	int result;
 
+	signer_begin(&s, w->loop);
+	s.fails = ERR_TIMEOUT;
 	s.keys[0] = key_of(&w->leaf);
 	struct tls_server *server = remote_server(&w->leaf, 0, &s);
 	shake_with(w, server, TLS1_3_VERSION, &w->ca, &result);
@@ -151,9 +132,20 @@ static void a_signer_that_fails_says_nothing_of_the_client(void **state)
 	assert_int_equal(w->server.secured, ERR_NOMEM);
 	assert_int_equal(w->server.info.failure, TLS_OURS);
 	assert_true(span_equal(w->server.info.detail, span_str(err_text(ERR_TIMEOUT))));
+	/* Nor does one that cannot even be asked. */
+	s.refuses = ERR_IO;
+	shake_with(w, server, TLS1_2_VERSION, &w->ca, &result);
+	assert_true(result <= 0);
+	assert_int_equal(w->server.info.failure, TLS_OURS);
+	assert_true(span_equal(w->server.info.detail, span_str(err_text(ERR_IO))));
 	/* What it makes up does not get past the end of a buffer. */
+	s.refuses = 0;
 	s.fails = 0;
-	s.too_long = TLS_SIGN_OUT;
+	s.too_long = SIGNING_TOO_LONG;
+	shake_with(w, server, TLS1_2_VERSION, &w->ca, &result);
+	assert_true(result <= 0);
+	assert_int_equal(w->server.info.failure, TLS_OURS);
+	s.too_long = 1000;
 	shake_with(w, server, TLS1_2_VERSION, &w->ca, &result);
 	assert_true(result <= 0);
 	assert_int_equal(w->server.info.failure, TLS_OURS);
@@ -162,16 +154,17 @@ static void a_signer_that_fails_says_nothing_of_the_client(void **state)
 	shake_with(w, server, TLS1_3_VERSION, &w->ca, &result);
 	assert_int_equal(result, 1);
 	tls_server_release(&server);
-	tls_private_key_free(&s.keys[0]);
+	signer_end(&s);
 }
 
 static void keys_here_and_elsewhere_stand_side_by_side(void **state)
 {
 	struct tls_world *w = *state;
-	struct signer s = {.base.sign = sign};
+	struct signer s;
 	struct identity rsa;
 	struct raw raw;
 
+	signer_begin(&s, w->loop);
 	identity_make(&rsa, &(struct wish){.kind = KEY_RSA, .subject = "rsa"});
 	s.keys[1] = key_of(&rsa);
 	struct tls_certificate both[] = {
@@ -188,11 +181,11 @@ static void keys_here_and_elsewhere_stand_side_by_side(void **state)
 		raw_start(&raw);
 		raw_finish(&raw, w);
 		assert_int_equal(raw.shook, 1);
-		assert_int_equal(s.asked, i);
+		assert_int_equal(s.asked_count, i);
 		raw_done(&raw);
 	}
 	tls_server_release(&server);
-	tls_private_key_free(&s.keys[1]);
+	signer_end(&s);
 	identity_done(&rsa);
 }
 
@@ -200,12 +193,13 @@ static void keys_here_and_elsewhere_stand_side_by_side(void **state)
 static void sessions_and_client_certificates_work_beside_a_signer(void **state)
 {
 	struct tls_world *w = *state;
-	struct signer s = {.base.sign = sign};
+	struct signer s;
 	struct tls_tickets tickets = {.count = 1, .keys = {{1}}};
 	struct tls_client client = {.session_key = SPAN("k")};
 	struct identity shown;
 
 	identity_make(&shown, &(struct wish){.kind = KEY_RSA, .subject = "c", .by = &w->other_ca});
+	signer_begin(&s, w->loop);
 	s.keys[0] = key_of(&w->leaf);
 	struct tls_certificate certificate = {.chain = span_str(w->leaf.chain_pem)};
 	struct tls_server_config config = {.certificates = &certificate,
@@ -221,7 +215,7 @@ static void sessions_and_client_certificates_work_beside_a_signer(void **state)
 		assert_int_equal(peer_send(&w->server, "x", 1, false), 0);
 		run_until_received(w, &w->client, 1);
 	}
-	assert_int_equal(s.asked, 1);
+	assert_int_equal(s.asked_count, 1);
 	struct raw raw;
 	raw_init(&raw, false, TLS1_3_VERSION);
 	raw_identify(&raw, &shown);
@@ -234,7 +228,7 @@ static void sessions_and_client_certificates_work_beside_a_signer(void **state)
 	assert_true(w->server.info.peer_verified);
 	raw_done(&raw);
 	tls_server_release(&server);
-	tls_private_key_free(&s.keys[0]);
+	signer_end(&s);
 	identity_done(&shown);
 }
 
@@ -354,6 +348,8 @@ int main(void)
 			every_kind_of_key_signs_handshakes_from_afar, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(
 			rsa_signs_with_pkcs1_where_the_client_wants_it, tls_setup, tls_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_client_that_is_asked_for_another_hello, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_signer_that_fails_says_nothing_of_the_client, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(

@@ -39,14 +39,21 @@ static int get_answer(struct span in, void *out)
 	return keys_get_answer(in, out);
 }
 
+/* One alone. */
 static int get_sign(struct span in, void *out)
 {
-	return keys_get_sign(in, out);
+	struct cursor at = cursor_of(in);
+	int err = keys_get_sign(&at, out);
+
+	return err == 0 && cursor_left(&at) ? ERR_CORRUPT : err;
 }
 
 static int get_signed(struct span in, void *out)
 {
-	return keys_get_signed(in, out);
+	struct cursor at = cursor_of(in);
+	int err = keys_get_signed(&at, out);
+
+	return err == 0 && cursor_left(&at) ? ERR_CORRUPT : err;
 }
 
 static void queries(void **state)
@@ -130,9 +137,43 @@ static bool takes(enum tls_signature kind, enum tls_hash hash, size_t bytes)
 
 	buf_init(&buf, KEYS_SIGN_BYTES);
 	keys_put_sign(&buf, &sign);
-	int err = keys_get_sign(buf_span(&buf), &got);
+	int err = get_sign(buf_span(&buf), &got);
 	buf_done(&buf);
 	return err == 0;
+}
+
+static void questions_lie_behind_each_other(void **state)
+{
+	struct keys_sign sign = {.kind = TLS_SIGN_RSA_PSS,
+		.hash = TLS_SHA256,
+		.in = SPAN("0123456789abcdef0123456789abcdef")};
+	static const char signature[TLS_SIGN_OUT];
+	struct keys_signed answer = {.done = true, .signature = span_of(signature, TLS_SIGN_OUT)};
+	struct buf buf;
+	(void)state;
+
+	buf_init(&buf, KEYS_SIGN_BYTES);
+	for (sign.serial = 0; sign.serial < KEYS_SIGN_TOGETHER; sign.serial++)
+		keys_put_sign(&buf, &sign);
+	struct cursor at = cursor_of(buf_span(&buf));
+	for (uint32_t i = 0; i < KEYS_SIGN_TOGETHER; i++) {
+		assert_int_equal(keys_get_sign(&at, &sign), 0);
+		assert_int_equal(sign.serial, i);
+	}
+	assert_int_equal(cursor_left(&at), 0);
+	assert_int_equal(keys_get_sign(&at, &sign), ERR_CORRUPT);
+	/* The longest answers fit. */
+	buf_clear(&buf);
+	for (answer.serial = 0; answer.serial < KEYS_SIGN_TOGETHER; answer.serial++)
+		keys_put_signed(&buf, &answer);
+	assert_true(buf_ok(&buf));
+	at = cursor_of(buf_span(&buf));
+	for (uint32_t i = 0; i < KEYS_SIGN_TOGETHER; i++) {
+		assert_int_equal(keys_get_signed(&at, &answer), 0);
+		assert_int_equal(answer.serial, i);
+	}
+	assert_int_equal(cursor_left(&at), 0);
+	buf_done(&buf);
 }
 
 static void signatures(void **state)
@@ -151,7 +192,7 @@ static void signatures(void **state)
 	buf_init(&buf, KEYS_SIGN_BYTES);
 	keys_put_sign(&buf, &sign);
 	only_whole(buf_span(&buf), get_sign, &got);
-	assert_int_equal(keys_get_sign(buf_span(&buf), &got), 0);
+	assert_int_equal(get_sign(buf_span(&buf), &got), 0);
 	assert_int_equal(got.serial, 77);
 	assert_int_equal(got.key, 3);
 	assert_int_equal(got.kind, TLS_SIGN_ECDSA);
@@ -159,11 +200,11 @@ static void signatures(void **state)
 	buf_clear(&buf);
 	keys_put_signed(&buf, &answer);
 	only_whole(buf_span(&buf), get_signed, &got_answer);
-	assert_int_equal(keys_get_signed(buf_span(&buf), &got_answer), 0);
+	assert_int_equal(get_signed(buf_span(&buf), &got_answer), 0);
 	assert_true(got_answer.done && span_equal(got_answer.signature, answer.signature));
 	/* "Not done", with a signature; "done" without one. */
 	buf.p[4] = 0;
-	assert_int_equal(keys_get_signed(buf_span(&buf), &got_answer), ERR_CORRUPT);
+	assert_int_equal(get_signed(buf_span(&buf), &got_answer), ERR_CORRUPT);
 	buf_done(&buf);
 
 	/* A digest is as long as its hash says. */
@@ -186,6 +227,7 @@ int main(void)
 		cmocka_unit_test(queries),
 		cmocka_unit_test(answers),
 		cmocka_unit_test(signatures),
+		cmocka_unit_test(questions_lie_behind_each_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
