@@ -78,6 +78,9 @@ static struct secure *finish(struct secure_search *search)
 
 	secure_plan(search->delivery, &search->transport, search->next_hop, search->hosts,
 		&search->answers, secure);
+	/* What is found out beside it counts soon. */
+	if (secure->sts && sts_looks(search->delivery->sts, search->next_hop))
+		secure->ttl_s = MIN(secure->ttl_s, (uint32_t)SECURE_AGAIN_STS_S);
 	search->secure = NULL;
 	if (secure->arena.overflow)
 		secure_release(&secure);

@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What refuses a host may be over with the next try, and a file may become another one at any time;
- * seconds. */
-#define SECURE_AGAIN_S	  1
-#define SECURE_AGAIN_CA_S 60
-
 _Static_assert(TRANSPORT_PINS <= TLS_PINS, "every pin of a transport can be checked");
 
 /* All that the plan of one host is made of. */

@@ -9,6 +9,11 @@
 #include "delivery/secure.h"
 
 #define SECURE_ARENA (4u << 20) /* bytes: hosts with all their records, and a tls-ca file */
+/* What refuses a host may be over with the next try, a file may become another one at any time, and
+ * a policy that is being looked for be there soon; seconds. */
+#define SECURE_AGAIN_S	   1
+#define SECURE_AGAIN_CA_S  60
+#define SECURE_AGAIN_STS_S 20
 
 /* Of one host. */
 struct secure_tlsa {

@@ -32,18 +32,23 @@ struct sts_domain {
 	struct sts *sts;
 	struct sts_entry *entry; /* NULL: nothing is known yet */
 	uint64_t look_ns;	 /* what is known is good until then */
+	uint64_t asked_ns;	 /* there was mail */
+	bool private_hosts;	 /* … of a transport that allows them */
 	struct sts_search *search;
 	struct list waiting;
+	struct timer patience; /* of those that wait for the search */
+	bool overdue;	       /* it has taken too long */
+	uint32_t failures;     /* searches in a row that came to nothing */
+	uint64_t fetch_ns;     /* `failed` is not fetched before */
+	struct sts_id failed;
 	size_t name_length;
 	char name[];
 };
 
 struct sts_question {
 	struct list node;
-	struct sts_domain *domain;
 	sts_done *done;
 	void *owner;
-	struct timer deadline;
 };
 
 struct sts {
@@ -55,6 +60,7 @@ struct sts {
 	uint32_t searches;
 	uint64_t version;
 	struct kept kept;
+	struct timer turn; /* policies that grow old are renewed */
 };
 
 /* ---- entries --------------------------------------------------------------------------------- */
@@ -161,6 +167,7 @@ static void domain_free(struct sts_domain *domain)
 	if (domain->search)
 		sts->searches--;
 	sts_search_cancel(&domain->search);
+	io_timer_stop(sts->delivery->io, &domain->patience);
 	if (domain->entry)
 		sts->bytes -= domain->entry->body.n;
 	sts_release(&domain->entry);
@@ -201,6 +208,8 @@ static void make_room(struct sts *sts)
 		drop_oldest(sts, true);
 }
 
+static void waited_long(struct timer *timer);
+
 static struct sts_domain *get(struct sts *sts, struct span name)
 {
 	struct sts_domain *domain = find(sts, name);
@@ -218,6 +227,8 @@ static struct sts_domain *get(struct sts *sts, struct span name)
 	domain->name_length = name.n;
 	memcpy(domain->name, name.p, name.n);
 	list_init(&domain->waiting);
+	domain->patience.fire = waited_long;
+	domain->asked_ns = sts->delivery->io->now_ns;
 	list_push_back(bucket_of(sts, name), &domain->bucket);
 	list_push_back(&sts->lru, &domain->lru);
 	sts->count++;
@@ -237,6 +248,9 @@ static void set_entry(struct sts_domain *domain, struct sts_entry *entry)
 	domain->entry = entry;
 	if (sts->kept.version != sts->version)
 		kept_soon(&sts->kept, STS_KEEP_MS);
+	/* Without memory for the timer they are renewed when there is mail. */
+	if (entry->has_policy && !timer_armed(&sts->turn))
+		(void)io_timer_after(sts->delivery->io, &sts->turn, STS_TURN_MS);
 }
 
 static bool has_valid_policy(const struct sts_domain *domain)
@@ -255,26 +269,40 @@ static struct sts_entry *known(const struct sts_domain *domain)
 		       : NULL;
 }
 
-static void answer(struct sts_question *question)
-{
-	/* There is one, and the one before is out of the list.
-	 * NOLINTNEXTLINE(clang-analyzer-unix.Malloc,clang-analyzer-core.NullDereference) */
-	struct sts_domain *domain = question->domain;
-	sts_done *done = question->done;
-	void *owner = question->owner;
-	struct sts_entry *entry = known(domain);
-
-	list_remove(&question->node);
-	io_timer_stop(domain->sts->delivery->io, &question->deadline);
-	free(question);
-	done(owner, entry);
-}
-
+/* Whoever hears of it may ask about others, and make room by this domain. */
 static void answer_all(struct sts_domain *domain)
 {
-	while (!list_empty(&domain->waiting))
+	struct sts_entry *entry = known(domain);
+	struct list waiting;
+
+	io_timer_stop(domain->sts->delivery->io, &domain->patience);
+	list_init(&waiting);
+	while (!list_empty(&domain->waiting)) {
+		struct list *first = domain->waiting.next;
+
+		list_remove(first);
+		list_push_back(&waiting, first);
+	}
+	while (!list_empty(&waiting)) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the one before is out of the list */
-		answer(LIST_FIRST(&domain->waiting, struct sts_question, node));
+		struct sts_question *question = LIST_FIRST(&waiting, struct sts_question, node);
+		sts_done *done = question->done;
+		void *owner = question->owner;
+
+		list_remove(&question->node);
+		free(question);
+		done(owner, hold(entry));
+	}
+	sts_release(&entry);
+}
+
+/* The search goes on, and nobody waits for it any more. */
+static void waited_long(struct timer *timer)
+{
+	struct sts_domain *domain = CONTAINER_OF(timer, struct sts_domain, patience);
+
+	domain->overdue = true;
+	answer_all(domain);
 }
 
 /* The domain has a policy still, and it stays until its time is over (RFC 8461 section 5.1),
@@ -294,109 +322,156 @@ static struct sts_entry *with_trouble(
 	return entry;
 }
 
+static int64_t renew_ms(const struct sts_entry *entry)
+{
+	return MIN(STS_RENEW_MS, (int64_t)entry->policy.max_age_s * 1000 / 2);
+}
+
+static bool is_old(const struct sts_domain *domain)
+{
+	return delivery_now(domain->sts->delivery) - domain->entry->fetched_ms >
+	       renew_ms(domain->entry);
+}
+
+static uint64_t pause_ms(const struct sts_domain *domain)
+{
+	uint64_t ms = STS_FAILED_MS;
+
+	for (uint32_t i = 1; i < domain->failures && ms < STS_FAILED_MOST_MS; i++)
+		ms *= 2;
+	return MIN(ms, STS_FAILED_MOST_MS);
+}
+
+/* When is it looked for again, at the earliest? */
+static uint64_t look_ns(const struct sts_domain *domain)
+{
+	uint64_t now = domain->sts->delivery->io->now_ns;
+
+	/* The id alone may be asked for more often. */
+	if (domain->failures)
+		return now + MIN(pause_ms(domain), STS_LOOK_MS) * NS_PER_MS;
+	if (has_valid_policy(domain))
+		return now + MIN((uint64_t)renew_ms(domain->entry), STS_LOOK_MS) * NS_PER_MS;
+	return now + STS_NONE_MS * NS_PER_MS;
+}
+
+/* RFC 8461 section 10.2: who runs this hears when a policy that holds cannot be renewed. */
+static void tell_trouble(const struct sts_domain *domain, const struct sts_result *result)
+{
+	bool holds = has_valid_policy(domain) && domain->entry->policy.mode != MTA_STS_NONE;
+
+	log_write(domain->sts->delivery->config.log, holds ? LOG_WARN : LOG_INFO,
+		"the domain's DNS names an MTA-STS policy, which cannot be had",
+		LOG_SPAN("domain", span_of(domain->name, domain->name_length)),
+		LOG_STR("reason", result->detail),
+		LOG_STR("meanwhile", has_valid_policy(domain)
+					     ? "the one that is known, until its time is over"
+					     : "none"));
+}
+
+static void count(struct sts_domain *domain, const struct sts_result *result)
+{
+	if (result->outcome == STS_SEARCH_LATER)
+		return;
+	if (result->outcome != STS_SEARCH_FAILED && result->outcome != STS_SEARCH_TROUBLE) {
+		domain->failures = 0;
+		domain->failed.length = 0;
+		return;
+	}
+	/* Of another policy nothing is known yet. */
+	if (result->id.n && !span_equal(result->id, sts_id_span(&domain->failed)))
+		domain->failures = 0;
+	if (result->id.n)
+		sts_id_set(&domain->failed, result->id);
+	if (domain->failures < UINT32_MAX)
+		domain->failures++;
+	domain->fetch_ns = domain->sts->delivery->io->now_ns + pause_ms(domain) * NS_PER_MS;
+}
+
 static void searched(void *owner, const struct sts_result *result)
 {
 	struct sts_domain *domain = owner;
 	struct delivery *d = domain->sts->delivery;
-	struct sts_entry *entry;
+	struct sts_entry *entry = NULL;
 
 	domain->search = NULL;
+	domain->overdue = false;
 	domain->sts->searches--;
 	if (result->outcome == STS_SEARCH_TROUBLE)
-		log_write(d->config.log, LOG_INFO,
-			"the domain's DNS names an MTA-STS policy, which cannot be had",
-			LOG_SPAN("domain", span_of(domain->name, domain->name_length)),
-			LOG_STR("reason", result->detail),
-			LOG_STR("meanwhile",
-				has_valid_policy(domain) ? "the one that is known" : "none"));
+		tell_trouble(domain, result);
 	if (result->outcome == STS_SEARCH_POLICY)
 		entry = entry_of_policy(result->id, result->body, delivery_now(d));
-	else
+	else if (result->outcome != STS_SEARCH_LATER)
 		entry = with_trouble(domain, result);
 	/* Without memory what was known stays. */
 	if (entry)
 		set_entry(domain, entry);
-	domain->look_ns =
-		d->io->now_ns + (has_valid_policy(domain) ? STS_LOOK_MS : STS_NONE_MS) * NS_PER_MS;
+	count(domain, result);
+	domain->look_ns = look_ns(domain);
 	answer_all(domain);
 }
 
-/* A policy that is not old need not be fetched again while the DNS names the same id. */
-static struct span id_that_will_do(const struct sts_domain *domain)
-{
-	if (!has_valid_policy(domain) ||
-		delivery_now(domain->sts->delivery) - domain->entry->fetched_ms > STS_RENEW_MS)
-		return SPAN_NONE;
-	return domain->entry->id;
-}
-
-/* ERR_LIMIT: so many run already. */
-static int search(struct sts_domain *domain, bool private_hosts)
+static void begin(struct sts_domain *domain)
 {
 	struct sts *sts = domain->sts;
+	struct sts_ids ids = {0};
 
-	if (domain->search)
-		return 0;
-	if (sts->searches == STS_SEARCHES)
-		return ERR_LIMIT;
-	int err = sts_search_start(sts->delivery, span_of(domain->name, domain->name_length),
-		id_that_will_do(domain), private_hosts, searched, domain, &domain->search);
-	sts->searches += err == 0;
-	return err;
+	if (domain->search || sts->searches == STS_SEARCHES)
+		return;
+	/* A policy that is not old need not be fetched again while the DNS names the same id. */
+	if (has_valid_policy(domain) && !is_old(domain))
+		ids.kept = domain->entry->id;
+	if (domain->failures && sts->delivery->io->now_ns < domain->fetch_ns)
+		ids.failed = sts_id_span(&domain->failed);
+	if (sts_search_start(sts->delivery, span_of(domain->name, domain->name_length), &ids,
+		    domain->private_hosts, searched, domain, &domain->search))
+		return;
+	sts->searches++;
+	domain->overdue = io_timer_after(sts->delivery->io, &domain->patience, STS_WAIT_MS) != 0;
 }
 
-static void waited_long(struct timer *timer)
+bool sts_looks(struct sts *sts, struct span name)
 {
-	struct sts_question *question = CONTAINER_OF(timer, struct sts_question, deadline);
+	const struct sts_domain *domain = find(sts, name);
 
-	answer(question);
+	return domain && domain->search;
 }
 
-static int wait_for(
-	struct sts_domain *domain, sts_done *done, void *owner, struct sts_question **out)
+/* Nothing is known that mail could go by, and it will be soon. */
+static bool is_worth_waiting(const struct sts_domain *domain)
 {
-	struct sts_question *question = calloc(1, sizeof(*question));
-
-	if (!question)
-		return ERR_NOMEM;
-	question->domain = domain;
-	question->done = done;
-	question->owner = owner;
-	question->deadline.fire = waited_long;
-	if (io_timer_after(domain->sts->delivery->io, &question->deadline, STS_WAIT_MS)) {
-		free(question);
-		return ERR_NOMEM;
-	}
-	list_push_back(&domain->waiting, &question->node);
-	*out = question;
-	return 0;
+	return domain->search && !domain->overdue && !domain->failures && !has_valid_policy(domain);
 }
 
 int sts_ask(struct sts *sts, struct span name, bool private_hosts, sts_done *done, void *owner,
 	struct sts_question **out, struct sts_entry **now)
 {
 	struct sts_domain *domain = name.n <= DNS_NAME ? get(sts, name) : NULL;
-	struct sts_entry *entry;
-	int err = 0;
 
 	*out = NULL;
 	*now = NULL;
 	if (!domain)
 		return ERR_NOMEM;
-	entry = known(domain);
-	if (!entry || sts->delivery->io->now_ns >= domain->look_ns)
-		err = search(domain, private_hosts);
-	/* A policy that is kept is used meanwhile; where nothing can be found out now, nothing. */
-	if (entry && (entry->has_policy || !domain->search)) {
-		*now = entry;
-		return 0;
-	}
-	sts_release(&entry);
-	if (err) {
-		*now = entry_new();
+	domain->asked_ns = sts->delivery->io->now_ns;
+	domain->private_hosts = private_hosts;
+	struct sts_entry *entry = known(domain);
+	if (domain->asked_ns >= domain->look_ns || (!entry && !domain->failures))
+		begin(domain);
+	if (!is_worth_waiting(domain)) {
+		/* Where nothing can be found out now, there is nothing. */
+		*now = entry ? entry : entry_new();
 		return *now ? 0 : ERR_NOMEM;
 	}
-	return wait_for(domain, done, owner, out);
+	sts_release(&entry);
+	struct sts_question *question = calloc(1, sizeof(*question));
+
+	if (!question)
+		return ERR_NOMEM;
+	question->done = done;
+	question->owner = owner;
+	list_push_back(&domain->waiting, &question->node);
+	*out = question;
+	return 0;
 }
 
 void sts_cancel(struct sts_question **pointer)
@@ -407,8 +482,39 @@ void sts_cancel(struct sts_question **pointer)
 	if (!question)
 		return;
 	list_remove(&question->node);
-	io_timer_stop(question->domain->sts->delivery->io, &question->deadline);
 	free(question);
+}
+
+/* ---- renewing -------------------------------------------------------------------------------- */
+
+static bool is_needed(const struct sts_domain *domain)
+{
+	return domain->sts->delivery->io->now_ns - domain->asked_ns < STS_NEEDED_MS * NS_PER_MS;
+}
+
+/* Half of all searches are left to mail. */
+static void renew(struct timer *timer)
+{
+	struct sts *sts = CONTAINER_OF(timer, struct sts, turn);
+	uint64_t now = sts->delivery->io->now_ns;
+	uint32_t begun = 0;
+	bool more = false;
+
+	LIST_FOR_EACH(node, &sts->lru)
+	{
+		struct sts_domain *domain = CONTAINER_OF(node, struct sts_domain, lru);
+
+		if (!has_valid_policy(domain) || !is_needed(domain))
+			continue;
+		more = true;
+		if (!is_old(domain) || now < domain->look_ns || domain->search ||
+			begun == STS_TURN_MOST || sts->searches >= STS_SEARCHES / 2)
+			continue;
+		begin(domain);
+		begun++;
+	}
+	if (more)
+		(void)io_timer_after(sts->delivery->io, &sts->turn, STS_TURN_MS);
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -505,6 +611,7 @@ int sts_new(struct delivery *d, struct sts **out)
 		list_init(&sts->buckets[i]);
 	list_init(&sts->lru);
 	kept_init(&sts->kept, d, &kind, sts);
+	sts->turn.fire = renew;
 	*out = sts;
 	return 0;
 }
@@ -517,6 +624,7 @@ void sts_free(struct sts **pointer)
 	if (!sts)
 		return;
 	kept_done(&sts->kept);
+	io_timer_stop(sts->delivery->io, &sts->turn);
 	LIST_FOR_EACH(node, &sts->lru)
 	domain_free(CONTAINER_OF(node, struct sts_domain, lru));
 	free(sts);

@@ -19,8 +19,8 @@ struct sts_search {
 	bool private_hosts;
 	struct dns_question *record;
 	struct https *https;
-	size_t id_length, kept_length, domain_length;
-	char id[MTA_STS_ID], kept[MTA_STS_ID];
+	struct sts_id id, kept, failed;
+	size_t domain_length;
 	char domain[DNS_NAME + 1];
 };
 
@@ -47,7 +47,11 @@ static void end(struct sts_search *search, const struct sts_result *result)
 static void fail(struct sts_search *search, enum sts_trouble trouble, const char *detail)
 {
 	const struct sts_result result = {
-		.outcome = STS_SEARCH_TROUBLE, .trouble = trouble, .detail = detail};
+		.outcome = STS_SEARCH_TROUBLE,
+		.trouble = trouble,
+		.detail = detail,
+		.id = sts_id_span(&search->id),
+	};
 
 	end(search, &result);
 }
@@ -81,7 +85,7 @@ static void fetched(void *owner, const struct fetch_answer *answer)
 	}
 	struct sts_result result = {
 		.outcome = STS_SEARCH_POLICY,
-		.id = span_of(search->id, search->id_length),
+		.id = sts_id_span(&search->id),
 		.body = answer->body,
 	};
 	struct mta_sts_policy policy;
@@ -111,6 +115,11 @@ static void fetch_policy(struct sts_search *search)
 
 /* ---- the record ------------------------------------------------------------------------------ */
 
+static bool is_id(const struct sts_search *search, const struct sts_id *id)
+{
+	return id->length && span_equal(sts_id_span(&search->id), sts_id_span(id));
+}
+
 static void record_answered(void *owner, const struct dns_answer *answer)
 {
 	struct sts_search *search = owner;
@@ -128,24 +137,24 @@ static void record_answered(void *owner, const struct dns_answer *answer)
 	int err = answer->status == DNS_OK
 			  ? mta_sts_find_record(answer->rdata, answer->count, &arena, &id)
 			  : ERR_NOT_FOUND;
-	if (!err && id.n <= sizeof(search->id)) {
-		memcpy(search->id, id.p, id.n);
-		search->id_length = id.n;
-	}
+	if (!err)
+		sts_id_set(&search->id, id);
 	arena_reset(&arena);
 	if (err) {
 		/* What is no valid record is none (RFC 8461 section 3.1). */
 		end(search, &result);
-	} else if (search->kept_length && search->kept_length == search->id_length &&
-		   memcmp(search->kept, search->id, search->id_length) == 0) {
+	} else if (is_id(search, &search->kept)) {
 		result.outcome = STS_SEARCH_SAME;
+		end(search, &result);
+	} else if (is_id(search, &search->failed)) {
+		result.outcome = STS_SEARCH_LATER;
 		end(search, &result);
 	} else {
 		fetch_policy(search);
 	}
 }
 
-int sts_search_start(struct delivery *d, struct span domain, struct span kept_id,
+int sts_search_start(struct delivery *d, struct span domain, const struct sts_ids *ids,
 	bool private_hosts, sts_search_done *done, void *owner, struct sts_search **out)
 {
 	char name[sizeof(RECORD_NAME) + DNS_NAME];
@@ -159,9 +168,8 @@ int sts_search_start(struct delivery *d, struct span domain, struct span kept_id
 	search->private_hosts = private_hosts;
 	search->domain_length = MIN(domain.n, DNS_NAME);
 	memcpy(search->domain, domain.p, search->domain_length);
-	search->kept_length = MIN(kept_id.n, sizeof(search->kept));
-	if (search->kept_length)
-		memcpy(search->kept, kept_id.p, search->kept_length);
+	sts_id_set(&search->kept, ids->kept);
+	sts_id_set(&search->failed, ids->failed);
 	snprintf(name, sizeof(name), RECORD_NAME "%s", search->domain);
 	int err = dns_ask(d->config.dns, SPAN_NONE, span_str(name), DNS_TXT, record_answered,
 		search, &search->record);

@@ -128,6 +128,7 @@ struct world {
 	void (*web)(struct world *w, const struct fetch_query *query, struct fetch_answer *answer);
 	char *posted; /* the last body that was sent to him */
 	uint32_t fetches;
+	bool web_waits; /* he takes his time */
 	/* What clients hand in says that its header is longer than the whole: no reader takes that.
 	 */
 	bool bad_envelopes;

@@ -164,7 +164,7 @@ static bool turn(struct world *w)
 		world_dns_answer(w);
 		any = true;
 	}
-	if (w->fetching) {
+	if (w->fetching && !w->web_waits) {
 		world_fetch_answer(w);
 		any = true;
 	}
