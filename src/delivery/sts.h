@@ -12,8 +12,12 @@
  * domain is asked about by one look-up at a time, whoever waits for it, and STS_SEARCHES of them
  * run at a time.
  *
- *   sts.c         what is kept, who waits, the file
+ *   sts.c         the domains
+ *   sts_entry.c   what is known of one
+ *   sts_ask.c     who asks and waits, and when it is looked up
  *   sts_search.c  one look-up
+ *   sts_renew.c   what would end is fetched again
+ *   sts_file.c    how it is kept
  */
 #ifndef DELIVERY_STS_H
 #define DELIVERY_STS_H
