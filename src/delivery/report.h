@@ -5,6 +5,8 @@
  *
  *   report.c        what is gathered
  *   report_file.c   how it is kept
+ *   report_due.c    when it is sent
+ *   report_build.c  what it says
  *   report_send.c   whom it goes to, and how
  *
  * Bounds: REPORT_ROWS (a domain and a kind of policy, on one day), REPORT_DETAILS different

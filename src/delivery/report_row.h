@@ -65,10 +65,13 @@ void report_row_free(struct report *report, struct report_row *row);
 /* ---- report_file.c */
 extern const struct kept_kind report_kept;
 
-/* ---- report_send.c */
+/* ---- report_due.c */
 /* The next look is in time for what is gathered; none where nothing is. */
 void report_arm(struct report *report);
 void report_look(struct timer *timer);
+
+/* ---- report_send.c */
+/* Those on their way are given up. */
 void report_send_done(struct report *report);
 
 #endif

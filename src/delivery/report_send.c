@@ -1,8 +1,7 @@
 /*
- * TLS reports on their way: the day is over, the domain is asked whether it wants one, and where.
+ * A TLS report on its way: the domain is asked whether it wants one, and where.
  */
-#include "delivery/https.h"
-#include "delivery/report_row.h"
+#include "delivery/report_sending.h"
 #include "delivery/tell.h"
 
 #include "base/check.h"
@@ -11,38 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-#define LOOK_MS	     (60ull * 60 * 1000) /* also between two tries */
-#define TURN_MS	     1000
 #define RECORD_NAME  "_smtp._tls."
 #define SEND_ARENA   (8u << 20)
-#define REPORT_MOST  (4u << 20) /* bytes of a report */
-#define TYPES	     (TLS_RPT_NO_POLICY + 1)
 #define CONTENT_TYPE "application/tlsrpt+gzip"
-
-/* One domain's report. */
-struct report_sending {
-	struct list node;
-	struct report *report;
-	int64_t day;
-	int64_t begun_ms;
-	struct dns_question *question;
-	struct https *https;
-	struct arena arena;
-	struct tls_rpt_record record;
-	uint32_t next; /* of its URIs */
-	struct buf json;
-	struct span id;
-	bool sent; /* to one of them at least */
-	size_t domain_length;
-	char domain[DNS_NAME + 1];
-};
-
-static struct span domain_of(const struct report_sending *sending)
-{
-	return span_of(sending->domain, sending->domain_length);
-}
 
 static void sending_free(struct report_sending *sending)
 {
@@ -63,7 +34,7 @@ void report_send_done(struct report *report)
 
 static void drop_rows(struct report *report, struct span domain, int64_t day)
 {
-	for (int type = 0; type < TYPES; type++) {
+	for (int type = 0; type < REPORT_TYPES; type++) {
 		struct report_row *row =
 			report_find(report, domain, (enum tls_rpt_policy_type)type, day);
 
@@ -79,112 +50,8 @@ static void end(struct report_sending *sending, bool done)
 	struct report *report = sending->report;
 
 	if (done)
-		drop_rows(report, domain_of(sending), sending->day);
+		drop_rows(report, report_domain(sending), sending->day);
 	sending_free(sending);
-}
-
-/* ---- the report ------------------------------------------------------------------------------ */
-
-static const struct span *lines_of(const struct buf *text, struct arena *arena, uint32_t *count)
-{
-	struct span *lines = arena_alloc(arena, REPORT_LINES * sizeof(*lines));
-	struct span rest = buf_span(text);
-
-	*count = 0;
-	while (lines && rest.n && *count < REPORT_LINES) {
-		size_t n = span_find(rest, '\n');
-
-		lines[(*count)++] = span_of(rest.p, n);
-		rest = span_skip(rest, MIN(n + 1, rest.n));
-	}
-	return lines;
-}
-
-static struct span address_text(const struct netaddr *address, struct arena *arena)
-{
-	struct buf text;
-
-	if (address->family == NETADDR_NONE)
-		return SPAN_NONE;
-	buf_init(&text, 64);
-	netaddr_add_ip(&text, address);
-	struct span out = arena_copy(arena, buf_span(&text));
-	buf_done(&text);
-	return out;
-}
-
-static void put_details(
-	const struct report_row *row, struct arena *arena, struct tls_rpt_policy *policy)
-{
-	struct tls_rpt_failure *list = arena_alloc(arena, (row->detail_count + 1) * sizeof(*list));
-
-	for (const struct list *node = row->details.next; list && node != &row->details;
-		node = node->next) {
-		const struct report_detail *detail = CONTAINER_OF(node, struct report_detail, node);
-
-		list[policy->detail_count++] = (struct tls_rpt_failure){
-			.result = detail->result,
-			.sending_ip = address_text(&detail->local, arena),
-			.receiving_ip = address_text(&detail->peer, arena),
-			.receiving_host = span_of(detail->text, detail->host_length),
-			.detail = span_of(detail->text + detail->host_length, detail->text_length),
-			.sessions = detail->sessions,
-		};
-	}
-	policy->details = list;
-}
-
-/* What is sent before its day is over speaks of the time until then. */
-static int64_t end_ms(const struct report_sending *sending)
-{
-	return MIN((sending->day + 1) * REPORT_DAY_MS - 1000, sending->begun_ms);
-}
-
-/* 0, ERR_NOT_FOUND: nothing to say, ERR_NOMEM. */
-static int build(struct report_sending *sending)
-{
-	struct delivery *d = sending->report->delivery;
-	struct tls_rpt_policy policies[TYPES];
-	char id[64 + DNS_NAME], contact[16 + DNS_NAME];
-	struct tls_rpt_report report = {
-		.organization = d->config.config->hostname,
-		.from_ms = sending->day * REPORT_DAY_MS,
-		.to_ms = end_ms(sending),
-		.policies = policies,
-	};
-
-	for (int type = 0; type < TYPES; type++) {
-		const struct report_row *row = report_find(sending->report, domain_of(sending),
-			(enum tls_rpt_policy_type)type, sending->day);
-
-		if (!row)
-			continue;
-		struct tls_rpt_policy *policy = &policies[report.policy_count++];
-
-		*policy = (struct tls_rpt_policy){
-			.type = row->type,
-			.domain = domain_of(sending),
-			.successes = row->successes,
-			.failures = row->failures,
-		};
-		policy->lines = lines_of(&row->lines, &sending->arena, &policy->line_count);
-		policy->mx = lines_of(&row->mx, &sending->arena, &policy->mx_count);
-		put_details(row, &sending->arena, policy);
-	}
-	if (!report.policy_count)
-		return ERR_NOT_FOUND;
-	/* Of one day there may be several, where one was asked for. */
-	snprintf(id, sizeof(id), "%lld.%s@%.*s", (long long)(end_ms(sending) / 1000),
-		sending->domain, (int)d->config.config->hostname.n, d->config.config->hostname.p);
-	snprintf(contact, sizeof(contact), "postmaster@%.*s", (int)d->config.config->hostname.n,
-		d->config.config->hostname.p);
-	sending->id = arena_copy(&sending->arena, span_str(id));
-	report.report_id = sending->id;
-	report.contact = span_str(contact);
-	if (sending->arena.overflow)
-		return ERR_NOMEM;
-	tls_rpt_add_json(&sending->json, &report);
-	return buf_ok(&sending->json) ? 0 : ERR_NOMEM;
 }
 
 /* ---- whom it goes to ------------------------------------------------------------------------- */
@@ -202,13 +69,13 @@ static int send_mail(struct report_sending *sending, struct span to)
 	const struct tls_rpt_mail mail = {
 		.from = span_str(from),
 		.to = to,
-		.reported_domain = domain_of(sending),
+		.reported_domain = report_domain(sending),
 		.submitter = d->config.config->hostname,
 		.json = buf_span(&sending->json),
 		.report_id = sending->id,
 		.now_ms = delivery_now(d),
 		.from_ms = sending->day * REPORT_DAY_MS,
-		.to_ms = end_ms(sending),
+		.to_ms = report_end_ms(sending),
 		.random = prng_u64(&d->prng),
 	};
 
@@ -229,7 +96,7 @@ static void posted(void *owner, const struct fetch_answer *answer)
 		sending->sent = true;
 	else
 		log_write(sending->report->delivery->config.log, LOG_INFO,
-			"a TLS report was not taken", LOG_SPAN("domain", domain_of(sending)),
+			"a TLS report was not taken", LOG_SPAN("domain", report_domain(sending)),
 			LOG_SPAN("reason", answer->detail));
 	send_next(sending);
 }
@@ -283,7 +150,7 @@ static void record_answered(void *owner, const struct dns_answer *answer)
 		err = tls_rpt_find_record(
 			answer->rdata, answer->count, &sending->arena, &sending->record);
 	if (!err)
-		err = build(sending);
+		err = report_build(sending);
 	if (err)
 		/* It wants none. */
 		end(sending, err != ERR_NOMEM);
@@ -291,21 +158,7 @@ static void record_answered(void *owner, const struct dns_answer *answer)
 		send_next(sending);
 }
 
-static bool is_being_sent(const struct report *report, const struct report_row *row)
-{
-	for (const struct list *node = report->sending.next; node != &report->sending;
-		node = node->next) {
-		const struct report_sending *sending =
-			CONTAINER_OF(node, struct report_sending, node);
-
-		if (sending->day == row->day &&
-			span_equal(domain_of(sending), span_of(row->domain, row->domain_length)))
-			return true;
-	}
-	return false;
-}
-
-static void begin(struct report *report, const struct report_row *row)
+void report_send(struct report *report, const struct report_row *row)
 {
 	char name[sizeof(RECORD_NAME) + DNS_NAME];
 	struct report_sending *sending = calloc(1, sizeof(*sending));
@@ -325,77 +178,4 @@ static void begin(struct report *report, const struct report_row *row)
 	if (dns_ask(report->delivery->config.dns, SPAN_NONE, span_str(name), DNS_TXT,
 		    record_answered, sending, &sending->question))
 		sending_free(sending);
-}
-
-/* ---- when ------------------------------------------------------------------------------------ */
-
-/* Each domain has an hour of its own after midnight, so that not all reports of all senders come at
- * once. */
-static int64_t due_ms(const struct report_row *row)
-{
-	return (row->day + 1) * REPORT_DAY_MS +
-	       (int64_t)(XXH3_64bits(row->domain, row->domain_length) % REPORT_SPREAD_MS);
-}
-
-static void look(struct report *report)
-{
-	int64_t now = delivery_now(report->delivery);
-
-	LIST_FOR_EACH(node, &report->rows)
-	{
-		struct report_row *row = CONTAINER_OF(node, struct report_row, all);
-		int64_t due = due_ms(row);
-
-		if (!row->due && now < due)
-			continue;
-		if (now >= due + REPORT_TRY_MS)
-			report_row_free(report, row);
-		else if (report->sending_count < REPORT_SENDING && !is_being_sent(report, row))
-			begin(report, row);
-	}
-}
-
-void report_arm(struct report *report)
-{
-	/* Others wait for their turn. */
-	uint64_t ms = report->sending_count == REPORT_SENDING ? TURN_MS : LOOK_MS;
-
-	if (!list_empty(&report->rows) && io_timer_after(report->delivery->io, &report->timer, ms))
-		CHECK(!"a timer could be armed");
-}
-
-void report_look(struct timer *timer)
-{
-	struct report *report = CONTAINER_OF(timer, struct report, timer);
-
-	if (!report->delivery->stopping)
-		look(report);
-	report_arm(report);
-}
-
-/* It counts for its domain, if no other row of the domain does. */
-static bool is_first_of_domain(struct report *report, const struct report_row *row)
-{
-	struct span domain = span_of(row->domain, row->domain_length);
-
-	for (int type = 0; type < (int)row->type; type++)
-		if (report_find(report, domain, (enum tls_rpt_policy_type)type, row->day))
-			return false;
-	return true;
-}
-
-uint32_t report_send_now(struct report *report)
-{
-	uint32_t domains = 0;
-
-	LIST_FOR_EACH(node, &report->rows)
-	{
-		struct report_row *row = CONTAINER_OF(node, struct report_row, all);
-
-		row->due = true;
-		domains += is_first_of_domain(report, row);
-	}
-	look(report);
-	report_arm(report);
-	return domains;
 }
