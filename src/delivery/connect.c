@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "directory/secrets.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -270,6 +271,27 @@ bool session_again(struct session *session, enum client_stage stage)
 	return session_connect(session) == 0;
 }
 
+/* What of the transport's settings keeps it from connecting, and how to mend it. */
+static void unusable(const struct link *link, int err, struct verdict *verdict)
+{
+	char text[VERDICT_TEXT];
+	int n = (int)MIN(link->name.n, VERDICT_TEXT / 8u);
+
+	if (err == ERR_NOT_FOUND)
+		snprintf(text, sizeof(text),
+			"the transport's sasl secret is not known here: give it with posternctl "
+			"transport set %.*s --secret",
+			n, link->name.p);
+	else if (err == ERR_CLOSED)
+		snprintf(text, sizeof(text), "the transport is no longer in the directory");
+	else
+		snprintf(text, sizeof(text),
+			"no connection can be begun with the transport's helo and source "
+			"addresses (%s): see posternctl transport show %.*s",
+			err_text(err), n, link->name.p);
+	link_trouble(verdict, 3, 5, text);
+}
+
 bool session_try(struct session *session, const struct verdict *before)
 {
 	struct verdict verdict, last_one = *before;
@@ -289,12 +311,8 @@ bool session_try(struct session *session, const struct verdict *before)
 		return false;
 	}
 	if (err) {
-		/* A setting that cannot be used; another address would fare no better. */
-		link_trouble(&verdict, 3, 5,
-			err == ERR_NOT_FOUND
-				? "the transport's sasl secret is not known here: give it with "
-				  "posternctl transport set NAME --secret"
-				: "the transport's settings allow no connection");
+		/* Another address would fare no better. */
+		unusable(session->link, err, &verdict);
 		session_failed(session, &verdict);
 		return false;
 	}

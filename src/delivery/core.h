@@ -144,6 +144,7 @@ struct delivery {
 	bool starved;		/* an attempt waits for a connection that may not be opened yet */
 
 	uint64_t short_said_ns; /* when a shortage was logged last; 0: never */
+	uint64_t ca_said_ns;	/* likewise that a tls-ca file cannot be read */
 
 	struct io_turn pump;
 	struct timer timer;

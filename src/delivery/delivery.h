@@ -66,7 +66,7 @@ struct delivery_config {
 	 */
 	bool (*dnssec_unknown)(void *context);
 	/* The text of a transport's tls-ca file, as it is now. Blocks a little. ERR_NOT_FOUND,
-	 * ERR_DENIED, … NULL: none can be read. */
+	 * ERR_DENIED, ERR_SYNTAX (no certificates), … NULL: none can be read. */
 	int (*read_ca)(void *context, struct span path, struct buf *out);
 	/* limits.queue-messages is reached, or no longer. May be NULL. */
 	void (*queue_full)(void *context, bool full);

@@ -103,10 +103,25 @@ static void refuse(struct plan_host *p, uint8_t detail, const char *text)
 	link_trouble(&p->out->why, 7, detail, text);
 }
 
+/* A file of ours, and nothing that a next hop could mend. */
+static void tell_anchors(struct plan_host *p, const char *why)
+{
+	struct delivery *d = p->d;
+
+	if (d->ca_said_ns && d->io->now_ns - d->ca_said_ns < DELIVERY_SHORT_SAID_MS * NS_PER_MS)
+		return;
+	d->ca_said_ns = d->io->now_ns;
+	log_write(d->config.log, LOG_WARN,
+		"the tls-ca file of a transport cannot be read, and its mail waits: put it there, "
+		"readable by all, or name another with posternctl transport set NAME tls-ca=PATH",
+		LOG_SPAN("transport", p->transport->name), LOG_SPAN("file", p->transport->tls_ca),
+		LOG_STR("why", why));
+}
+
 static void read_anchors(struct plan_host *p)
 {
 	struct delivery *d = p->d;
-	struct span path = p->transport->tls_ca;
+	struct span path = p->transport->tls_ca, name = p->transport->name;
 	char problem[VERDICT_TEXT];
 	struct buf text;
 
@@ -117,8 +132,16 @@ static void read_anchors(struct plan_host *p)
 				    : ERR_UNSUPPORTED;
 	p->secure->ttl_s = MIN(p->secure->ttl_s, (uint32_t)SECURE_AGAIN_CA_S);
 	if (err) {
-		snprintf(problem, sizeof(problem), "the transport's tls-ca file cannot be read: %s",
-			err_text(err));
+		const char *why = err == ERR_SYNTAX ? "it has no certificates that can be used"
+						    : err_text(err);
+
+		tell_anchors(p, why);
+		snprintf(problem, sizeof(problem),
+			"the transport's tls-ca file cannot be read: %.*s: %s; put it there, "
+			"readable by all, or name another: posternctl transport set %.*s "
+			"tls-ca=PATH",
+			(int)MIN(path.n, VERDICT_TEXT / 4u), path.p, why,
+			(int)MIN(name.n, VERDICT_TEXT / 8u), name.p);
 		refuse(p, 5, problem);
 	} else {
 		p->out->client.ca_pem = arena_copy(&p->secure->arena, buf_span(&text));

@@ -185,7 +185,9 @@ void tls_link_failed(struct tls_link *link, enum tls_failure failure)
 		link->info.detail = keep(&link->detail, link->why);
 	else if (refused && result != X509_V_OK && link->found == TLS_FINE)
 		link->info.detail = keep(&link->detail, X509_verify_cert_error_string(result));
-	else if (code && failure != TLS_LOST && failure != TLS_TIMEOUT)
+	/* What we found ourselves OpenSSL only calls "verify failed". */
+	else if (code && failure != TLS_LOST && failure != TLS_TIMEOUT &&
+		 !(refused && link->found != TLS_FINE))
 		link->info.detail = keep(&link->detail, tls_openssl_reason(text));
 	ERR_clear_error();
 	if (!link->server)

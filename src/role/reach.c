@@ -63,7 +63,15 @@ static int read_file(struct span path, size_t most, struct buf *out)
 
 int reach_read_ca(struct span path, struct buf *out)
 {
-	return read_file(path, TLS_PEM_BYTES, out);
+	struct buf problem;
+	size_t count;
+	int err = read_file(path, TLS_PEM_BYTES, out);
+
+	buf_init(&problem, PATH_ROOM);
+	if (!err)
+		err = tls_check_ca(buf_span(out), &count, &problem);
+	buf_done(&problem);
+	return err;
 }
 
 static int allow_folder(struct reach *reach, struct span path)

@@ -26,8 +26,8 @@ int reach_open(struct reach *reach, struct role *role, struct buf *problem);
 void reach_channel(struct reach *reach, uint8_t index, int fd);
 /* The system's list of DNS servers may be another one now; takes the descriptor. */
 void reach_resolv_conf(struct reach *reach, int fd);
-/* The text of a transport's tls-ca file. Blocks a little. ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, …
- */
+/* The text of a transport's tls-ca file. Blocks a little. ERR_SYNTAX: no certificates;
+ * ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, … */
 int reach_read_ca(struct span path, struct buf *out);
 
 #endif

@@ -258,6 +258,42 @@ static void verify_of_a_named_server_is_by_its_name(void **state)
 	close_world(w);
 }
 
+/* Whoever reads it can mend it. */
+static void a_tls_ca_that_cannot_be_read_is_named(void **state)
+{
+	static const struct dns_row rows[] = {{"mx.b.example", DNS_A, 0, "192.0.2.77"}, {0}};
+	static const struct {
+		int err;
+		const char *says;
+	} cases[] = {{ERR_DENIED, "permission denied"}, {ERR_NOT_FOUND, "not found"},
+		{ERR_SYNTAX, "no certificates"}};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *w =
+			open_world("transports:\n"
+				   "  b: { server: \"mx.b.example:2525\", tls: verify, tls-ca: "
+				   "/etc/ssl/b.pem, retry-delay: 1 }\n"
+				   "domains:\n  b.example: { transport: b }\n",
+				rows);
+
+		w->ca_error = cases[i].err;
+		world_send(w, "ann@a.example", "bob@b.example", BODY);
+		world_pass(w, 10 * SECOND);
+		assert_int_equal(w->connects, 0);
+		const char *reason = world_event(w, EVENT_TRANSIENT_FAILURE, 0)->text;
+		assert_non_null(strstr(reason, "/etc/ssl/b.pem"));
+		assert_non_null(strstr(reason, cases[i].says));
+		assert_non_null(strstr(reason, "posternctl transport set b tls-ca="));
+		assert_int_equal(w->warnings, 1);
+		assert_non_null(strstr(w->warned, "file=/etc/ssl/b.pem"));
+		w->ca_error = 0;
+		world_pass(w, 10 * MINUTE);
+		assert_int_equal(w->taken_count, 1);
+		close_world(w);
+	}
+}
+
 /* ---- DANE -------------------------------------------------------------------------------- */
 
 static void dane_takes_the_right_key_only(void **state)
@@ -709,6 +745,7 @@ int main(void)
 		cmocka_unit_test(require_wants_tls_and_no_certificate),
 		cmocka_unit_test(verify_trusts_only_names_that_are_vouched_for),
 		cmocka_unit_test(verify_of_a_named_server_is_by_its_name),
+		cmocka_unit_test(a_tls_ca_that_cannot_be_read_is_named),
 		cmocka_unit_test(dane_takes_the_right_key_only),
 		cmocka_unit_test(dane_ignores_records_without_dnssec),
 		cmocka_unit_test(dane_waits_while_records_cannot_be_looked_up),

@@ -94,6 +94,15 @@ static bool dnssec_unknown(void *context)
 	return ((const struct world *)context)->dnssec_unknown;
 }
 
+static int read_ca(void *context, struct span path, struct buf *out)
+{
+	const struct world *w = context;
+	(void)path;
+
+	buf_add_str(out, "an authority");
+	return w->ca_error;
+}
+
 static void answer(void *context, uint32_t ticket, struct span json)
 {
 	struct world *w = context;
@@ -112,6 +121,8 @@ static void make_core(struct world *w)
 		.dns = &w->dns,
 		.fetch = &w->fetch,
 		.dnssec_unknown = dnssec_unknown,
+		.read_ca = read_ca,
+		.log = &w->log,
 		.config = w->config,
 		.route = &w->route,
 		.events = &w->sink,
@@ -145,6 +156,7 @@ void world_init_with(struct world *w, const char *objects)
 	w->dns.ops = &world_dns_ops;
 	w->fetch.ops = &world_fetch_ops;
 	w->sink.emit = world_on_event;
+	w->log = (struct log){.least = LOG_WARN, .write = world_on_log};
 	prng_seed(&w->prng, 7);
 	list_init(&w->hops);
 	CHECK(!sim_disk_new(1, &w->spool) && !sim_disk_new(2, &w->boxes));

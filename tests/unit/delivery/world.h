@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/prng.h"
 #include "base/text.h"
 #include "delivery/delivery.h"
@@ -105,6 +106,10 @@ struct world {
 	struct delivery *d;
 	struct spool_writer *writer;
 	struct event_sink sink;
+	struct log log;
+	uint32_t warnings;
+	char warned[WORLD_LINE]; /* the last one, with its fields */
+	int ca_error;		 /* of every tls-ca file */
 	struct seen events[WORLD_EVENTS];
 	size_t event_count;
 	struct taken taken[WORLD_TAKEN];

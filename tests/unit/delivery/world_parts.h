@@ -15,6 +15,8 @@ void hop_free(struct hop *hop);
 bool world_run_job(struct world *w, int lane);
 void world_dns_answer(struct world *w);
 void world_fetch_answer(struct world *w);
+void world_on_log(struct log *log, enum log_level level, const char *message,
+	const struct log_field *fields, size_t count);
 void world_on_event(struct event_sink *sink, const struct event *event);
 void world_on_notice(void *context, const struct spool_notice *notice);
 void world_on_writer_health(void *context, enum spool_health health);

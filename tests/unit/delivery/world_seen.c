@@ -10,6 +10,20 @@ static void keep(char *to, size_t room, struct span text)
 	to[n] = '\0';
 }
 
+void world_on_log(struct log *log, enum log_level level, const char *message,
+	const struct log_field *fields, size_t count)
+{
+	struct world *w = CONTAINER_OF(log, struct world, log);
+	int n = snprintf(w->warned, sizeof(w->warned), "%s", message);
+	(void)level;
+
+	w->warnings++;
+	for (size_t i = 0; i < count && n < WORLD_LINE; i++)
+		if (fields[i].kind == LOG_FIELD_SPAN)
+			n += snprintf(w->warned + n, sizeof(w->warned) - (size_t)n, " %s=%.*s",
+				fields[i].name, (int)fields[i].span.n, fields[i].span.p);
+}
+
 void world_on_event(struct event_sink *sink, const struct event *event)
 {
 	struct world *w = CONTAINER_OF(sink, struct world, sink);

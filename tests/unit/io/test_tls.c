@@ -178,6 +178,8 @@ static void a_pin_is_of_the_certificate_or_of_its_key(void **state)
 	struct tls_client client = {.check = TLS_CHECK_PINS, .pins = pins, .pin_count = 2};
 
 	assert_int_equal(asked(w, &w->leaf, &client), TLS_PIN);
+	/* Nothing is said behind it that says nothing. */
+	assert_int_equal(w->client.info.detail.n, 0);
 	certificate_hash(&w->leaf, pins[1]);
 	assert_int_equal(asked(w, &w->leaf, &client), TLS_FINE);
 	key_hash(&w->leaf, pins[1]);
