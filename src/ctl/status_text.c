@@ -224,6 +224,25 @@ static void show_delivery(const json_t *status, const json_t *role)
 	putchar('\n');
 }
 
+static void show_dnssec(const json_t *role)
+{
+	static const char *const words[][2] = {
+		{"validated", "DNS answers are validated"},
+		{"not-validated", "what the DNS servers say cannot be validated: no link is "
+				  "protected by DANE "
+				  "(see the log)"},
+		{"unknown", "not known (yet) whether DNS answers can be validated: until then no "
+			    "link is protected by DANE"},
+	};
+	const char *state = member_text(role, "dnssec");
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(state, words[i][0]) == 0) {
+			line("dnssec");
+			printf("%s\n", words[i][1]);
+		}
+}
+
 static const char *health_text(const json_t *role)
 {
 	static const char *const words[][2] = {
@@ -271,6 +290,7 @@ static void show_roles(const struct ctl *ctl, const json_t *status)
 
 	if (json_object_get(delivery, "queue")) {
 		show_delivery(status, delivery);
+		show_dnssec(delivery);
 	} else {
 		line("queue");
 		fputs("unknown: ", stdout);

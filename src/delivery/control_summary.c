@@ -167,6 +167,7 @@ void control_status(struct control *c)
 {
 	struct delivery *d = c->d;
 	static const char *const health[] = {"well", "full", "sick"};
+	static const char *const dnssec[] = {"unknown", "validated", "not-validated"};
 	struct delivery_figures figures;
 	struct spool_figures spool;
 	struct queue_counts counts;
@@ -195,6 +196,7 @@ void control_status(struct control *c)
 	json_put_u64(&c->json, "connections", figures.connections);
 	json_put_u64(&c->json, "sessions_now", figures.sessions_now);
 	json_close_object(&c->json);
+	json_put_str(&c->json, "dnssec", dnssec[dnssec_state(d)]);
 	json_open_object(&c->json, "spool");
 	json_put_u64(&c->json, "files", spool.files);
 	json_put_u64(&c->json, "file_bytes", spool.file_bytes);

@@ -167,7 +167,10 @@ struct delivery {
 	struct timer guard_timer;
 	bool guarding; /* it is armed */
 
-	struct kept pauses; /* pauses.c */
+	struct kept pauses;	 /* pauses.c */
+	struct kept dnssec;	 /* dnssec.c */
+	uint64_t dnssec_servers; /* that say what can be validated; 0: none */
+	uint64_t dnssec_version;
 
 	struct timer stop_timer;
 	bool cut; /* the time for stopping is over: nothing goes on */
@@ -213,6 +216,13 @@ void guard_wake(struct delivery *delivery);
 /* ---- pauses.c ------------------------------------------------------------------------------- */
 
 extern const struct kept_kind pauses_kept;
+
+/* ---- dnssec.c ------------------------------------------------------------------------------- */
+
+enum dns_dnssec dnssec_state(const struct delivery *delivery);
+/* What is known of it may have changed: kept over restarts. */
+void dnssec_look(struct delivery *delivery);
+extern const struct kept_kind dnssec_kept;
 
 /* ---- hosts.c -------------------------------------------------------------------------------- */
 

@@ -33,6 +33,7 @@ int delivery_new(const struct delivery_config *config, struct delivery **out)
 	d->stop_timer.fire = stop_now;
 	d->guard_timer.fire = guard_step;
 	kept_init(&d->pauses, d, &pauses_kept, d);
+	kept_init(&d->dnssec, d, &dnssec_kept, d);
 	d->started_ms = delivery_now(d);
 	d->started_ns = d->io->now_ns;
 	list_init(&d->owed);
@@ -86,6 +87,7 @@ void delivery_free(struct delivery **delivery)
 	io_timer_stop(d->io, &d->guard_timer);
 	io_turn_forget(d->io, &d->pump);
 	kept_done(&d->pauses);
+	kept_done(&d->dnssec);
 	hosts_forget(d);
 	LIST_FOR_EACH(node, &d->attempts)
 	attempt_drop(CONTAINER_OF(node, struct attempt, node));

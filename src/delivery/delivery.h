@@ -62,9 +62,12 @@ struct delivery_config {
 	struct event_sink *events; /* may be NULL */
 	struct log *log;	   /* may be NULL */
 	void *context;
-	/* It is not known yet whether what the DNS says can be validated with DNSSEC. NULL: it is.
+	/* Can what the DNS servers say be validated with DNSSEC? NULL: it is. Else also: which
+	 * servers that is (a number, never 0), and that they are believed it, as in a former life.
 	 */
-	bool (*dnssec_unknown)(void *context);
+	enum dns_dnssec (*dnssec)(void *context);
+	uint64_t (*dnssec_servers)(void *context);
+	void (*dnssec_believe)(void *context, uint64_t servers);
 	/* The text of a transport's tls-ca file, as it is now. Blocks a little. ERR_NOT_FOUND,
 	 * ERR_DENIED, ERR_SYNTAX (no certificates), … NULL: none can be read. */
 	int (*read_ca)(void *context, struct span path, struct buf *out);

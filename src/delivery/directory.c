@@ -155,6 +155,7 @@ int delivery_set_snapshot(struct delivery *d, struct snapshot *snapshot)
 	struct snapshot *before = d->snapshot;
 	if (first) {
 		kept_load(&d->pauses);
+		kept_load(&d->dnssec);
 		sts_load(d->sts);
 		report_load(d->report);
 	}

@@ -169,6 +169,8 @@ static int ask(struct secure_search *search)
 {
 	bool dane = search->transport.tls == TLS_DANE || search->transport.tls == TLS_MTA_STS;
 
+	if (dane)
+		dnssec_look(search->delivery);
 	for (uint32_t i = 0; dane && i < search->hosts->host_count; i++) {
 		const struct mx_host *host = &search->hosts->hosts[i];
 

@@ -216,7 +216,7 @@ static bool waits_for_dnssec(struct plan_host *p)
 
 	struct netaddr literal;
 
-	if (!d->config.dnssec_unknown || !d->config.dnssec_unknown(d->config.context) ||
+	if (dnssec_state(d) != DNSSEC_UNKNOWN ||
 		d->io->now_ns - d->started_ns > DELIVERY_DNSSEC_MS * NS_PER_MS ||
 		p->transport->query.n || netaddr_parse_ip(p->host->name, &literal) == 0)
 		return false;

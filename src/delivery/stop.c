@@ -20,7 +20,8 @@ static void tell_stopped(struct delivery *d)
 
 static bool kept_files_busy(const struct delivery *d)
 {
-	return kept_busy(&d->pauses) || sts_busy(d->sts) || report_busy(d->report);
+	return kept_busy(&d->pauses) || kept_busy(&d->dnssec) || sts_busy(d->sts) ||
+	       report_busy(d->report);
 }
 
 /* First what runs is cut off; should that, too, have no end, nobody waits any longer. */

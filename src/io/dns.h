@@ -34,6 +34,13 @@ enum dns_status {
 	DNS_BOGUS, /* DNSSEC proves the answer forged or broken: as temporary, never to be used */
 };
 
+/* Can what servers say be validated? */
+enum dns_dnssec {
+	DNSSEC_UNKNOWN, /* nothing was asked yet, or they did not answer for the root */
+	DNSSEC_YES,	/* answers are validated */
+	DNSSEC_NO,	/* they do not pass on what that would need */
+};
+
 struct dns_mx {
 	uint16_t preference;
 	struct span name; /* empty: the root, "." (RFC 7505) */

@@ -63,6 +63,8 @@ struct trial {
 	uint64_t next_ns;   /* none before */
 	bool doubted;	    /* something was bogus since the last one */
 	uint32_t against;   /* trials in a row that say "no" where it was "yes" */
+	bool believed;	    /* "yes" is what a former life said, and nothing was heard since … */
+	uint64_t until_ns;  /* … and counts until then */
 };
 
 struct context {

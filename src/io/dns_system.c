@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 static int open_system(struct unbound *all, const struct netaddr *addresses, uint32_t count)
 {
@@ -106,4 +107,20 @@ int dns_unbound_resolv_conf(struct dns *dns, struct span text)
 	if (all->given || same || !count)
 		return ERR_EXISTS;
 	return open_system(all, addresses, count);
+}
+
+uint64_t dns_unbound_servers(const struct dns *dns)
+{
+	const struct context *context = CONTAINER_OF(dns, const struct unbound, base)->system;
+	struct buf text;
+
+	buf_init(&text, DNS_SERVER_ADDRESSES * 64);
+	for (uint32_t i = 0; i < context->address_count; i++) {
+		netaddr_add(&text, &context->addresses[i]);
+		buf_add_char(&text, '\n');
+	}
+	uint64_t hash = XXH3_64bits(text.p, text.n);
+
+	buf_done(&text);
+	return hash ? hash : 1;
 }

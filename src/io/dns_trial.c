@@ -9,6 +9,8 @@
  * question, at intervals; where it was "yes", only after something was bogus, and "no" is believed
  * only when it was said several times: who can forge answers for a moment must not turn validation
  * off. (Who can for long can: that is what an anchor for the root in the start file is against.)
+ * What it was in a former life counts as such a "yes", and for a day against silence, too: or
+ * whoever keeps one answer from us while we start had turned it off.
  */
 #include "io/dns_context.h"
 
@@ -84,8 +86,10 @@ static void said_yes(struct context *context)
 	struct trial *trial = &context->trial;
 
 	trial->against = 0;
-	if (trial->said != DNSSEC_YES) {
+	if (trial->said != DNSSEC_YES || trial->believed)
 		tell(context, DNSSEC_YES, SPAN_NONE);
+	trial->believed = false;
+	if (trial->said != DNSSEC_YES) {
 		trial->said = DNSSEC_YES;
 		engine_retire(&context->engine);
 		context->engine = trial->engine;
@@ -106,6 +110,7 @@ static void said_no(struct context *context, struct span why)
 	}
 	if (was)
 		engine_retire(&context->engine);
+	trial->believed = false;
 	if (trial->said != DNSSEC_NO)
 		tell(context, DNSSEC_NO, why);
 	trial->said = DNSSEC_NO;
@@ -113,8 +118,34 @@ static void said_no(struct context *context, struct span why)
 	over(context, AGAIN_MS);
 }
 
+static void believed_and_silent(struct context *context)
+{
+	struct trial *trial = &context->trial;
+
+	if (now(context) < trial->until_ns) {
+		if (!trial->next_ns)
+			log_write(context->all->log, LOG_WARN,
+				"DNSSEC: these DNS servers do not answer for the root now; what "
+				"they say is validated all the same, as it could be before the "
+				"restart, and mail waits where that fails",
+				LOG_SPAN("servers", servers_of(context)));
+		over(context, AGAIN_SOON_MS);
+		trial->doubted = true;
+		return;
+	}
+	trial->believed = false;
+	trial->said = DNSSEC_UNKNOWN;
+	engine_retire(&context->engine);
+	tell(context, DNSSEC_UNKNOWN, SPAN_NONE);
+	over(context, AGAIN_SOON_MS);
+}
+
 static void said_nothing(struct context *context)
 {
+	if (context->trial.believed) {
+		believed_and_silent(context);
+		return;
+	}
 	if (context->trial.said == DNSSEC_UNKNOWN && !context->trial.next_ns)
 		tell(context, DNSSEC_UNKNOWN, SPAN_NONE);
 	over(context, AGAIN_SOON_MS);
@@ -172,7 +203,7 @@ static int begin(struct context *context)
 		return 0;
 	}
 	/* Without a timer they do not wait. */
-	if (!context->engine)
+	if (!context->engine && trial->said != DNSSEC_YES)
 		(void)io_timer_after(io, &trial->timer, hold_ms);
 	return 0;
 }
@@ -189,7 +220,7 @@ int trial_turn(struct context *context)
 		err = begin(context);
 	if (err || context->engine || trial_holds(context))
 		return err;
-	return engine_new(context, false, &context->engine);
+	return engine_new(context, context->trial.said == DNSSEC_YES, &context->engine);
 }
 
 bool trial_holds(const struct context *context)
@@ -217,4 +248,20 @@ void trial_stop(struct context *context)
 enum dns_dnssec dns_unbound_dnssec(const struct dns *dns)
 {
 	return CONTAINER_OF(dns, const struct unbound, base)->system->trial.said;
+}
+
+void dns_unbound_believe(struct dns *dns, uint64_t servers)
+{
+	struct context *context = unbound_of(dns)->system;
+	struct trial *trial = &context->trial;
+
+	if (trial->said != DNSSEC_UNKNOWN || servers != dns_unbound_servers(dns))
+		return;
+	trial->said = DNSSEC_YES;
+	trial->believed = true;
+	trial->doubted = true; /* tried with the first question */
+	trial->until_ns = now(context) + DNS_BELIEVED_MS * NS_PER_MS;
+	engine_retire(&context->engine);
+	io_timer_stop(&context->all->loop->io, &trial->timer);
+	context_touch(context);
 }

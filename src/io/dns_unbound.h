@@ -31,6 +31,7 @@
 #include "io/loop.h"
 
 #define DNS_CONTEXTS	  64
+#define DNS_BELIEVED_MS	  (24ull * 60 * 60 * 1000)
 #define RESOLV_CONF	  "/etc/resolv.conf"
 #define RESOLV_CONF_BYTES 16384 /* of it that are looked at */
 #define DNS_CONTEXT_OPEN  256
@@ -46,19 +47,19 @@ struct dns_unbound_options {
 	struct log *log;	 /* may be NULL */
 };
 
-/* What is known of the system's servers. */
-enum dns_dnssec {
-	DNSSEC_UNKNOWN, /* nothing was asked yet, or they did not answer for the root */
-	DNSSEC_YES,	/* answers are validated */
-	DNSSEC_NO,	/* they do not pass on what that would need */
-};
-
 /* Opens no socket and starts no thread before the first question, but reads its files now, so the
  * sandbox can be closed in between. ERR_SYNTAX: `servers`, `anchors`; ERR_LIMIT: `anchors`;
  * ERR_NOMEM. */
 int dns_unbound_new(struct loop *loop, const struct dns_unbound_options *options, struct dns **out);
 
+/* Of the system's servers. */
 enum dns_dnssec dns_unbound_dnssec(const struct dns *dns);
+/* Stands for the system's servers: other ones have another number. Never 0. */
+uint64_t dns_unbound_servers(const struct dns *dns);
+/* In a former life what these servers said could be validated. Where they are the same ones still,
+ * it is validated from the first question on, and silence about the root changes that only when it
+ * has lasted for DNS_BELIEVED_MS. */
+void dns_unbound_believe(struct dns *dns, uint64_t servers);
 
 /* Another /etc/resolv.conf: further questions go to the servers that it names. ERR_EXISTS: nothing
  * changes, since these are asked already, the start file names others, or it names none; ERR_NOMEM:

@@ -307,11 +307,19 @@ static void file(struct role *role, int fd)
 	reach_resolv_conf(&d->reach, fd);
 }
 
-static bool dnssec_unknown(void *context)
+static enum dns_dnssec dnssec(void *context)
 {
-	const struct delivery_role *d = context;
+	return dns_unbound_dnssec(((const struct delivery_role *)context)->reach.dns);
+}
 
-	return dns_unbound_dnssec(d->reach.dns) == DNSSEC_UNKNOWN;
+static uint64_t dnssec_servers(void *context)
+{
+	return dns_unbound_servers(((const struct delivery_role *)context)->reach.dns);
+}
+
+static void dnssec_believe(void *context, uint64_t servers)
+{
+	dns_unbound_believe(((const struct delivery_role *)context)->reach.dns, servers);
 }
 
 static int read_ca(void *context, struct span path, struct buf *out)
@@ -336,7 +344,9 @@ static int make_core(struct delivery_role *d)
 		.context = d,
 		.queue_full = queue_full,
 		.answer = answer,
-		.dnssec_unknown = dnssec_unknown,
+		.dnssec = dnssec,
+		.dnssec_servers = dnssec_servers,
+		.dnssec_believe = dnssec_believe,
 		.read_ca = read_ca,
 	};
 

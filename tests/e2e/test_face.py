@@ -284,7 +284,7 @@ def test_status_tells_what_an_administrator_looks_for(gateway):
     assert status["queue"]["oldest"] == server.queue()[0]["arrived"]
     assert status["spool_disk"]["free_bytes"] <= status["spool_disk"]["total_bytes"]
     assert status["pauses"][0]["name"] == "u" and status["version"] and status["uptime_s"] >= 0 and status["listeners"][0]["name"] == "mx"
-    for part in ("1 message", "the oldest came", "of 1 destination (see queue summary)", " free", "transport u since", "moving house"):
+    for part in ("1 message", "the oldest came", "of 1 destination (see queue summary)", " free", "transport u since", "moving house", "\ndnssec "):
         assert part in text, text
     server.ctl("queue", "delete", id)
     assert "oldest" not in server.ctl("status").stdout

@@ -370,22 +370,51 @@ static void dane_waits_for_word_of_dnssec(void **state)
 	struct world *w = open_world(OBJECTS("dane"), tlsa_rows);
 	(void)state;
 
-	w->dnssec_unknown = true;
+	w->validated = DNSSEC_UNKNOWN;
 	send_to_far(w);
 	assert_int_equal(w->taken_count, 0);
 	assert_int_equal(w->connects, 0);
-	w->dnssec_unknown = false;
+	w->validated = DNSSEC_YES;
 	w->dnssec = true;
 	w->handshake = right;
 	world_pass(w, 3 * MINUTE);
 	assert_int_equal(w->taken_count, 1);
 	assert_true(w->taken[0].verified);
 	/* Where there is none to be had, mail goes all the same. */
-	w->dnssec_unknown = true;
+	w->validated = DNSSEC_UNKNOWN;
 	w->dnssec = false;
 	world_pass(w, 2 * HOUR);
 	send_to_far(w);
 	assert_int_equal(w->taken_count, 2);
+	close_world(w);
+}
+
+/* After a restart it is known what was found out before, of the same servers. */
+static void word_of_dnssec_outlasts_a_restart(void **state)
+{
+	struct world *w = open_world(OBJECTS("dane"), tlsa_rows);
+	(void)state;
+
+	w->dns_servers = 7;
+	w->dnssec = true;
+	w->handshake = right;
+	send_to_far(w);
+	world_pass(w, MINUTE);
+	world_crash(w);
+	assert_int_equal(w->believed, 7);
+	/* Silence is no news; that it cannot be had any more is. */
+	w->validated = DNSSEC_UNKNOWN;
+	world_pass(w, HOUR);
+	send_to_far(w);
+	w->believed = 0;
+	world_crash(w);
+	assert_int_equal(w->believed, 7);
+	w->validated = DNSSEC_NO;
+	world_pass(w, HOUR);
+	send_to_far(w);
+	w->believed = 0;
+	world_crash(w);
+	assert_int_equal(w->believed, 0);
 	close_world(w);
 }
 
@@ -751,6 +780,7 @@ int main(void)
 		cmocka_unit_test(dane_waits_while_records_cannot_be_looked_up),
 		cmocka_unit_test(dane_asks_again_with_the_next_try),
 		cmocka_unit_test(dane_waits_for_word_of_dnssec),
+		cmocka_unit_test(word_of_dnssec_outlasts_a_restart),
 		cmocka_unit_test(dane_without_records_is_opportunistic),
 		cmocka_unit_test(dane_with_useless_records_wants_tls),
 		cmocka_unit_test(the_same_is_asked_under_the_same_key),

@@ -89,9 +89,19 @@ static void queue_full(void *context, bool full)
 	((struct world *)context)->full = full;
 }
 
-static bool dnssec_unknown(void *context)
+static enum dns_dnssec dnssec(void *context)
 {
-	return ((const struct world *)context)->dnssec_unknown;
+	return ((const struct world *)context)->validated;
+}
+
+static uint64_t dnssec_servers(void *context)
+{
+	return ((const struct world *)context)->dns_servers;
+}
+
+static void dnssec_believe(void *context, uint64_t servers)
+{
+	((struct world *)context)->believed = servers;
 }
 
 static int read_ca(void *context, struct span path, struct buf *out)
@@ -120,7 +130,9 @@ static void make_core(struct world *w)
 		.mailboxes = sim_disk_base(w->boxes),
 		.dns = &w->dns,
 		.fetch = &w->fetch,
-		.dnssec_unknown = dnssec_unknown,
+		.dnssec = dnssec,
+		.dnssec_servers = dnssec_servers,
+		.dnssec_believe = dnssec_believe,
 		.read_ca = read_ca,
 		.log = &w->log,
 		.config = w->config,
@@ -156,6 +168,8 @@ void world_init_with(struct world *w, const char *objects)
 	w->dns.ops = &world_dns_ops;
 	w->fetch.ops = &world_fetch_ops;
 	w->sink.emit = world_on_event;
+	w->validated = DNSSEC_YES;
+	w->dns_servers = 1;
 	w->log = (struct log){.least = LOG_WARN, .write = world_on_log};
 	prng_seed(&w->prng, 7);
 	list_init(&w->hops);

@@ -95,8 +95,9 @@ struct world {
 	struct question *questions;
 	bool dns_waits, dns_fails;
 	bool dnssec; /* all that it says is vouched for */
-	bool dnssec_unknown;
-	const char *dns_broken; /* but nothing is known of this name */
+	enum dns_dnssec validated;
+	uint64_t dns_servers, believed; /* which they are; in a former life: 0: never */
+	const char *dns_broken;		/* but nothing is known of this name */
 	uint64_t dns_asked;
 	struct config *config;
 	struct netaddr listener;

@@ -38,9 +38,11 @@ static char folder[] = "/tmp/postern-dnssec-XXXXXX";
 struct server {
 	const char *name;
 	pid_t pid;
-	char at[40]; /* address and port, as a list of servers */
+	char at[40];   /* address and port, as a list of servers */
+	bool rootless; /* it answers for other zones only */
 };
 static struct server good = {.name = "good"}, bad = {.name = "bad"};
+static struct server rootless = {.name = "rootless", .rootless = true};
 static char root_ds[300], own_ds[300], own_key[300];
 static struct loop *loop;
 static struct dns *dns;
@@ -89,7 +91,7 @@ static void write_config(const struct server *s, bool sign)
 		"zone:\n",
 		strchr(s->at, ':') + 1, folder, s->name, folder, s->name);
 
-	for (size_t i = 0; i < ARRAY_SIZE(zones); i++)
+	for (size_t i = s->rootless; i < ARRAY_SIZE(zones); i++)
 		n += snprintf(config + n, sizeof(config) - (size_t)n,
 			"  - domain: %s\n    file: %s/%s/zone%zu\n    semantic-checks: off\n%s",
 			zones[i], folder, s->name, i,
@@ -177,8 +179,8 @@ static int start_servers(void **state)
 	(void)state;
 
 	assert_non_null(mkdtemp(folder));
-	for (int i = 0; i < 2; i++) {
-		const struct server *s = i ? &bad : &good;
+	for (int i = 0; i < 3; i++) {
+		const struct server *const all[] = {&good, &bad, &rootless}, *s = all[i];
 
 		snprintf(path, sizeof(path), "%s/%s", folder, s->name);
 		char command[220];
@@ -202,6 +204,7 @@ static int start_servers(void **state)
 	assert_true(spoil());
 	read_keys();
 	spawn(&bad, false);
+	spawn(&rootless, false);
 	return 0;
 }
 
@@ -212,6 +215,7 @@ static int stop_servers(void **state)
 
 	stop(&good);
 	stop(&bad);
+	stop(&rootless);
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	return system(command);
 }
@@ -467,6 +471,51 @@ static void test_servers_that_lose_it(void **state)
 	close_dns();
 }
 
+/* The system's servers with the test's root, tried as if it were the real one. */
+static void open_tried(const struct server *s)
+{
+	open_dns(s->at, root_ds);
+	unbound_of(dns)->own_root = false;
+}
+
+/* Whoever keeps the answer about the root from us while we start has not turned validation off. */
+static void test_what_a_former_life_said(void **state)
+{
+	(void)state;
+	open_tried(&rootless);
+	assert_string_equal(answer("mx.plain", DNS_A), "OK 127.0.0.3");
+	assert_int_equal(dns_unbound_dnssec(dns), DNSSEC_UNKNOWN);
+	uint64_t servers = dns_unbound_servers(dns);
+	close_dns();
+	open_tried(&rootless);
+	dns_unbound_believe(dns, servers);
+	assert_int_equal(dns_unbound_dnssec(dns), DNSSEC_YES);
+	assert_string_not_equal(answer("mx.plain", DNS_A), "OK 127.0.0.3");
+	assert_int_equal(dns_unbound_dnssec(dns), DNSSEC_YES);
+	assert_non_null(strstr(said.text, "validated all the same"));
+	/* A day later: they are of no such use any more. */
+	unbound_of(dns)->system->trial.until_ns = 0;
+	unbound_of(dns)->system->trial.next_ns = 0;
+	for (int i = 0; i < 100 && dns_unbound_dnssec(dns) != DNSSEC_UNKNOWN; i++) {
+		(void)answer("mx.plain", DNS_A);
+		usleep(50000);
+	}
+	assert_int_equal(dns_unbound_dnssec(dns), DNSSEC_UNKNOWN);
+	assert_string_equal(answer("mx.plain", DNS_A), "OK 127.0.0.3");
+	close_dns();
+	/* It was said of others. */
+	open_tried(&rootless);
+	dns_unbound_believe(dns, servers + 1);
+	assert_string_equal(answer("mx.plain", DNS_A), "OK 127.0.0.3");
+	close_dns();
+	/* Servers that are fit say so again. */
+	open_tried(&good);
+	dns_unbound_believe(dns, dns_unbound_servers(dns));
+	assert_string_equal(answer("mx.tld", DNS_A), "secure OK 127.0.0.2");
+	assert_non_null(strstr(said.text, "DNSSEC: what these DNS servers say is validated\n"));
+	close_dns();
+}
+
 static void test_anchors_that_are_none(void **state)
 {
 	struct dns_unbound_options options = {
@@ -505,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_servers_without_dnssec),
 		cmocka_unit_test(test_servers_that_are_said_to_be_fit),
 		cmocka_unit_test(test_servers_that_lose_it),
+		cmocka_unit_test(test_what_a_former_life_said),
 		cmocka_unit_test(test_anchors_that_are_none),
 		cmocka_unit_test(test_free_while_it_is_tried),
 	};
