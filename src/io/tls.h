@@ -182,6 +182,12 @@ void tls_server_set_tickets(struct tls_server *server, const struct tls_tickets 
 /* When the certificate of this place ends, wall clock ms; ERR_NOT_FOUND. For warnings. */
 int tls_server_expiry(const struct tls_server *server, size_t certificate, int64_t *out_ms);
 
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* For processes that see private keys: from now on OpenSSL overwrites all that it frees. ERR_BUSY:
+ * it has begun to work already. */
+int tls_wipe_freed(void);
+
 /* ---- looking at files ----------------------------------------------------------------------- */
 
 /* Does the key (PEM) belong to the first certificate of the chain (PEM), and can both be used? 0,

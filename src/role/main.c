@@ -2,9 +2,11 @@
  * posternd: the supervisor, or, started by it, one of its roles.
  */
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "base/text.h"
+#include "io/tls.h"
 #include "role/prepare.h"
 #include "role/role.h"
 #include "role/tls_files.h"
@@ -174,6 +176,8 @@ int main(int argc, char **argv)
 	 * for. */
 	if (options.role)
 		_exit(run_role(&options));
+	/* They read private keys, and hand them on. */
+	CHECK(tls_wipe_freed() == 0);
 	if (options.check)
 		return check(options.config);
 	return supervisor_main(options.config);

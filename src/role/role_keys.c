@@ -309,6 +309,8 @@ int role_keys_main(void)
 	struct role role;
 	struct keys_role k = {.role = &role};
 
+	/* What verifiers and keys were made of is not left lying about. */
+	CHECK(tls_wipe_freed() == 0);
 	if (role_start(&role, ROLE_KEYS, no_index) != 0)
 		return ROLE_EXIT_FAILED;
 	role.core = &k;

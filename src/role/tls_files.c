@@ -17,6 +17,7 @@
 _Static_assert(CONFIG_SNI + 1 <= TLS_SERVER_NAMES, "a listener can have all its certificates");
 
 #define PATH_ROOM   4096
+#define KEY_HEAD    8 /* bytes beside a key, in the set */
 #define PAIRS_MOST  TLS_SET_KEYS
 #define STAMPS_MOST (2 * PAIRS_MOST + CONFIG_LISTENERS)
 /* Of one who names his own; more are a list of others. */
@@ -136,6 +137,29 @@ static void check_name(struct reading *r, struct span name, struct span file, st
 		name.p);
 }
 
+static void wipe(struct buf *buf)
+{
+	if (buf->p)
+		OPENSSL_cleanse(buf->p, buf->room);
+	buf_done(buf);
+}
+
+/* A buffer that grows by itself leaves behind what was in it. */
+static void add_key(struct reading *r, struct span pem)
+{
+	size_t more = r->keys.n + pem.n + KEY_HEAD;
+	struct buf bigger;
+
+	if (more > r->keys.room) {
+		buf_init(&bigger, TLS_SET_BYTES);
+		(void)buf_reserve(&bigger, MIN(2 * more, (size_t)TLS_SET_BYTES));
+		buf_add_span(&bigger, buf_span(&r->keys));
+		wipe(&r->keys);
+		r->keys = bigger;
+	}
+	tls_set_put_key(&r->keys, (*r->number)++, pem);
+}
+
 static int read_pair(struct reading *r, struct span name, struct span certificate, struct span key)
 {
 	struct buf *chain = &r->texts[r->set.count], pem;
@@ -150,11 +174,9 @@ static int read_pair(struct reading *r, struct span name, struct span certificat
 		check_name(r, name, certificate, buf_span(chain));
 		r->set.certificates[r->set.count++] = (struct tls_certificate){
 			.name = name, .chain = buf_span(chain), .key_number = *r->number};
-		tls_set_put_key(&r->keys, (*r->number)++, buf_span(&pem));
+		add_key(r, buf_span(&pem));
 	}
-	if (pem.p)
-		OPENSSL_cleanse(pem.p, pem.room);
-	buf_done(&pem);
+	wipe(&pem);
 	return err;
 }
 
@@ -252,9 +274,7 @@ int tls_files_read(const struct config *config, uint32_t *number, struct tls_fil
 	buf_init(&r->keys, TLS_SET_BYTES);
 	buf_init(&r->certificates, TLS_SET_BYTES);
 	int err = read_all(r);
-	if (r->keys.p)
-		OPENSSL_cleanse(r->keys.p, r->keys.room);
-	buf_done(&r->keys);
+	wipe(&r->keys);
 	buf_done(&r->certificates);
 	free(r);
 	if (err)
