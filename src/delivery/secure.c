@@ -119,34 +119,100 @@ static void answered(struct secure_search *search)
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
-static void tlsa_answered(void *owner, const struct dns_answer *answer)
+static bool is_literal(struct span name)
 {
-	struct tlsa_question *question = owner;
-	struct secure_search *search = question->search;
+	struct netaddr address;
 
-	question->question = NULL;
-	secure_take_tlsa(search->secure, &search->answers.tlsa[question->host], answer);
-	answered(search);
+	return netaddr_parse_ip(name, &address) == 0;
 }
 
-/* RFC 7672 section 2.2.2: only where the host's own name and addresses are vouched for; else the
- * records would prove nothing. */
-static int ask_tlsa(struct secure_search *search, uint32_t host)
+static void tlsa_answered(void *owner, const struct dns_answer *answer);
+
+/* A host whose name leaves no room for the prefix has no such records. ERR_NOMEM. */
+static int ask_tlsa(struct tlsa_question *question, struct span base)
 {
-	struct tlsa_question *question = &search->tlsa[host];
+	struct secure_search *search = question->search;
 	char name[TLSA_NAME];
 
-	question->search = search;
-	question->host = host;
-	snprintf(name, sizeof(name), "_%u._tcp.%.*s", search->transport.port,
-		(int)search->hosts->hosts[host].name.n, search->hosts->hosts[host].name.p);
+	search->answers.tlsa[question->host].base = base;
+	snprintf(name, sizeof(name), "_%u._tcp.%.*s", search->transport.port, (int)base.n, base.p);
 	int err = dns_ask(search->delivery->config.dns, search->transport.query, span_str(name),
 		DNS_TLSA, tlsa_answered, question, &question->question);
 
 	if (err == 0)
 		search->open++;
-	/* A host whose name leaves no room for the prefix has no such records. */
 	return err == ERR_NOMEM ? err : 0;
+}
+
+/* The next name; where that cannot be asked for, nothing is known of the host. */
+static void ask_on(struct tlsa_question *question, struct span base)
+{
+	if (ask_tlsa(question, base))
+		question->search->answers.tlsa[question->host].failed = true;
+}
+
+/* An alias whose own end has none may have them by its own name. */
+static void tlsa_answered(void *owner, const struct dns_answer *answer)
+{
+	struct tlsa_question *question = owner;
+	struct secure_search *search = question->search;
+	struct secure_tlsa *tlsa = &search->answers.tlsa[question->host];
+	struct span name = search->hosts->hosts[question->host].name;
+
+	question->question = NULL;
+	secure_take_tlsa(search->secure, tlsa, answer);
+	if (!tlsa->found && !tlsa->failed && !span_equal(tlsa->base, name))
+		ask_on(question, name);
+	answered(search);
+}
+
+/* Where it leads to is not vouched for; but the alias may be. */
+static void alias_answered(void *owner, const struct dns_answer *answer)
+{
+	struct tlsa_question *question = owner;
+	struct secure_search *search = question->search;
+	struct secure_tlsa *tlsa = &search->answers.tlsa[question->host];
+
+	question->question = NULL;
+	search->secure->ttl_s = MIN(search->secure->ttl_s, MAX(answer->ttl_s, 1u));
+	if (answer->status == DNS_TEMPORARY || answer->status == DNS_BOGUS) {
+		tlsa->failed = true;
+		tlsa->bogus = answer->status == DNS_BOGUS;
+	} else if (answer->status == DNS_OK && answer->secure) {
+		ask_on(question, search->hosts->hosts[question->host].name);
+	}
+	answered(search);
+}
+
+static int ask_alias(struct tlsa_question *question, struct span name)
+{
+	struct secure_search *search = question->search;
+	int err = dns_ask(search->delivery->config.dns, search->transport.query, name, DNS_CNAME,
+		alias_answered, question, &question->question);
+
+	if (err == 0)
+		search->open++;
+	return err == ERR_NOMEM ? err : 0;
+}
+
+/*
+ * RFC 7672 section 2.2.2: only where the host's own name is vouched for; else the records would
+ * prove nothing. Where its addresses are too, they are those of the name that aliases lead to, else
+ * of its own (section 2.2.3); where they are not, since an alias leads into an unsigned zone, it is
+ * by its own name that it may have some.
+ */
+static int ask_host(struct secure_search *search, uint32_t at)
+{
+	const struct mx_host *host = &search->hosts->hosts[at];
+	struct tlsa_question *question = &search->tlsa[at];
+
+	question->search = search;
+	question->host = at;
+	if (is_literal(host->name))
+		return 0;
+	if (host->secure)
+		return ask_tlsa(question, host->canonical.n ? host->canonical : host->name);
+	return host->named && host->canonical.n ? ask_alias(question, host->name) : 0;
 }
 
 static void sts_answered(void *owner, struct sts_entry *entry)
@@ -158,13 +224,6 @@ static void sts_answered(void *owner, struct sts_entry *entry)
 	answered(search);
 }
 
-static bool is_literal(struct span name)
-{
-	struct netaddr address;
-
-	return netaddr_parse_ip(name, &address) == 0;
-}
-
 static int ask(struct secure_search *search)
 {
 	bool dane = search->transport.tls == TLS_DANE || search->transport.tls == TLS_MTA_STS;
@@ -172,12 +231,8 @@ static int ask(struct secure_search *search)
 	if (dane)
 		dnssec_look(search->delivery);
 	for (uint32_t i = 0; dane && i < search->hosts->host_count; i++) {
-		const struct mx_host *host = &search->hosts->hosts[i];
+		int err = ask_host(search, i);
 
-		search->answers.tlsa[i].asked = host->secure && !is_literal(host->name);
-		if (!search->answers.tlsa[i].asked)
-			continue;
-		int err = ask_tlsa(search, i);
 		if (err)
 			return err;
 	}

@@ -14,6 +14,7 @@ struct plan_host {
 	struct delivery *d;
 	const struct transport *transport;
 	struct span next_hop;
+	struct span domain_end; /* where aliases lead from the next hop; empty: there are none */
 	const struct mx_host *host;
 	const struct secure_tlsa *tlsa;
 	struct secure *secure;
@@ -32,7 +33,7 @@ static void take_records(
 	out->usable = arena_alloc(&secure->arena, most * sizeof(*out->usable));
 	if (!out->usable)
 		return;
-	for (uint32_t i = 0; i < most; i++) {
+	for (uint32_t i = 0; i < answer->count && out->usable_count < most; i++) {
 		struct tlsa tlsa;
 
 		if (tlsa_parse(answer->rdata[i], &tlsa) != 0 || !tlsa_usable(&tlsa))
@@ -176,6 +177,21 @@ static void plan_verify(struct plan_host *p)
 	}
 }
 
+/* RFC 7672 section 3.2.2: the name that the records are of; of an exchanger also the domain, and
+ * where that leads to; of another host its own, where an alias led away from it. */
+static void add_dane_names(struct plan_host *p)
+{
+	add_name(p, SPAN_NONE, p->tlsa->base);
+	if (!is_domain(p->next_hop)) {
+		if (!span_equal(p->tlsa->base, p->host->name))
+			add_name(p, SPAN_NONE, p->host->name);
+		return;
+	}
+	add_name(p, SPAN_NONE, p->next_hop);
+	if (p->domain_end.n)
+		add_name(p, SPAN_NONE, p->domain_end);
+}
+
 /* False: nothing is to be found there, as DNSSEC proves. */
 static bool plan_dane(struct plan_host *p)
 {
@@ -200,10 +216,7 @@ static bool plan_dane(struct plan_host *p)
 	client->check = TLS_CHECK_DANE;
 	client->tlsa = p->tlsa->usable;
 	client->tlsa_count = p->tlsa->usable_count;
-	/* RFC 7672 section 3.2.2 */
-	add_name(p, SPAN_NONE, p->host->name);
-	if (is_domain(p->next_hop))
-		add_name(p, SPAN_NONE, p->next_hop);
+	add_dane_names(p);
 	return true;
 }
 
@@ -323,6 +336,7 @@ void secure_plan(struct delivery *d, const struct transport *transport, struct s
 			.d = d,
 			.transport = transport,
 			.next_hop = next_hop,
+			.domain_end = hosts->canonical,
 			.host = &hosts->hosts[i],
 			.tlsa = &answers->tlsa[i],
 			.secure = secure,
@@ -330,9 +344,12 @@ void secure_plan(struct delivery *d, const struct transport *transport, struct s
 		};
 
 		plan_host(&p);
-		/* An address is no server name (RFC 6066 section 3). */
+		/* An address is no server name (RFC 6066 section 3); DANE is by the name that the
+		 * records are of (RFC 7672 section 8.1). */
 		if (netaddr_parse_ip(p.host->name, &literal) != 0)
-			p.out->client.sni = arena_copy(&secure->arena, p.host->name);
+			p.out->client.sni = arena_copy(&secure->arena,
+				p.out->client.check == TLS_CHECK_DANE ? p.tlsa->base
+								      : p.host->name);
 		set_session_key(&p);
 	}
 }

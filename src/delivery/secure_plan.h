@@ -17,10 +17,10 @@
 
 /* Of one host. */
 struct secure_tlsa {
-	bool asked;
-	bool failed; /* it cannot be told whether there are any: RFC 7672 section 2.1.2 */
-	bool bogus;  /* … since DNSSEC says that the answer is forged */
-	bool found;  /* records that DNSSEC vouches for … */
+	struct span base; /* the name that they are of (RFC 7672 section 2.2.3); empty: not asked */
+	bool failed;	  /* it cannot be told whether there are any: RFC 7672 section 2.1.2 */
+	bool bogus;	  /* … since DNSSEC says that the answer is forged */
+	bool found;	  /* records that DNSSEC vouches for … */
 	struct tls_tlsa *usable;
 	uint32_t usable_count; /* … some of which, or none, can be used */
 };

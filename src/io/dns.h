@@ -24,7 +24,7 @@
 #define DNS_TTL_MOST  3600 /* seconds; what is cached longer cannot be mended by its owner */
 #define DNS_TTL_LEAST 1	   /* seconds */
 
-enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 
 enum dns_status {
 	DNS_OK,	       /* records of the type that was asked for */

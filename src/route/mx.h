@@ -62,6 +62,8 @@ struct mx_host {
 	struct span name;    /* lower case; the literal for an address; what TLS and logs show */
 	uint16_t preference; /* 0 for an implicit MX or a fixed server */
 	bool secure;	     /* MX and addresses validated with DNSSEC */
+	bool named;	     /* its name is vouched for: by DNSSEC (MX), or who named the server */
+	struct span canonical; /* where CNAMEs led; empty: the name itself */
 };
 
 struct mx_address {
@@ -75,6 +77,7 @@ struct mx_result {
 	uint32_t ttl_s;		/* how long it may be kept, DNS_TTL_LEAST … DNS_TTL_MOST */
 	uint32_t host_count;	/* only hosts with addresses, in the order to try them */
 	const struct mx_host *hosts;
+	struct span canonical;	/* of the domain, likewise, where it has MX */
 	uint32_t address_count; /* in the order to try them, a host's addresses together */
 	const struct mx_address *addresses;
 };

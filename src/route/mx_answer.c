@@ -6,6 +6,18 @@
 
 #include <stdlib.h>
 
+/* Names that differ in case alone are one. */
+static void note_alias(struct mx_alias *alias, struct span name, const struct dns_answer *answer)
+{
+	struct span to = mx_without_dot(answer->canonical);
+
+	if (!mx_is_name(to) || span_equal_nocase(to, name))
+		return;
+	alias->length = (uint16_t)to.n;
+	for (size_t i = 0; i < to.n; i++)
+		alias->name[i] = ascii_lower(to.p[i]);
+}
+
 /* ---- answers: MX ------------------------------------------------------------------------ */
 
 static void note_ttl(struct mx *mx, const struct dns_answer *answer)
@@ -104,6 +116,7 @@ static void take_exchangers(struct mx *mx, const struct dns_answer *answer)
 		return;
 	}
 	mx->mx_secure = answer->secure;
+	note_alias(&mx->alias, span_of(mx->name, mx->name_length), answer);
 	prng_seed(&prng, mx->random);
 	for (uint32_t i = 0; i < answer->count; i++)
 		add_exchanger(mx, &answer->mx[i], &prng);
@@ -189,5 +202,9 @@ void mx_answer(struct mx *mx, uint32_t id, const struct dns_answer *answer)
 	if (host >= mx->count || mx->candidates[host].sides[family].ask != MX_ASK_OPEN)
 		return;
 	note_ttl(mx, answer);
-	answer_side(mx, &mx->candidates[host].sides[family], (enum mx_family)family, answer);
+	struct mx_candidate *c = &mx->candidates[host];
+
+	answer_side(mx, &c->sides[family], (enum mx_family)family, answer);
+	if (c->sides[family].count)
+		note_alias(&c->alias, span_of(c->name, c->name_length), answer);
 }

@@ -213,6 +213,15 @@ static bool is_secure(const struct mx *mx, const struct mx_candidate *c)
 	return secure;
 }
 
+static struct span put_name(char **to, const char *name, size_t n)
+{
+	struct span put = span_of(*to, n);
+
+	memcpy(*to, name, n);
+	*to += n;
+	return put;
+}
+
 static int make_list(const struct mx *mx, struct mx_result **out)
 {
 	uint32_t hosts = 0, addresses = 0;
@@ -227,8 +236,9 @@ static int make_list(const struct mx *mx, struct mx_result **out)
 
 		hosts += n > 0;
 		addresses += n;
-		names += mx->candidates[i].name_length;
+		names += mx->candidates[i].name_length + mx->candidates[i].alias.length;
 	}
+	names += mx->alias.length;
 	addresses = MIN(addresses, (uint32_t)MX_ADDRESSES);
 	result = new_result(hosts, addresses, names, &host, &address, &name);
 	if (!result)
@@ -238,14 +248,18 @@ static int make_list(const struct mx *mx, struct mx_result **out)
 
 		if (!addresses_of(c))
 			continue;
-		memcpy(name, c->name, c->name_length);
 		host[result->host_count] = (struct mx_host){
-			span_of(name, c->name_length), c->preference, is_secure(mx, c)};
-		name += c->name_length;
+			.name = put_name(&name, c->name, c->name_length),
+			.preference = c->preference,
+			.secure = is_secure(mx, c),
+			.named = mx->kind == MX_OF_SERVER || mx->mx_secure,
+			.canonical = put_name(&name, c->alias.name, c->alias.length),
+		};
 		result->address_count += interleave(c, (uint16_t)result->host_count,
 			address + result->address_count, addresses - result->address_count);
 		result->host_count++;
 	}
+	result->canonical = put_name(&name, mx->alias.name, mx->alias.length);
 	*out = result;
 	return 0;
 }
@@ -260,7 +274,7 @@ static int make_direct(const struct mx *mx, struct mx_result **out)
 	if (!result)
 		return ERR_NOMEM;
 	memcpy(name, mx->domain.p, mx->domain.n);
-	*host = (struct mx_host){span_of(name, mx->domain.n), 0, false};
+	*host = (struct mx_host){.name = span_of(name, mx->domain.n)};
 	*address = (struct mx_address){mx->direct, 0};
 	result->host_count = result->address_count = 1;
 	*out = result;

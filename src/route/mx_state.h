@@ -23,12 +23,19 @@ struct mx_side {
 	struct netaddr addresses[MX_ADDRESSES_PER_HOST];
 };
 
+/* Where CNAMEs led; length 0: nowhere else. */
+struct mx_alias {
+	uint16_t length;
+	char name[DNS_NAME + 1];
+};
+
 struct mx_candidate {
 	char name[DNS_NAME + 1];
 	uint16_t name_length;
 	uint16_t preference;
 	uint64_t order; /* among equal preferences */
 	bool unfit;	/* no name that mail can be sent to: an address, or nonsense */
+	struct mx_alias alias;
 	struct mx_side sides[MX_FAMILIES];
 };
 
@@ -51,6 +58,7 @@ struct mx {
 	uint16_t name_length;
 	enum mx_ask ask; /* MX */
 	bool mx_secure;
+	struct mx_alias alias; /* of the MX */
 	bool implicit;	       /* the domain has no MX */
 	bool own_seen;	       /* exchangers were dropped because of the own-preference rule */
 	struct netaddr direct; /* no DNS needed: the address */

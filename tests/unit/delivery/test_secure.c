@@ -431,6 +431,132 @@ static void dane_without_records_is_opportunistic(void **state)
 	close_world(w);
 }
 
+/* ---- aliases (RFC 7672 section 2.2.3) ---------------------------------------------------- */
+
+#define ALIASED                                                         \
+	{"far.example", DNS_MX, 10, "mx1.far.example"},                 \
+		{"mx1.far.example", DNS_CNAME, 0, "real.host.example"}, \
+	{                                                               \
+		"real.host.example", DNS_A, 0, "198.51.100.1"           \
+	}
+#define TLSA_AT(name)                                             \
+	{                                                         \
+		"_25._tcp." name, DNS_TLSA, 0, "3 1 1 " TLSA_DATA \
+	}
+
+static const struct dns_row at_end_rows[] = {ALIASED, TLSA_AT("real.host.example"), {0}};
+static const struct dns_row at_alias_rows[] = {ALIASED, TLSA_AT("mx1.far.example"), {0}};
+static const struct dns_row at_both_rows[] = {ALIASED,
+	{"_25._tcp.mx1.far.example", DNS_TLSA, 0, "3 1 1 ff" TLSA_DATA},
+	TLSA_AT("real.host.example"), {0}};
+
+static char seen_sni[200];
+
+static enum tls_failure right_and_named(
+	struct world *w, struct hop *hop, const struct tls_client *want)
+{
+	snprintf(seen_sni, sizeof(seen_sni), "%.*s", (int)want->sni.n, want->sni.p);
+	seen_names[0] = '\0';
+	for (size_t i = 0; i < want->name_count; i++)
+		snprintf(seen_names + strlen(seen_names), sizeof(seen_names) - strlen(seen_names),
+			"%.*s ", (int)want->names[i].n, want->names[i].p);
+	return right(w, hop, want);
+}
+
+static void dane_follows_aliases(void **state)
+{
+	static const struct {
+		const struct dns_row *rows;
+		const char *not_signed, *sni, *names;
+	} cases[] = {
+		{at_end_rows, NULL, "real.host.example", "real.host.example far.example "},
+		{at_both_rows, NULL, "real.host.example", "real.host.example far.example "},
+		{at_alias_rows, NULL, "mx1.far.example", "mx1.far.example far.example "},
+		/* An alias that is signed, into a zone that is not. */
+		{at_alias_rows, ".host.example", "mx1.far.example", "mx1.far.example far.example "},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *w = open_world(OBJECTS("dane"), cases[i].rows);
+
+		w->dnssec = true;
+		w->dns_unsigned = cases[i].not_signed;
+		w->handshake = wrong_key;
+		send_to_far(w);
+		assert_int_equal(w->taken_count, 0);
+		w->handshake = right_and_named;
+		world_pass(w, 30 * MINUTE);
+		assert_int_equal(w->taken_count, 1);
+		assert_true(w->taken[0].verified);
+		assert_string_equal(seen_sni, cases[i].sni);
+		assert_string_equal(seen_names, cases[i].names);
+		close_world(w);
+	}
+}
+
+/* What is not signed at either end is anybody's. */
+static void dane_ignores_aliases_without_dnssec(void **state)
+{
+	static const struct {
+		const struct dns_row *rows;
+		const char *not_signed;
+	} cases[] = {{at_end_rows, ".host.example"}, {at_alias_rows, ".far.example"}};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *w = open_world(OBJECTS("dane"), cases[i].rows);
+
+		w->dnssec = true;
+		w->dns_unsigned = cases[i].not_signed;
+		w->handshake = wrong_key;
+		send_to_far(w);
+		assert_int_equal(w->taken_count, 1);
+		assert_false(w->taken[0].verified);
+		close_world(w);
+	}
+}
+
+/* A domain that is an alias: its certificates may bear both names. */
+static void dane_knows_the_domain_by_both_names(void **state)
+{
+	static const struct dns_row rows[] = {{"far.example", DNS_CNAME, 0, "other.example"},
+		{"other.example", DNS_MX, 10, "mx1.far.example"},
+		{"mx1.far.example", DNS_A, 0, "198.51.100.1"}, TLSA_AT("mx1.far.example"), {0}};
+	struct world *w = open_world(OBJECTS("dane"), rows);
+	(void)state;
+
+	w->dnssec = true;
+	w->handshake = right_and_named;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_string_equal(seen_names, "mx1.far.example far.example other.example ");
+	close_world(w);
+}
+
+/* A server that an administrator named by an alias. */
+static void dane_of_a_named_server_by_both_names(void **state)
+{
+	static const struct dns_row rows[] = {
+		{"smart.b.example", DNS_CNAME, 0, "real.host.example"},
+		{"real.host.example", DNS_A, 0, "192.0.2.77"},
+		{"_2525._tcp.real.host.example", DNS_TLSA, 0, "3 1 1 " TLSA_DATA}, {0}};
+	struct world *w = open_world("transports:\n"
+				     "  b: { server: \"smart.b.example:2525\", tls: dane }\n"
+				     "domains:\n  b.example: { transport: b }\n",
+		rows);
+	(void)state;
+
+	w->dnssec = true;
+	w->handshake = right_and_named;
+	world_send(w, "ann@a.example", "bob@b.example", BODY);
+	world_pass(w, 10 * SECOND);
+	assert_int_equal(w->taken_count, 1);
+	assert_true(w->taken[0].verified);
+	assert_string_equal(seen_names, "real.host.example smart.b.example ");
+	close_world(w);
+}
+
 /* RFC 7672 section 2.2: records, none of which can be used, still mean TLS. */
 static void dane_with_useless_records_wants_tls(void **state)
 {
@@ -782,6 +908,10 @@ int main(void)
 		cmocka_unit_test(dane_waits_for_word_of_dnssec),
 		cmocka_unit_test(word_of_dnssec_outlasts_a_restart),
 		cmocka_unit_test(dane_without_records_is_opportunistic),
+		cmocka_unit_test(dane_follows_aliases),
+		cmocka_unit_test(dane_ignores_aliases_without_dnssec),
+		cmocka_unit_test(dane_knows_the_domain_by_both_names),
+		cmocka_unit_test(dane_of_a_named_server_by_both_names),
 		cmocka_unit_test(dane_with_useless_records_wants_tls),
 		cmocka_unit_test(the_same_is_asked_under_the_same_key),
 		cmocka_unit_test(a_sender_may_waive_what_the_domain_wants),

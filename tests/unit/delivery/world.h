@@ -94,7 +94,8 @@ struct world {
 	const struct dns_row *rows;
 	struct question *questions;
 	bool dns_waits, dns_fails;
-	bool dnssec; /* all that it says is vouched for */
+	bool dnssec;		  /* all that it says is vouched for … */
+	const char *dns_unsigned; /* … but names that end so */
 	enum dns_dnssec validated;
 	uint64_t dns_servers, believed; /* which they are; in a former life: 0: never */
 	const char *dns_broken;		/* but nothing is known of this name */

@@ -75,6 +75,29 @@ static struct span rdata_of(const struct dns_row *row, char *to)
 	return span_of(to, n);
 }
 
+static bool is_signed(const struct world *w, const char *name)
+{
+	size_t n = strlen(name), end = w->dns_unsigned ? strlen(w->dns_unsigned) : n + 1;
+
+	return w->dnssec && (n < end || strcmp(name + n - end, w->dns_unsigned) != 0);
+}
+
+/* Follows aliases; *vouched: all of them are signed. */
+static const char *led_to(const struct world *w, const struct question *q, bool *vouched)
+{
+	const char *name = q->name;
+
+	*vouched = is_signed(w, name);
+	for (const struct dns_row *row = w->rows; row && row->name; row++) {
+		if (q->type == DNS_CNAME || row->type != DNS_CNAME || strcmp(row->name, name) != 0)
+			continue;
+		name = row->value;
+		*vouched = *vouched && is_signed(w, name);
+		row = w->rows - 1; /* once more, from the first on */
+	}
+	return name;
+}
+
 void world_dns_answer(struct world *w)
 {
 	struct question *q = w->questions;
@@ -82,16 +105,16 @@ void world_dns_answer(struct world *w)
 	struct dns_mx mx[WORLD_ANSWERS];
 	struct span rdata[WORLD_ANSWERS];
 	static char bytes[WORLD_ANSWERS][WORLD_LINE];
-	struct dns_answer answer = {.ttl_s = 300,
-		.secure = w->dnssec,
-		.addresses = addresses,
-		.mx = mx,
-		.rdata = rdata};
-	bool exists = false;
+	struct dns_answer answer = {.ttl_s = 300, .addresses = addresses, .mx = mx, .rdata = rdata};
+	bool exists = false, vouched;
+	const char *name = led_to(w, q, &vouched);
 
 	w->questions = q->next;
+	answer.secure = vouched;
+	if (name != q->name)
+		answer.canonical = span_str(name);
 	for (const struct dns_row *row = w->rows; row && row->name; row++) {
-		if (strcmp(row->name, q->name) != 0)
+		if (strcmp(row->name, name) != 0)
 			continue;
 		exists = true;
 		CHECK(answer.count < WORLD_ANSWERS);
@@ -101,6 +124,8 @@ void world_dns_answer(struct world *w)
 			mx[answer.count] = (struct dns_mx){row->preference, span_str(row->value)};
 		else if (q->type == DNS_A || q->type == DNS_AAAA)
 			CHECK(!netaddr_parse_ip(span_str(row->value), &addresses[answer.count]));
+		else if (q->type == DNS_CNAME)
+			rdata[answer.count] = span_str(row->value); /* as good as any bytes */
 		else
 			rdata[answer.count] = rdata_of(row, bytes[answer.count]);
 		answer.count++;

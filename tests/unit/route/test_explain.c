@@ -385,8 +385,8 @@ static void test_hosts(void **state)
 	(void)state;
 	for (uint16_t i = 0; i < 13; i++) {
 		if (i < 12)
-			hosts[i] =
-				(struct mx_host){SPAN("mx.b.example"), (uint16_t)(10 * i), false};
+			hosts[i] = (struct mx_host){
+				.name = SPAN("mx.b.example"), .preference = (uint16_t)(10 * i)};
 		assert_int_equal(netaddr_parse_ip(SPAN("8.8.8.1"), &addresses[i].address), 0);
 		addresses[i].address.ip[3] = (uint8_t)i;
 		addresses[i].host = i ? (uint16_t)(i - 1) : 0;
