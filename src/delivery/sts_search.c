@@ -11,6 +11,7 @@
 #define RECORD_NAME  "_mta-sts."
 #define HOST_NAME    "mta-sts."
 #define POLICY_PATH  "/.well-known/mta-sts.txt"
+#define STATUS_OK    200
 
 struct sts_search {
 	struct delivery *delivery;
@@ -77,6 +78,11 @@ static void fetched(void *owner, const struct fetch_answer *answer)
 		fail(search, STS_FETCH_ERROR, "the policy host has no public address");
 		return;
 	default: fail(search, STS_FETCH_ERROR, "the policy host cannot be reached"); return;
+	}
+	/* RFC 8461 section 3.3: 200 and no other */
+	if (answer->status != STATUS_OK) {
+		fail(search, STS_FETCH_ERROR, "the policy host answers without a policy");
+		return;
 	}
 	/* RFC 8461 section 3.2 */
 	if (!span_equal(answer->content_type, SPAN("text/plain"))) {

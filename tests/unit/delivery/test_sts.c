@@ -29,6 +29,7 @@
 static const struct dns_row rows[] = ROWS("1"), newer_rows[] = ROWS("2");
 
 static const char *policy;
+static uint32_t policy_status = 200;
 
 static void web(struct world *w, const struct fetch_query *query, struct fetch_answer *answer)
 {
@@ -36,7 +37,7 @@ static void web(struct world *w, const struct fetch_query *query, struct fetch_a
 	(void)query;
 	if (policy)
 		*answer = (struct fetch_answer){.result = FETCH_OK,
-			.status = 200,
+			.status = policy_status,
 			.content_type = SPAN("text/plain"),
 			.body = span_str(policy)};
 }
@@ -188,6 +189,19 @@ static void what_comes_of_it_counts_soon(void **state)
 	close_world(w);
 }
 
+/* RFC 8461 section 3.3: "only valid if the HTTP response code is 200". */
+static void another_success_brings_no_policy(void **state)
+{
+	struct world *w = open_world(POLICY_OF("enforce", "604800"));
+	(void)state;
+
+	policy_status = 203;
+	w->handshake = self_signed;
+	assert_true(goes_at_once(w));
+	policy_status = 200;
+	close_world(w);
+}
+
 /* ---- a policy that is there -------------------------------------------------------------- */
 
 static void a_policy_is_renewed_while_mail_goes_on(void **state)
@@ -259,6 +273,7 @@ int main(void)
 		cmocka_unit_test(failures_are_tried_again_less_and_less),
 		cmocka_unit_test(a_new_id_ends_the_wait),
 		cmocka_unit_test(what_comes_of_it_counts_soon),
+		cmocka_unit_test(another_success_brings_no_policy),
 		cmocka_unit_test(a_policy_is_renewed_while_mail_goes_on),
 		cmocka_unit_test(a_policy_is_renewed_without_mail),
 		cmocka_unit_test(a_policy_that_nobody_needs_ends),
