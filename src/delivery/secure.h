@@ -29,6 +29,9 @@ struct secure_host {
 	struct verdict why;
 	enum client_tls tls;
 	bool testing; /* what fails is tried again without a check of the certificate */
+	bool failing; /* it is used all the same, but counts as a failure in reports: `result` */
+	enum tls_rpt_result result;
+	const char *detail;
 	enum tls_rpt_policy_type type; /* for reports */
 	struct tls_client client;
 };

@@ -104,6 +104,14 @@ static void refuse(struct plan_host *p, uint8_t detail, const char *text)
 	link_trouble(&p->out->why, 7, detail, text);
 }
 
+/* For reports: it goes there, but not as it should. */
+static void count_as(struct plan_host *p, enum tls_rpt_result result, const char *detail)
+{
+	p->out->failing = true;
+	p->out->result = result;
+	p->out->detail = detail;
+}
+
 /* A file of ours, and nothing that a next hop could mend. */
 static void tell_anchors(struct plan_host *p, const char *why)
 {
@@ -211,8 +219,10 @@ static bool plan_dane(struct plan_host *p)
 	p->out->type = TLS_RPT_TLSA;
 	p->out->tls = CLIENT_TLS_MUST;
 	/* Records, none of which can be used: TLS, unauthenticated (RFC 7672 section 2.2). */
-	if (!p->tlsa->usable_count)
+	if (!p->tlsa->usable_count) {
+		count_as(p, TLS_RPT_TLSA_INVALID, "none of the host's TLSA records can be used");
 		return true;
+	}
 	client->check = TLS_CHECK_DANE;
 	client->tlsa = p->tlsa->usable;
 	client->tlsa_count = p->tlsa->usable_count;
@@ -248,15 +258,21 @@ static void plan_sts(struct plan_host *p)
 	if (!found.policy || found.policy->mode == MTA_STS_NONE)
 		return;
 	p->out->type = TLS_RPT_STS;
+	p->out->failing = false;
 	p->out->testing = found.policy->mode == MTA_STS_TESTING;
 	if (!mta_sts_allows(found.policy, p->host->name)) {
-		if (!p->out->testing)
-			refuse(p, 5,
-				"the host is none of those that the domain's MTA-STS policy "
-				"names");
+		static const char outside[] = "the host is none of those that the domain's MTA-STS "
+					      "policy names";
+
+		if (p->out->testing)
+			count_as(p, TLS_RPT_VALIDATION_FAILURE, outside);
+		else
+			refuse(p, 5, outside);
 		return;
 	}
-	p->out->tls = p->out->testing ? CLIENT_TLS_MAY : CLIENT_TLS_MUST;
+	/* TLSA records that cannot be used want TLS all the same. */
+	if (!p->out->testing)
+		p->out->tls = CLIENT_TLS_MUST;
 	p->out->client.check = TLS_CHECK_CHAIN;
 	read_anchors(p);
 	add_name(p, SPAN_NONE, p->host->name);
@@ -277,8 +293,9 @@ static void plan_host(struct plan_host *p)
 			(void)plan_dane(p);
 		break;
 	case TLS_MTA_STS:
-		/* RFC 8461 section 2: a policy never overrides what DANE says. */
-		if (!plan_dane(p))
+		/* RFC 8461 section 2: a policy never overrides what DANE says; but records that
+		 * cannot be used say nothing of who it is. */
+		if (!plan_dane(p) || (!p->out->refused && !p->tlsa->usable_count))
 			plan_sts(p);
 		break;
 	}

@@ -81,6 +81,30 @@ static void add(const struct link *link, const struct secure *secure,
 	arena_reset(&arena);
 }
 
+/* RFC 8460 section 4.3: a policy that the domain has, and that could not be had. */
+static void add_trouble(struct session *session)
+{
+	static const enum tls_rpt_result results[] = {
+		[STS_FETCH_ERROR] = TLS_RPT_STS_POLICY_FETCH_ERROR,
+		[STS_INVALID] = TLS_RPT_STS_POLICY_INVALID,
+		[STS_WEBPKI_INVALID] = TLS_RPT_STS_WEBPKI_INVALID,
+	};
+	struct sts_found found = {0};
+
+	if (session->secure->sts)
+		sts_found(session->secure->sts, &found);
+	if (found.trouble == STS_FINE || found.policy)
+		return;
+	const struct report_session record = {
+		.domain = session->link->next_hop,
+		.type = TLS_RPT_STS,
+		.result = results[found.trouble],
+		.detail = span_str(found.detail),
+	};
+
+	report_add(session->link->delivery->report, &record);
+}
+
 void secure_report_refusal(
 	const struct link *link, const struct secure_host *plan, struct span host)
 {
@@ -113,7 +137,9 @@ void secure_report_failure(struct session *session, enum client_stage stage)
 		.host = span_str(session->host),
 	};
 
+	client_local(session->client, &record.local);
 	add(session->link, session->secure, session->plan, &record);
+	add_trouble(session);
 }
 
 static const char *how_verified(const struct session *session)
@@ -141,12 +167,17 @@ void secure_report_success(struct session *session)
 	if (!is_reported(session->link) || session->manner != SESSION_AS_PLANNED ||
 		session->plan->tls == CLIENT_TLS_NONE)
 		return;
+	const struct secure_host *plan = session->plan;
 	struct report_session record = {
-		.success = security.tls,
-		.result = TLS_RPT_STARTTLS_NOT_SUPPORTED,
+		.success = security.tls && !plan->failing,
+		.result = security.tls ? plan->result : TLS_RPT_STARTTLS_NOT_SUPPORTED,
+		.detail = security.tls ? span_str(plan->detail) : SPAN_NONE,
 		.peer = session->peer,
 		.host = span_str(session->host),
 	};
 
-	add(session->link, session->secure, session->plan, &record);
+	if (!record.success)
+		client_local(session->client, &record.local);
+	add(session->link, session->secure, plan, &record);
+	add_trouble(session);
 }

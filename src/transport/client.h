@@ -194,6 +194,8 @@ void client_close(struct client **client, bool polite);
 const struct client_caps *client_caps(const struct client *client);
 /* Also after failed(), as far as it came: for reports (RFC 8460). */
 void client_security(const struct client *client, struct client_security *out);
+/* From where it is connected, or was, where its TLS failed; else NETADDR_NONE. */
+void client_local(const struct client *client, struct netaddr *out);
 /* No job is under way, and the session is ready for one. */
 bool client_idle(const struct client *client);
 

@@ -39,6 +39,9 @@ static void tell_failed(struct client *client)
 		client_settle_session(client, &verdict);
 	}
 	client->job = NULL;
+	/* Reports about TLS name both ends. */
+	if (client->waiting == CLIENT_AT_STARTTLS || client->waiting == CLIENT_AT_TLS)
+		io_conn_ends(client->conn, &client->link.local, NULL);
 	client_die(client);
 	client->ops->failed(client->owner, job, &verdict, client->waiting);
 }

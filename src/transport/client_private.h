@@ -99,6 +99,7 @@ enum client_due { DUE_RSET, DUE_MAIL, DUE_RCPT, DUE_DATA, DUE_END, DUE_NOTHING }
 struct client_link {
 	bool offered, tls, verified, authenticated;
 	bool has_info;
+	struct netaddr local; /* of one that failed */
 	struct tls_info info; /* its spans point behind it */
 	char detail[CLIENT_TLS_DETAIL], version[CLIENT_TLS_NAME], cipher[CLIENT_TLS_NAME];
 	char subject[CLIENT_TLS_SUBJECT];

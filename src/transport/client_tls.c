@@ -62,6 +62,14 @@ void client_security(const struct client *client, struct client_security *out)
 	};
 }
 
+void client_local(const struct client *client, struct netaddr *out)
+{
+	CHECK_MAGIC(client, CLIENT_MAGIC);
+	*out = client->link.local;
+	if (client->conn)
+		io_conn_ends(client->conn, out, NULL);
+}
+
 /* ---- STARTTLS ------------------------------------------------------------------------------- */
 
 static void not_offered(struct client *client)

@@ -30,6 +30,7 @@
 #include <cmocka.h>
 
 #define WORLD_WALL    1800000000000ll
+#define WORLD_LOCAL   "192.0.2.250"
 #define WORLD_EVENTS  512
 #define WORLD_TAKEN   256
 #define WORLD_ANSWERS 64 /* records of one name */
@@ -134,6 +135,7 @@ struct world {
 	/* Who answers by HTTPS; NULL: nobody does. */
 	void (*web)(struct world *w, const struct fetch_query *query, struct fetch_answer *answer);
 	char *posted; /* the last body that was sent to him */
+	size_t posted_bytes;
 	uint32_t fetches;
 	bool web_waits; /* he takes his time */
 	/* What clients hand in says that its header is longer than the whole: no reader takes that.

@@ -76,6 +76,7 @@ void world_fetch_answer(struct world *w)
 	if (f->query.content_type.n) {
 		free(w->posted);
 		w->posted = f->body;
+		w->posted_bytes = f->query.body.n;
 		f->body = NULL;
 	}
 	f->done(f->owner, &answer);

@@ -88,6 +88,13 @@ static const struct tls_info *io_do_tls(const struct io_conn *conn)
 	return hop->secured || hop->tls.failure ? &hop->tls : NULL;
 }
 
+static void io_do_ends(const struct io_conn *conn, struct netaddr *local, struct netaddr *peer)
+{
+	(void)conn;
+	(void)peer;
+	CHECK(!netaddr_parse_ip(SPAN(WORLD_LOCAL), local));
+}
+
 static void io_do_pause(struct io_conn *conn)
 {
 	((struct hop *)(void *)conn)->paused = true;
@@ -128,6 +135,7 @@ const struct io_ops world_io_ops = {
 	.unsent = io_do_unsent,
 	.secure = io_do_secure,
 	.tls = io_do_tls,
+	.ends = io_do_ends,
 	.pause = io_do_pause,
 	.resume = io_do_resume,
 	.close = io_do_close,

@@ -171,6 +171,14 @@ static void fake_close(struct io_conn **conn, bool linger)
 	*conn = NULL;
 }
 
+static inline void fake_ends(
+	const struct io_conn *conn, struct netaddr *local, struct netaddr *peer)
+{
+	(void)conn;
+	(void)peer;
+	*local = (struct netaddr){0};
+}
+
 static const struct io_ops fake_ops = {
 	.connect = fake_connect,
 	.send = fake_send,
@@ -179,6 +187,7 @@ static const struct io_ops fake_ops = {
 	.arrived = fake_arrived,
 	.secure = fake_secure,
 	.tls = fake_tls,
+	.ends = fake_ends,
 	.pause = fake_nothing,
 	.resume = fake_nothing,
 	.close = fake_close,
