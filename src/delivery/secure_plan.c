@@ -274,6 +274,7 @@ static void plan_sts(struct plan_host *p)
 	if (!p->out->testing)
 		p->out->tls = CLIENT_TLS_MUST;
 	p->out->client.check = TLS_CHECK_CHAIN;
+	p->out->client.alternative_only = true; /* RFC 8461 section 4.1 */
 	read_anchors(p);
 	add_name(p, SPAN_NONE, p->host->name);
 }
@@ -324,6 +325,7 @@ static void set_session_key(struct plan_host *p)
 	add_part(&key, p->host->name);
 	buf_put_u16(&key, p->transport->port);
 	buf_put_u8(&key, (uint8_t)client->check);
+	buf_put_u8(&key, client->alternative_only);
 	add_part(&key, client->ca_pem);
 	for (size_t i = 0; i < client->name_count; i++)
 		add_part(&key, client->names[i]);

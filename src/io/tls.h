@@ -92,7 +92,8 @@ struct tls_client {
 	enum tls_check check;
 	const struct span *names; /* a leading dot matches one label more: ".example.org" */
 	size_t name_count;
-	struct span ca_pem; /* CHAIN: trust anchors; empty: the system's */
+	bool alternative_only; /* a subject's common name is no name */
+	struct span ca_pem;    /* CHAIN: trust anchors; empty: the system's */
 	const uint8_t (*pins)[TLS_HASH_BYTES];
 	size_t pin_count;
 	const struct tls_tlsa *tlsa;

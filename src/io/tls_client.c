@@ -34,10 +34,13 @@ static bool is_address(const char *text)
 static size_t ask_names(SSL *ssl, const struct tls_client *request)
 {
 	char text[NAME_BYTES + 1];
+	unsigned flags =
+		X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS;
 	size_t asked = 0;
 
-	SSL_set_hostflags(ssl,
-		X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS);
+	if (request->alternative_only)
+		flags |= X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+	SSL_set_hostflags(ssl, flags);
 	for (size_t i = 0; i < MIN(request->name_count, TLS_NAMES); i++) {
 		if (!to_text(request->names[i], text))
 			continue;

@@ -170,6 +170,24 @@ static void a_certificate_must_bear_one_of_the_names(void **state)
 	identity_done(&subject);
 }
 
+/* RFC 8461 section 4.1: by its alternative names alone, where that is asked for. */
+static void a_common_name_may_be_no_name(void **state)
+{
+	struct tls_world *w = *state;
+	struct identity old;
+	struct tls_client client = {.check = TLS_CHECK_CHAIN,
+		NAMES(SPAN("cn.example")),
+		.ca_pem = span_str(w->ca.chain_pem)};
+
+	identity_make(&old, &(struct wish){.subject = "cn.example", .by = &w->ca});
+	assert_int_equal(asked(w, &old, &client), TLS_FINE);
+	client.alternative_only = true;
+	assert_int_equal(asked(w, &old, &client), TLS_NAME);
+	client.names = (const struct span[]){SPAN("mx.example")};
+	assert_int_equal(asked(w, &w->leaf, &client), TLS_FINE);
+	identity_done(&old);
+}
+
 static void a_pin_is_of_the_certificate_or_of_its_key(void **state)
 {
 	struct tls_world *w = *state;
@@ -832,6 +850,8 @@ int main(void)
 			a_certificate_must_be_valid_now, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_certificate_must_bear_one_of_the_names, tls_setup, tls_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_common_name_may_be_no_name, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_pin_is_of_the_certificate_or_of_its_key, tls_setup, tls_teardown),
 		cmocka_unit_test_setup_teardown(tlsa_records_decide_alone, tls_setup, tls_teardown),
