@@ -6,19 +6,39 @@
 
 #include "base/err.h"
 
+#include <string.h>
+
 #define TARGETS_BYTES (1u << 20)
+#define TARGETS_FIRST 8u /* most who hear of something are no alias */
 
 struct targets {
 	struct arena arena;
 	struct envelope_rcpt *rcpts;
-	uint32_t count;
+	uint32_t count, room;
 };
+
+static bool has_room(struct targets *targets)
+{
+	uint32_t room = targets->room ? targets->room * 2 : TARGETS_FIRST;
+
+	if (targets->count < targets->room)
+		return true;
+	struct envelope_rcpt *rcpts = arena_alloc(&targets->arena, room * sizeof(*rcpts));
+
+	if (!rcpts)
+		return false;
+	if (targets->count)
+		memcpy(rcpts, targets->rcpts, targets->count * sizeof(*rcpts));
+	targets->rcpts = rcpts;
+	targets->room = room;
+	return true;
+}
 
 static bool add_target(void *context, const struct route_decision *decision)
 {
 	struct targets *targets = context;
 
-	if (targets->count == ROUTE_ALIAS_TARGETS)
+	if (targets->count == ROUTE_ALIAS_TARGETS || !has_room(targets))
 		return false;
 	targets->rcpts[targets->count++] = (struct envelope_rcpt){
 		.address = arena_copy(&targets->arena, decision->recipient),
@@ -28,8 +48,8 @@ static bool add_target(void *context, const struct route_decision *decision)
 }
 
 /* Whom it means: aliases are followed here, as they are for a client's mail where it is taken in.
- * What is refused is queued as it is, and comes to its end there. */
-static void find_targets(struct delivery *d, struct span to, struct targets *targets)
+ * What is refused is queued as it is, and comes to its end there. ERR_NOMEM. */
+static int find_targets(struct delivery *d, struct span to, struct targets *targets)
 {
 	struct route_decision decision;
 	const struct route_query query = {
@@ -37,15 +57,14 @@ static void find_targets(struct delivery *d, struct span to, struct targets *tar
 		.recipient = to,
 	};
 
+	*targets = (struct targets){0};
 	arena_init(&targets->arena, TARGETS_BYTES);
-	targets->count = 0;
-	targets->rcpts =
-		arena_alloc(&targets->arena, ROUTE_ALIAS_TARGETS * sizeof(*targets->rcpts));
-	if (!targets->rcpts || !d->snapshot)
-		return;
+	if (!d->snapshot)
+		return 0;
 	route_expand(d->snapshot, d->config.route, &query, NULL, add_target, targets, &decision);
 	if (decision.kind != ROUTE_ALIAS)
 		targets->count = 0;
+	return targets->arena.overflow ? ERR_NOMEM : 0;
 }
 
 int own_mail_add(
@@ -54,7 +73,7 @@ int own_mail_add(
 	struct targets targets;
 	struct envelope_rcpt itself = {.address = to, .notify = NOTIFY_NEVER};
 
-	find_targets(d, to, &targets);
+	int err = find_targets(d, to, &targets);
 	struct envelope envelope = {
 		.arrived_ms = delivery_now(d),
 		.helo = d->config.config->hostname,
@@ -64,7 +83,8 @@ int own_mail_add(
 		.rcpts = targets.count ? targets.rcpts : &itself,
 		.rcpt_count = targets.count ? targets.count : 1,
 	};
-	int err = spool_store_add(d->store, &envelope, text);
+	if (!err)
+		err = spool_store_add(d->store, &envelope, text);
 	arena_reset(&targets.arena);
 	return err;
 }

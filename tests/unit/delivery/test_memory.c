@@ -14,6 +14,7 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 
 static bool short_of_memory;
+static size_t largest; /* that calloc() was asked for */
 
 void *__wrap_malloc(size_t size)
 {
@@ -22,6 +23,7 @@ void *__wrap_malloc(size_t size)
 
 void *__wrap_calloc(size_t count, size_t size)
 {
+	largest = MAX(largest, count * size);
 	return short_of_memory && count * size > LARGE ? NULL : __real_calloc(count, size);
 }
 
@@ -138,6 +140,22 @@ static void notifications_of_hundreds(void **state)
 	assert_int_equal(world_queued(w), 0);
 }
 
+/* One about one recipient is not paid for as if its sender were an alias of a thousand. */
+static void a_notification_of_one(void **state)
+{
+	struct world *w = *state;
+
+	w->script = refuse_all;
+	for (int i = 0; i < 2; i++) { /* what is made once is there then */
+		largest = 0;
+		world_send(w, "a@site.example", "u@site.example", BODY);
+		world_pass(w, MINUTE);
+		assert_non_null(world_event(w, EVENT_BOUNCE, (size_t)i));
+	}
+	assert_in_range(largest, 1, 20000);
+	assert_int_equal(world_queued(w), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -145,6 +163,7 @@ int main(void)
 		TEST(an_outcome_needs_none),
 		TEST(an_attempt_waits_for_it),
 		TEST(notifications_of_hundreds),
+		TEST(a_notification_of_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
