@@ -17,13 +17,13 @@ enum dns_dnssec dnssec_state(const struct delivery *d)
 
 void dnssec_look(struct delivery *d)
 {
-	uint64_t servers = d->dnssec_servers;
+	uint64_t servers = 0;
 
 	if (!d->config.dnssec)
 		return;
 	switch (dnssec_state(d)) {
 	case DNSSEC_YES: servers = d->config.dnssec_servers(d->config.context); break;
-	case DNSSEC_NO: servers = 0; break;
+	case DNSSEC_NO: break;
 	case DNSSEC_UNKNOWN: return;
 	}
 	if (servers == d->dnssec_servers)

@@ -55,6 +55,7 @@ static bool is_full(const struct sts *sts)
 /* Those that are being asked about stay. */
 static void drop_oldest(struct sts *sts, bool with_policy)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the one before is out of the list */
 	LIST_FOR_EACH(node, &sts->lru)
 	{
 		struct sts_domain *domain = CONTAINER_OF(node, struct sts_domain, lru);

@@ -6,6 +6,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#define SERVER_TEXT 64 /* bytes of an address with its port */
+
 static int open_system(struct unbound *all, const struct netaddr *addresses, uint32_t count)
 {
 	struct context *context;
@@ -114,7 +116,7 @@ uint64_t dns_unbound_servers(const struct dns *dns)
 	const struct context *context = CONTAINER_OF(dns, const struct unbound, base)->system;
 	struct buf text;
 
-	buf_init(&text, DNS_SERVER_ADDRESSES * 64);
+	buf_init(&text, (size_t)DNS_SERVER_ADDRESSES * SERVER_TEXT);
 	for (uint32_t i = 0; i < context->address_count; i++) {
 		netaddr_add(&text, &context->addresses[i]);
 		buf_add_char(&text, '\n');
