@@ -7,7 +7,7 @@ from lib.tls_hop import Meddler, TlsSink
 from lib.world import folder, free_port, remove, stays, wait_until
 
 HOSTS = {name: f"127.0.0.{10 + i}" for i, name in enumerate((
-    "ee", "ta", "ta-name", "wrong", "stripped", "unusable", "absent", "mixed", "forged", "silent", "broken", "plain", "bogus-mx"))}
+    "ee", "ta", "ta-name", "wrong", "stripped", "unusable", "absent", "mixed", "forged", "silent", "broken", "plain", "bogus-mx", "alias", "alias-out"))}
 
 
 class World:
@@ -27,9 +27,12 @@ class World:
         for name in ("ee", "ta", "ta-name", "wrong", "stripped", "unusable", "absent", "broken"):
             root += self.host(name, rights.get(name), f"{name}.zz.")
         root += "mixed.zz. MX 10 mx.plain.zz.\n"
+        root += f"alias.zz. MX 10 mx.alias.zz.\nmx.alias.zz. CNAME real.alias.zz.\nreal.alias.zz. A {HOSTS['alias']}\n"
+        root += f"_{self.port}._tcp.real.alias.zz. TLSA {right}\n"
+        root += f"alias-out.zz. MX 10 mx.alias-out.zz.\nmx.alias-out.zz. CNAME out.plain.zz.\n_{self.port}._tcp.mx.alias-out.zz. TLSA {right}\n"
         root += "".join(f"{zone}.zz. NS ns.zz.\n" for zone in ("forged", "silent", "plain", "bogus-mx"))
         self.dns = SignedKnot(
-            {".": root, "plain.zz": self.host("plain", wrong), "forged.zz": self.host("forged", right), "silent.zz": self.host("silent"),
+            {".": root, "plain.zz": self.host("plain", wrong) + f"out A {HOSTS['alias-out']}\n", "forged.zz": self.host("forged", right), "silent.zz": self.host("silent"),
              "bogus-mx.zz": self.host("bogus-mx", right), "_tcp.mx.broken.zz": None},
             unsigned=("plain.zz", "_tcp.mx.broken.zz"),
             spoil={"forged.zz": lambda text: text.replace(right.split()[3].upper(), wrong.split()[3].upper()),
@@ -103,6 +106,18 @@ def test_what_they_do_not_vouch_for_waits(server, hop, world):
     wrong.show(world.other)
     server.ctl("queue", "retry", "domain=wrong.zz")
     assert wrong.wait(1)[0].tls
+
+
+@pytest.mark.parametrize("name, sni", [("alias", "real.alias.zz"), ("alias-out", "mx.alias-out.zz")],
+                         ids=["records at its end", "an end that is not signed"])
+def test_aliases(server, hop, world, name, sni):
+    """RFC 7672 section 2.2.3."""
+    to = hop(name, world.other)
+    assert "TLSA" in refused(server, name, to)
+    to.show(world.self_signed)
+    server.ctl("queue", "retry", f"domain={name}.zz")
+    assert to.wait(1)[0].tls and set(to.names) == {sni}
+    assert server.trace(f"recipient=x@{name}.zz event=Delivery")[-1]["tls"].endswith(", dane")
 
 
 def test_no_downgrade(server, hop, peer, world):
