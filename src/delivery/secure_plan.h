@@ -29,7 +29,7 @@ struct secure_answers {
 	struct secure_tlsa tlsa[MX_HOSTS];
 };
 
-/* Keeps what an answer says, in the arena of `secure`. */
+/* secure_tlsa.c. Keeps what an answer says, in the arena of `secure`. */
 void secure_take_tlsa(
 	struct secure *secure, struct secure_tlsa *out, const struct dns_answer *answer);
 
