@@ -5,6 +5,7 @@
 #include "directory/range.h"
 #include "route/find.h"
 #include "route/refuse.h"
+#include "route/relay_view.h"
 
 #define RANGE_TEXT 128 /* bytes of a range as text */
 
@@ -15,9 +16,16 @@ struct asked {
 	const struct route_query *query;
 	const struct transport *transport;
 	struct route_trail *trail;
+	enum route_right *right;
 	struct verdict *verdict;
 	struct relay relay;
 };
+
+static enum relay_answer yes(const struct asked *a, enum route_right right)
+{
+	*a->right = right;
+	return RELAY_YES;
+}
 
 static enum relay_answer broken(const struct asked *a, int err)
 {
@@ -48,24 +56,26 @@ static enum relay_answer user_right(const struct asked *a)
 	}
 	route_trail_add(a->trail, "login", "yes",
 		"%.*s has logged in, and so may send to any domain.", SHOWN(user));
-	return RELAY_YES;
+	return yes(a, ROUTE_RIGHT_LOGIN);
 }
 
-/* The pins of the relay table; one fits the certificate or its key. */
-static bool is_pinned(struct span pins, const struct route_certificate *certificate)
+/* The pins of the relay table: which right one gives, to the certificate or its key. */
+static enum route_right pinned_right(struct span pins, const struct route_certificate *certificate)
 {
 	uint8_t pin[PIN_BYTES];
 
 	while (pins.n) {
 		size_t end = span_find(pins, '\n');
 
-		if (pin_parse(span_of(pins.p, end), pin) == 0 &&
-			(memcmp(pin, certificate->certificate_hash, PIN_BYTES) == 0 ||
-				memcmp(pin, certificate->key_hash, PIN_BYTES) == 0))
-			return true;
+		if (pin_parse(span_of(pins.p, end), pin) == 0) {
+			if (memcmp(pin, certificate->certificate_hash, PIN_BYTES) == 0)
+				return ROUTE_RIGHT_CERTIFICATE;
+			if (memcmp(pin, certificate->key_hash, PIN_BYTES) == 0)
+				return ROUTE_RIGHT_KEY;
+		}
 		pins = span_skip(pins, end + 1);
 	}
-	return false;
+	return ROUTE_RIGHT_NONE;
 }
 
 static enum relay_answer certificate_right(const struct asked *a)
@@ -73,16 +83,22 @@ static enum relay_answer certificate_right(const struct asked *a)
 	const struct route_certificate *certificate = a->query->certificate;
 	struct span pins = a->relay.certificates;
 
+	enum route_right right = ROUTE_RIGHT_NONE;
+
 	if (!certificate)
 		return RELAY_NO;
-	if (pins.n ? is_pinned(pins, certificate) : certificate->verified) {
+	if (pins.n)
+		right = pinned_right(pins, certificate);
+	else if (certificate->verified)
+		right = ROUTE_RIGHT_CERTIFICATE;
+	if (right != ROUTE_RIGHT_NONE) {
 		route_trail_add(a->trail, "certificate", "yes",
 			pins.n ? "The client's certificate is one of those in certificates, so it "
 				 "may send to any domain."
 			       : "The client's certificate is verified by the listener's "
 				 "client-ca, "
 				 "so it may send to any domain.");
-		return RELAY_YES;
+		return yes(a, right);
 	}
 	route_trail_add(a->trail, "certificate", "no",
 		pins.n ? "Neither the client's certificate nor its key is in certificates."
@@ -103,14 +119,14 @@ static enum relay_answer from_right(const struct asked *a)
 	if (err < 0 && err != ERR_NOT_FOUND)
 		return broken(a, err);
 	if (!a->trail)
-		return err == 0 ? RELAY_YES : RELAY_NO;
+		return err == 0 ? yes(a, ROUTE_RIGHT_FROM) : RELAY_NO;
 	netaddr_add_ip(&ip, &a->query->client);
 	if (err == 0) {
 		range_add(&range, &found);
 		route_trail_add(a->trail, "from", "yes",
 			"The client %.*s is in %.*s, which from lists.", SHOWN(buf_span(&ip)),
 			SHOWN(buf_span(&range)));
-		return RELAY_YES;
+		return yes(a, ROUTE_RIGHT_FROM);
 	}
 	if (a->relay.from_count)
 		route_trail_add(a->trail, "from", "no",
@@ -141,7 +157,7 @@ static enum relay_answer hop_right(const struct asked *a, const struct netaddr *
 				 : "Its next hop %.*s is not in to%.*s.",
 			SHOWN(buf_span(&ip)), SHOWN(buf_span(&range)));
 	}
-	return err == 0 ? RELAY_YES : RELAY_NO;
+	return err == 0 ? yes(a, ROUTE_RIGHT_TO) : RELAY_NO;
 }
 
 /* Mail may go to any of a domain's hosts: all have to be listed. */
@@ -181,15 +197,16 @@ static enum relay_answer to_right(const struct asked *a)
 
 /* ---- by senders, who can be forged ---------------------------------------------------------- */
 
-static enum relay_answer answer_of(const struct asked *a, int err)
+static enum relay_answer answer_of(const struct asked *a, int err, enum route_right right)
 {
-	return err == 0 ? RELAY_YES : err == ERR_NOT_FOUND ? RELAY_NO : broken(a, err);
+	return err == 0 ? yes(a, right) : err == ERR_NOT_FOUND ? RELAY_NO : broken(a, err);
 }
 
 static enum relay_answer host_right(const struct asked *a, struct span name)
 {
 	struct domain domain;
 	const char *what = "a domain of the directory";
+	enum route_right right = ROUTE_RIGHT_LOCAL_HOSTS;
 	int err = 0;
 
 	if (route_is_own_name(a->config, name)) {
@@ -198,10 +215,11 @@ static enum relay_answer host_right(const struct asked *a, struct span name)
 		err = snapshot_domain(a->snapshot, name, &domain);
 		if (err == ERR_NOT_FOUND) {
 			what = "in accept.hosts";
+			right = ROUTE_RIGHT_ACCEPT_HOSTS;
 			err = snapshot_accept_host(a->snapshot, name);
 		}
 	}
-	enum relay_answer answer = answer_of(a, err);
+	enum relay_answer answer = answer_of(a, err, right);
 	if (answer == RELAY_YES)
 		route_trail_add(a->trail, "local-hosts", "yes",
 			"The sender's domain %.*s is %s. (Anybody can write such a sender.)",
@@ -218,6 +236,7 @@ static enum relay_answer account_right(const struct asked *a, struct span local,
 {
 	struct account account = {0};
 	const char *what = "an account";
+	enum route_right right = ROUTE_RIGHT_LOCAL_USERS;
 	int err = find_account(a->snapshot, local, domain, &account);
 	bool disabled = err == 0 && account.disabled;
 
@@ -225,9 +244,10 @@ static enum relay_answer account_right(const struct asked *a, struct span local,
 		err = ERR_NOT_FOUND;
 	if (err == ERR_NOT_FOUND) {
 		what = "in accept.users";
+		right = ROUTE_RIGHT_ACCEPT_USERS;
 		err = find_accepted(a->snapshot, local, domain);
 	}
-	enum relay_answer answer = answer_of(a, err);
+	enum relay_answer answer = answer_of(a, err, right);
 	if (answer == RELAY_YES)
 		route_trail_add(a->trail, "local-users", "yes",
 			"The sender %.*s is %s. (Anybody can write such a sender.)",
@@ -266,7 +286,7 @@ static enum relay_answer anyone_right(const struct asked *a)
 			!start->listeners[i].open_relay)
 			continue;
 		route_trail_add(a->trail, "anyone", "yes", "Anybody may send to any domain.");
-		return RELAY_YES;
+		return yes(a, ROUTE_RIGHT_ANYONE);
 	}
 	route_trail_add(a->trail, "anyone", "no",
 		"The policy anyone counts as none: the listener does not say open-relay: yes in "
@@ -295,28 +315,41 @@ static enum relay_answer policy_right(const struct asked *a)
 static const char *also_needed(enum relay_policy policy)
 {
 	switch (policy) {
-	case RELAY_ADDRESSES: return ", an address in its from";
-	case RELAY_LOCAL_HOSTS: return ", a sender of a local host";
-	case RELAY_LOCAL_USERS: return ", a sender with an account";
-	case RELAY_ANYONE: return ", open-relay: yes in the start file";
+	case RELAY_ADDRESSES: return "an address in its from, ";
+	case RELAY_LOCAL_HOSTS: return "a sender of a local host, ";
+	case RELAY_LOCAL_USERS: return "a sender with an account, ";
+	case RELAY_ANYONE: return "open-relay: yes in the start file, ";
 	case RELAY_NONE:
 	case RELAY_POLICIES: break;
 	}
 	return "";
 }
 
+/* What would help on this listener; where nothing is known of it, anything might. */
 static void say_refused(const struct asked *a)
 {
+	const struct config *start = a->config->start;
+	const struct config_listener *listener =
+		start ? config_find_listener(start, a->query->listener) : NULL;
+	struct relay_view view = {.login = true, .certificate = true};
+
+	if (!a->trail)
+		return;
+	if (listener)
+		relay_view(a->snapshot, listener, &view);
+	const char *also = also_needed(a->relay.policy);
+	bool some = view.login || view.certificate || *also;
 	route_trail_add(a->trail, "relay", "refused",
 		"By the policy %s%s%.*s this client may not send to domains that are not served "
-		"here. It would need a login, a client certificate%s, or to be on this machine.",
+		"here. It would need %s%s%s%sto be on this machine.",
 		relay_policy_name(a->relay.policy), a->query->listener.n ? " of listener " : "",
-		SHOWN(a->query->listener), also_needed(a->relay.policy));
+		SHOWN(a->query->listener), view.login ? "a login, " : "",
+		view.certificate ? "a client certificate, " : "", also, some ? "or " : "");
 }
 
 enum relay_answer relay_right(const struct snapshot *snapshot, const struct route_config *config,
 	const struct route_query *query, const struct transport *transport,
-	struct route_trail *trail, struct verdict *verdict)
+	struct route_trail *trail, enum route_right *right, struct verdict *verdict)
 {
 	struct verdict unknown = {.kind = VERDICT_OK};
 	struct asked a = {.snapshot = snapshot,
@@ -324,13 +357,14 @@ enum relay_answer relay_right(const struct snapshot *snapshot, const struct rout
 		.query = query,
 		.transport = transport,
 		.trail = trail,
+		.right = right,
 		.verdict = &unknown};
 	enum relay_answer answer = RELAY_YES;
 
 	if (netaddr_is_loopback(&query->client)) {
 		route_trail_add(trail, "relay", "yes",
 			"The client's address is loopback: it may send to any domain.");
-		return RELAY_YES;
+		return yes(&a, ROUTE_RIGHT_LOOPBACK);
 	}
 	int err = snapshot_relay(snapshot, query->listener, &a.relay);
 	if (err < 0 && err != ERR_NOT_FOUND)

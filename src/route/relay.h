@@ -18,7 +18,8 @@ enum relay_answer { RELAY_YES, RELAY_NO, RELAY_MUST_ASK };
  * only who hands the mail in counts, not where it goes. A sentence for each rule that was looked at
  * goes to the trail (may be NULL), with RELAY_NO the last one says what would be needed. A
  * temporary lack of knowledge (hops->known false, a directory that cannot be read) fills in
- * `verdict`, which is left alone otherwise, and gives RELAY_NO.
+ * `verdict`, which is left alone otherwise, and gives RELAY_NO. With RELAY_YES `right` says by what
+ * right; it is left alone otherwise.
  *
  *   - Whoever logged in has the right for as long as the account is there and not disabled.
  *   - local-hosts: the sender's domain is a domain of the directory, another name of one, our host
@@ -30,7 +31,7 @@ enum relay_answer { RELAY_YES, RELAY_NO, RELAY_MUST_ASK };
  */
 enum relay_answer relay_right(const struct snapshot *snapshot, const struct route_config *config,
 	const struct route_query *query, const struct transport *transport,
-	struct route_trail *trail, struct verdict *verdict);
+	struct route_trail *trail, enum route_right *right, struct verdict *verdict);
 
 /*
  * Does the local part ask for a second hop: "user%b@a", "b!user@a", ""@b:user"@a", ""user@b"@a"? A

@@ -17,6 +17,27 @@ const char *relay_policy_name(enum relay_policy policy)
 	return policies[policy];
 }
 
+static const char *const rights[ROUTE_RIGHTS] = {
+	[ROUTE_RIGHT_NONE] = "",
+	[ROUTE_RIGHT_LOOPBACK] = "loopback",
+	[ROUTE_RIGHT_LOGIN] = "login",
+	[ROUTE_RIGHT_CERTIFICATE] = "certificate",
+	[ROUTE_RIGHT_KEY] = "certificate",
+	[ROUTE_RIGHT_FROM] = "from",
+	[ROUTE_RIGHT_TO] = "to",
+	[ROUTE_RIGHT_LOCAL_HOSTS] = "local-hosts",
+	[ROUTE_RIGHT_ACCEPT_HOSTS] = "accept.hosts",
+	[ROUTE_RIGHT_LOCAL_USERS] = "local-users",
+	[ROUTE_RIGHT_ACCEPT_USERS] = "accept.users",
+	[ROUTE_RIGHT_ANYONE] = "anyone",
+};
+
+const char *route_right_name(enum route_right right)
+{
+	CHECK((unsigned)right < ROUTE_RIGHTS);
+	return rights[right];
+}
+
 static uint64_t v4_number(const struct netaddr *a)
 {
 	return (uint64_t)a->ip[0] << 24 | (uint64_t)a->ip[1] << 16 | (uint64_t)a->ip[2] << 8 |

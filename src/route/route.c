@@ -43,8 +43,8 @@ static enum relay_answer may_relay(struct decide *d, const struct transport *tra
 
 	if (d->trusted)
 		return RELAY_YES;
-	enum relay_answer answer =
-		relay_right(d->snapshot, d->config, d->query, transport, d->trail, &verdict);
+	enum relay_answer answer = relay_right(
+		d->snapshot, d->config, d->query, transport, d->trail, &d->out->right, &verdict);
 	if (verdict.kind != VERDICT_OK)
 		d->out->verdict = verdict;
 	else if (answer == RELAY_NO)
@@ -192,6 +192,7 @@ void decide_recipient(struct decide *d)
 	bool postmaster;
 
 	d->out->served = false;
+	d->out->right = ROUTE_RIGHT_NONE;
 	if (!meant_find(d) || meant_alias(d) || !meant_postmaster(d, &postmaster) ||
 		(postmaster && meant_alias(d)))
 		return;
@@ -239,6 +240,7 @@ void route_for_delivery(const struct snapshot *snapshot, const struct route_conf
 		.out = out};
 
 	out->served = false;
+	out->right = ROUTE_RIGHT_NONE;
 	if (!meant_find(&d) || (override.n && use_override(&d, override)))
 		return;
 	decide_rest(&d);

@@ -72,6 +72,27 @@ enum route_kind {
 	ROUTE_REFUSED, /* `verdict` says why; VERDICT_TEMPORARY or VERDICT_PERMANENT */
 };
 
+/* By what right a message may go to a domain that is not served here; what the trace says of it. */
+enum route_right {
+	ROUTE_RIGHT_NONE, /* none was needed */
+	ROUTE_RIGHT_LOOPBACK,
+	ROUTE_RIGHT_LOGIN,
+	ROUTE_RIGHT_CERTIFICATE, /* by the hash of it, or by client-ca */
+	ROUTE_RIGHT_KEY,	 /* by the hash of its certificate's key */
+	ROUTE_RIGHT_FROM,
+	ROUTE_RIGHT_TO,
+	ROUTE_RIGHT_LOCAL_HOSTS,
+	ROUTE_RIGHT_ACCEPT_HOSTS,
+	ROUTE_RIGHT_LOCAL_USERS,
+	ROUTE_RIGHT_ACCEPT_USERS,
+	ROUTE_RIGHT_ANYONE,
+	ROUTE_RIGHTS
+};
+
+/* "login", "from", "accept.hosts", …: as in the rules of `explain`; "certificate" for both kinds.
+ * ROUTE_RIGHT_NONE has no name: "". */
+const char *route_right_name(enum route_right right);
+
 #define ROUTE_ADDRESS 254 /* bytes of an address (RFC 5321 section 4.5.3.1.3 without brackets) */
 
 /* Only what belongs to the kind is filled in. Spans point into the snapshot, the query or config,
@@ -79,9 +100,10 @@ enum route_kind {
  * So a decision is not to be copied, and whoever keeps its recipient copies that. */
 struct route_decision {
 	enum route_kind kind;
-	bool served;	       /* the domain is in the directory */
-	struct span recipient; /* the query's; or at the domain that its own is an alias of, or
-				* whoever gets the postmaster's mail; canonical */
+	bool served;		/* the domain is in the directory */
+	enum route_right right; /* that it took; always filled in */
+	struct span recipient;	/* the query's; or at the domain that its own is an alias of, or
+				 * whoever gets the postmaster's mail; canonical */
 	struct span domain; /* the recipient's, after rules 1 and 2; a literal keeps its brackets */
 	struct domain served_domain; /* where served: its pause among others */
 	struct transport transport;

@@ -277,6 +277,7 @@ void auth_begin(struct session *s, unsigned mechanism, struct span initial)
 	}
 	e->s = s;
 	e->mechanism = mechanism;
+	s->mechanism = sasl_name(mechanism);
 	arena_init(&e->arena, EXCHANGE_BYTES);
 	s->exchange = e;
 	if (mechanism & BY_SCRAM)

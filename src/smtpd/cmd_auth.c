@@ -1,8 +1,11 @@
 #include "base/check.h"
 #include "codec/sasl.h"
+#include "directory/names.h"
 #include "smtpd/session.h"
 
 #include <stdlib.h>
+
+#define NAME_ARENA 4096 /* for a name's canonical form */
 
 /* Why AUTH cannot be carried out now; NULL: it can. */
 static const char *out_of_order(const struct session *s)
@@ -56,6 +59,22 @@ static struct span shown(struct span user)
 	return !user.n || span_find(user, '@') < user.n ? user : SPAN("(no address)");
 }
 
+/* Was it refused whatever the password was? The client hears what all hear: for it, the account may
+ * as well not be there. */
+static bool is_disabled(struct session *s, struct span user)
+{
+	struct account account;
+	struct arena arena;
+	struct span name;
+
+	arena_init(&arena, NAME_ARENA);
+	bool disabled = s->smtpd->snapshot && name_account(user, &arena, &name) == 0 &&
+			snapshot_account(s->smtpd->snapshot, name, &account) == 0 &&
+			account.disabled;
+	arena_reset(&arena);
+	return disabled;
+}
+
 void auth_failed(struct session *s, enum auth_result why, struct span user)
 {
 	static const char too_many[] = "Too many failed logins";
@@ -71,7 +90,7 @@ void auth_failed(struct session *s, enum auth_result why, struct span user)
 		verdict_set(&verdict, VERDICT_TEMPORARY, 454, (struct enhanced_code){4, 7, 0},
 			false, SPAN("Passwords cannot be checked now; try later"));
 	refuse_login(s, why == AUTH_BROKEN ? SMTPD_REFUSED_RESOURCES : SMTPD_REFUSED_AUTH, &verdict,
-		shown(user));
+		shown(user), why == AUTH_NO && is_disabled(s, user) ? "disabled" : NULL);
 	reply_verdict(s, &verdict);
 	if (why == AUTH_BROKEN || ++s->logins < SESSION_LOGINS)
 		return;

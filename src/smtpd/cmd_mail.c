@@ -70,8 +70,10 @@ static bool not_as_user(struct session *s, struct span sender)
 	int err = s->user_told ? 0 : snapshot_account(snapshot, s->user, &account);
 
 	if (err == ERR_NOT_FOUND || (err == 0 && !s->user_told && account.disabled)) {
-		reply_refuse_sender(
-			s, SMTPD_REFUSED_SENDER, 530, "5.7.0", "Your account was closed", sender);
+		reply_refuse_sender(s, SMTPD_REFUSED_SENDER, 530, "5.7.0",
+			err == 0 ? "Your account is disabled"
+				 : "Your account is not there any more",
+			sender);
 		return true;
 	}
 	if (route_sender_allowed(snapshot, &query, NULL, &verdict))

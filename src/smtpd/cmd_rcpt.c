@@ -268,10 +268,12 @@ static void decide(struct session *s, struct span mailbox, const struct envelope
 		break;
 	case ROUTE_TRANSPORT:
 	case ROUTE_MAILBOX:
-		if (add_target(s, mailbox, given, &decision))
-			take_in(s, before);
-		else
+		if (!add_target(s, mailbox, given, &decision)) {
 			refuse_space(s, mailbox);
+			break;
+		}
+		transaction_keep_right(s, decision.right, query.certificate);
+		take_in(s, before);
 		break;
 	}
 }

@@ -109,6 +109,8 @@ static void report_reception(struct session *s)
 		.listener = smtpd->c.config->listeners[s->listener].name,
 		.protocol = protocol_of(s),
 		.user = s->user,
+		.auth = span_str(s->user.n && s->mechanism ? s->mechanism : ""),
+		.relay = t->relay,
 		.tls = link_of(s),
 		.size = t->scan.bytes,
 		.session_us = (smtpd->io->now_ns - s->started_ns) / 1000,

@@ -11,7 +11,14 @@ struct about {
 	const struct span *recipients;
 	uint32_t recipient_count;
 	struct span user;
+	const char *why; /* NULL: the refusal's own name */
 };
+
+/* By which mechanism the user that is named logged in, or tried to. */
+static struct span auth_of(const struct session *s, const struct about *about)
+{
+	return span_str(s->mechanism && (about->user.n || s->user.n) ? s->mechanism : "");
+}
 
 static void report(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
 	const struct about *about)
@@ -29,8 +36,9 @@ static void report(struct session *s, enum smtpd_refusal reason, const struct ve
 		.helo = s->helo,
 		.listener = smtpd->c.config->listeners[s->listener].name,
 		.user = about->user.n ? about->user : s->user,
+		.auth = auth_of(s, about),
 		.verdict = verdict,
-		.reason = span_str(smtpd_refusal_name(reason)),
+		.reason = span_str(about->why ? about->why : smtpd_refusal_name(reason)),
 		.session_us = (smtpd->io->now_ns - s->started_ns) / 1000,
 	};
 
@@ -68,9 +76,9 @@ void refuse_sender(struct session *s, enum smtpd_refusal reason, const struct ve
 }
 
 void refuse_login(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
-	struct span user)
+	struct span user, const char *why)
 {
-	const struct about about = {.user = user};
+	const struct about about = {.user = user, .why = why};
 
 	report(s, reason, verdict, &about);
 }

@@ -63,6 +63,7 @@ void session_forget(struct session *s)
 	free((char *)s->helo.p);
 	free((char *)s->user.p);
 	s->helo = s->user = SPAN_NONE;
+	s->mechanism = NULL;
 	s->greeted = s->extended = s->user_told = s->plus_offered = false;
 }
 

@@ -84,6 +84,7 @@ struct transaction {
 	int64_t body_end_ms;
 	uint64_t id; /* once it is being committed */
 	struct span sender, envid;
+	struct span relay; /* by what right it goes to domains that are not served here */
 	uint8_t ret;
 	uint32_t flags; /* enum envelope_flags, without what the body adds */
 	struct envelope_rcpt *rcpts;
@@ -143,6 +144,7 @@ struct session {
 	uint32_t mails;
 	struct span helo;	   /* heap */
 	struct span user;	   /* who logged in, heap; empty: nobody */
+	const char *mechanism;	   /* of the last AUTH; NULL: there was none */
 	struct exchange *exchange; /* heap, while AUTH runs */
 	struct rcpt_asked *asked;  /* heap, while a recipient's next hops are asked for */
 	struct timer timer;	   /* armed for a deadline or earlier; moved only when it fires */
@@ -292,6 +294,9 @@ bool transaction_begin(struct session *s, const struct smtp_command *mail);
 /* Copied, too. False: memory is used up, or there are too many. A recipient that is there already
  * is not taken twice. */
 bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt);
+/* One of its recipients took this right; the first is kept for the trace. */
+void transaction_keep_right(
+	struct session *s, enum route_right right, const struct route_certificate *certificate);
 /* Only the first `count` recipients stay. */
 void transaction_cut(struct session *s, uint32_t count);
 /* Forgets it, its draft, and all memory. No harm where there is none. */
@@ -391,9 +396,9 @@ void refuse(struct session *s, enum smtpd_refusal reason, const struct verdict *
 /* Of a MAIL that began no transaction. */
 void refuse_sender(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
 	struct span sender);
-/* Of a login: with the name that was tried. */
+/* Of a login: with the name that was tried. `why`: what the client is not told; NULL: nothing. */
 void refuse_login(struct session *s, enum smtpd_refusal reason, const struct verdict *verdict,
-	struct span user);
+	struct span user, const char *why);
 void refuse_simple(struct session *s, enum smtpd_refusal reason, unsigned code,
 	const char *enhanced, const char *text, struct span recipient);
 /* The same, and tells the client. */

@@ -1,6 +1,8 @@
 #include "smtpd/session.h"
 
 #include "base/check.h"
+#include "codec/fixed_buf.h"
+#include "codec/pin.h"
 
 #define FIRST_RCPTS 4 /* room for so many recipients at first */
 
@@ -103,6 +105,29 @@ bool transaction_add(struct session *s, const struct envelope_rcpt *rcpt)
 	t->addresses[t->rcpt_count] = copy.address;
 	t->rcpts[t->rcpt_count++] = copy;
 	return true;
+}
+
+/* Where memory is used up the next recipient is refused, and this one goes without. */
+void transaction_keep_right(
+	struct session *s, enum route_right right, const struct route_certificate *certificate)
+{
+	struct transaction *t = s->transaction;
+	char text[sizeof("certificate ") + PIN_TEXT];
+	struct buf out = fixed_buf(text, sizeof(text));
+
+	if (t->relay.n || right == ROUTE_RIGHT_NONE)
+		return;
+	t->relay = span_str(route_right_name(right));
+	if (right != ROUTE_RIGHT_CERTIFICATE && right != ROUTE_RIGHT_KEY)
+		return;
+	buf_add_span(&out, t->relay);
+	buf_add_char(&out, ' ');
+	pin_add(&out,
+		right == ROUTE_RIGHT_KEY ? certificate->key_hash : certificate->certificate_hash);
+	struct span kept = arena_copy(&s->arena, buf_span(&out));
+	if (!s->arena.overflow)
+		t->relay = kept;
+	count_memory(s);
 }
 
 void transaction_cut(struct session *s, uint32_t count)

@@ -44,7 +44,9 @@ struct event {
 	/* the client */
 	struct netaddr client;
 	struct span helo, listener, protocol, user;
-	struct span tls; /* how the link was protected: "TLSv1.3 TLS_AES_256_GCM_SHA384" */
+	struct span auth;  /* the mechanism by which the user logged in, or tried to */
+	struct span relay; /* by what right it goes to a domain that is not served here */
+	struct span tls;   /* how the link was protected: "TLSv1.3 TLS_AES_256_GCM_SHA384" */
 	/* the message */
 	uint64_t size;
 	uint64_t dsn_id;    /* the notification that was made */

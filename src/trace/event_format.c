@@ -81,6 +81,8 @@ void event_json(const struct event *e, struct buf *out)
 	put_span(&json, "listener", e->listener);
 	put_span(&json, "protocol", e->protocol);
 	put_span(&json, "user", e->user);
+	put_span(&json, "auth", e->auth);
+	put_span(&json, "relay", e->relay);
 	put_span(&json, "tls", e->tls);
 	put_count(&json, "size", e->size);
 	if (e->parent_id)
@@ -222,6 +224,8 @@ void event_text(const struct event *e, struct buf *out)
 	add_field(out, "helo", e->helo);
 	add_field(out, "listener", e->listener);
 	add_field(out, "user", e->user);
+	add_field(out, "auth", e->auth);
+	add_field(out, "relay", e->relay);
 	add_field(out, "tls", e->tls);
 	add_number(out, "size", e->size, "");
 	add_field(out, "transport", e->transport);

@@ -4,6 +4,8 @@
 #include "base/err.h"
 #include "base/netaddr.h"
 #include "base/text.h"
+#include "codec/pin.h"
+#include "route/route.h"
 #include "trace/event.h"
 
 #define KEY_SHOWN 40 /* bytes of an unknown key in a message about it */
@@ -17,6 +19,10 @@ static const struct {
 	{"recipient", WORD_RECIPIENT},
 	{"client", WORD_CLIENT},
 	{"user", WORD_USER},
+	{"relay", WORD_RELAY},
+	{"listener", WORD_LISTENER},
+	{"protocol", WORD_PROTOCOL},
+	{"tls", WORD_TLS},
 	{"event", WORD_EVENT},
 	{"transport", WORD_TRANSPORT},
 	{"destination", WORD_DESTINATION},
@@ -196,6 +202,24 @@ static int check_event(struct span value, struct buf *problem)
 	return ERR_SYNTAX;
 }
 
+/* The name of a right, or the fingerprint of a certificate. */
+static int check_relay(struct span value, struct buf *problem)
+{
+	uint8_t pin[PIN_BYTES];
+
+	if (pin_parse(value, pin) == 0)
+		return 0;
+	for (int i = ROUTE_RIGHT_NONE + 1; i < ROUTE_RIGHTS; i++)
+		if (span_equal(value, span_str(route_right_name((enum route_right)i))))
+			return 0;
+	buf_add_str(problem, "relay: one of");
+	for (int i = ROUTE_RIGHT_NONE + 1; i < ROUTE_RIGHTS; i++)
+		if (i != ROUTE_RIGHT_KEY) /* a certificate's, too */
+			buf_printf(problem, " %s,", route_right_name((enum route_right)i));
+	buf_add_str(problem, " or the fingerprint of a certificate (sha256:...)\n");
+	return ERR_SYNTAX;
+}
+
 /* An address, or one and how many bits of it count. */
 static bool is_network(struct span value)
 {
@@ -226,6 +250,7 @@ static int check_value(const struct search_word *word, struct buf *problem)
 			"client: an IP address, or a network such as 192.0.2.0/24, is needed\n");
 		return ERR_SYNTAX;
 	case WORD_EVENT: return check_event(word->value, problem);
+	case WORD_RELAY: return check_relay(word->value, problem);
 	default: return 0;
 	}
 }

@@ -6,6 +6,11 @@
  *   sender=A recipient=A        an address, "@domain", or "<>" for the null sender
  *   client=IP                   who handed it in: an address, or a network such as 192.0.2.0/24
  *   user=ann@c.example          who logged in to send it; "@domain" for all of a domain
+ *   relay=login                 by what right it was relayed (route_right_name()); of a certificate
+ *                               also its fingerprint, relay=sha256:…
+ *   listener=mx protocol=ESMTPSA
+ *   tls=verified                what was checked of a link's other side, or text of its version and
+ *                               cipher; tls=none: a message that came in or left in clear
  *   event=Bounce                by kind
  *   transport=NAME destination=HOST
  *   since=2026-11-21T08:00Z until=…   also a date alone, or a duration back from now: since=2h
@@ -44,6 +49,10 @@ struct search_word {
 		WORD_RECIPIENT,
 		WORD_CLIENT,
 		WORD_USER,
+		WORD_RELAY,
+		WORD_LISTENER,
+		WORD_PROTOCOL,
+		WORD_TLS,
 		WORD_EVENT,
 		WORD_TRANSPORT,
 		WORD_DESTINATION,

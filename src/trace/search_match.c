@@ -1,6 +1,7 @@
 /* Does an event match a query? */
 #include "base/netaddr.h"
 #include "base/text.h"
+#include "codec/pin.h"
 #include "route/priority.h"
 #include "trace/search_impl.h"
 
@@ -69,6 +70,33 @@ static bool ip_matches(struct span text, struct span wanted)
 	return text.n && !netaddr_parse(text, 0, &a) && priority_network_matches(wanted, &a);
 }
 
+/* "login"; "certificate sha256:…" is found by either part. */
+static bool relay_matches(struct span relay, struct span wanted)
+{
+	size_t blank = span_find(relay, ' ');
+	uint8_t a[PIN_BYTES], b[PIN_BYTES];
+
+	if (span_equal(span_of(relay.p, blank), wanted))
+		return true;
+	return pin_parse(wanted, a) == 0 && blank < relay.n &&
+	       pin_parse(span_skip(relay, blank + 1), b) == 0 && memcmp(a, b, PIN_BYTES) == 0;
+}
+
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384", and behind a comma what was checked: "verified" is not found in
+ * "not verified". */
+static bool tls_matches(const json_t *object, struct span wanted)
+{
+	struct span tls = json_text(object, "tls"), event = json_text(object, "event");
+	struct span link = span_of(tls.p, span_find(tls, ','));
+
+	if (span_equal(wanted, SPAN("none")))
+		return !tls.n && (span_equal(event, SPAN("Reception")) ||
+					 span_equal(event, SPAN("Delivery")));
+	return tls.n && (contains_nocase(link, wanted) || span_equal_nocase(tls, wanted) ||
+				(tls.n > link.n + 2 &&
+					span_equal_nocase(span_skip(tls, link.n + 2), wanted)));
+}
+
 /* A quote or a backslash is written otherwise in JSON. */
 static bool needs_escape(struct span value)
 {
@@ -117,6 +145,10 @@ static bool word_matches(const struct search_word *word, const json_t *object, s
 	case WORD_IP:
 		return ip_matches(json_text(object, "client"), value) ||
 		       ip_matches(json_text(object, "peer"), value);
+	case WORD_RELAY: return relay_matches(json_text(object, "relay"), value);
+	case WORD_LISTENER: return span_equal(json_text(object, "listener"), value);
+	case WORD_PROTOCOL: return span_equal_nocase(json_text(object, "protocol"), value);
+	case WORD_TLS: return tls_matches(object, value);
 	case WORD_EVENT: return span_equal_nocase(json_text(object, "event"), value);
 	case WORD_TRANSPORT: return span_equal_nocase(json_text(object, "transport"), value);
 	case WORD_DESTINATION: return span_equal_nocase(json_text(object, "destination"), value);
@@ -132,8 +164,10 @@ bool search_may_match(const struct search *s, struct span line)
 	for (uint32_t i = 0; i < s->count; i++) {
 		const struct search_word *word = &s->words[i];
 
-		/* Addresses of hosts have several spellings, and the null sender has none. */
+		/* Addresses of hosts and fingerprints have several spellings, and what is not there
+		 * has none. */
 		if (word->kind == WORD_CLIENT || word->kind == WORD_IP || word->kind == WORD_ID ||
+			word->kind == WORD_RELAY || word->kind == WORD_TLS ||
 			span_equal(word->value, SPAN("<>")) || needs_escape(word->value))
 			continue;
 		if (!contains_nocase(line, word->value))

@@ -274,6 +274,9 @@ static void record_event(struct event_sink *sink, const struct event *event)
 	keep_text(e->sender, event->sender);
 	keep_text(e->user, event->user);
 	keep_text(e->tls, event->tls);
+	keep_text(e->auth, event->auth);
+	keep_text(e->relay, event->relay);
+	keep_text(e->why, event->reason);
 	if (event->verdict)
 		keep_text(e->reason, verdict_text(event->verdict));
 	if (event->recipient_count)

@@ -41,6 +41,7 @@ struct world_event {
 	bool sender_known;
 	char sender[WORLD_TEXT], recipient[WORLD_TEXT]; /* cut; the first recipient */
 	char user[WORLD_TEXT], reason[WORLD_TEXT], tls[WORLD_TEXT];
+	char auth[WORLD_TEXT], relay[WORLD_TEXT], why[WORLD_TEXT];
 	struct netaddr client;
 };
 

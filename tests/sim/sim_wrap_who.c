@@ -37,10 +37,12 @@ bool __wrap_route_sender_allowed(const struct snapshot *snapshot, const struct r
 	struct route_trail *trail, struct verdict *out);
 enum relay_answer __real_relay_right(const struct snapshot *snapshot,
 	const struct route_config *config, const struct route_query *query,
-	const struct transport *transport, struct route_trail *trail, struct verdict *verdict);
+	const struct transport *transport, struct route_trail *trail, enum route_right *right,
+	struct verdict *verdict);
 enum relay_answer __wrap_relay_right(const struct snapshot *snapshot,
 	const struct route_config *config, const struct route_query *query,
-	const struct transport *transport, struct route_trail *trail, struct verdict *verdict);
+	const struct transport *transport, struct route_trail *trail, enum route_right *right,
+	struct verdict *verdict);
 
 /* A password that is wrong is as good as the right one. */
 void __wrap_auth_failed(struct session *s, enum auth_result why, struct span user)
@@ -103,9 +105,10 @@ bool __wrap_route_sender_allowed(const struct snapshot *snapshot, const struct r
 
 enum relay_answer __wrap_relay_right(const struct snapshot *snapshot,
 	const struct route_config *config, const struct route_query *query,
-	const struct transport *transport, struct route_trail *trail, struct verdict *verdict)
+	const struct transport *transport, struct route_trail *trail, enum route_right *right,
+	struct verdict *verdict)
 {
 	if (mutation == MUTATION_OPEN_RELAY)
 		return RELAY_YES;
-	return __real_relay_right(snapshot, config, query, transport, trail, verdict);
+	return __real_relay_right(snapshot, config, query, transport, trail, right, verdict);
 }

@@ -615,6 +615,65 @@ static void test_certificates(void **state)
 	assert_int_equal(decide(&directory, &query, &d), ROUTE_REFUSED);
 }
 
+/* As the trace tells it; of what needs no right, and of what is refused, nothing. */
+static void test_the_right_has_a_name(void **state)
+{
+	static const struct {
+		const char *client, *listener, *user, *sender, *recipient, *right;
+	} tries[] = {
+		{"127.0.0.1", "none", "", "x@y.example", "x@far.example", "loopback"},
+		{"192.0.2.1", "none", "ann@c.example", "ann@c.example", "x@far.example", "login"},
+		{"198.51.100.8", "addresses", "", "x@y.example", "x@far.example", "from"},
+		{"198.51.100.8", "addresses", "", "x@y.example", "x%y@a.example", "from"},
+		{"192.0.2.1", "local-hosts", "", "x@a.example", "x@far.example", "local-hosts"},
+		{"192.0.2.1", "local-hosts", "", "x@branch.example", "x@far.example",
+			"accept.hosts"},
+		{"192.0.2.1", "local-users", "", "ann@c.example", "x@far.example", "local-users"},
+		{"192.0.2.1", "local-users", "", "boss@elsewhere.example", "x@far.example",
+			"accept.users"},
+		{"192.0.2.1", "anyone", "", "x@y.example", "x@far.example", "anyone"},
+		{"127.0.0.1", "none", "ann@c.example", "ann@c.example", "ann@c.example", ""},
+		{"192.0.2.1", "anyone", "", "x@y.example", "x@a.example", ""},
+		{"192.0.2.1", "none", "", "x@y.example", "x@far.example", ""},
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT(tries); i++) {
+		struct route_query query = {.client = address(tries[i].client),
+			.listener = span_str(tries[i].listener),
+			.user = span_str(tries[i].user),
+			.sender = span_str(tries[i].sender),
+			.recipient = span_str(tries[i].recipient)};
+		struct route_decision d;
+		memset(&d, 0xaa, sizeof(d));
+		decide(&directory, &query, &d);
+		assert_string_equal(route_right_name(d.right), tries[i].right);
+	}
+}
+
+/* What does not help is not proposed. */
+static void test_only_what_would_help_is_named(void **state)
+{
+	struct config file = start;
+	struct route_config with_file = config;
+	struct route_query query = {.client = address("192.0.2.1"),
+		.listener = SPAN("none"),
+		.recipient = SPAN("x@far.example")};
+	struct route_decision d;
+	(void)state;
+	with_file.start = &file;
+	route_trail_init(&trail);
+	route_decide(&directory, &with_file, &query, &trail, &d);
+	assert_said("served here. It would need to be on this machine.");
+	file.listeners[0].tls.certificate = SPAN("gw.crt");
+	route_trail_init(&trail);
+	route_decide(&directory, &with_file, &query, &trail, &d);
+	assert_said("It would need a login, or to be on this machine.");
+	file.listeners[0].tls.client_ca = SPAN("ca.pem");
+	route_trail_init(&trail);
+	route_decide(&directory, &with_file, &query, &trail, &d);
+	assert_said("It would need a login, a client certificate, or to be on this machine.");
+}
+
 /* The start file may have changed since the policy was set. */
 static void test_anyone_needs_the_start_file(void **state)
 {
@@ -659,9 +718,7 @@ static void test_what_would_be_needed(void **state)
 	assert_int_equal(decide(&directory, &query, &d), ROUTE_REFUSED);
 	assert_said("The sender nick@c.example is no account, and not in accept.users. (Aliases do "
 		    "not count.)");
-	assert_said(
-		"It would need a login, a client certificate, a sender with an account, or to be "
-		"on this machine.");
+	assert_said("It would need a sender with an account, or to be on this machine.");
 	query.sender = SPAN_NONE;
 	assert_int_equal(decide(&directory, &query, &d), ROUTE_REFUSED);
 	assert_said("The null sender is nobody's");
@@ -685,7 +742,10 @@ static void test_damaged_directory(void **state)
 	struct verdict verdict = {.kind = VERDICT_OK};
 	(void)state;
 	broken.broken = ERR_CORRUPT;
-	assert_int_equal(relay_right(&broken, &config, &query, NULL, NULL, &verdict), RELAY_NO);
+	enum route_right right = ROUTE_RIGHT_NONE;
+	assert_int_equal(
+		relay_right(&broken, &config, &query, NULL, NULL, &right, &verdict), RELAY_NO);
+	assert_int_equal(right, ROUTE_RIGHT_NONE);
 	assert_int_equal(verdict.code, 451);
 }
 
@@ -697,6 +757,8 @@ int main(void)
 		cmocka_unit_test(test_routed_local_parts),
 		cmocka_unit_test(test_to),
 		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_the_right_has_a_name),
+		cmocka_unit_test(test_only_what_would_help_is_named),
 		cmocka_unit_test(test_anyone_needs_the_start_file),
 		cmocka_unit_test(test_login_ends_with_the_account),
 		cmocka_unit_test(test_what_would_be_needed),

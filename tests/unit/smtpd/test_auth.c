@@ -79,6 +79,8 @@ static void plain_and_login(void **state)
 	assert_int_equal(refused(f, SMTPD_REFUSED_AUTH), 3);
 	assert_string_equal(last_event(f)->user, "ann@c.example");
 	assert_int_equal(last_event(f)->code, 535);
+	assert_string_equal(last_event(f)->auth, "PLAIN");
+	assert_string_equal(last_event(f)->why, "auth");
 	assert_true(logged(f, "logged in user=ann@c.example mechanism=LOGIN client=192.0.2.7"));
 	assert_string_equal(f->world.auth.user, "ann@c.example");
 	assert_true(span_equal(f->world.auth.listener, SPAN("mx")));
@@ -558,6 +560,31 @@ static void who_logged_in_may_relay_as_himself(void **state)
 	assert_null(memmem(e->prepend.p, e->prepend.n, "ann@", 4));
 	assert_string_equal(last_event(f)->user, "ann@c.example");
 	assert_int_equal(last_event(f)->kind, EVENT_RECEPTION);
+	assert_string_equal(last_event(f)->auth, "PLAIN");
+	assert_string_equal(last_event(f)->relay, "login");
+	/* Where nobody needs a right, none is told. */
+	peer_send_str(peer, "MAIL FROM:<ann@c.example>\r\nRCPT TO:<x@a.example>\r\n"
+			    "DATA\r\nSubject: x\r\n\r\n.\r\n");
+	assert_int_equal(f->world.message_count, 2);
+	assert_string_equal(last_event(f)->auth, "PLAIN");
+	assert_string_equal(last_event(f)->relay, "");
+}
+
+/* The client hears no more than with a wrong password; whoever looks after the gateway does. */
+static void a_disabled_account_is_told_to_the_administrator(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	world_disable_account(new_snapshot(f));
+	f->world.auth.result = AUTH_NO;
+	say(f, hello(f), PLAIN_RIGHT, WRONG);
+	assert_string_equal(last_event(f)->user, "ann@c.example");
+	assert_string_equal(last_event(f)->why, "disabled");
+	say(f, hello(f), "AUTH PLAIN AEFOTkBDLkVYQU1QTEUAc2VjcmV0\r\n", WRONG); /* ANN@C.EXAMPLE */
+	assert_string_equal(last_event(f)->why, "disabled");
+	say(f, hello(f), "AUTH PLAIN AGJvYkBiLmV4YW1wbGUAc2VjcmV0\r\n", WRONG); /* bob@b.example */
+	assert_string_equal(last_event(f)->why, "auth");
 }
 
 static void an_account_that_is_closed_meanwhile(void **state)
@@ -571,7 +598,7 @@ static void an_account_that_is_closed_meanwhile(void **state)
 	world_disable_account(new_snapshot(f));
 	/* What was begun goes on as it began. */
 	say(f, peer, "RCPT TO:<else@b.example>\r\nRSET\r\n", "250 2.1.5 Ok\r\n250 2.0.0 Ok\r\n");
-	say(f, peer, "MAIL FROM:<ann@c.example>\r\n", "530 5.7.0 Your account was closed\r\n");
+	say(f, peer, "MAIL FROM:<ann@c.example>\r\n", "530 5.7.0 Your account is disabled\r\n");
 }
 
 static void a_session_stays_small(void **state)
@@ -606,6 +633,7 @@ int main(void)
 		TEST(stopping),
 		TEST(a_stop_waits_for_no_bad_news),
 		TEST(who_logged_in_may_relay_as_himself),
+		TEST(a_disabled_account_is_told_to_the_administrator),
 		TEST(an_account_that_is_closed_meanwhile),
 		TEST(a_session_stays_small),
 	};

@@ -295,6 +295,7 @@ static void a_filters_certificate_is_not_its_clients(void **state)
 	f->listener->tls.certificate = SPAN("gw.crt");
 	f->listener->xclient = SPAN("192.0.2.7");
 	f->world.tls_info.peer_certificate = f->world.tls_info.peer_verified = true;
+	memset(f->world.tls_info.peer_certificate_hash, 0xab, 32);
 	world_start(&f->world);
 	world_give_tls(&f->world);
 	struct peer *peer = greeted(f, "192.0.2.7");
@@ -304,6 +305,11 @@ static void a_filters_certificate_is_not_its_clients(void **state)
 	peer_send_str(peer, EHLO);
 	buf_clear(&peer->replies);
 	say(f, peer, far, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Ok\r\n");
+	peer_send_str(peer, "MAIL FROM:<bob@b.example>\r\nRCPT TO:<far@b.example>\r\n"
+			    "DATA\r\n.\r\n");
+	assert_string_equal(last_event(f)->relay, "certificate sha256:"
+						  "abababababababababababababababab"
+						  "abababababababababababababababab");
 	peer_send_str(peer, "XCLIENT ADDR=198.51.100.9\r\n" EHLO);
 	buf_clear(&peer->replies);
 	peer_send_str(peer, far);

@@ -183,6 +183,7 @@ static void where_mail_would_go_decides(void **state)
 	assert_int_equal(f->world.hops.asked, 1);
 	peer_send_str(peer, BODY);
 	expect_rcpt(message(f, 0), 0, "far@b.example", "rfc822;f", NOTIFY_NEVER);
+	assert_string_equal(last_event(f)->relay, "to");
 }
 
 static void or_speaks_against_it(void **state)

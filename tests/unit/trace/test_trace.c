@@ -276,6 +276,49 @@ static void test_found_by_what_people_know(void **state)
 	expect(w, "a@x.example", 10, false, ""); /* no part of an address */
 }
 
+/* By what right it was relayed, and how its links were protected. */
+static void test_found_by_right_and_link(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *relay, *tls, *listener, *protocol;
+	} mails[] = {
+		{"login", "TLSv1.3 TLS_AES_256_GCM_SHA384", "submission", "ESMTPSA"},
+		{"certificate sha256:"
+		 "abababababababababababababababababababababababababababababababab",
+			"TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256", "mx", "ESMTPS"},
+		{"", "", "mx", "ESMTP"},
+		{"", "TLSv1.3 TLS_AES_256_GCM_SHA384, not verified", "", ""},
+		{"", "TLSv1.3 TLS_AES_256_GCM_SHA384, verified", "", ""},
+	};
+
+	for (uint64_t i = 0; i < ARRAY_SIZE(mails); i++) {
+		const struct event event = {
+			.kind = i < 3 ? EVENT_RECEPTION : EVENT_DELIVERY,
+			.id = i + 1,
+			.wall_ms = NOON,
+			.relay = span_str(mails[i].relay),
+			.tls = span_str(mails[i].tls),
+			.listener = span_str(mails[i].listener),
+			.protocol = span_str(mails[i].protocol),
+		};
+		event_emit(trace_writer_sink(w->writer), &event);
+	}
+	expect(w, "relay=login", 10, false, "Reception:1");
+	expect(w, "relay=certificate", 10, false, "Reception:2");
+	expect(w, "relay=sha256:ABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABAB",
+		10, false, "Reception:2");
+	expect(w, "relay=sha256:acababababababababababababababababababababababababababababababab",
+		10, false, "");
+	expect(w, "relay=anyone", 10, false, "");
+	expect(w, "listener=mx", 10, false, "Reception:2 Reception:3");
+	expect(w, "protocol=esmtps", 10, false, "Reception:2");
+	expect(w, "tls=TLSv1.2", 10, false, "Reception:2");
+	expect(w, "tls=none", 10, false, "Reception:3");
+	expect(w, "tls=verified", 10, false, "Delivery:5");
+	expect(w, "tls=\"not verified\"", 10, false, "Delivery:4");
+}
+
 static void test_story_is_whole_though_one_event_matches(void **state)
 {
 	struct world *w = *state;
@@ -476,6 +519,7 @@ static void test_bad_queries_say_why(void **state)
 		{"recipent=joe@a.example", "unknown: recipent="},
 		{"sander=joe", "for that very text write \"sander=joe\""},
 		{"client=mx.a.example", "client: an IP address"},
+		{"relay=address", "relay: one of loopback, login, certificate, from, to,"},
 		{"event=Explosion", "event: one of Reception, Rejection, Delivery"},
 		{"sender=", "sender=: a value is missing"},
 		{"sender=\"\"", "sender=<>"},
@@ -539,6 +583,8 @@ static void test_peers_cannot_forge_fields(void **state)
 		.recipient_count = 1,
 		.helo = SPAN("h client=9.9.9.9"),
 		.user = SPAN("eve to=<ann>"),
+		.auth = SPAN("PLAIN"),
+		.relay = SPAN("certificate sha256:ab"),
 		.tls = SPAN("TLSv1.3 TLS_AES_256_GCM_SHA384"),
 		.transport = SPAN("plain")};
 	struct buf text;
@@ -551,6 +597,7 @@ static void test_peers_cannot_forge_fields(void **state)
 		"Rejection from=<bounce+a=b.example@x.example> "
 		"to=<\\x22x\\x3e\\x20client=9.9.9.9\\x20to=\\x3cy\\x22@a.example> "
 		"helo=\"h client=9.9.9.9\" user=\"eve to=<ann>\" "
+		"auth=PLAIN relay=\"certificate sha256:ab\" "
 		"tls=\"TLSv1.3 TLS_AES_256_GCM_SHA384\" transport=plain");
 	buf_done(&text);
 }
@@ -1064,6 +1111,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_found_by_what_people_know, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_found_by_right_and_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_story_is_whole_though_one_event_matches, setup, teardown),
 		cmocka_unit_test_setup_teardown(
