@@ -22,13 +22,13 @@ struct topic {
 	} more[MORE];
 };
 
-#define FILTER                                                                                    \
-	"\nA filter is made of terms: state=deferred sender=a@b.example recipient=*@c.example "   \
-	"domain=d.example\n"                                                                      \
-	"transport=site-a destination=e.example client=192.0.2.0/24 age>2h size<10M attempts>=3 " \
-	"priority=yes\n"                                                                          \
-	"reason~timeout, side by side (and), or, not, and parentheses. States: ready, active, "   \
-	"deferred, held,\n"                                                                       \
+#define FILTER                                                                                   \
+	"\nA filter is made of terms: state=deferred sender=a@b.example recipient=*@c.example "  \
+	"domain=d.example\n"                                                                     \
+	"transport=site-a destination=e.example client=192.0.2.0/24 user=ann@c.example age>2h\n" \
+	"size<10M attempts>=3 priority=yes "                                                     \
+	"reason~timeout, side by side (and), or, not, and parentheses. States: ready, active, "  \
+	"deferred, held,\n"                                                                      \
 	"paused, down. Everything: age>=0s.\n"
 
 #define QUEUE_CHANGES " retry hold release reroute bounce delete prioritise unprioritise "

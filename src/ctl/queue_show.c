@@ -95,6 +95,7 @@ static void show_message(struct ctl *ctl, const json_t *reply)
 			show_field("sender", *sender ? sender : "<> (a notification)");
 	}
 	show_field("client", member_text(reply, "client"));
+	show_field("user", member_text(reply, "user"));
 	show_field("helo", member_text(reply, "helo"));
 	show_field("listener", member_text(reply, "listener"));
 	show_field("protocol", member_text(reply, "protocol"));

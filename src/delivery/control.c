@@ -92,6 +92,7 @@ int control_load_subject(struct filter_subject *subject)
 		return err;
 	subject->sender = c->envelope.sender;
 	subject->client = c->envelope.client;
+	subject->user = c->envelope.user;
 	subject->all_rcpts = c->envelope.rcpts;
 	return 0;
 }

@@ -94,6 +94,8 @@ void control_put_message_head(struct control *c, const struct queue_message_info
 		json_put_string(&c->json, "client", buf_span(&text));
 		buf_done(&text);
 	}
+	if (c->envelope.user.n)
+		json_put_string(&c->json, "user", c->envelope.user);
 }
 
 /* No queue has it, so it has a place of its own. */

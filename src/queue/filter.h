@@ -16,6 +16,7 @@
  *   transport    a name
  *   destination  the next hop: a domain for lookup-mx, else the transport's name
  *   client       an address, or a network as CIDR for = and !=
+ *   user         who logged in to send it, "" for nobody
  *   age          a duration since arrival: 90s, 5m, 4h, 2d; a bare number counts minutes
  *   size         bytes: 4096, 64K, 10M
  *   attempts     a number
@@ -87,6 +88,7 @@ struct filter_subject {
 	bool loaded;				     /* set by filter_match() */
 	struct span sender;
 	struct netaddr client;
+	struct span user;
 	const struct envelope_rcpt *all_rcpts; /* the envelope's */
 	const uint32_t *rcpts;		       /* of the unit: indexes in it; any of them … */
 	uint32_t rcpt_count;		       /* … will do */

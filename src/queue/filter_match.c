@@ -119,6 +119,7 @@ static bool match_known(const struct filter_node *term, struct filter_subject *s
 	case FILTER_DESTINATION:
 		return match_text(term, s->next_hop.n ? s->next_hop : s->transport, &s->effort);
 	case FILTER_CLIENT: return match_network(term, &s->client, &s->effort);
+	case FILTER_USER: return match_text(term, s->user, &s->effort);
 	case FILTER_AGE: return match_number(term, s->age_ms);
 	case FILTER_SIZE: return match_number(term, s->size);
 	case FILTER_ATTEMPTS: return match_number(term, s->attempts);

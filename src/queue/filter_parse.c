@@ -131,7 +131,7 @@ static int read_op(struct parser *p, struct filter_node *term)
 		return filter_wrong(p, at, "< and > are for age, size and attempts");
 	if (contains && (type == FILTER_NUMBER || type == FILTER_WORD))
 		return filter_wrong(
-			p, at, "~ is for text: sender, recipient, domain, transport, …");
+			p, at, "~ is for text: sender, recipient, domain, transport, user, …");
 	return 0;
 }
 

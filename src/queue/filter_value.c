@@ -18,6 +18,7 @@ const struct filter_key_info filter_keys[FILTER_KEYS] = {
 	[FILTER_TRANSPORT] = {"transport", FILTER_TEXT, false},
 	[FILTER_DESTINATION] = {"destination", FILTER_TEXT, false},
 	[FILTER_CLIENT] = {"client", FILTER_NETWORK, true},
+	[FILTER_USER] = {"user", FILTER_TEXT, true},
 	[FILTER_AGE] = {"age", FILTER_NUMBER, false},
 	[FILTER_SIZE] = {"size", FILTER_NUMBER, false},
 	[FILTER_ATTEMPTS] = {"attempts", FILTER_NUMBER, false},

@@ -18,6 +18,7 @@ static const uint32_t ALL[] = {0, 1};
 static int load(struct filter_subject *s)
 {
 	s->sender = SPAN("ann@a.example");
+	s->user = SPAN("joe@c.example");
 	s->all_rcpts = RCPTS;
 	CHECK(netaddr_parse_ip(SPAN("192.0.2.7"), &s->client) == 0);
 	return 0;

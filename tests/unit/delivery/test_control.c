@@ -210,12 +210,39 @@ static void show_tells_all_that_is_known(void **state)
 	assert_string_equal(text_at(reply, "sender"), "a@client.example");
 	assert_string_equal(text_at(reply, "client"), "203.0.113.7");
 	assert_string_equal(text_at(reply, "helo"), "client.example");
+	assert_null(json_object_get(reply, "user"));
 	json_t *unit = json_array_get(json_object_get(reply, "units"), 0);
 	assert_string_equal(text_at(unit, "state"), "down");
 	assert_string_equal(text_at(unit, "transport"), "site");
 	assert_non_null(strstr(text_at(unit, "why"), "down"));
 	assert_int_equal(json_integer_value(json_object_get(unit, "recipient_count")), 1);
 	json_decref(reply);
+}
+
+/* An account whose password somebody else has: all of it is found, and nothing else, whatever
+ * senders it was given. */
+static void found_by_who_logged_in(void **state)
+{
+	struct world *w = *state;
+	uint64_t other = world_send(w, "joe@client.example", "b@site.example", BODY);
+
+	w->user = "joe@client.example";
+	uint64_t id = world_send(w, "joe@client.example", "b@site.example", BODY);
+	world_send(w, "win@client.example", "c@site.example d@box.example", BODY);
+	assert_int_equal(number_of(w, "{\"op\":\"hold\",\"filter\":\"user=joe@client.example\"}",
+				 "messages"),
+		2);
+	json_t *reply = ask(w, with_id("show", id));
+	assert_string_equal(text_at(reply, "user"), "joe@client.example");
+	json_decref(reply);
+	reply = ask(w, "{\"op\":\"list\",\"filter\":\"user=*@client.example state=held\"}");
+	assert_int_equal(json_array_size(json_object_get(reply, "messages")), 2);
+	json_decref(reply);
+	assert_int_equal(number_of(w, "{\"op\":\"delete\",\"filter\":\"user=joe@client.example\"}",
+				 "messages"),
+		2);
+	assert_refused(w, with_id("show", id), "no such message");
+	assert_int_equal(number_of(w, with_id("hold", other), "messages"), 1);
 }
 
 static void hold_and_release(void **state)
@@ -333,6 +360,7 @@ int main(int argc, char **argv)
 		TEST(a_list_goes_on_after_its_limit),
 		TEST(a_listing_of_huge_messages_comes_in_pages),
 		TEST(show_tells_all_that_is_known),
+		TEST(found_by_who_logged_in),
 		TEST(hold_and_release),
 		TEST(retry_is_at_once),
 		TEST(reroute_there_and_back),

@@ -141,8 +141,9 @@ struct world {
 	/* What clients hand in says that its header is longer than the whole: no reader takes that.
 	 */
 	bool bad_envelopes;
-	uint32_t flags; /* of their envelopes */
-	bool stuffed;	/* their bodies are stored dot-stuffed, as the test gives them */
+	uint32_t flags;	  /* of their envelopes */
+	const char *user; /* who logged in to send them; NULL: nobody */
+	bool stuffed;	  /* their bodies are stored dot-stuffed, as the test gives them */
 	bool stopped;
 	bool full;
 	char *answer; /* to delivery_hosts(), the last one */

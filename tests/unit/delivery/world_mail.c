@@ -39,6 +39,7 @@ uint64_t world_send(struct world *w, const char *from, const char *rcpts, const 
 		.helo = SPAN("client.example"),
 		.listener = SPAN("mx"),
 		.protocol = SPAN("ESMTP"),
+		.user = span_str(w->user ? w->user : ""),
 		.sender = span_str(from),
 		.flags = w->flags | (w->stuffed ? ENVELOPE_BODY_STUFFED : 0),
 		.prepend = SPAN("Received: from client.example by gw.example.test;\r\n"

@@ -45,11 +45,14 @@ static int loads;
 
 static struct span from = {"Ann (Ops)@a.example", 19};
 
+static struct span user = {"joe@a.example", 13};
+
 static int load(struct filter_subject *s)
 {
 	loads++;
 	s->sender = from;
 	netaddr_parse_ip(SPAN("192.0.2.77"), &s->client);
+	s->user = user;
 	s->all_rcpts = rcpts;
 	return 0;
 }
@@ -142,6 +145,16 @@ static void every_key(void **state)
 	assert_false(matches("client=2001:db8::/32"));
 	assert_true(matches("client!=2001:db8::/32"));
 	assert_true(matches("client~.2.77"));
+	assert_true(matches("user=joe@a.example"));
+	assert_true(matches("user=*@A.example"));
+	assert_true(matches("user~joe"));
+	assert_false(matches("user=ann@a.example"));
+	assert_false(matches("user=\"\""));
+	user = SPAN_NONE; /* whoever has not logged in */
+	assert_false(matches("user=joe@a.example"));
+	assert_true(matches("user!=joe@a.example"));
+	assert_true(matches("user=\"\""));
+	user = SPAN("joe@a.example");
 	assert_false(matches("id=000000000000a"));
 	assert_true(matches("id!=000000000000a"));
 }
