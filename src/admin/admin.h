@@ -24,6 +24,8 @@
  *   import.c, import_read.c  accounts from files of other programs
  *   tls.c       certificates are read again
  *   depends.c   how many messages go by what a change takes away
+ *   anchors.c   whether delivery can read the tls-ca files that are named
+ *   check.c     what an administrator should know of the directory
  *
  * A request is {"cmd":NAME, …}; a reply {"error":TEXT} or the command's own object. Requests of
  * one connection are answered in order, one at a time.
@@ -116,7 +118,8 @@ int admin_accept(struct admin *admin, struct io_conn *conn, struct span actor,
 
 /* An answer to a ticket. What nobody waits for is ignored, and what another one was asked. */
 void admin_answer(struct admin *admin, uint32_t party, uint32_t ticket, struct span json);
-/* Of reload_tls(): whether it could be done, and what is to be said about it. */
+/* Of reload_tls(): whether it could be done, and what is to be said about it: a line, then one for
+ * each warning. */
 void admin_tls_reloaded(struct admin *admin, uint32_t ticket, bool done, struct span text);
 
 #endif

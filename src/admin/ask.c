@@ -109,12 +109,14 @@ void admin_tls_reloaded(struct admin *admin, uint32_t ticket, bool done, struct 
 {
 	struct json_write json;
 	struct buf answer;
+	size_t line = span_find(text, '\n');
 
 	buf_init(&answer, TLS_ANSWER);
 	json_write_init(&json, &answer);
 	json_open_object(&json, NULL);
 	json_put_bool(&json, "done", done);
-	json_put_string(&json, "text", text);
+	json_put_string(&json, "text", span_of(text.p, line));
+	put_lines(&json, "warnings", span_skip(text, MIN(line + 1, text.n)));
 	json_close_object(&json);
 	admin_answer(
 		admin, ADMIN_SUPERVISOR, ticket, buf_ok(&answer) ? buf_span(&answer) : SPAN_NONE);

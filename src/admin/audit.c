@@ -77,26 +77,3 @@ void cmd_audit(struct door *door)
 		door_reply(door);
 	buf_done(&why);
 }
-
-static void each_finding(void *context, const struct check_finding *finding)
-{
-	struct json_write *json = context;
-
-	json_open_object(json, NULL);
-	json_put_str(json, "severity", check_severity_name(finding->severity));
-	json_put_string(json, "about", finding->about);
-	json_put_string(json, "text", finding->text);
-	json_close_object(json);
-}
-
-void cmd_check(struct door *door)
-{
-	json_open_object(&door->json, NULL);
-	json_open_array(&door->json, "findings");
-	check_all(door->admin->config.config, directory_objects(door->admin->directory),
-		request_flag(door, "as_root"), each_finding, &door->json);
-	json_close_array(&door->json);
-	config_add_json(&door->json, "start_file", door->admin->config.config);
-	json_close_object(&door->json);
-	door_reply(door);
-}

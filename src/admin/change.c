@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define WARNING_BYTES (16u << 10)
+#define CA_WORDS      8192 /* about one tls-ca file; the path is in it */
 #define CHANGES_TOLD  100  /* in the trace and the log, of one command */
 #define CHANGE_BYTES  2000 /* of the words of one */
 
@@ -139,6 +140,63 @@ static bool changes_relays(const struct plan *plan)
 	return false;
 }
 
+static void end_line(struct buf *out)
+{
+	if (out->n && out->p[out->n - 1] != '\n')
+		buf_add_char(out, '\n');
+}
+
+/* The transport with a tls-ca that is new to it; NULL: the change names none. */
+static const struct object *names_ca(const struct change *change)
+{
+	if (change->kind != OBJECT_TRANSPORT || !change->after)
+		return NULL;
+	struct span now = object_transport(change->after)->tls_ca;
+	bool same = change->before && span_equal(object_transport(change->before)->tls_ca, now) &&
+		    object_transport(change->before)->tls == object_transport(change->after)->tls;
+
+	return now.n && !same ? change->after : NULL;
+}
+
+/* Whoever names a file hears at once whether it can be read. */
+static bool ask_of_files(struct door *door, const struct plan *plan)
+{
+	struct buf paths;
+
+	anchors_begin(&paths);
+	for (size_t i = 0; i < plan_count(plan); i++) {
+		const struct object *transport = names_ca(plan_change(plan, i));
+
+		if (transport)
+			anchors_add(&paths, transport);
+	}
+	return anchors_first(door, &paths);
+}
+
+static void warn_of_files(const struct door *door, const struct plan *plan, struct buf *out)
+{
+	struct buf words;
+
+	buf_init(&words, CA_WORDS);
+	for (size_t i = 0; i < plan_count(plan); i++) {
+		const struct object *transport = names_ca(plan_change(plan, i));
+
+		if (!transport || !anchors_add_words(door, transport, &words))
+			continue;
+		/* Of very many, the first: check has all. */
+		if (out->n + words.n > WARNING_BYTES / 2)
+			break;
+		end_line(out);
+		buf_add_str(out, "transport ");
+		buf_add_span(out, transport->name);
+		buf_add_str(out, ": ");
+		buf_add_span(out, buf_span(&words));
+		buf_add_char(out, '\n');
+		buf_clear(&words);
+	}
+	buf_done(&words);
+}
+
 /* The plan was made: carries it out, if it may be, and replies. */
 static void carry_out(struct door *door, struct plan *plan, struct buf *problems)
 {
@@ -161,13 +219,17 @@ static void carry_out(struct door *door, struct plan *plan, struct buf *problems
 	}
 	bool relays = changes_relays(plan);
 
+	if (!err)
+		warn_of_files(door, plan, &warning);
 	if (err || dry || !(plan_count(plan) + plan_secret_count(plan)))
 		plan_free(&plan);
 	else
 		err = commit(door, plan, buf_span(&words), problems);
 	/* Whoever lets others relay hears at once what that means. */
-	if (!err && !dry && relays)
+	if (!err && !dry && relays) {
+		end_line(&warning);
 		relay_add_warnings(door->admin->snapshot, door->admin->config.config, &warning);
+	}
 	if (err)
 		refuse_lines(door, err, problems);
 	else
@@ -182,6 +244,8 @@ void plan_finish(struct door *door, int err, struct plan *plan, struct buf *prob
 	if (err)
 		refuse_lines(door, err, problems);
 	else if (!request_flag(door, "force") && depends_first(door, plan))
+		plan_free(&plan);
+	else if (ask_of_files(door, plan))
 		plan_free(&plan);
 	else
 		carry_out(door, plan, problems);

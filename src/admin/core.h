@@ -73,6 +73,7 @@ struct door {
 	struct buf verifiers;	    /* what came of it */
 	struct import_tally *tally; /* of accounts from a file; or NULL */
 	struct depends *depends;    /* what was counted for this request; or NULL */
+	struct anchors *anchors;    /* what is known of the tls-ca files that it names; or NULL */
 	struct door_status status;
 	struct queue_change *change; /* what this request does to the queue; or NULL */
 };
@@ -163,6 +164,19 @@ bool depends_first(struct door *door, const struct plan *plan);
 /* A sentence about that mail; false: there is none. */
 bool depends_add_words(const struct door *door, struct buf *out);
 void depends_forget(struct door *door);
+
+/* anchors.c: `paths` of the files that are to be looked at; those of transports are added. */
+void anchors_begin(struct buf *paths);
+void anchors_add(struct buf *paths, const struct object *transport);
+/* True: delivery is asked about them first; the request begins again when it has answered, or was
+ * refused. Frees `paths`. */
+bool anchors_first(struct door *door, struct buf *paths);
+/* A sentence, "its tls-ca …", about the one that this transport names; false: nothing is wrong. */
+bool anchors_add_words(const struct door *door, const struct object *transport, struct buf *out);
+void anchors_forget(struct door *door);
+
+/* objects.c: the plan of a request with objects as text. */
+int apply_plan(struct door *door, struct buf *problems, struct plan **out);
 
 /* queue.c: delivery is asked; the request goes on there, unless there is an error. */
 int queue_ask(struct door *door, const json_t *request, const struct asking *asking);

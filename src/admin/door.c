@@ -51,6 +51,7 @@ void door_free(struct door *door)
 
 	trace_forget(door);
 	depends_forget(door);
+	anchors_forget(door);
 	secret_forget(door);
 	import_forget(door);
 	queue_change_forget(door);
@@ -128,6 +129,7 @@ void door_reply(struct door *door)
 	json_decref(door->request);
 	door->request = NULL;
 	depends_forget(door);
+	anchors_forget(door);
 	secret_forget(door);
 	import_forget(door);
 	door->awaited = 0;

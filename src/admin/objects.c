@@ -6,22 +6,28 @@
 
 #define OBJECT_SETTINGS_MOST 64 /* of one add or set */
 
-void cmd_apply(struct door *door)
+int apply_plan(struct door *door, struct buf *problems, struct plan **out)
 {
 	struct secret_source present = directory_secrets(door->admin->directory);
 	struct plan_options options = plan_options_of(door);
 	struct span file = request_text(door, "file");
-	struct plan *plan = NULL;
-	struct buf problems;
 	char name[256];
 
 	size_t n = MIN(file.n, sizeof(name) - 1);
 	memcpy(name, n ? file.p : "", n);
 	name[n] = '\0';
-	buf_init(&problems, 1u << 20);
 	options.present = &present;
-	int err = objects_plan_apply(directory_objects(door->admin->directory),
-		n ? name : "objects", request_text(door, "text"), &options, &problems, &plan);
+	return objects_plan_apply(directory_objects(door->admin->directory), n ? name : "objects",
+		request_text(door, "text"), &options, problems, out);
+}
+
+void cmd_apply(struct door *door)
+{
+	struct plan *plan = NULL;
+	struct buf problems;
+
+	buf_init(&problems, 1u << 20);
+	int err = apply_plan(door, &problems, &plan);
 	plan_finish_present(door, err, plan, &problems);
 }
 

@@ -55,29 +55,24 @@ static void print_finding(void *context, const struct check_finding *finding)
 }
 
 /* Objects of a file, as if applied to an empty directory. */
-static int read_objects(const struct ctl *ctl, const char *path, struct objects **out)
+static int read_objects(
+	const struct ctl *ctl, const char *path, struct span text, struct objects **out)
 {
 	struct plan_options options = {.start = ctl->config};
 	struct objects *none = NULL;
 	struct plan *plan = NULL;
 	struct buf problems;
-	size_t length;
-	char *text = ctl_read_file(ctl, path, &length);
 
-	if (!text)
-		return EXIT_REFUSED;
 	buf_init(&problems, 1u << 20);
 	int err = objects_new(&none);
 	if (!err)
-		err = objects_plan_apply(
-			none, path, span_of(text, length), &options, &problems, &plan);
+		err = objects_plan_apply(none, path, text, &options, &problems, &plan);
 	if (err)
 		ctl_refuse_lines(ctl, "the objects cannot be used", &problems);
 	else
 		*out = plan_take(&plan);
 	objects_free(&none);
 	buf_done(&problems);
-	free(text);
 	return err ? EXIT_REFUSED : EXIT_DONE;
 }
 
@@ -140,12 +135,11 @@ static void add_differences(const struct ctl *ctl, const json_t *runs, json_t *f
 	json_decref(all);
 }
 
-/* Without a file the directory is the running server's, if there is one. */
-static int check_with_server(struct ctl *ctl)
+/* The directory is the running server's, if there is one: as it is, or as `request` would make it.
+ */
+static int check_with_server(struct ctl *ctl, json_t *request, bool *reached)
 {
-	bool reached;
-	json_t *reply = ctl_ask_if_running(
-		ctl, json_pack("{ss, sb}", "cmd", "check", "as_root", geteuid() == 0), &reached);
+	json_t *reply = ctl_ask_if_running(ctl, request, reached);
 
 	if (reply) {
 		json_t *findings = json_object_get(reply, "findings");
@@ -155,43 +149,81 @@ static int check_with_server(struct ctl *ctl)
 		tls_add_findings(ctl->config, findings);
 		show_findings(ctl, findings);
 	}
+	int code = reply ? EXIT_DONE : EXIT_REFUSED;
 	json_decref(reply);
-	if (reached)
-		return reply ? EXIT_DONE : EXIT_REFUSED;
+	return code;
+}
+
+/* `objects` may be NULL. */
+static void check_alone(struct ctl *ctl, const struct objects *objects)
+{
 	json_t *findings = json_array();
 
-	check_all(ctl->config, NULL, geteuid() == 0, print_finding, findings);
+	check_all(ctl->config, objects, geteuid() == 0, print_finding, findings);
 	add_room(ctl, findings);
 	tls_add_findings(ctl->config, findings);
 	show_findings(ctl, findings);
 	json_decref(findings);
 	if (!ctl->json)
-		puts("(no server runs with this start file: only the file was checked)");
+		puts(objects ? "(no server runs with this start file: the objects were checked by "
+			       "themselves)"
+			     : "(no server runs with this start file: only the file was checked)");
+}
+
+static int check_running(struct ctl *ctl)
+{
+	bool reached;
+	int code = check_with_server(
+		ctl, json_pack("{ss, sb}", "cmd", "check", "as_root", geteuid() == 0), &reached);
+
+	if (reached)
+		return code;
+	check_alone(ctl, NULL);
 	return EXIT_DONE;
+}
+
+/* As the directory would be after the file was applied; without a server, as if there were nothing
+ * else in it. */
+static int check_file(struct ctl *ctl, const char *path)
+{
+	struct objects *objects = NULL;
+	size_t length;
+	bool reached;
+
+	ctl_keep_secrets();
+	char *text = ctl_read_file(ctl, path, &length);
+	if (!text)
+		return EXIT_REFUSED;
+	json_t *request = json_pack("{ss, ss, ss%, sb}", "cmd", "check", "file", path, "text", text,
+		length, "as_root", geteuid() == 0);
+	int code = EXIT_REFUSED;
+	if (!request) {
+		code = ctl_refuse(ctl, "%s: not valid UTF-8, or its name is not", path);
+	} else {
+		code = check_with_server(ctl, request, &reached);
+		if (!reached)
+			code = read_objects(ctl, path, span_of(text, length), &objects);
+		if (!reached && !code)
+			check_alone(ctl, objects);
+	}
+	objects_free(&objects);
+	explicit_bzero(text, length);
+	free(text);
+	return code;
 }
 
 int ctl_check(struct ctl *ctl)
 {
 	const char *file = ctl_option(ctl, "-f");
-	struct objects *objects = NULL;
 
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count)
 		return ctl_usage(ctl, "check takes only -f FILE");
 	int code = ctl_config(ctl);
-	if (code || !file)
-		return code ? code : check_with_server(ctl);
-	code = read_objects(ctl, file, &objects);
-	if (!code) {
-		json_t *findings = json_array();
-
-		check_all(ctl->config, objects, geteuid() == 0, print_finding, findings);
-		show_findings(ctl, findings);
-		json_decref(findings);
-	}
-	objects_free(&objects);
-	return code;
+	if (code)
+		return code;
+	return file ? check_file(ctl, file) : check_running(ctl);
 }
 
 /* ---- apply and export ----------------------------------------------------------------------- */

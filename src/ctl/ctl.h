@@ -10,7 +10,7 @@
  *   objects.c   transport, domain, account, alias, accept, relay, priority, settings
  *   user.c      accounts with their passwords
  *   secret.c    secrets: asked for, never on a command line
- *   tls.c       certificates
+ *   tls.c, certificates.c  certificates
  *   audit.c     audit
  *   queue.c     queue …
  *   status.c    status, trace, explain
@@ -178,7 +178,9 @@ int ctl_user(struct ctl *ctl);
 int ctl_alias(struct ctl *ctl);
 int ctl_accept(struct ctl *ctl);
 int ctl_tls(struct ctl *ctl);
-/* Certificates of listeners that are useless, or soon will be. */
+/* certificates.c: those of listeners; and what is wrong, or soon will be, with them and their keys.
+ */
+int certificates_show(struct ctl *ctl);
 void tls_add_findings(const struct config *config, json_t *findings);
 int ctl_relay(struct ctl *ctl);
 int ctl_relay_show(struct ctl *ctl); /* status.c: who may relay now */

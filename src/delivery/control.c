@@ -156,6 +156,32 @@ static void control_tls_report(struct control *c)
 	json_close_object(&c->json);
 }
 
+/* Delivery alone can say what delivery can read. */
+static void control_tls_ca(struct control *c)
+{
+	const json_t *files = json_object_get(c->request, "files");
+	struct buf why;
+
+	if (!json_is_array(files) || json_array_size(files) > CONTROL_CA_FILES) {
+		control_refuse(c, "files: a list of a few paths is needed");
+		return;
+	}
+	buf_init(&why, CONTROL_TEXT);
+	json_open_object(&c->json, NULL);
+	json_open_object(&c->json, "problems");
+	for (size_t i = 0; i < json_array_size(files); i++) {
+		const char *path = json_string_value(json_array_get(files, i));
+
+		buf_clear(&why);
+		if (path && c->d->config.check_ca &&
+			c->d->config.check_ca(c->d->config.context, span_str(path), &why))
+			json_put_string(&c->json, path, buf_span(&why));
+	}
+	json_close_object(&c->json);
+	json_close_object(&c->json);
+	buf_done(&why);
+}
+
 /* ---- the door ------------------------------------------------------------------------------- */
 
 static bool is_change(struct span op)
@@ -183,6 +209,7 @@ static void dispatch(struct control *c)
 		{"count", control_count},
 		{"probe", control_probe},
 		{"tls-report", control_tls_report},
+		{"tls-ca", control_tls_ca},
 	};
 	struct span op = control_text(c, "op");
 

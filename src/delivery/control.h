@@ -12,8 +12,9 @@
 #define CONTROL_PICKS                                                              \
 	65536 /* recipients that one call may find; a client gives no message more \
 	       */
-#define CONTROL_HITS CONTROL_PICKS /* units of them */
-#define CONTROL_TEXT 4096	   /* bytes of a text in a request, but for filters */
+#define CONTROL_HITS	 CONTROL_PICKS /* units of them */
+#define CONTROL_CA_FILES 10000 /* in a question about them; a path takes two bytes at least */
+#define CONTROL_TEXT	 4096  /* bytes of a text in a request, but for filters */
 
 struct control {
 	struct delivery *d;

@@ -71,6 +71,9 @@ struct delivery_config {
 	/* The text of a transport's tls-ca file, as it is now. Blocks a little. ERR_NOT_FOUND,
 	 * ERR_DENIED, ERR_SYNTAX (no certificates), … NULL: none can be read. */
 	int (*read_ca)(void *context, struct span path, struct buf *out);
+	/* What is wrong with such a file, as words that follow its name; false: nothing. Blocks a
+	 * little. NULL: nobody looks. */
+	bool (*check_ca)(void *context, struct span path, struct buf *why);
 	/* limits.queue-messages is reached, or no longer. May be NULL. */
 	void (*queue_full)(void *context, bool full);
 	/* Answers to delivery_hosts(). May be NULL where that is never asked. */

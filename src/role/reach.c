@@ -13,7 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_ROOM 4096
+#define PATH_ROOM     4096
+#define READ_BYTES    4096 /* of a file at a time */
+#define PROBLEM_BYTES 1024
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
@@ -27,8 +29,8 @@ static int take_file(int fd, size_t most, struct buf *out)
 	if (!S_ISREG(st.st_mode))
 		return ERR_UNSUPPORTED;
 	for (;;) {
-		char *to = buf_reserve(out, 4096);
-		ssize_t n = to ? read(fd, to, 4096) : -1;
+		char *to = buf_reserve(out, READ_BYTES);
+		ssize_t n = to ? read(fd, to, READ_BYTES) : -1;
 
 		if (!to)
 			return ERR_LIMIT;
@@ -72,6 +74,28 @@ int reach_read_ca(struct span path, struct buf *out)
 		err = tls_check_ca(buf_span(out), &count, &problem);
 	buf_done(&problem);
 	return err;
+}
+
+bool reach_check_ca(struct span path, struct buf *why)
+{
+	struct buf text, problem;
+	size_t count;
+
+	buf_init(&text, TLS_PEM_BYTES + READ_BYTES + 1);
+	buf_init(&problem, PROBLEM_BYTES);
+	int err = reach_read_ca(path, &text);
+	if (err == ERR_NOT_FOUND)
+		buf_add_str(why, "is not there");
+	else if (err == ERR_DENIED)
+		buf_add_str(why, "cannot be read by delivery, which has a user of its own: let "
+				 "others read it (chmod o+r), and enter its folder");
+	else if (err)
+		buf_printf(why, "cannot be read: %s", err_text(err));
+	else if (tls_check_ca(buf_span(&text), &count, &problem))
+		buf_printf(why, "cannot be used: %.*s", (int)problem.n, problem.p);
+	buf_done(&text);
+	buf_done(&problem);
+	return why->n > 0;
 }
 
 static int allow_folder(struct reach *reach, struct span path)

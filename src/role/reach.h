@@ -29,5 +29,7 @@ void reach_resolv_conf(struct reach *reach, int fd);
 /* The text of a transport's tls-ca file. Blocks a little. ERR_SYNTAX: no certificates;
  * ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, … */
 int reach_read_ca(struct span path, struct buf *out);
+/* What is wrong with it, as words that follow its name; false: nothing. */
+bool reach_check_ca(struct span path, struct buf *why);
 
 #endif

@@ -328,6 +328,12 @@ static int read_ca(void *context, struct span path, struct buf *out)
 	return reach_read_ca(path, out);
 }
 
+static bool check_ca(void *context, struct span path, struct buf *why)
+{
+	(void)context;
+	return reach_check_ca(path, why);
+}
+
 static int make_core(struct delivery_role *d)
 {
 	struct role *role = d->role;
@@ -348,6 +354,7 @@ static int make_core(struct delivery_role *d)
 		.dnssec_servers = dnssec_servers,
 		.dnssec_believe = dnssec_believe,
 		.read_ca = read_ca,
+		.check_ca = check_ca,
 	};
 
 	return delivery_new(&config, &d->delivery);

@@ -106,22 +106,20 @@ void tls_keeper_taken(struct supervisor *sv, uint32_t set)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static int read_files(struct supervisor *sv, struct buf *problem)
+/* `warnings` (lines) are in the log already. */
+static int read_files(struct supervisor *sv, struct buf *problem, struct buf *warnings)
 {
 	struct tls_files files = TLS_FILES_NONE;
-	struct buf warnings;
+	int err = tls_files_read(sv->config, &sv->tls.number, &files, problem, warnings);
 
-	buf_init(&warnings, SAID_BYTES);
-	int err = tls_files_read(sv->config, &sv->tls.number, &files, problem, &warnings);
 	if (err == 0) {
 		tls_files_done(&sv->tls.now);
 		sv->tls.now = files;
 		sv->tls.set++;
 		sv->tls.seen_change = false;
-		tls_files_expiries(&files, sv->io->wall_ms, &warnings);
-		log_lines(sv, LOG_WARN, &warnings);
+		tls_files_expiries(&files, sv->io->wall_ms, warnings);
+		log_lines(sv, LOG_WARN, warnings);
 	}
-	buf_done(&warnings);
 	return err;
 }
 
@@ -149,7 +147,11 @@ int tls_keeper_begin(struct supervisor *sv, struct buf *problem)
 	tls->wanted = tls_files_wanted(sv->config);
 	if (!tls->wanted)
 		return 0;
-	int err = read_files(sv, problem);
+	struct buf warnings;
+
+	buf_init(&warnings, SAID_BYTES);
+	int err = read_files(sv, problem, &warnings);
+	buf_done(&warnings);
 	if (err)
 		return err;
 	tls->seen = calloc(tls->now.stamp_count, sizeof(*tls->seen));
@@ -175,11 +177,15 @@ void tls_keeper_end(struct supervisor *sv)
 	OPENSSL_cleanse(&sv->tls.tickets, sizeof(sv->tls.tickets));
 }
 
+/* What is said: a line for what was done, or why not; then one for each warning. */
 static int reload(struct supervisor *sv, struct buf *said)
 {
-	int err = read_files(sv, said);
+	struct buf warnings;
 
+	buf_init(&warnings, SAID_BYTES / 2);
+	int err = read_files(sv, said, &warnings);
 	if (err) {
+		buf_done(&warnings);
 		log_write(sv->log, LOG_ERROR,
 			"the certificates cannot be read again; the ones before stay",
 			LOG_SPAN("why", buf_span(said)));
@@ -187,7 +193,9 @@ static int reload(struct supervisor *sv, struct buf *said)
 	}
 	log_write(sv->log, LOG_INFO, "the certificates were read again",
 		LOG_U64("certificates", sv->tls.now.expiry_count));
-	buf_printf(said, "certificates read again: %zu", sv->tls.now.expiry_count);
+	buf_printf(said, "certificates read again: %zu\n", sv->tls.now.expiry_count);
+	buf_add_span(said, buf_span(&warnings));
+	buf_done(&warnings);
 	for (size_t i = 0; i < sv->slot_count; i++)
 		if (sv->slots[i].kind == ROLE_KEYS)
 			(void)give_keys(sv, &sv->slots[i]);
@@ -213,7 +221,9 @@ void tls_keeper_asked(struct slot *admin, uint32_t request)
 	buf_init(&said, SAID_BYTES);
 	buf_init(&reply, SAID_BYTES + 16);
 	if (!sv->tls.wanted)
-		buf_add_str(&said, "no listener has a certificate");
+		buf_add_str(&said,
+			"no listener had a certificate in the start file when this server was "
+			"started; if one has now, restart it");
 	bool done = sv->tls.wanted && reload(sv, &said) == 0;
 	buf_put_u8(&reply, done);
 	buf_put_bytes16(&reply, span_of(said.p, MIN(said.n, UINT16_MAX)));

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from lib.pki import Authority
 from lib.world import wait_until
 
 PASSWORD = "correct-horse-7"
@@ -390,3 +391,82 @@ def test_tls_show_and_reload(gateway, tmp_path):
     assert str(certificate) in server.ctl("tls", "reload", code=1).stderr
     assert server.json("audit")["entries"][0]["change"].startswith("certificates and keys")
     assert "has no certificate" in json.dumps(json.loads(server.ctl("--json", "tls", "show", code=1).stdout))
+
+
+def with_tls(server, certificate, key):
+    text = server.config.read_text()
+    server.config.write_text(text.replace("listeners:\n  mx:\n", f"listeners:\n  mx:\n    tls: {{ certificate: {certificate}, key: {key} }}\n"))
+
+
+def findings(server):
+    return "\n".join(finding["text"] for finding in server.json("check")["findings"])
+
+
+def test_what_is_wrong_with_certificates_is_told(gateway, tmp_path):
+    """By check and by tls show, before a restart ends at it; and what is doubtful by the reload itself."""
+    tmp_path.chmod(0o755)
+    ca = Authority(tmp_path)
+    good, late, other = ca.issue("gw.example.test"), ca.issue("late.example.test", days=-3), ca.issue("other.example.test")
+    certificate, key = tmp_path / "used.crt", tmp_path / "used.key"
+
+    def use(one, its_key=None):
+        certificate.write_bytes(one.crt.read_bytes())
+        key.write_bytes((its_key or one).key.read_bytes())
+        key.chmod(0o600)
+
+    def shown(code):
+        return server.ctl("tls", "show", code=code).stdout
+
+    use(good)
+    server = gateway(OBJECTS, started=False)
+    with_tls(server, certificate, key)
+    server.start()
+    assert str(tmp_path) not in findings(server)
+    assert " good " in shown(0)
+    key.chmod(0o644)
+    assert "everybody on this machine may read this key" in findings(server)
+    reloaded = server.ctl("tls", "reload")
+    assert reloaded.stdout == "certificates read again: 1\n" and "everybody on this machine may read this key" in reloaded.stderr
+    use(late)
+    assert "EXPIRED" in shown(1) and "ended on" in findings(server)
+    reloaded = server.ctl("tls", "reload")
+    assert "the certificate has ended" in reloaded.stderr
+    assert server.json("tls", "reload")["warnings"]
+    use(good, other)
+    assert "WRONG: the key does not belong to the certificate" in shown(1)
+    assert "posternd does not start with it" in findings(server)
+    server.ctl("tls", "reload", code=1)
+    assert "not read again: " in server.json("audit")["entries"][0]["change"]
+    key.unlink()
+    assert "No such file" in shown(1) and str(key) in findings(server)
+    use(good)
+    server.ctl("tls", "reload")
+
+
+def test_a_reload_without_certificates_says_what_to_do(gateway, tmp_path):
+    one = Authority(tmp_path).issue("gw.example.test")
+    server = gateway(OBJECTS)
+    with_tls(server, one.crt, one.key)
+    assert "restart it" in server.ctl("tls", "reload", code=1).stderr
+
+
+def test_whether_delivery_can_read_a_tls_ca(gateway, tmp_path):
+    server = gateway(OBJECTS)
+    path = server.home / "authority.pem"
+    fields = "server=mx.b.example", "tls=verify", f"tls-ca={path}"
+    added = server.ctl("transport", "add", "site-b", *fields)
+    assert f"site-b: its tls-ca, {path}, is not there" in added.stderr
+    assert "is not there" in findings(server)
+    path.write_text("no certificate\n")
+    assert "there is no certificate in it" in findings(server)
+    path.write_bytes(Authority(tmp_path).issue("b.example").crt.read_bytes())
+    path.chmod(0o644)
+    assert str(path) not in findings(server)
+    if os.geteuid() == 0:
+        path.chmod(0o600)
+        assert "cannot be read by delivery" in findings(server)
+    file = server.home / "more.yaml"
+    file.write_text("transports: { site-c: { server: mx.c.example, tls: verify, tls-ca: " + str(server.home / "gone.pem") + " } }\n")
+    checked = server.ctl("check", "-f", str(file)).stdout
+    assert "transport site-c: its tls-ca" in checked and "domains: there is none" not in checked
+    assert "is not there" in server.ctl("apply", "-f", str(file), "--dry-run").stderr

@@ -1328,6 +1328,85 @@ static void what_no_mail_goes_by_is_removed(void **state)
 	peer->handler->closed(peer->owner, ERR_CLOSED);
 }
 
+/* Delivery alone can say what it can read. */
+static void who_names_a_tls_ca_hears_whether_it_can_be_read(void **state)
+{
+	static const char add[] =
+		"{\"cmd\":\"object\",\"op\":\"add\",\"kind\":\"transport\",\"name\":\"b\","
+		"\"settings\":[\"server=mx.b.example\",\"tls=verify\",\"tls-ca=/etc/ssl/b.pem\"]}";
+	static const char set[] = "{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"transport\","
+				  "\"name\":\"b\",\"settings\":[\"connections=7\"]}";
+	static const char gone[] = "{\"problems\":{\"/etc/ssl/b.pem\":\"is not there\"}}";
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, add);
+	assert_null(reply(peer));
+	assert_string_equal(w->asked, "{\"op\":\"tls-ca\",\"files\":[\"/etc/ssl/b.pem\"]}");
+	delivery_says(w, gone);
+	json_t *value = reply(peer);
+	assert_int_equal(json_array_size(json_object_get(value, "changes")), 1);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(value, "warnings"), 0)),
+		"transport b: its tls-ca, /etc/ssl/b.pem, is not there; until that is mended its "
+		"mail waits");
+	json_decref(value);
+	/* What was said once is not said at every other change; check goes on saying it. */
+	write_line(peer, set);
+	assert_done(reply(peer));
+	write_line(peer, "{\"cmd\":\"check\"}");
+	assert_null(reply(peer));
+	delivery_says(w, gone);
+	value = reply(peer);
+	char *all = json_dumps(value, JSON_COMPACT);
+	assert_non_null(strstr(all, "\"about\":\"transport b\",\"text\":\"its tls-ca, "
+				    "/etc/ssl/b.pem, is not there;"));
+	free(all);
+	json_decref(value);
+	/* Where nothing is wrong, nothing is said; where nobody answers, that. */
+	write_line(peer, "{\"cmd\":\"check\"}");
+	delivery_says(w, "{\"problems\":{}}");
+	value = reply(peer);
+	all = json_dumps(value, JSON_COMPACT);
+	assert_null(strstr(all, "b.pem"));
+	free(all);
+	json_decref(value);
+	w->delivery_error = ERR_CLOSED;
+	write_line(peer, "{\"cmd\":\"check\"}");
+	value = reply(peer);
+	all = json_dumps(value, JSON_COMPACT);
+	assert_non_null(strstr(all, "is not known: delivery does not answer"));
+	free(all);
+	json_decref(value);
+	peer->handler->closed(peer->owner, ERR_CLOSED);
+}
+
+/* A file is looked at as it would be after apply: what it does not name stays. */
+static void a_file_is_checked_as_it_would_be_applied(void **state)
+{
+	struct world *w = *state;
+
+	assert_done(
+		ask(w, "{\"cmd\":\"apply\",\"text\":\"transports: { t: { server: a.example } }\\n"
+		       "default-transport: t\\n"
+		       "domains: { a.example: { transport: t } }\\n\"}"));
+	json_t *value = ask(w, "{\"cmd\":\"check\",\"text\":\"domains: { b.example: { mailboxes: "
+			       "yes } }\\n\"}");
+	char *all = json_dumps(json_object_get(value, "findings"), JSON_COMPACT);
+	assert_null(strstr(all, "default-transport"));
+	assert_null(strstr(all, "there is none"));
+	assert_non_null(strstr(all, "domain b.example\",\"text\":\"has mailboxes but no account"));
+	free(all);
+	json_decref(value);
+	/* Nothing of it is there. */
+	assert_error(ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"domain\",\"name\":\"b."
+			    "example\"}"),
+		"no domain of that name");
+	assert_error(ask(w, "{\"cmd\":\"check\",\"text\":\"domains: { b.example: { transport: no } "
+			    "}\\n\"}"),
+		"no");
+}
+
 static void apply_and_trials_warn(void **state)
 {
 	static const char prune[] = "{\"cmd\":\"apply\",\"prune\":true,\"text\":\"transports: { t: "
@@ -1648,6 +1727,8 @@ int main(int argc, char **argv)
 		TEST(dangerous_relaying_is_told_in_the_log),
 		TEST(nothing_is_removed_that_waiting_mail_goes_by),
 		TEST(what_no_mail_goes_by_is_removed),
+		TEST(who_names_a_tls_ca_hears_whether_it_can_be_read),
+		TEST(a_file_is_checked_as_it_would_be_applied),
 		TEST(apply_and_trials_warn),
 		TEST(only_what_has_mail_is_named),
 		TEST(queue_work_names_who_does_it),

@@ -439,12 +439,12 @@ static void a_refusal_in_json_is_an_object(void **state)
 	run(w, ARGUMENTS("--json", "queue", "show", "6p0hg40000003"),
 		REPLIES("{\"error\":\"gone\"}"));
 	assert_error_json(w, 1, "gone");
-	write_file(w->file, "transports:\n  x: { sever: y }\n");
-	run(w, ARGUMENTS("check", "-f", w->file, "--json"), NULL);
-	assert_error_json(w, 1, "objects.yaml:2");
 	run(w, ARGUMENTS("spool", "verify", "--json"), NULL);
 	assert_error_json(w, 1, "spool");
 	close(w->listener);
+	write_file(w->file, "transports:\n  x: { sever: y }\n");
+	run(w, ARGUMENTS("check", "-f", w->file, "--json"), NULL);
+	assert_error_json(w, 1, "objects.yaml:2");
 	run(w, ARGUMENTS("status", "--json"), NULL);
 	assert_error_json(w, 1, "is posternd running");
 	unlink(w->config);
@@ -1017,8 +1017,16 @@ static void check_asks_the_server_or_reads_the_file(void **state)
 	run(w, ARGUMENTS("check"), REPLIES("{\"findings\":[]}"));
 	assert_int_equal(w->code, 0);
 	assert_has(w->out, "no problems found");
-	write_file(w->file, "transports:\n  x: { sever: y }\n");
-	run(w, ARGUMENTS("check", "-f", w->file), NULL);
+	/* The server knows what else is in the directory. */
+	write_file(w->file, "transports:\n  x: { server: mx.a.example }\n");
+	run(w, ARGUMENTS("check", "-f", w->file), REPLIES("{\"findings\":[]}"));
+	assert_int_equal(w->code, 0);
+	assert_string_equal(w->out, "no problems found\n");
+	json_t *asked = request(w);
+	assert_member(asked, "cmd", "check");
+	assert_member(asked, "text", "transports:\n  x: { server: mx.a.example }\n");
+	json_decref(asked);
+	run(w, ARGUMENTS("check", "-f", w->file), REPLIES("{\"error\":\"objects.yaml:2: no\"}"));
 	assert_int_equal(w->code, 1);
 	assert_has(w->err, "objects.yaml:2");
 	close(w->listener);
@@ -1026,6 +1034,14 @@ static void check_asks_the_server_or_reads_the_file(void **state)
 	run(w, ARGUMENTS("check"), NULL);
 	assert_int_equal(w->code, 0);
 	assert_has(w->out, "only the file was checked");
+	run(w, ARGUMENTS("check", "-f", w->file), NULL);
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "transport x: is used by no domain");
+	assert_has(w->out, "the objects were checked by themselves");
+	write_file(w->file, "transports:\n  x: { sever: y }\n");
+	run(w, ARGUMENTS("check", "-f", w->file), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->err, "objects.yaml:2");
 	listen_on(w);
 }
 

@@ -219,6 +219,19 @@ static void show_tells_all_that_is_known(void **state)
 	json_decref(reply);
 }
 
+static void says_which_files_it_cannot_read(void **state)
+{
+	struct world *w = *state;
+	json_t *reply = ask(
+		w, "{\"op\":\"tls-ca\",\"files\":[\"/etc/ssl/b.pem\",\"/etc/ssl/gone.pem\",7]}");
+	json_t *problems = json_object_get(reply, "problems");
+
+	assert_int_equal(json_object_size(problems), 1);
+	assert_string_equal(text_at(problems, "/etc/ssl/gone.pem"), "is not there");
+	json_decref(reply);
+	assert_refused(w, "{\"op\":\"tls-ca\",\"files\":\"/etc/ssl/b.pem\"}", "a list");
+}
+
 /* An account whose password somebody else has: all of it is found, and nothing else, whatever
  * senders it was given. */
 static void found_by_who_logged_in(void **state)
@@ -360,6 +373,7 @@ int main(int argc, char **argv)
 		TEST(a_list_goes_on_after_its_limit),
 		TEST(a_listing_of_huge_messages_comes_in_pages),
 		TEST(show_tells_all_that_is_known),
+		TEST(says_which_files_it_cannot_read),
 		TEST(found_by_who_logged_in),
 		TEST(hold_and_release),
 		TEST(retry_is_at_once),

@@ -84,6 +84,15 @@ void world_pause(struct world *w, enum pause_scope scope, const char *name, bool
 
 /* ---- life ------------------------------------------------------------------------------- */
 
+static bool check_ca(void *context, struct span path, struct buf *why)
+{
+	(void)context;
+	if (!span_equal(path, SPAN("/etc/ssl/gone.pem")))
+		return false;
+	buf_add_str(why, "is not there");
+	return true;
+}
+
 static void queue_full(void *context, bool full)
 {
 	((struct world *)context)->full = full;
@@ -139,6 +148,7 @@ static void make_core(struct world *w)
 		.route = &w->route,
 		.events = &w->sink,
 		.context = w,
+		.check_ca = check_ca,
 		.queue_full = queue_full,
 		.answer = answer,
 	};
