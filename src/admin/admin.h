@@ -9,7 +9,7 @@
  *   objects.c   apply, single objects, pause and resume
  *   change.c    carries out what they plan
  *   objects_show.c  export, list, show
- *   audit.c     audit, check
+ *   audit.c     the audit
  *   ask.c       questions to the other roles
  *   queue.c     requests that delivery answers
  *   queue_change.c  those of them that change the queue, and are in the audit

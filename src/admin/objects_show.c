@@ -185,10 +185,76 @@ static void reply_object(struct door *door, const struct object *object)
 	door_reply(door);
 }
 
+static void put_defaults(struct door *door, struct span name, const void *fields)
+{
+	const struct schema *schema = object_schema(OBJECT_RELAY);
+	struct buf text, value;
+
+	buf_init(&text, SHOWN_BYTES);
+	buf_init(&value, SHOWN_BYTES);
+	buf_add_str(&text, "# no policy of its own; the defaults count:\n");
+	for (size_t i = 0; i < schema->count; i++) {
+		buf_clear(&value);
+		schema_add_value(&value, &schema->fields[i], fields);
+		if (value.n)
+			buf_printf(
+				&text, "%s: %.*s\n", schema->fields[i].name, (int)value.n, value.p);
+	}
+	json_open_object(&door->json, NULL);
+	json_open_object(&door->json, "relay");
+	json_put_string(&door->json, "name", name);
+	schema_add_json(&door->json, schema, fields, true);
+	json_close_object(&door->json);
+	json_put_bool(&door->json, "default", true);
+	json_put_string(&door->json, "text", buf_span(&text));
+	json_close_object(&door->json);
+	buf_done(&text);
+	buf_done(&value);
+}
+
+/* A listener without a policy has one all the same. */
+static void reply_defaults(struct door *door, struct span name)
+{
+	struct object_relay fields;
+	struct arena arena;
+
+	arena_init(&arena, SHOWN_BYTES);
+	int err = schema_defaults(object_schema(OBJECT_RELAY), &arena, &fields);
+	if (!err)
+		put_defaults(door, name, &fields);
+	arena_reset(&arena);
+	if (err)
+		door_refuse(door, err_text(err));
+	else
+		door_reply(door);
+}
+
+/* It has none, or is none. True: replied. */
+static bool reply_without_policy(struct door *door, struct span name)
+{
+	const struct config *start = door->admin->config.config;
+	struct buf why;
+
+	if (objects_find(directory_objects(door->admin->directory), OBJECT_RELAY, name))
+		return false;
+	if (config_find_listener(start, name)) {
+		reply_defaults(door, name);
+		return true;
+	}
+	buf_init(&why, SHOWN_BYTES);
+	config_say_no_listener(start, &why);
+	refuse_lines(door, ERR_NOT_FOUND, &why);
+	buf_done(&why);
+	return true;
+}
+
 void objects_reply_one(struct door *door, enum object_kind kind, struct span name)
 {
 	const struct object *object = NULL;
 	struct buf problems;
+
+	if (kind == OBJECT_RELAY && reply_without_policy(door, name))
+		return;
 
 	if (kind == OBJECT_SETTINGS) {
 		reply_settings(door);

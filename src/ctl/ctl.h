@@ -178,6 +178,8 @@ int ctl_user(struct ctl *ctl);
 int ctl_alias(struct ctl *ctl);
 int ctl_accept(struct ctl *ctl);
 int ctl_tls(struct ctl *ctl);
+/* tell.c: `name` is none of these, which NULL ends; names the one that was meant, if one was. */
+int ctl_unknown(const struct ctl *ctl, const char *of, const char *name, const char *const *names);
 /* certificates.c: those of listeners; and what is wrong, or soon will be, with them and their keys.
  */
 int certificates_show(struct ctl *ctl);

@@ -241,7 +241,7 @@ static int object_command(struct ctl *ctl, const char *kind, const char *const *
 	for (size_t i = 0; ctl->count && ops[i]; i++)
 		known = known || strcmp(ctl->args[0], ops[i]) == 0;
 	if (!known && ctl->count)
-		return ctl_usage(ctl, "%s: unknown: %s", kind, ctl->args[0]);
+		return ctl_unknown(ctl, kind, ctl->args[0], ops);
 	if (!known)
 		return ctl_usage(ctl, "%s what? posternctl %s --help lists it", kind, kind);
 	const char *op = ctl->args[0];

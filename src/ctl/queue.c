@@ -76,6 +76,9 @@ int ctl_queue(struct ctl *ctl)
 {
 	static const char *const changes[] = {"retry", "hold", "release", "reroute", "bounce",
 		"delete", "prioritise", "unprioritise"};
+	static const char *const all[] = {"list", "show", "why", "summary", "retry", "probe",
+		"hold", "release", "reroute", "bounce", "delete", "prioritise", "unprioritise",
+		"pause", "resume", NULL};
 
 	if (!ctl->count)
 		return ctl_usage(ctl,
@@ -96,5 +99,5 @@ int ctl_queue(struct ctl *ctl)
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
 		if (strcmp(op, changes[i]) == 0)
 			return queue_change(ctl, op);
-	return ctl_usage(ctl, "queue: unknown: %s", op);
+	return ctl_unknown(ctl, "queue", op, all);
 }

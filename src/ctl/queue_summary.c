@@ -105,6 +105,13 @@ static void show_destinations(const json_t *all)
 	table_print(&table);
 }
 
+static bool show_nothing(const json_t *all)
+{
+	if (!json_array_size(all))
+		puts("nothing is queued");
+	return !json_array_size(all);
+}
+
 static void show_transports(const json_t *all)
 {
 	static const char *const titles[] = {"TRANSPORT", "DESTINATIONS", "OF THEM DOWN", "READY",
@@ -116,6 +123,10 @@ static void show_transports(const json_t *all)
 	for (size_t i = 0; i < json_array_size(all); i++) {
 		const json_t *one = json_array_get(all, i);
 		char numbers[ARRAY_SIZE(keys)][NUMBER_TEXT];
+
+		/* The core's own are no transports that somebody made. */
+		if (member_text(one, "transport")[0] == '(' && !queue_units(one))
+			continue;
 		const char *cells[ARRAY_SIZE(titles)] = {member_text(one, "transport")};
 
 		for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
@@ -241,6 +252,8 @@ int queue_summary(struct ctl *ctl)
 		json_object_set(reply, by_transport ? "transports" : "destinations", all);
 	if (ctl->json)
 		show_json(ctl, reply);
+	else if (!by_transport && show_nothing(all))
+		;
 	else if (ages)
 		show_ages(all);
 	else if (by_transport)

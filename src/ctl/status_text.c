@@ -212,7 +212,8 @@ static void show_delivery(const json_t *status, const json_t *role)
 	part(work, "expired", "given up");
 	part(work, "discarded", "discarded");
 	part(work, "notifications", "notifications made");
-	part(work, "sessions_now", "connections open");
+	part(work, "sessions_now",
+		member_int(work, "sessions_now") == 1 ? "connection open" : "connections open");
 	putchar('\n');
 	line("spool");
 	printf("%s in ", size_text(member_int(spool, "file_bytes"), size));

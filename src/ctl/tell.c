@@ -1,6 +1,8 @@
 /* Why something is not done: text for people; with --json a line with an object for programs. */
 #include "ctl/ctl.h"
 
+#include "directory/problems.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +84,24 @@ int ctl_usage(const struct ctl *ctl, const char *format, ...)
 		      "of one.\n",
 			stderr);
 	return EXIT_USAGE;
+}
+
+static const char *name_at(const void *context, size_t i)
+{
+	return ((const char *const *)context)[i];
+}
+
+int ctl_unknown(const struct ctl *ctl, const char *of, const char *name, const char *const *names)
+{
+	size_t count = 0;
+
+	while (names[count])
+		count++;
+	const char *meant = problem_suggest(span_str(name), name_at, names, count);
+	if (meant)
+		return ctl_usage(
+			ctl, "%s: unknown: %s; did you mean \"%s %s\"?", of, name, of, meant);
+	return ctl_usage(ctl, "%s: unknown: %s", of, name);
 }
 
 int ctl_refuse(const struct ctl *ctl, const char *format, ...)

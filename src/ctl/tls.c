@@ -49,6 +49,8 @@ static int report(struct ctl *ctl)
 
 int ctl_tls(struct ctl *ctl)
 {
+	static const char *const ops[] = {"show", "reload", "report", NULL};
+
 	if (!ctl_no_options_left(ctl))
 		return EXIT_USAGE;
 	if (ctl->count != 1)
@@ -59,5 +61,5 @@ int ctl_tls(struct ctl *ctl)
 		return report(ctl);
 	if (strcmp(ctl->args[0], "show") == 0)
 		return certificates_show(ctl);
-	return ctl_usage(ctl, "tls: unknown: %s", ctl->args[0]);
+	return ctl_unknown(ctl, "tls", ctl->args[0], ops);
 }

@@ -234,6 +234,8 @@ static int import(struct ctl *ctl)
 int ctl_user(struct ctl *ctl)
 {
 	static const char *const others[] = {"set", "remove", NULL};
+	static const char *const all[] = {
+		"add", "set", "password", "list", "show", "import", "remove", NULL};
 	static const struct {
 		const char *name;
 		int (*run)(struct ctl *ctl);
@@ -246,6 +248,6 @@ int ctl_user(struct ctl *ctl)
 	if (!ctl->count)
 		return ctl_usage(ctl, "user what? posternctl user --help lists it");
 	if (strcmp(ctl->args[0], others[0]) != 0 && strcmp(ctl->args[0], others[1]) != 0)
-		return ctl_usage(ctl, "user: unknown: %s", ctl->args[0]);
+		return ctl_unknown(ctl, "user", ctl->args[0], all);
 	return ctl_object(ctl, "account", others);
 }

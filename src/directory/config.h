@@ -129,6 +129,8 @@ static inline uint64_t config_reserve_files(const struct config *config)
 
 /* NULL: there is none of that name. */
 const struct config_listener *config_find_listener(const struct config *config, struct span name);
+/* "the start file has no such listener; it has: mx, submission" */
+void config_say_no_listener(const struct config *config, struct buf *out);
 /* Can other machines connect to it? */
 bool config_is_reachable(const struct config_listener *listener);
 

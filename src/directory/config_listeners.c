@@ -16,6 +16,15 @@ const struct config_listener *config_find_listener(const struct config *config, 
 	return NULL;
 }
 
+void config_say_no_listener(const struct config *config, struct buf *out)
+{
+	buf_add_str(out, "the start file has no such listener; it has: ");
+	for (uint32_t i = 0; i < config->listener_count; i++) {
+		buf_add_str(out, i ? ", " : "");
+		buf_add_span(out, config->listeners[i].name);
+	}
+}
+
 bool config_is_reachable(const struct config_listener *listener)
 {
 	return !netaddr_is_loopback(&listener->address);

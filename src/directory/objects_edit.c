@@ -1,5 +1,6 @@
 /* One object at a time: add, set, remove. */
 #include "base/err.h"
+#include "directory/config.h"
 #include "directory/objects_inner.h"
 
 #include <string.h>
@@ -60,6 +61,21 @@ static int told(
 	return err;
 }
 
+/* A name that is no listener's is a mistake; a listener without a policy is none. */
+static void no_policy(struct draft *draft, struct span name)
+{
+	const struct config *start = draft->options->start;
+
+	problem_quote(&draft->problems, name);
+	if (start && !config_find_listener(start, name)) {
+		problem_say(&draft->problems, ": ");
+		config_say_no_listener(start, draft->problems.out);
+	} else {
+		problem_say(
+			&draft->problems, " has no relay policy of its own: it has the defaults");
+	}
+}
+
 int draft_not_there(struct draft *draft, enum object_kind kind, struct span name)
 {
 	const struct schema *schema = object_schema(kind);
@@ -67,13 +83,14 @@ int draft_not_there(struct draft *draft, enum object_kind kind, struct span name
 	size_t count = objects_count(draft->now, kind);
 
 	problem_begin(&draft->problems, (struct place){0}, NULL);
-	if (!schema->plural || kind == OBJECT_RELAY) {
-		if (kind == OBJECT_RELAY)
-			problem_quote(&draft->problems, name);
-		buf_add_str(out, kind == OBJECT_RELAY
-					 ? " has no relay policy of its own: it has the defaults"
-				 : kind == OBJECT_ACCEPT ? "the accept table is empty"
-							 : "there are no settings yet");
+	if (kind == OBJECT_RELAY) {
+		no_policy(draft, name);
+		problem_end(&draft->problems);
+		return ERR_NOT_FOUND;
+	}
+	if (!schema->plural) {
+		buf_add_str(out, kind == OBJECT_ACCEPT ? "the accept table is empty"
+						       : "there are no settings yet");
 		problem_end(&draft->problems);
 		return ERR_NOT_FOUND;
 	}

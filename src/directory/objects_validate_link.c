@@ -120,12 +120,7 @@ static void check_ranges(struct validation *v, const struct object *object, cons
 static void refuse_listener(struct validation *v, const struct object *object)
 {
 	validate_begin(v, object, NULL);
-	problem_say(v->problems, "the start file has no such listener; it has: ");
-	for (uint32_t i = 0; i < v->start->listener_count; i++) {
-		if (i)
-			problem_say(v->problems, ", ");
-		buf_add_span(v->problems->out, v->start->listeners[i].name);
-	}
+	config_say_no_listener(v->start, v->problems->out);
 	validate_end(v, "");
 }
 
@@ -188,10 +183,11 @@ void validate_relay(struct validation *v, const struct object *object)
 {
 	const struct object_relay *relay = object_relay(object);
 
+	/* The danger first. */
+	if (v->start && validate_is_new(v, object))
+		check_listener(v, object);
 	if (relay->policy != RELAY_ADDRESSES && relay->from.n)
 		check_ranges(v, object, "from");
 	if (relay->policy != RELAY_ADDRESSES && relay->to.n)
 		check_ranges(v, object, "to");
-	if (v->start && validate_is_new(v, object))
-		check_listener(v, object);
 }

@@ -18,6 +18,25 @@ struct read {
 	struct problems *problems;
 };
 
+/* What is secret stands in a file only: of a command line it would be seen. */
+static void add_names(struct problems *problems, const struct schema *schema, bool secrets)
+{
+	const char *before = "; it has: ";
+	bool hidden = false;
+
+	for (size_t i = 0; i < schema->count; i++) {
+		if (schema->fields[i].type == SCHEMA_SECRET && !secrets) {
+			hidden = true;
+			continue;
+		}
+		buf_printf(problems->out, "%s%s", before, schema->fields[i].name);
+		before = ", ";
+	}
+	if (hidden)
+		problem_say(problems, "; secrets are asked for: see posternctl user password, and "
+				      "--secret of posternctl transport");
+}
+
 static int unknown_field(struct read *read, const struct schema *schema, struct place at,
 	const struct path *up, struct span name)
 {
@@ -32,9 +51,7 @@ static int unknown_field(struct read *read, const struct schema *schema, struct 
 	} else if (schema->count == 0) {
 		problem_say(problems, "; it has none");
 	} else {
-		problem_say(problems, "; it has: ");
-		for (size_t i = 0; i < schema->count; i++)
-			buf_printf(problems->out, "%s%s", i ? ", " : "", schema->fields[i].name);
+		add_names(problems, schema, at.line != 0);
 	}
 	problem_end(problems);
 	return ERR_SYNTAX;

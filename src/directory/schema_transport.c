@@ -177,10 +177,9 @@ static const struct schema_field transport_fields[] = {
 		.most = TRANSPORT_PINS,
 		.since = SINCE,
 		.doc = "With tls verify: the next hop must show one of these certificates or "
-		       "public keys (SPKI); its name and chain are not looked at then.",
-		.example =
-			"[ sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 "
-			"]"},
+		       "public keys (SPKI); its name, its chain and when it ends are not looked "
+		       "at then.",
+		.example = "[ \"sha256:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=\" ]"},
 	{.name = "sasl",
 		.type = SCHEMA_GROUP,
 		.sub = &sasl_schema,

@@ -13,9 +13,16 @@ struct words {
 	bool any;
 };
 
+/* What an account's password is checked by is a password to whoever sets one. */
+static const char *name_of(const struct schema_field *field)
+{
+	return field->type == SCHEMA_SECRET && strcmp(field->name, "verifiers") == 0 ? "password"
+										     : field->name;
+}
+
 static void begin(struct words *w, const char *prefix, const struct schema_field *field)
 {
-	buf_printf(w->buf, "%s%s%s ", w->any ? ", " : "", prefix, field->name);
+	buf_printf(w->buf, "%s%s%s ", w->any ? ", " : "", prefix, name_of(field));
 	w->any = true;
 }
 

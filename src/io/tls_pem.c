@@ -121,7 +121,9 @@ EVP_PKEY *tls_pem_key(struct span pem, struct buf *problem)
 		return NULL;
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, no_phrase, NULL);
 	BIO_free(in);
-	if (!key) {
+	if (!key && !memmem(pem.p, pem.n, "-----BEGIN", 10)) {
+		buf_add_str(problem, "there is no key in it (PEM is expected)");
+	} else if (!key) {
 		bool locked = memmem(pem.p, pem.n, "ENCRYPTED", 9) != NULL;
 		buf_printf(problem, "the key cannot be read: %s",
 			locked ? "it has a pass phrase, and nobody is there to be asked for it"

@@ -158,6 +158,11 @@ static int parse(int argc, char **argv, struct options *options)
 		}
 	}
 	if (optind != argc || (!options->role && !options->config)) {
+		if (optind != argc)
+			fprintf(stderr, "posternd: takes no arguments but options: %s\n\n",
+				argv[optind]);
+		else
+			fputs("posternd: -c FILE is missing, the start file\n\n", stderr);
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}

@@ -244,6 +244,9 @@ static int prepare(struct supervisor *sv)
 	int err = raise_limits(sv, &problem);
 	if (err == 0)
 		err = prepare_users(sv->config, sv->log, &sv->users, &problem);
+	/* Before anything is made: a start that is refused leaves nothing behind. */
+	if (err == 0)
+		err = tls_keeper_begin(sv, &problem);
 	if (err == 0)
 		err = prepare_folders(sv->config, &sv->users, sv->log, &problem);
 	if (err == 0)
@@ -254,8 +257,6 @@ static int prepare(struct supervisor *sv)
 		err = prepare_database(sv->config, &sv->users, sv->log, &problem);
 	if (err == 0)
 		err = prepare_secret(sv->config, sv->secret, &problem);
-	if (err == 0)
-		err = tls_keeper_begin(sv, &problem);
 	if (err == 0)
 		err = sockets_open(sv, &problem);
 	else if (err == ERR_DENIED && !sv->users.root)

@@ -93,7 +93,11 @@ static int read_file(struct reading *r, struct span name, bool is_key, struct bu
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
 		int err = err_from_errno(errno);
-		refuse(r, path, strerror(errno));
+		refuse(r, path,
+			err == ERR_DENIED && geteuid() != 0
+				? "Permission denied: whoever starts posternd must be able to read "
+				  "it; start it as root, or give the file to this user"
+				: strerror(errno));
 		return err;
 	}
 	int err = read_open(r, path, fd, text);

@@ -8,11 +8,15 @@
  */
 #include "transport/client_private.h"
 
+#include "codec/pin.h"
+
 #include <stdio.h>
 
 #define CODE_GO	     220
 #define CODE_CLOSING 421
 #define CODE_NOT_NOW 451
+
+#define KEY_SHOWN "the key that it shows is "
 
 /* RFC 3463 section 3.8 */
 #define NOT_SUPPORTED ((struct enhanced_code){4, 7, 4})
@@ -150,8 +154,15 @@ static void failed(struct client *client)
 {
 	const struct tls_info *info = &client->link.info;
 	struct span detail = info->detail;
-	char text[VERDICT_TEXT];
+	char text[VERDICT_TEXT], memory[sizeof(KEY_SHOWN) + PIN_TEXT];
+	struct buf key = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
 
+	/* Whoever has to say whether it is a new key or another server can compare it. */
+	if (info->failure == TLS_PIN && info->peer_certificate) {
+		buf_add_str(&key, KEY_SHOWN);
+		pin_add(&key, info->peer_key_hash);
+		detail = buf_span(&key);
+	}
 	snprintf(text, sizeof(text), "no TLS with %s: %s%s%.*s", client->who,
 		tls_failure_text(info->failure), detail.n ? ": " : "", (int)detail.n, detail.p);
 	client_fail_as(client, CODE_NOT_NOW, CRYPTO_FAILED, text);

@@ -351,6 +351,9 @@ def test_no_password_is_written_anywhere(guarded):
         said.append(client.cmd(b64(words[7])).text)
     one.outside.wait(1)
     assert any(e.get("user") == JOE for e in server.trace(f"sender={JOE}"))
+    relayed = [e for e in server.trace(f"user={JOE}", "relay=login") if e["event"] == "Reception"]
+    assert relayed and all(e["user"] == JOE and e["auth"] in ("PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS") for e in relayed)
+    assert "relay=login" in server.ctl("trace", f"user={JOE}").stdout
     written = "\n".join([server.log(), server.ctl("audit").stdout, server.ctl("export").stdout, server.ctl("--json", "user", "show", JOE).stdout,
                          server.ctl("explain", "--client", STRANGER, "--user", JOE, "--from", JOE, "--to", "x@far.example", "--tls").stdout, *said])
     files = [path.read_bytes() for path in server.home.rglob("*") if path.is_file() and path.name != "objects.yaml"]

@@ -470,3 +470,26 @@ def test_whether_delivery_can_read_a_tls_ca(gateway, tmp_path):
     checked = server.ctl("check", "-f", str(file)).stdout
     assert "transport site-c: its tls-ca" in checked and "domains: there is none" not in checked
     assert "is not there" in server.ctl("apply", "-f", str(file), "--dry-run").stderr
+
+
+def test_a_start_that_is_refused_leaves_nothing_behind(gateway, tmp_path):
+    """No empty spool, of which the next start would say that it was made."""
+    tmp_path.chmod(0o755)
+    ca = Authority(tmp_path)
+    one, other = ca.issue("gw.example.test"), ca.issue("other.example.test")
+    server = gateway(OBJECTS, started=False)
+    with_tls(server, one.crt, other.key)
+    ended = subprocess.run([server.programs / "posternd", "-c", server.config], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 1 and "the key does not belong to the certificate" in ended.stderr
+    assert not server.spool.exists() and not (server.home / "directory.db").exists()
+    missing = subprocess.run([server.programs / "posternd"], capture_output=True, text=True, timeout=30)
+    assert missing.returncode == 2 and "-c FILE is missing" in missing.stderr
+
+
+def test_the_policy_of_a_listener_by_its_name(gateway):
+    server = gateway(OBJECTS)
+    assert "policy: none" in server.ctl("relay", "show", "mx").stdout
+    assert "no such listener; it has: mx" in server.ctl("relay", "show", "mxx", code=1).stderr
+    assert "did you mean \"user password\"" in server.ctl("user", "passwd", "joe@c.example", code=2).stderr
+    said = server.ctl("user", "add", "joe@c.example", "pasword=x", code=1, input=PASSWORD + "\n").stderr
+    assert "verifiers" not in said and "posternctl user password" in said

@@ -1247,6 +1247,33 @@ static void who_may_relay_is_shown(void **state)
 	json_decref(value);
 }
 
+/* A listener without a policy has one all the same; what is no listener is a mistake. */
+static void the_policy_of_a_listener_that_has_none(void **state)
+{
+	struct world *w = *state;
+	json_t *value =
+		ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"relay\",\"name\":\"mx\"}");
+	const char *text = json_string_value(json_object_get(value, "text"));
+
+	assert_non_null(strstr(text, "no policy of its own; the defaults count"));
+	assert_non_null(strstr(text, "\npolicy: none\n"));
+	assert_non_null(strstr(text, "\nsenders: own\n"));
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(value, "relay"), "policy")),
+		"none");
+	assert_true(json_is_true(json_object_get(value, "default")));
+	json_decref(value);
+	assert_error(
+		ask(w, "{\"cmd\":\"object\",\"op\":\"show\",\"kind\":\"relay\",\"name\":\"mxx\"}"),
+		"the start file has no such listener; it has: mx");
+	assert_error(ask(w, "{\"cmd\":\"object\",\"op\":\"remove\",\"kind\":\"relay\",\"name\":"
+			    "\"mxx\"}"),
+		"the start file has no such listener; it has: mx");
+	assert_error(ask(w, "{\"cmd\":\"object\",\"op\":\"remove\",\"kind\":\"relay\",\"name\":"
+			    "\"mx\"}"),
+		"has no relay policy of its own: it has the defaults");
+}
+
 /* At the start and when it changes, but not with each change of something else. */
 static void dangerous_relaying_is_told_in_the_log(void **state)
 {
@@ -1724,6 +1751,7 @@ int main(int argc, char **argv)
 		TEST(explain_asks_for_the_hosts),
 		TEST(explain_decides_with_the_next_hops),
 		TEST(who_may_relay_is_shown),
+		TEST(the_policy_of_a_listener_that_has_none),
 		TEST(dangerous_relaying_is_told_in_the_log),
 		TEST(nothing_is_removed_that_waiting_mail_goes_by),
 		TEST(what_no_mail_goes_by_is_removed),

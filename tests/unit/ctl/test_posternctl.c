@@ -434,6 +434,13 @@ static void a_refusal_in_json_is_an_object(void **state)
 	assert_error_json(w, 2, "--limit takes");
 	run(w, ARGUMENTS("queue", "\xff\x1b[m", "--json"), NULL);
 	assert_error_json(w, 2, "unknown: \\xff");
+	run(w, ARGUMENTS("user", "passwd", "joe@c.example"), NULL);
+	assert_int_equal(w->code, 2);
+	assert_has(w->err, "user: unknown: passwd; did you mean \"user password\"?");
+	run(w, ARGUMENTS("queue", "lst"), NULL);
+	assert_has(w->err, "did you mean \"queue list\"?");
+	run(w, ARGUMENTS("tls", "zzz"), NULL);
+	assert_has(w->err, "tls: unknown: zzz\n");
 	run(w, ARGUMENTS("--json", "--nonsense"), NULL);
 	assert_error_json(w, 2, "--nonsense");
 	run(w, ARGUMENTS("--json", "queue", "show", "6p0hg40000003"),

@@ -250,7 +250,7 @@ static void passwords_of_accounts(void **state)
 		0);
 	assert_secret(plan, SECRET_ACCOUNT, "ann@c.example", CRYPT);
 	said(&out, plan);
-	assert_text(&out, "account ann@c.example: verifiers set\n");
+	assert_text(&out, "account ann@c.example: password set\n");
 	adopt(&objects, &plan);
 	assert_int_equal(objects_plan_secret(objects, SECRET_ACCOUNT, SPAN("ann@c.example"),
 				 SPAN(CRYPT), &options, &out, &plan),
@@ -275,7 +275,7 @@ static void passwords_of_accounts(void **state)
 		0);
 	assert_secret(plan, SECRET_ACCOUNT, "ann@c.example", "");
 	said(&out, plan);
-	assert_text(&out, "account ann@c.example: verifiers removed\n");
+	assert_text(&out, "account ann@c.example: password removed\n");
 	plan_free(&plan);
 	buf_clear(&out);
 	assert_int_equal(objects_plan_secret(objects, SECRET_ACCOUNT, SPAN("bob@c.example"),

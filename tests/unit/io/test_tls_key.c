@@ -329,7 +329,7 @@ static void keys_that_cannot_be_used_are_refused_with_a_reason(void **state)
 	char *other = bio_text(bio);
 	const char *const bad[] = {"", "no key", w->leaf.chain_pem, locked, other};
 	const char *const why[] = {
-		"empty", "cannot be read", "cannot be read", "pass phrase", "neither RSA"};
+		"empty", "no key in it", "cannot be read", "pass phrase", "neither RSA"};
 	for (int i = 0; i < 5; i++) {
 		buf_clear(&problem);
 		assert_int_equal(tls_private_key_new(span_str(bad[i]), &key, &problem), ERR_SYNTAX);

@@ -305,6 +305,19 @@ static void a_failed_handshake_says_why(void **state)
 	}
 }
 
+/* A new key, or another server: who has to say so sees which key it was. */
+static void a_key_that_is_not_pinned_is_shown(void **state)
+{
+	(void)state;
+	struct scene *s = securing(CLIENT_TLS_MUST, &chain);
+	struct tls_info info = {.failure = TLS_PIN, .peer_certificate = true};
+
+	memset(info.peer_key_hash, 0xab, sizeof(info.peer_key_hash));
+	handshakes(&s->f, ERR_DENIED, &info);
+	text_has(s->verdict, "none of the pinned ones: the key that it shows is sha256:abababab");
+	end(s);
+}
+
 /* An io that says "0" for a peer that is not the right one is not believed. */
 static void a_success_with_a_failure_is_a_failure(void **state)
 {
@@ -450,6 +463,7 @@ int main(void)
 		cmocka_unit_test(bytes_in_clear_before_the_handshake),
 		cmocka_unit_test(replies_before_the_command),
 		cmocka_unit_test(a_failed_handshake_says_why),
+		cmocka_unit_test(a_key_that_is_not_pinned_is_shown),
 		cmocka_unit_test(a_success_with_a_failure_is_a_failure),
 		cmocka_unit_test(a_handshake_that_cannot_begin),
 		cmocka_unit_test(deadlines_and_losses),
