@@ -5,8 +5,7 @@
 #include "admin/core.h"
 #include "base/check.h"
 #include "base/err.h"
-
-#include <string.h>
+#include "route/relay.h"
 
 #define FINDING_BYTES 8192 /* the path of a file is in it */
 
@@ -45,6 +44,21 @@ static void put_anchors(struct door *door, const struct objects *objects)
 	buf_done(&text);
 }
 
+/* Those that count now are in the snapshot. Without memory for another one, that is all that could
+ * not be looked at. */
+static void relay_findings(struct door *door, const struct objects *objects)
+{
+	const struct admin *admin = door->admin;
+	const struct config *start = admin->config.config;
+
+	if (objects == directory_objects(admin->directory))
+		relay_check(admin->snapshot, start, each_finding, &door->json);
+	else if (relay_check_objects(objects, start, each_finding, &door->json))
+		each_finding(&door->json, &(struct check_finding){CHECK_WARNING, SPAN("relay"),
+						  SPAN("out of memory: who may relay was not "
+						       "looked at")});
+}
+
 static void check(struct door *door, const struct objects *objects)
 {
 	struct buf paths;
@@ -58,6 +72,7 @@ static void check(struct door *door, const struct objects *objects)
 	json_open_array(&door->json, "findings");
 	check_all(door->admin->config.config, objects, request_flag(door, "as_root"), each_finding,
 		&door->json);
+	relay_findings(door, objects);
 	put_anchors(door, objects);
 	json_close_array(&door->json);
 	config_add_json(&door->json, "start_file", door->admin->config.config);

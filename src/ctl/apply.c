@@ -5,6 +5,7 @@
 #include "directory/check.h"
 #include "directory/objects.h"
 #include "io/room.h"
+#include "route/relay.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -160,6 +161,8 @@ static void check_alone(struct ctl *ctl, const struct objects *objects)
 	json_t *findings = json_array();
 
 	check_all(ctl->config, objects, geteuid() == 0, print_finding, findings);
+	if (relay_check_objects(objects, ctl->config, print_finding, findings))
+		ctl_no_memory(ctl);
 	add_room(ctl, findings);
 	tls_add_findings(ctl->config, findings);
 	show_findings(ctl, findings);

@@ -276,9 +276,10 @@ void check_all(const struct config *config, const struct objects *objects, bool 
 		check_unused(&c);
 		check_mailboxes(&c);
 	}
-	check_relays(&c);
-	if (objects)
+	if (objects) {
+		check_accept(&c);
 		check_pauses(&c);
+	}
 	buf_done(&c.about);
 	buf_done(&c.text);
 }

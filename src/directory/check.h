@@ -20,16 +20,13 @@ struct check_finding {
 #define CHECK_RETRY_MOST_S	432000u /* 5 days */
 #define CHECK_FINDINGS_PER_KIND 20	/* then one line says how many more */
 
-/* Either may be NULL. `as_root`: the server will be started by root. */
+/* All but who may relay, which route/relay.h tells. Either may be NULL. `as_root`: the server will
+ * be started by root. */
 void check_all(const struct config *config, const struct objects *objects, bool as_root,
 	void (*found)(void *context, const struct check_finding *finding), void *context);
 
 /* Of these only what is said of the postmaster's mail (RFC 5321 section 4.5.1). */
 void check_postmaster(const struct config *config, const struct objects *objects,
-	void (*found)(void *context, const struct check_finding *finding), void *context);
-
-/* Of these only what is said of who may relay and log in: what a start should say, too. */
-void check_relay(const struct config *config, const struct objects *objects,
 	void (*found)(void *context, const struct check_finding *finding), void *context);
 
 const char *check_severity_name(enum check_severity severity);

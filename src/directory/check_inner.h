@@ -22,8 +22,8 @@ void check_tell(struct checker *c, enum check_severity severity);
 void check_next_kind(struct checker *c);
 void check_about(struct checker *c, const struct object *object);
 
-/* Who may relay, and log in, on which listener. */
-void check_relays(struct checker *c);
+/* What of the accept table no relay policy looks at. */
+void check_accept(struct checker *c);
 /* How transports protect their links. */
 void check_links(struct checker *c);
 

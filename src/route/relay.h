@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/json_write.h"
+#include "directory/check.h"
 #include "directory/config.h"
 #include "route/route.h"
 
@@ -49,6 +50,13 @@ const char *relay_policy_name(enum relay_policy policy);
  * to do". `start` has the listeners. */
 void relay_add_warnings(
 	const struct snapshot *snapshot, const struct config *start, struct buf *out);
+
+/* The same as findings about "listener mx". */
+void relay_check(const struct snapshot *snapshot, const struct config *start,
+	void (*found)(void *context, const struct check_finding *finding), void *context);
+/* Of objects that are no generation yet; NULL: none. ERR_NOMEM. */
+int relay_check_objects(const struct objects *objects, const struct config *start,
+	void (*found)(void *context, const struct check_finding *finding), void *context);
 
 /* Who can relay now, by listener, and why. */
 void relay_show_text(const struct snapshot *snapshot, const struct config *start, struct buf *out);

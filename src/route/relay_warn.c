@@ -46,6 +46,47 @@ static void warn_policy(const struct relay_view *view, struct buf *out)
 		warn(out, name,
 			"THIS IS AN OPEN RELAY by another name: from holds most of the Internet; "
 			"list your own networks only");
+	/* Where nobody can log in either, that is what is said (warn_login()). */
+	if (view->relay.policy == RELAY_ADDRESSES && !view->relay.from_count &&
+		!view->relay.to_count && view->login && view->relay.advertise_auth)
+		warn(out, name,
+			"the policy addresses without from and to relays for no address; give "
+			"them, or set none");
+}
+
+/* Of private networks (RFC 4193). */
+static bool is_local(const struct netaddr *a)
+{
+	return a->family == NETADDR_V6 && (a->ip[0] & 0xfe) == 0xfc;
+}
+
+/* More than 16 million addresses, or more than a provider has of version 6. */
+static bool is_great_part(const struct address_range *range)
+{
+	if (is_local(&range->first) && is_local(&range->last))
+		return false;
+	return range->first.ip[0] != range->last.ip[0] ||
+	       (range->first.family == NETADDR_V6 && range->first.ip[1] != range->last.ip[1]);
+}
+
+static void warn_ranges(
+	const struct snapshot *snapshot, const struct relay_view *view, bool to, struct buf *out)
+{
+	struct address_range range;
+
+	if (view->relay.policy != RELAY_ADDRESSES || view->inside)
+		return;
+	for (uint32_t i = 0; snapshot_relay_range(snapshot, &view->relay, to, i, &range) == 0;
+		i++) {
+		if (!is_great_part(&range))
+			continue;
+		buf_add_str(out, "listener ");
+		buf_add_span(out, view->listener->name);
+		buf_add_str(out, to ? ": to " : ": from ");
+		range_add(out, &range);
+		buf_add_str(out, " is a great part of the Internet: for it, this is an open "
+				 "relay; name only networks that you know\n");
+	}
 }
 
 static bool is_wide_list(struct span list)
@@ -89,7 +130,7 @@ static bool has_other_way(const struct relay_view *view)
 	case RELAY_ADDRESSES: return view->relay.from_count || view->relay.to_count;
 	case RELAY_LOCAL_HOSTS:
 	case RELAY_LOCAL_USERS: return true;
-	case RELAY_ANYONE: return view->listener->open_relay;
+	case RELAY_ANYONE: return view->listener->open_relay || view->inside;
 	case RELAY_NONE:
 	case RELAY_POLICIES: break;
 	}
@@ -106,12 +147,13 @@ static void warn_login(const struct relay_view *view, struct buf *out)
 			"can read; give it a certificate and leave that out");
 	if (!view->in_directory)
 		return;
-	if (!view->login && !has_other_way(view))
+	bool shut = !has_other_way(view);
+	if (shut && !view->login)
 		warn(out, listener->name,
 			"nobody but this machine can relay here: AUTH needs TLS, for which the "
 			"listener has no certificate; give it one in the start file, or leave it "
 			"so where it only takes mail for the domains served here");
-	else if (view->login && !view->relay.advertise_auth && !has_other_way(view))
+	else if (shut && !view->relay.advertise_auth)
 		warn(out, listener->name,
 			"advertise-auth: no hides AUTH, the one way to relay here, so clients that "
 			"look for it are locked out; set advertise-auth=yes, or leave it so where "
@@ -147,6 +189,10 @@ void relay_add_warnings(
 			continue;
 		}
 		warn_policy(&view, out);
+		/* One danger is told once. */
+		if (!view.wide)
+			warn_ranges(snapshot, &view, false, out);
+		warn_ranges(snapshot, &view, true, out);
 		warn_login(&view, out);
 	}
 	for (uint32_t i = 0; snapshot_relay_at(snapshot, i, &relay) == 0; i++)

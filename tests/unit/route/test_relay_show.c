@@ -136,8 +136,8 @@ static void test_everything_is_listed(void **state)
 {
 	static const char *const wide[] = {"0.0.0.0/0", "::/0", "2000::/3",
 		"1.0.0.0-223.255.255.255", "128.0.0.0/1", "0.0.0.0/1"};
-	static const char *const narrow[] = {
-		"10.0.0.0/8", "fc00::/7", "2001:db8::/32", "128.0.0.0/2", "2000::/4"};
+	static const char *const great[] = {"128.0.0.0/2", "2000::/4", "10.0.0.0-11.255.255.255"};
+	static const char *const narrow[] = {"10.0.0.0/8", "fc00::/7", "2001:db8::/32"};
 	(void)state;
 	relays[0].relay.policy = RELAY_ADDRESSES;
 	for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++) {
@@ -148,6 +148,15 @@ static void test_everything_is_listed(void **state)
 		relays[0].from[0] = narrow[i];
 		assert_quiet();
 	}
+	for (size_t i = 0; i < sizeof(great) / sizeof(great[0]); i++) {
+		relays[0].from[0] = great[i];
+		assert_warns(" is a great part of the Internet: for it, this is an open relay");
+	}
+	relays[0].from[0] = NULL;
+	relays[0].to[0] = "2000::/3";
+	assert_warns("listener mx: to 2000::/3 is a great part of the Internet");
+	relays[0].to[0] = NULL;
+	assert_warns("listener mx: the policy addresses without from and to relays for no address");
 	relays[0].from[0] = "0.0.0.0/2";
 	relays[0].from[1] = "128.0.0.0/2";
 	assert_warns("THIS IS AN OPEN RELAY by another name");
