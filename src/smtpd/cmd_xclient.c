@@ -35,10 +35,15 @@ static bool is_withheld(struct span argument, const struct xclient *x)
 	return false;
 }
 
+/* Errors, failed logins and refused recipients are those of whoever made them. All together they
+ * are bounded by how many clients there may be. */
 static bool set_client(struct session *s, const struct netaddr *client)
 {
 	smtpd_forget_client(s);
 	s->client = *client;
+	s->clients++;
+	s->errors = s->commands = s->refused = 0;
+	s->logins = 0;
 	return smtpd_admit_client(s);
 }
 
@@ -95,6 +100,10 @@ void cmd_xclient(struct session *s, const struct smtp_command *command)
 	}
 	if (s->transaction) {
 		reply_error(s, 503, "5.5.1", "Not in a transaction");
+		return;
+	}
+	if (s->clients >= SESSION_CLIENTS) {
+		reply_goodbye(s, "4.5.3", "Too many clients in one session");
 		return;
 	}
 	int err = xclient_parse(command->argument, &s->smtpd->parsed, &x);

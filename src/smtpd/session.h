@@ -39,6 +39,7 @@
 #define SMTPD_ENVELOPES	 (256u << 20) /* of all transactions of a worker */
 #define SESSION_ROOM_MS	 30000u	      /* a body waits this long for memory, then 452 */
 #define SESSION_MAILS	 100000u      /* transactions of one session: LIMITS MAILMAX (RFC 9422) */
+#define SESSION_CLIENTS	 10000u	      /* for whom a peer speaks in one connection (XCLIENT) */
 #define SESSION_RCPTS	 50000u	      /* of one transaction, aliases followed */
 #define SESSION_PROXY_MS 10000u	      /* for a PROXY header */
 #define SESSION_TLS_MS	 60000u	      /* for a handshake, at most */
@@ -142,8 +143,9 @@ struct session {
 	uint32_t commands; /* since the last message */
 	uint32_t refused;  /* recipients refused for good since the last message */
 	uint32_t mails;
-	struct span helo;	   /* heap */
-	struct span user;	   /* who logged in, heap; empty: nobody */
+	uint32_t clients; /* that XCLIENT named: what one of them did is not counted to the next */
+	struct span helo; /* heap */
+	struct span user; /* who logged in, heap; empty: nobody */
 	const char *mechanism;	   /* of the last AUTH; NULL: there was none */
 	struct exchange *exchange; /* heap, while AUTH runs */
 	struct rcpt_asked *asked;  /* heap, while a recipient's next hops are asked for */

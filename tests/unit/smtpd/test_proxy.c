@@ -316,6 +316,38 @@ static void a_filters_certificate_is_not_its_clients(void **state)
 	assert_non_null(strstr(peer_replies(peer, &f->text), "\r\n550 5.7.1 "));
 }
 
+/* Whoever was before him on the same connection did not do it for him. */
+static void what_a_client_did_is_not_the_next_ones(void **state)
+{
+	struct fixture *f = *state;
+
+	f->world.config.limits.errors = 3;
+	struct peer *peer = filter(f);
+	for (int i = 0; i < 3; i++) {
+		peer_send_str(peer, "XCLIENT ADDR=198.51.100.9\r\nWHAT\r\nWHAT\r\n");
+		assert_null(strstr(peer_replies(peer, &f->text), "421"));
+	}
+	/* What does not say who comes begins nothing anew. */
+	peer_send_str(peer, "XCLIENT HELO=other.example\r\nWHAT\r\n");
+	assert_non_null(strstr(peer_replies(peer, &f->text), "421 4.7.0 "));
+	assert_true(peer->closed);
+}
+
+static void one_connection_is_not_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *peer = filter(f);
+
+	for (unsigned i = 0; i < SESSION_CLIENTS; i++) {
+		peer_send_str(peer, "XCLIENT ADDR=198.51.100.9\r\n");
+		buf_clear(&peer->replies);
+	}
+	assert_false(peer->closed);
+	say(f, peer, "XCLIENT ADDR=198.51.100.9\r\n",
+		"421 4.5.3 gw.example.test Too many clients in one session\r\n");
+	assert_true(peer->closed);
+}
+
 static void xclient_and_limits(void **state)
 {
 	struct fixture *f = *state;
@@ -349,6 +381,8 @@ int main(void)
 		TEST(nobody_behind_a_proxy_speaks_for_others),
 		TEST(a_filters_certificate_is_not_its_clients),
 		TEST(xclient_and_limits),
+		TEST(what_a_client_did_is_not_the_next_ones),
+		TEST(one_connection_is_not_for_ever),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
