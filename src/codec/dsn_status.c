@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "codec/dsn_private.h"
+#include "codec/smtp_command.h"
 
 static const char *action_name(enum dsn_action action)
 {
@@ -33,26 +34,12 @@ struct enhanced_code dsn_status(const struct dsn_rcpt *rcpt)
 	return code;
 }
 
-/* RFC 3461 section 4: "+HH" is one byte. What is not well-formed stays as it is. */
-static void decode_xtext(struct buf *out, struct span in)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	while (in.n) {
-		const char *high = in.n >= 3 && in.p[0] == '+' ? memchr(hex, in.p[1], 16) : NULL;
-		const char *low = high ? memchr(hex, in.p[2], 16) : NULL;
-
-		buf_add_char(out, low ? (char)((high - hex) << 4 | (low - hex)) : in.p[0]);
-		in = span_skip(in, low ? 3 : 1);
-	}
-}
-
 static void add_decoded(struct buf *buf, struct span xtext, bool utf8)
 {
 	struct buf plain;
 
 	buf_init(&plain, ENVELOPE_BYTES);
-	decode_xtext(&plain, xtext);
+	smtp_xtext_decode(&plain, xtext);
 	dsn_add_safe(buf, buf_span(&plain), utf8);
 	buf_done(&plain);
 }

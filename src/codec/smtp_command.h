@@ -106,7 +106,8 @@ const char *smtp_verb_name(enum smtp_verb verb);
 int smtp_command_parse(struct span line, unsigned flags, struct arena *arena,
 	struct smtp_command *out, struct smtp_refusal *refusal);
 
-/* Decodes xtext (RFC 3461 section 4) that smtp_command_parse() accepted. */
+/* Decodes xtext (RFC 3461 section 4). What is not well-formed, which smtp_command_parse() does not
+ * accept, stays as it is. */
 void smtp_xtext_decode(struct buf *buf, struct span xtext);
 /* Encodes any bytes as xtext. */
 void smtp_xtext_encode(struct buf *buf, struct span bytes);

@@ -4,41 +4,18 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "codec/address.h"
+#include "codec/escape.h"
 #include "codec/txt_record.h"
 
 static const struct span mailto = {"mailto:", 7};
 static const struct span https = {"https://", 8};
-
-/* "%2C" and the like (RFC 3986 section 2.1). ERR_SYNTAX, ERR_NOMEM. */
-static int decode(struct span in, struct arena *arena, struct span *out)
-{
-	char *text = arena_alloc(arena, in.n);
-	size_t n = 0;
-
-	if (!text)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < in.n; i++) {
-		char c = in.p[i];
-		if (c == '%') {
-			int high = in.n - i < 3 ? -1 : text_hex_digit(in.p[i + 1]);
-			int low = in.n - i < 3 ? -1 : text_hex_digit(in.p[i + 2]);
-			if (high < 0 || low < 0)
-				return ERR_SYNTAX;
-			c = (char)(high << 4 | low);
-			i += 2;
-		}
-		text[n++] = c;
-	}
-	*out = span_of(text, n);
-	return 0;
-}
 
 /* RFC 6068 section 2: what follows "?" are fields of the message, which are ours to write. */
 static int take_mailto(struct span uri, struct arena *arena, struct tls_rpt_uri *out)
 {
 	struct span rest = span_skip(uri, mailto.n), text;
 	struct address address;
-	int err = decode(span_of(rest.p, span_find(rest, '?')), arena, &text);
+	int err = escape_decode(span_of(rest.p, span_find(rest, '?')), '%', arena, &text);
 
 	if (!err)
 		err = address_parse_mailbox(text, arena, &address);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "codec/escape.h"
 #include "codec/scram.h"
 #include "codec/smtp_command.h"
 
@@ -38,27 +39,10 @@ struct reading {
 /* xtext, "+" and two hex digits for what it cannot hold; in either case, as Postfix reads it. */
 static int decode(struct span in, struct arena *arena, struct span *out)
 {
-	char *text = arena_alloc(arena, in.n);
-	size_t n = 0;
-
-	if (!text)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < in.n; i++) {
-		char c = in.p[i];
-		if (c <= ' ' || c > '~' || c == '=')
+	for (size_t i = 0; i < in.n; i++)
+		if (in.p[i] <= ' ' || in.p[i] > '~' || in.p[i] == '=')
 			return ERR_SYNTAX;
-		if (c == '+') {
-			int high = in.n - i < 3 ? -1 : text_hex_digit(in.p[i + 1]);
-			int low = in.n - i < 3 ? -1 : text_hex_digit(in.p[i + 2]);
-			if (high < 0 || low < 0)
-				return ERR_SYNTAX;
-			c = (char)(high << 4 | low);
-			i += 2;
-		}
-		text[n++] = c;
-	}
-	*out = span_of(text, n);
-	return n ? 0 : ERR_SYNTAX;
+	return in.n ? escape_decode(in, '+', arena, out) : ERR_SYNTAX;
 }
 
 /* Not known to the peer for good, or for now. */
