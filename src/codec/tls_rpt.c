@@ -2,7 +2,6 @@
 #include "codec/tls_rpt.h"
 
 #include "base/err.h"
-#include "base/text.h"
 #include "codec/address.h"
 #include "codec/escape.h"
 #include "codec/txt_record.h"
