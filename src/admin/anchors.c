@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define ANCHORS_BYTES	(16u << 10) /* of all their paths; the others are not looked at */
-#define ANCHORS_REQUEST (8 * ANCHORS_BYTES)
+#define ANCHORS_REQUEST ((size_t)8 * ANCHORS_BYTES)
 
 struct anchors {
 	struct buf paths; /* lines */

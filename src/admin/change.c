@@ -243,9 +243,8 @@ void plan_finish(struct door *door, int err, struct plan *plan, struct buf *prob
 {
 	if (err)
 		refuse_lines(door, err, problems);
-	else if (!request_flag(door, "force") && depends_first(door, plan))
-		plan_free(&plan);
-	else if (ask_of_files(door, plan))
+	else if ((!request_flag(door, "force") && depends_first(door, plan)) ||
+		 ask_of_files(door, plan))
 		plan_free(&plan);
 	else
 		carry_out(door, plan, problems);

@@ -19,11 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DAY_S	   86400
-#define NAME_BYTES 4096 /* of an issuer, of a certificate's names, of a path */
-#define SOON_DAYS  14
-#define SAID_BYTES 65536
-#define NO_NAMES   "has no names in it (subjectAltName), so clients that look refuse it"
+#define DAY_S	    86400
+#define NAME_BYTES  4096 /* of an issuer, of a certificate's names, of a path */
+#define STATE_BYTES 8192 /* the path of a key is in it */
+#define SOON_DAYS   14
+#define SAID_BYTES  65536
+#define NO_NAMES    "has no names in it (subjectAltName), so clients that look refuse it"
 
 /* ---- one certificate ------------------------------------------------------------------------ */
 
@@ -337,7 +338,7 @@ static void add_row(struct table *table, const json_t *one)
 	char days[40] = "";
 
 	buf_init(&text, NAME_BYTES);
-	buf_init(&state, 2 * NAME_BYTES);
+	buf_init(&state, STATE_BYTES);
 	for (size_t i = 0; i < json_array_size(names); i++)
 		buf_printf(
 			&text, "%s%s", i ? " " : "", json_string_value(json_array_get(names, i)));
