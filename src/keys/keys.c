@@ -31,8 +31,9 @@ struct question {
 
 struct keys {
 	struct keys_config config;
+	struct keyed *keyed;
 	struct limits *limits;
-	struct secrets *accounts;
+	struct roster *roster; /* NULL: no accounts came */
 	struct {
 		struct list waiting;
 		uint32_t count; /* with the one that is hashed */
@@ -46,6 +47,7 @@ struct asking {
 	struct auth_query query;
 	struct arena arena;
 	struct span name; /* canonical, or something else that is nobody's */
+	struct roster_found found;
 	struct limits_who who;
 };
 
@@ -63,13 +65,14 @@ int keys_new(const struct keys_config *config, struct keys **out)
 	keys->config = *config;
 	for (size_t i = 0; i < CONFIG_WORKERS; i++)
 		list_init(&keys->workers[i].waiting);
-	int err = limits_new(&keys->limits);
-	if (err) {
-		free(keys);
-		return err;
-	}
-	*out = keys;
-	return 0;
+	int err = keyed_new(config->secret, &keys->keyed);
+	if (err == 0)
+		err = limits_new(&keys->limits);
+	if (err)
+		keys_free(&keys);
+	else
+		*out = keys;
+	return err;
 }
 
 static void question_free(struct question *q)
@@ -88,7 +91,8 @@ void keys_free(struct keys **at)
 	for (unsigned i = 0; i < CONFIG_WORKERS; i++)
 		keys_worker_gone(keys, (uint8_t)i);
 	limits_free(&keys->limits);
-	secrets_free(&keys->accounts);
+	roster_free(&keys->roster);
+	keyed_free(&keys->keyed);
 	OPENSSL_cleanse(keys, sizeof(*keys));
 	free(keys);
 	*at = NULL;
@@ -99,10 +103,21 @@ bool keys_idle(const struct keys *keys)
 	return !keys->hashed;
 }
 
-void keys_set_accounts(struct keys *keys, struct secrets *accounts)
+static void digest_name(void *context, struct span name, uint8_t out[KEYED_DIGEST])
 {
-	secrets_free(&keys->accounts);
-	keys->accounts = accounts;
+	keyed_digest(context, 'n', name, out);
+}
+
+int keys_set_accounts(struct keys *keys, struct secrets *accounts)
+{
+	struct roster *roster = NULL;
+	int err = accounts ? roster_new(accounts, digest_name, keys->keyed, &roster) : 0;
+
+	if (err)
+		return err;
+	roster_free(&keys->roster);
+	keys->roster = roster;
+	return 0;
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -126,8 +141,9 @@ static void answer_only(
 
 static void pick(struct keys *keys, const struct asking *asking, struct verify *out)
 {
-	verify_pick(keys->accounts, keys->config.secret, asking->name, out);
-	out->known &= keys->config.enabled(keys->config.context, asking->name);
+	verify_pick(&asking->found, out);
+	/* Of a stand-in, too: it would be seen that nobody asked. */
+	out->known &= keys->config.enabled(keys->config.context, asking->found.name);
 }
 
 /* ---- passwords ------------------------------------------------------------------------------ */
@@ -312,17 +328,21 @@ static int lower(struct span user, struct arena *arena, struct span *out)
 static int read_asking(const struct keys *keys, struct span bytes, struct asking *asking)
 {
 	int err = keys_get_query(bytes, &asking->query);
-	struct span verifiers;
+	uint8_t digest[KEYED_DIGEST];
 
 	if (err)
 		return err;
 	err = name_account(asking->query.user, &asking->arena, &asking->name);
 	if (err)
 		err = lower(asking->query.user, &asking->arena, &asking->name);
-	if (err == 0)
-		limits_who(&asking->query.client, asking->name,
-			secrets_find(keys->accounts, asking->name, &verifiers) == 0, &asking->who);
-	return asking->name.n > AUTH_USER ? ERR_LIMIT : err;
+	if (err == 0 && asking->name.n > AUTH_USER)
+		err = ERR_LIMIT;
+	if (err)
+		return err;
+	digest_name(keys->keyed, asking->name, digest);
+	roster_find(keys->roster, digest, asking->name, &asking->found);
+	limits_who(keys->keyed, &asking->query.client, digest, asking->found.known, &asking->who);
+	return 0;
 }
 
 void keys_ask(struct keys *keys, uint8_t worker, uint32_t request, struct span bytes)
@@ -331,7 +351,7 @@ void keys_ask(struct keys *keys, uint8_t worker, uint32_t request, struct span b
 
 	CHECK(worker < CONFIG_WORKERS);
 	arena_init(&asking.arena, NAME_ARENA);
-	if (!keys->accounts || read_asking(keys, bytes, &asking) != 0)
+	if (!keys->roster || read_asking(keys, bytes, &asking) != 0)
 		answer_only(keys, worker, request, AUTH_BROKEN);
 	else if (asking.query.step == AUTH_BY_PASSWORD)
 		ask_password(keys, worker, request, &asking);

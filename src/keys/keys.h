@@ -37,8 +37,9 @@ int keys_new(const struct keys_config *config, struct keys **out);
 void keys_free(struct keys **keys);
 bool keys_idle(const struct keys *keys);
 
-/* Takes them over. Before the first ones everything is answered AUTH_BROKEN. */
-void keys_set_accounts(struct keys *keys, struct secrets *accounts);
+/* Takes them over; NULL: none are known. Before the first ones everything is answered AUTH_BROKEN.
+ * On an error (ERR_NOMEM, ERR_CORRUPT) they stay the caller's, and those of before count. */
+int keys_set_accounts(struct keys *keys, struct secrets *accounts);
 
 /* Bytes of keys_put_query(); answered once, perhaps at once, unless the worker goes away. What
  * cannot be read is answered AUTH_BROKEN. */

@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "keys/limits_table.h"
 
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +12,8 @@
 #define SITE_BYTES   6
 
 struct limits {
-	struct limits_table addresses, sites, accounts, nobodies, pairs;
+	struct limits_table addresses, sites, pairs;
+	struct limits_table accounts[2]; /* those that there are, and names of nobody */
 };
 
 int limits_new(struct limits **out)
@@ -26,9 +26,9 @@ int limits_new(struct limits **out)
 	if (err == 0)
 		err = limits_table_init(&l->sites, LIMITS_SITE);
 	if (err == 0)
-		err = limits_table_init(&l->accounts, LIMITS_ACCOUNT);
+		err = limits_table_init(&l->accounts[0], LIMITS_ACCOUNT);
 	if (err == 0)
-		err = limits_table_init(&l->nobodies, LIMITS_ACCOUNT);
+		err = limits_table_init(&l->accounts[1], LIMITS_ACCOUNT);
 	if (err == 0)
 		err = limits_table_init(&l->pairs, LIMITS_ADDRESS);
 	if (err)
@@ -46,41 +46,34 @@ void limits_free(struct limits **at)
 		return;
 	limits_table_done(&l->addresses);
 	limits_table_done(&l->sites);
-	limits_table_done(&l->accounts);
-	limits_table_done(&l->nobodies);
+	limits_table_done(&l->accounts[0]);
+	limits_table_done(&l->accounts[1]);
 	limits_table_done(&l->pairs);
 	free(l);
 	*at = NULL;
 }
 
-static void digest(const void *p, size_t n, uint8_t out[LIMITS_DIGEST])
-{
-	uint8_t whole[SHA256_DIGEST_LENGTH];
-
-	CHECK(SHA256(p, n, whole));
-	memcpy(out, whole, LIMITS_DIGEST);
-}
-
-static void digest_prefix(const struct netaddr *client, size_t bytes, uint8_t out[LIMITS_DIGEST])
+static void digest_prefix(
+	struct keyed *keyed, const struct netaddr *client, size_t bytes, uint8_t out[LIMITS_DIGEST])
 {
 	uint8_t prefix[1 + sizeof(client->ip)] = {client->family};
 
 	memcpy(prefix + 1, client->ip, bytes);
-	digest(prefix, sizeof(prefix), out);
+	keyed_digest(keyed, 'a', span_of(prefix, sizeof(prefix)), out);
 }
 
-void limits_who(
-	const struct netaddr *client, struct span account, bool exists, struct limits_who *out)
+void limits_who(struct keyed *keyed, const struct netaddr *client,
+	const uint8_t account[LIMITS_DIGEST], bool exists, struct limits_who *out)
 {
 	bool v6 = client->family == NETADDR_V6;
 	uint8_t both[2 * LIMITS_DIGEST];
 
-	digest_prefix(client, v6 ? CLIENT_BYTES : sizeof(client->ip), out->address);
-	digest_prefix(client, v6 ? SITE_BYTES : sizeof(client->ip), out->site);
-	digest(account.n ? account.p : "", account.n, out->account);
+	digest_prefix(keyed, client, v6 ? CLIENT_BYTES : sizeof(client->ip), out->address);
+	digest_prefix(keyed, client, v6 ? SITE_BYTES : sizeof(client->ip), out->site);
+	memcpy(out->account, account, LIMITS_DIGEST);
 	memcpy(both, out->address, LIMITS_DIGEST);
 	memcpy(both + LIMITS_DIGEST, out->account, LIMITS_DIGEST);
-	digest(both, sizeof(both), out->pair);
+	keyed_digest(keyed, 'p', span_of(both, sizeof(both)), out->pair);
 	out->nobody = !exists;
 	out->loopback = netaddr_is_loopback(client);
 	out->has_site = v6 && !out->loopback;
@@ -141,7 +134,7 @@ static uint32_t failed(struct limits_table *table, const uint8_t key[LIMITS_DIGE
 
 static struct limits_table *by_account(struct limits *l, const struct limits_who *who)
 {
-	return who->nobody ? &l->nobodies : &l->accounts;
+	return &l->accounts[who->nobody]; /* without a branch, which would take its time */
 }
 
 static struct limit *known_pair(struct limits *l, const struct limits_who *who, uint64_t now_s)

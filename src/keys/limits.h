@@ -25,7 +25,7 @@
 #define KEYS_LIMITS_H
 
 #include "base/netaddr.h"
-#include "base/span.h"
+#include "keys/keyed.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,7 +47,7 @@
 struct limits;
 
 /* Who tries what: made once for a try. */
-#define LIMITS_DIGEST 16
+#define LIMITS_DIGEST KEYED_DIGEST
 struct limits_who {
 	uint8_t address[LIMITS_DIGEST], site[LIMITS_DIGEST];
 	uint8_t account[LIMITS_DIGEST], pair[LIMITS_DIGEST];
@@ -60,9 +60,9 @@ struct limits_who {
 int limits_new(struct limits **out);
 void limits_free(struct limits **limits);
 
-/* `account`: in the one form that all spellings of it share. */
-void limits_who(
-	const struct netaddr *client, struct span account, bool exists, struct limits_who *out);
+/* `account`: a digest of its name, in the one form that all spellings of it share. */
+void limits_who(struct keyed *keyed, const struct netaddr *client,
+	const uint8_t account[LIMITS_DIGEST], bool exists, struct limits_who *out);
 
 /* May a try be made at all? */
 bool limits_open(struct limits *limits, const struct limits_who *who, uint64_t now_s);

@@ -12,7 +12,7 @@
 /* Where there is no account at all: as posternctl makes them. Nobody knows its password. */
 #define NOBODY "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$W5fxNEPK7ztn8lBaR6DuABww6sfMwaKJV1b6xsi31W5"
 
-/* Never shown to anybody; the first byte keeps the two uses apart. */
+/* The first byte keeps the uses apart. */
 static void keyed(
 	const uint8_t secret[VERIFY_SECRET], char use, struct span name, uint8_t out[SCRAM_HASH])
 {
@@ -25,31 +25,13 @@ static void keyed(
 		NULL));
 }
 
-/* Another account, for a name that is none: always the same one. */
-static struct span stand_in(
-	const struct secrets *accounts, const uint8_t secret[VERIFY_SECRET], struct span name)
-{
-	uint8_t hash[SCRAM_HASH];
-	uint64_t number;
-	struct span its_name, value;
-	uint32_t count = secrets_count(accounts);
-
-	keyed(secret, 'n', name, hash);
-	memcpy(&number, hash, sizeof(number));
-	if (!count || secrets_at(accounts, (uint32_t)(number % count), &its_name, &value) != 0)
-		return SPAN_NONE;
-	return value;
-}
-
-void verify_pick(const struct secrets *accounts, const uint8_t secret[VERIFY_SECRET],
-	struct span name, struct verify *out)
+void verify_pick(const struct roster_found *found, struct verify *out)
 {
 	struct password_verifiers v = {0};
-	struct span other = stand_in(accounts, secret, name), value;
-	bool known = secrets_find(accounts, name, &value) == 0;
+	bool known = found->known;
 
 	*out = (struct verify){0};
-	if (verifiers_parse(known ? value : other, &v) != 0) {
+	if (verifiers_parse(found->value, &v) != 0) {
 		v = (struct password_verifiers){0};
 		known = false;
 	}
@@ -61,6 +43,7 @@ void verify_pick(const struct secrets *accounts, const uint8_t secret[VERIFY_SEC
 	if (!v.crypt.n || v.crypt.n >= sizeof(out->crypt))
 		v.crypt = SPAN(NOBODY);
 	memcpy(out->crypt, v.crypt.p, v.crypt.n);
+	OPENSSL_cleanse(&v, sizeof(v));
 }
 
 /* ---- passwords ------------------------------------------------------------------------------ */
@@ -135,13 +118,15 @@ static void choose(uint8_t *out, bool first, const uint8_t *yes, const uint8_t *
 void verify_salt(const struct verify *verify, const uint8_t secret[VERIFY_SECRET], struct span name,
 	uint32_t *iterations, uint32_t *salt_bytes, uint8_t salt[SCRAM_SALT_MOST])
 {
-	uint8_t made_up[SCRAM_SALT_MOST] = {0}, hash[SCRAM_HASH];
+	uint8_t made_up[SCRAM_SALT_MOST] = {0};
 	bool own = verify->known & verify->has_scram;
 
-	keyed(secret, 's', name, hash);
-	memcpy(made_up, hash, SCRAM_SALT);
+	_Static_assert(SCRAM_SALT_MOST == 2 * SCRAM_HASH, "two of them are a salt");
+	keyed(secret, 's', name, made_up);
+	keyed(secret, 't', name, made_up + SCRAM_HASH);
 	*iterations = verify->has_scram ? verify->scram.iterations : SCRAM_ITERATIONS;
-	*salt_bytes = own ? verify->scram.salt_bytes : SCRAM_SALT;
+	/* A stand-in's: accounts from elsewhere may have another length than ours. */
+	*salt_bytes = verify->has_scram ? verify->scram.salt_bytes : SCRAM_SALT;
 	choose(salt, own, verify->scram.salt, made_up, SCRAM_SALT_MOST);
 }
 

@@ -1,8 +1,7 @@
 /*
  * Is a password, or a SCRAM proof, the right one for a name? The same work is done, and as much
- * time taken, for names that nobody has: each of these has a stand-in, one of the accounts that
- * there are, always the same one while there are as many. So whatever kinds of hashes there are,
- * among made-up names each is as frequent as among the real ones.
+ * time taken, for names that nobody has: each of these has a stand-in (roster.h), whose kind of
+ * hash, iterations and length of salt are shown for it.
  *
  * The salt that SCRAM shows for a name without verifier is made from the name and a secret that is
  * kept for good (struct keys_config), so that it stays the same.
@@ -12,12 +11,13 @@
 
 #include "base/span.h"
 #include "codec/scram.h"
-#include "directory/secrets.h"
+#include "keys/keyed.h"
+#include "keys/roster.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VERIFY_SECRET 32
+#define VERIFY_SECRET KEYED_SECRET
 
 /* A copy of what is needed, for a helper thread. */
 struct verify {
@@ -28,12 +28,10 @@ struct verify {
 	struct scram_verifier scram;
 };
 
-/* `name`: canonical where it is an account's; whatever it is else. */
-void verify_pick(const struct secrets *accounts, const uint8_t secret[VERIFY_SECRET],
-	struct span name, struct verify *out);
+void verify_pick(const struct roster_found *found, struct verify *out);
 /* Takes long: on a helper thread. The password as the client gave it. */
 bool verify_password(const struct verify *verify, struct span password);
-/* What the challenge shows. */
+/* What the challenge shows. `name`: canonical where it is an account's; whatever it is else. */
 void verify_salt(const struct verify *verify, const uint8_t secret[VERIFY_SECRET], struct span name,
 	uint32_t *iterations, uint32_t *salt_bytes, uint8_t salt[SCRAM_SALT_MOST]);
 bool verify_proof(const struct verify *verify, struct span auth_message,

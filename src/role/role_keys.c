@@ -163,7 +163,13 @@ static void use_accounts(struct keys_role *k)
 {
 	if (!k->waiting || !k->snapshot)
 		return;
-	keys_set_accounts(k->keys, k->waiting);
+	int err = keys_set_accounts(k->keys, k->waiting);
+	if (err) {
+		log_write(k->role->log, LOG_ERROR,
+			"passwords cannot be taken over; those of before count",
+			LOG_STR("reason", err_text(err)));
+		secrets_free(&k->waiting);
+	}
 	k->waiting = NULL;
 }
 

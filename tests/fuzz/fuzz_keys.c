@@ -104,7 +104,8 @@ static void one_after_the_other(struct span input)
 	answers = 0;
 	if (keys_new(&config, &keys) != 0)
 		abort();
-	keys_set_accounts(keys, accounts());
+	if (keys_set_accounts(keys, accounts()) != 0)
+		abort();
 	while (cursor_left(&in)) {
 		uint8_t worker = cursor_u8(&in) % 4;
 		struct span query = cursor_bytes16(&in);

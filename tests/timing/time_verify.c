@@ -1,7 +1,8 @@
 /*
  * Does the time that role keys takes tell whether there is an account? Known name with a wrong
  * password, against a name that nobody has: inside the process, where nothing else is in the way.
- * Beside many accounts of two kinds, as after an import.
+ * Beside many accounts, as after an import; names of nobody before, between, beside and behind
+ * those of somebody in any order that a search could have.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,16 +11,21 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
+#include "keys/keys.h"
+#include "keys/limits.h"
+#include "keys/message.h"
 #include "keys/verify.h"
 #include "welch.h"
 
 #include <crypt.h>
 
-#define ACCOUNTS 300
-#define NAMES	 64 /* that are tried, of each kind */
+#define ACCOUNTS 2048
+#define NAMES	 512 /* that are tried, of each kind */
 
 struct fixture {
-	struct secrets *accounts;
+	struct keyed *keyed;
+	struct roster *accounts;
 	char names[2][NAMES][32]; /* of nobody, of somebody */
 	unsigned at;
 };
@@ -46,7 +52,7 @@ static struct secrets *make_accounts(const char *setting)
 	buf_init(&value, SECRET_BYTES);
 	verifiers_add(&value, &v);
 	for (unsigned i = 0; i < ACCOUNTS; i++) {
-		snprintf(names[i], sizeof(names[i]), "user%03u@c.example", i);
+		snprintf(names[i], sizeof(names[i]), "user%04u@c.example", i);
 		list[i] = (struct secret){span_str(names[i]), buf_span(&value)};
 	}
 	assert_int_equal(secrets_make_memfd(list, ACCOUNTS, &memfd), 0);
@@ -55,14 +61,58 @@ static struct secrets *make_accounts(const char *setting)
 	return out;
 }
 
+static void digest(void *context, struct span name, uint8_t out[KEYED_DIGEST])
+{
+	keyed_digest(context, 'n', name, out);
+}
+
+/* Of nobody, a quarter each: one that sorts before all accounts, one behind all, and one right
+ * before and one right behind an account, that differ from it in one letter. */
+static void nobody(char out[32], unsigned i)
+{
+	static const char *const words[] = {"aaaa", "zzzz", "user", "user"};
+	static const char last[] = "eedf";
+
+	snprintf(out, 32, "%s%04u@c.exampl%c", words[i % 4], i / 4, last[i % 4]);
+}
+
+/* Each name of nobody beside the account that stands in for it, and no account twice. Where one
+ * lies in memory, and how lately it was used, makes tens of nanoseconds: this is the same for both
+ * now, and what differs is whether the name is there. */
+static void name_them(struct keyed *keyed, const struct roster *accounts, char names[2][NAMES][32])
+{
+	bool taken[ACCOUNTS] = {false};
+	unsigned count = 0;
+
+	for (unsigned i = 0; count < NAMES; i++) {
+		uint8_t hash[KEYED_DIGEST];
+		struct roster_found found;
+
+		nobody(names[0][count], i);
+		digest(keyed, span_str(names[0][count]), hash);
+		roster_find(accounts, hash, span_str(names[0][count]), &found);
+		assert_false(found.known);
+		memcpy(names[1][count], found.name.p, found.name.n);
+		names[1][count][found.name.n] = 0;
+		unsigned account = (unsigned)strtoul(names[1][count] + strlen("user"), NULL, 10);
+		assert_true(account < ACCOUNTS);
+		count += !taken[account];
+		taken[account] = true;
+	}
+}
+
 static void begin(struct fixture *f, const char *setting)
 {
-	*f = (struct fixture){.accounts = make_accounts(setting)};
-	for (unsigned i = 0; i < NAMES; i++) {
-		snprintf(f->names[1][i], sizeof(f->names[1][i]), "user%03u@c.example",
-			i * ACCOUNTS / NAMES);
-		snprintf(f->names[0][i], sizeof(f->names[0][i]), "none%03u@c.example", i);
-	}
+	*f = (struct fixture){.keyed = NULL};
+	assert_int_equal(keyed_new(secret, &f->keyed), 0);
+	assert_int_equal(roster_new(make_accounts(setting), digest, f->keyed, &f->accounts), 0);
+	name_them(f->keyed, f->accounts, f->names);
+}
+
+static void end(struct fixture *f)
+{
+	roster_free(&f->accounts);
+	keyed_free(&f->keyed);
 }
 
 static struct span name_of(struct fixture *f, int which)
@@ -72,11 +122,21 @@ static struct span name_of(struct fixture *f, int which)
 	return span_str(f->names[which][i]);
 }
 
+static void pick(struct fixture *f, struct span name, struct verify *out)
+{
+	uint8_t hash[KEYED_DIGEST];
+	struct roster_found found;
+
+	digest(f->keyed, name, hash);
+	roster_find(f->accounts, hash, name, &found);
+	verify_pick(&found, out);
+}
+
 static void try_password(void *context, int which)
 {
 	struct verify v;
 
-	verify_pick(((struct fixture *)context)->accounts, secret, name_of(context, which), &v);
+	pick(context, name_of(context, which), &v);
 	assert_false(verify_password(&v, SPAN("a wrong one")));
 }
 
@@ -87,7 +147,7 @@ static void try_salt(void *context, int which)
 	uint32_t iterations, bytes;
 	struct verify v;
 
-	verify_pick(((struct fixture *)context)->accounts, secret, name, &v);
+	pick(context, name, &v);
 	verify_salt(&v, secret, name, &iterations, &bytes, salt);
 }
 
@@ -96,18 +156,18 @@ static void try_proof(void *context, int which)
 	uint8_t proof[SCRAM_HASH] = {0}, signature[SCRAM_HASH];
 	struct verify v;
 
-	verify_pick(((struct fixture *)context)->accounts, secret, name_of(context, which), &v);
+	pick(context, name_of(context, which), &v);
 	assert_false(verify_proof(
 		&v, SPAN("n=user,r=nonce,r=nonce,s=salt,i=1,c=biws,r=nonce"), proof, signature));
 }
 
 static void passwords(const char *name, const char *setting, size_t tries)
 {
-	struct fixture f;
+	static struct fixture f;
 
 	begin(&f, setting);
 	assert_true(welch_median(name, tries, try_password, &f) < WELCH_MOST);
-	secrets_free(&f.accounts);
+	end(&f);
 }
 
 static void the_time_of_a_password_tells_nothing(void **state)
@@ -120,21 +180,151 @@ static void the_time_of_a_password_tells_nothing(void **state)
 
 static void the_time_of_scram_tells_nothing(void **state)
 {
-	struct fixture f;
+	static struct fixture f;
 	(void)state;
 
 	begin(&f, "$6$rounds=1000$saltsalt");
-	double salt = welch_median("SCRAM, salt", 20000, try_salt, &f);
-	double proof = welch_median("SCRAM, proof", 20000, try_proof, &f);
-	secrets_free(&f.accounts);
+	double salt = welch_median("SCRAM, salt", 100000, try_salt, &f);
+	double proof = welch_median("SCRAM, proof", 100000, try_proof, &f);
+	end(&f);
 	assert_true(salt < WELCH_MOST && proof < WELCH_MOST);
+}
+
+/* ---- role keys' whole way ------------------------------------------------------------------- */
+
+/* Bytes in, bytes out: what a worker asks and what it is told, with the limits between. */
+struct desk {
+	struct io io;
+	struct keys *keys;
+	struct buf queries[2][NAMES]; /* of nobody, of somebody */
+	unsigned at, answers;
+};
+
+static bool enabled(void *context, struct span account)
+{
+	(void)context;
+	return account.n > 0;
+}
+
+static void answer(void *context, uint8_t worker, uint32_t request, struct span bytes)
+{
+	struct desk *d = context;
+	struct auth_answer got;
+	(void)worker;
+	(void)request;
+
+	assert_int_equal(keys_get_answer(bytes, &got), 0);
+	/* Each waits the same, so each was counted. */
+	assert_true(got.result == AUTH_YES ||
+		    (got.result == AUTH_NO && got.delay_ms == LIMITS_DELAY_FIRST));
+	d->answers++;
+}
+
+static void desk_begin(struct desk *d, enum auth_step step)
+{
+	static const struct io_ops ops = {.submit = NULL};
+	struct keys_config config = {
+		.io = &d->io, .context = d, .enabled = enabled, .answer = answer};
+	static struct fixture f; /* with the same digests: the secret is the same */
+
+	begin(&f, "$6$rounds=1000$saltsalt");
+	*d = (struct desk){.keys = NULL};
+	io_init(&d->io, &ops);
+	d->io.now_ns = LIMITS_FORGIVE_S * NS_PER_S;
+	memcpy(config.secret, secret, sizeof(secret));
+	assert_int_equal(keys_new(&config, &d->keys), 0);
+	assert_int_equal(keys_set_accounts(d->keys, make_accounts("$6$rounds=1000$saltsalt")), 0);
+	for (int which = 0; which < 2; which++)
+		for (unsigned i = 0; i < NAMES; i++) {
+			struct auth_query query = {.step = step,
+				.user = span_str(f.names[which][i]),
+				.auth_message = SPAN("n=user,r=nonce,r=nonce,s=salt,i=1,c=biws")};
+			/* Of both kinds the same clients. */
+			query.client = (struct netaddr){.family = NETADDR_V4,
+				.ip = {192, 0, (uint8_t)(i >> 8), (uint8_t)i}};
+			buf_init(&d->queries[which][i], 4096);
+			keys_put_query(&d->queries[which][i], &query);
+			assert_true(buf_ok(&d->queries[which][i]));
+		}
+	end(&f);
+}
+
+static void desk_end(struct desk *d)
+{
+	keys_free(&d->keys);
+	for (int which = 0; which < 2; which++)
+		for (unsigned i = 0; i < NAMES; i++)
+			buf_done(&d->queries[which][i]);
+	timers_done(&d->io.timers);
+}
+
+static void try_desk(void *context, int which)
+{
+	struct desk *d = context;
+	unsigned i = d->at++ % NAMES;
+
+	/* The last failure of any of them is forgotten. */
+	d->io.now_ns += LIMITS_WINDOW_S * NS_PER_S;
+	keys_ask(d->keys, 0, d->at, buf_span(&d->queries[which][i]));
+}
+
+static void the_time_of_an_answer_tells_nothing(void **state)
+{
+	static struct desk d;
+	(void)state;
+
+	desk_begin(&d, AUTH_SCRAM_SALT);
+	double salt = welch_median("answer, salt", 20000, try_desk, &d);
+	desk_end(&d);
+	desk_begin(&d, AUTH_SCRAM_PROOF);
+	double proof = welch_median("answer, proof", 20000, try_desk, &d);
+	assert_int_equal(d.answers, d.at);
+	desk_end(&d);
+	assert_true(salt < WELCH_MOST && proof < WELCH_MOST);
+}
+
+/* ---- what that costs ------------------------------------------------------------------------ */
+
+#define MANY	     100000
+#define MANY_MOST_MS 100 /* role keys does nothing else meanwhile */
+
+static void many_accounts_are_taken_over_quickly(void **state)
+{
+	struct secret *list = calloc(MANY, sizeof(*list));
+	char(*names)[32] = calloc(MANY, sizeof(*names));
+	struct keyed *keyed;
+	struct roster *roster;
+	struct secrets *accounts;
+	int memfd;
+	(void)state;
+
+	assert_true(list && names);
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(names[i], sizeof(names[i]), "user%06u@c.example", i);
+		list[i] = (struct secret){span_str(names[i]), SPAN("crypt:x")};
+	}
+	assert_int_equal(secrets_make_memfd(list, MANY, &memfd), 0);
+	assert_int_equal(secrets_open(memfd, &accounts), 0);
+	assert_int_equal(keyed_new(secret, &keyed), 0);
+	uint64_t began = welch_now_ns();
+	assert_int_equal(roster_new(accounts, digest, keyed, &roster), 0);
+	uint64_t ms = (welch_now_ns() - began) / 1000000;
+	printf("%u accounts                                %10llu ms\n", MANY,
+		(unsigned long long)ms);
+	roster_free(&roster);
+	keyed_free(&keyed);
+	free(names);
+	free(list);
+	assert_true(ms < MANY_MOST_MS);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_accounts_are_taken_over_quickly),
 		cmocka_unit_test(the_time_of_a_password_tells_nothing),
 		cmocka_unit_test(the_time_of_scram_tells_nothing),
+		cmocka_unit_test(the_time_of_an_answer_tells_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

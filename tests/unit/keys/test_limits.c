@@ -15,11 +15,17 @@ static uint64_t now = 1000000;
 
 static struct limits_who who(const char *client, const char *account)
 {
+	static const uint8_t secret[KEYED_SECRET] = {1};
+	uint8_t digest[KEYED_DIGEST];
 	struct limits_who out;
 	struct netaddr address;
+	struct keyed *keyed;
 
 	assert_int_equal(netaddr_parse_ip(span_str(client), &address), 0);
-	limits_who(&address, span_str(account), strncmp(account, "nobody", 6) != 0, &out);
+	assert_int_equal(keyed_new(secret, &keyed), 0);
+	keyed_digest(keyed, 'n', span_str(account), digest);
+	limits_who(keyed, &address, digest, strncmp(account, "nobody", 6) != 0, &out);
+	keyed_free(&keyed);
 	return out;
 }
 

@@ -21,24 +21,51 @@ static const struct test_account some[] = {
 	{"zoe@c.example", "p\xc3\xa4ss", QUICK_YESCRYPT, true},
 };
 
+static void digest(void *context, struct span name, uint8_t out[KEYED_DIGEST])
+{
+	struct keyed *keyed;
+
+	assert_int_equal(keyed_new(context, &keyed), 0);
+	keyed_digest(keyed, 'n', name, out);
+	keyed_free(&keyed);
+}
+
+static struct roster *roster_of(struct secrets *accounts)
+{
+	struct roster *roster;
+
+	assert_int_equal(roster_new(accounts, digest, (void *)(uintptr_t)secret, &roster), 0);
+	return roster;
+}
+
+static void pick(const struct roster *r, struct span name, struct verify *out)
+{
+	uint8_t hash[KEYED_DIGEST];
+	struct roster_found found;
+
+	digest((void *)(uintptr_t)secret, name, hash);
+	roster_find(r, hash, name, &found);
+	verify_pick(&found, out);
+}
+
 static int setup(void **state)
 {
-	*state = make_accounts(some, 4);
+	*state = roster_of(make_accounts(some, 4));
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct secrets *s = *state;
-	secrets_free(&s);
+	struct roster *r = *state;
+	roster_free(&r);
 	return 0;
 }
 
-static bool password(struct secrets *s, const char *name, struct span given)
+static bool password(const struct roster *r, const char *name, struct span given)
 {
 	struct verify v;
 
-	verify_pick(s, secret, span_str(name), &v);
+	pick(r, span_str(name), &v);
 	return verify_password(&v, given);
 }
 
@@ -65,9 +92,9 @@ static void nobody_has_no_password(void **state)
 		for (size_t j = 0; j < 4; j++)
 			assert_false(password(*state, name, span_str(some[j].password)));
 	}
-	struct secrets *none = make_accounts(some, 0);
+	struct roster *none = roster_of(make_accounts(some, 0));
 	assert_false(password(none, "joe@c.example", SPAN("sesam open")));
-	secrets_free(&none);
+	roster_free(&none);
 }
 
 /* Spellings of the same password that RFC 4013 makes one. */
@@ -77,10 +104,10 @@ static void passwords_are_prepared(void **state)
 	assert_true(password(*state, "joe@c.example", SPAN("sesam\xc2\xa0open")));
 	/* What is no UTF-8 is taken as it is. */
 	const struct test_account old = {"old@c.example", "latin\xe4", QUICK_SHA512, false};
-	struct secrets *s = make_accounts(&old, 1);
-	assert_true(password(s, "old@c.example", SPAN("latin\xe4")));
-	assert_false(password(s, "old@c.example", SPAN("latin\xe5")));
-	secrets_free(&s);
+	struct roster *r = roster_of(make_accounts(&old, 1));
+	assert_true(password(r, "old@c.example", SPAN("latin\xe4")));
+	assert_false(password(r, "old@c.example", SPAN("latin\xe5")));
+	roster_free(&r);
 }
 
 static void what_crypt_does_not_see_whole_is_wrong(void **state)
@@ -105,20 +132,21 @@ static void a_damaged_verifier_opens_to_nobody(void **state)
 		int memfd;
 		if (secrets_make_memfd(&one, 1, &memfd) != 0 || secrets_open(memfd, &s) != 0)
 			continue;
-		assert_false(password(s, "joe@c.example", SPAN("")));
-		assert_false(password(s, "joe@c.example", SPAN("*0")));
-		assert_false(password(s, "joe@c.example", SPAN("!")));
-		secrets_free(&s);
+		struct roster *r = roster_of(s);
+		assert_false(password(r, "joe@c.example", SPAN("")));
+		assert_false(password(r, "joe@c.example", SPAN("*0")));
+		assert_false(password(r, "joe@c.example", SPAN("!")));
+		roster_free(&r);
 	}
 }
 
-static void salt_of(struct secrets *s, const uint8_t key[VERIFY_SECRET], const char *name,
+static void salt_of(const struct roster *r, const uint8_t key[VERIFY_SECRET], const char *name,
 	uint32_t *iterations, uint8_t salt[SCRAM_SALT_MOST])
 {
 	struct verify v;
 	uint32_t bytes;
 
-	verify_pick(s, key, span_str(name), &v);
+	pick(r, span_str(name), &v);
 	verify_salt(&v, key, span_str(name), iterations, &bytes, salt);
 	assert_int_equal(bytes, SCRAM_SALT);
 }
@@ -135,10 +163,10 @@ static void a_made_up_salt_stays_the_same(void **state)
 	salt_of(*state, secret, "nobody@c.example", &iterations, b);
 	assert_memory_equal(a, b, sizeof(a));
 	/* Also when accounts come and go. */
-	struct secrets *less = make_accounts(some, 1);
+	struct roster *less = roster_of(make_accounts(some, 1));
 	salt_of(less, secret, "nobody@c.example", &iterations, b);
 	assert_memory_equal(a, b, sizeof(a));
-	secrets_free(&less);
+	roster_free(&less);
 	/* Of each name and each gateway another one; who has no SCRAM looks like nobody. */
 	salt_of(*state, secret, "nobody2@c.example", &iterations, b);
 	assert_memory_not_equal(a, b, SCRAM_SALT);
@@ -149,8 +177,39 @@ static void a_made_up_salt_stays_the_same(void **state)
 	assert_memory_equal(a, b, sizeof(a));
 }
 
+/* Accounts that came from elsewhere have salts of another length, and other iterations: were those
+ * of made-up names always ours, all real names could be told. */
+static void a_made_up_salt_is_like_those_of_accounts(void **state)
+{
+	struct password_verifiers v = {.has_scram = true};
+	uint8_t salt[SCRAM_SALT_MOST] = {5}, shown[SCRAM_SALT_MOST];
+	uint32_t iterations, bytes;
+	struct secret one = {.name = SPAN("joe@c.example")};
+	struct secrets *accounts;
+	struct verify picked;
+	struct buf value;
+	int memfd;
+	(void)state;
+
+	assert_int_equal(scram_verifier_make(SPAN("x"), salt, 48, 5000, &v.scram), 0);
+	buf_init(&value, SECRET_BYTES);
+	verifiers_add(&value, &v);
+	one.value = buf_span(&value);
+	assert_int_equal(secrets_make_memfd(&one, 1, &memfd), 0);
+	assert_int_equal(secrets_open(memfd, &accounts), 0);
+	struct roster *r = roster_of(accounts);
+	pick(r, SPAN("nobody@c.example"), &picked);
+	verify_salt(&picked, secret, SPAN("nobody@c.example"), &iterations, &bytes, shown);
+	assert_int_equal(iterations, 5000);
+	assert_int_equal(bytes, 48);
+	assert_memory_not_equal(shown, salt, 48);
+	assert_memory_not_equal(shown, shown + SCRAM_HASH, 16);
+	roster_free(&r);
+	buf_done(&value);
+}
+
 /* A whole exchange, by the functions of both sides. */
-static bool scram(struct secrets *s, const char *name, const char *pass)
+static bool scram(const struct roster *r, const char *name, const char *pass)
 {
 	static const uint8_t nonce[SCRAM_NONCE] = {7};
 	struct scram_client client;
@@ -170,7 +229,7 @@ static bool scram(struct secrets *s, const char *name, const char *pass)
 	assert_int_equal(
 		scram_client_first(&client, span_str(name), NULL, false, nonce, &arena, &first), 0);
 	assert_int_equal(scram_server_first(&server, buf_span(&first), false, &arena), 0);
-	verify_pick(s, secret, server.user, &v);
+	pick(r, server.user, &v);
 	verify_salt(&v, secret, server.user, &iterations, &salt_bytes, salt);
 	assert_int_equal(scram_server_challenge(
 				 &server, nonce, salt, salt_bytes, iterations, &arena, &challenge),
@@ -214,6 +273,7 @@ int main(void)
 		cmocka_unit_test(what_crypt_does_not_see_whole_is_wrong),
 		cmocka_unit_test(a_damaged_verifier_opens_to_nobody),
 		cmocka_unit_test(a_made_up_salt_stays_the_same),
+		cmocka_unit_test(a_made_up_salt_is_like_those_of_accounts),
 		cmocka_unit_test(a_proof_is_right_for_its_password_alone),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
