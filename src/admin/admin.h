@@ -21,6 +21,7 @@
  *   password.c  what is kept of a password
  *   secret.c    passwords and secrets that come with a request
  *   user.c      accounts with what is known of their passwords
+ *   locks.c     who is wrong about passwords too often
  *   import.c, import_read.c  accounts from files of other programs
  *   tls.c       certificates are read again
  *   depends.c   how many messages go by what a change takes away
@@ -56,16 +57,18 @@
 			*/
 #define ADMIN_DEPTH 32 /* JSON values inside one another, in what comes in */
 
-/* Who can be asked: delivery, and each worker. */
+/* Who can be asked: delivery, each worker, and keys. */
 #define ADMIN_DELIVERY	   0u
 #define ADMIN_SMTPD(index) (1u + (index))
 #define ADMIN_SUPERVISOR   (1u + CONFIG_WORKERS) /* by reload_tls() alone */
-#define ADMIN_PARTIES	   (2u + CONFIG_WORKERS)
+#define ADMIN_KEYS	   (2u + CONFIG_WORKERS)
+#define ADMIN_PARTIES	   (3u + CONFIG_WORKERS)
 
 enum admin_question {
 	ADMIN_ASK_QUEUE,   /* delivery: JSON, as delivery/control.c describes */
 	ADMIN_ASK_FIGURES, /* a worker: its figures */
 	ADMIN_ASK_TRACE,   /* either: to write what waits of its trace, and to answer {} then */
+	ADMIN_ASK_LOCKS,   /* keys: keys_put_locks() in, JSON (keys/locks.h) out */
 };
 
 struct admin;

@@ -7,7 +7,8 @@
 
 #include "base/err.h"
 
-#define TLS_ANSWER (1u << 20) /* bytes of what the supervisor says of its files */
+#define TLS_ANSWER     (1u << 20) /* bytes of what the supervisor says of its files */
+#define LOCKS_QUESTION 1024
 
 static bool is_taken(struct admin *admin, uint32_t ticket)
 {
@@ -123,7 +124,7 @@ void admin_tls_reloaded(struct admin *admin, uint32_t ticket, bool done, struct 
 	buf_done(&answer);
 }
 
-/* ---- one question to delivery, that a command asks by the way -------------------------------- */
+/* ---- one question to one role, that a command asks by the way -------------------------------- */
 
 static void hear(struct door *door, struct span json)
 {
@@ -133,26 +134,61 @@ static void hear(struct door *door, struct span json)
 	heard(door, json);
 }
 
-static void delivery_answered(struct door *door, uint32_t party, struct span json)
+static void one_answered(struct door *door, uint32_t party, struct span json)
 {
 	(void)party;
 	hear(door, json);
 }
 
-static void delivery_late(struct door *door)
+static void one_late(struct door *door)
 {
 	hear(door, SPAN_NONE);
 }
 
-static const struct asking by_the_way = {delivery_answered, delivery_late};
+static const struct asking by_the_way = {one_answered, one_late};
+
+static void ask_one(struct door *door, uint32_t party, enum admin_question question,
+	struct span request, void (*heard)(struct door *door, struct span json))
+{
+	ask_begin(door, &by_the_way);
+	door->heard = heard;
+	if (ask_party(door, party, question, request))
+		hear(door, SPAN_NONE);
+	else
+		ask_wait(door, ADMIN_ANSWER_MS);
+}
 
 void door_ask(
 	struct door *door, struct span request, void (*heard)(struct door *door, struct span json))
 {
-	ask_begin(door, &by_the_way);
-	door->heard = heard;
-	if (ask_party(door, ADMIN_DELIVERY, ADMIN_ASK_QUEUE, request))
-		hear(door, SPAN_NONE);
+	ask_one(door, ADMIN_DELIVERY, ADMIN_ASK_QUEUE, request, heard);
+}
+
+void door_ask_locks(struct door *door, const struct keys_locks *question,
+	void (*heard)(struct door *door, struct span json))
+{
+	struct buf request;
+
+	buf_init(&request, LOCKS_QUESTION);
+	keys_put_locks(&request, question);
+	if (buf_ok(&request))
+		ask_one(door, ADMIN_KEYS, ADMIN_ASK_LOCKS, buf_span(&request), heard);
 	else
-		ask_wait(door, ADMIN_ANSWER_MS);
+		door_refuse(door, err_text(ERR_NOMEM));
+	buf_done(&request);
+}
+
+/* Its answer has a ticket that nobody waits for. Where keys does not run, nothing is counted. */
+void admin_lift(struct admin *admin, struct span account)
+{
+	const struct keys_locks question = {.op = KEYS_LOCKS_LIFT, .account = account};
+	const uint32_t nobody = 0;
+	struct buf request;
+
+	buf_init(&request, LOCKS_QUESTION);
+	keys_put_locks(&request, &question);
+	if (buf_ok(&request))
+		(void)admin->config.ask(admin->config.context, ADMIN_KEYS, ADMIN_ASK_LOCKS, nobody,
+			buf_span(&request));
+	buf_done(&request);
 }

@@ -98,6 +98,23 @@ static int publish(struct admin *admin, const bool secrets[SECRET_KINDS], struct
 	return err ? err : admin_publish(admin);
 }
 
+/* Who is given a password may have been locked out by trying the one before; keys has the new one
+ * by now. */
+static void lift_locks(struct door *door)
+{
+	const struct object *account;
+	struct buf why;
+
+	if (!span_equal(request_text(door, "cmd"), SPAN("object")) ||
+		!span_equal(request_text(door, "op"), SPAN("password")))
+		return;
+	buf_init(&why, 4096);
+	if (objects_look_up(directory_objects(door->admin->directory), OBJECT_ACCOUNT,
+		    request_text(door, "name"), &why, &account) == 0)
+		admin_lift(door->admin, account->name);
+	buf_done(&why);
+}
+
 /* Commits the plan, and frees it. A line in `problems` where that fails. */
 static int commit(struct door *door, struct plan *plan, struct span words, struct buf *problems)
 {
@@ -112,6 +129,7 @@ static int commit(struct door *door, struct plan *plan, struct span words, struc
 		return err;
 	tell(door, words);
 	err = publish(admin, secrets, problems);
+	lift_locks(door);
 	if (err)
 		buf_printf(problems,
 			"the change is stored, but the other roles could not be told (%s); they "

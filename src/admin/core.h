@@ -7,6 +7,7 @@
 #include "base/json_write.h"
 #include "base/list.h"
 #include "directory/directory.h"
+#include "keys/message.h"
 
 #include <jansson.h>
 
@@ -209,5 +210,15 @@ int ask_tls_reload(struct door *door);
  * once where delivery does not run. The request goes on there. */
 void door_ask(
 	struct door *door, struct span request, void (*heard)(struct door *door, struct span json));
+/* The same of keys, about who is wrong about passwords too often. */
+void door_ask_locks(struct door *door, const struct keys_locks *question,
+	void (*heard)(struct door *door, struct span json));
+/* What was wrong about an account's password until now is forgotten. */
+void admin_lift(struct admin *admin, struct span account);
+
+/* locks.c */
+void user_locks(struct door *door);
+void user_unlock(struct door *door);
+#define LOCKS_UNHEARD "the role keys does not answer; see the log, and posternctl status"
 
 #endif

@@ -91,7 +91,8 @@ static void list(struct door *door)
 	buf_done(&why);
 }
 
-static void show(struct door *door)
+/* `locks`: of keys; empty: it does not answer. The account may be gone by now. */
+static void show_with(struct door *door, struct span locks)
 {
 	const struct object *account;
 	struct buf text, why;
@@ -111,10 +112,32 @@ static void show(struct door *door)
 		json_open_object(&door->json, NULL);
 		put_user(&door->json, "user", account, changed_ms);
 		json_put_string(&door->json, "text", buf_span(&text));
+		if (locks.n)
+			json_put_raw(&door->json, "failed_logins", locks);
+		else
+			json_put_null(&door->json, "failed_logins");
 		json_close_object(&door->json);
 		door_reply(door);
 	}
 	buf_done(&text);
+	buf_done(&why);
+}
+
+static void show(struct door *door)
+{
+	const struct object *account;
+	struct keys_locks question = {.op = KEYS_LOCKS_LIST};
+	struct buf why;
+
+	buf_init(&why, 4096);
+	int err = objects_look_up(directory_objects(door->admin->directory), OBJECT_ACCOUNT,
+		request_text(door, "name"), &why, &account);
+	if (err) {
+		refuse_lines(door, err, &why);
+	} else {
+		question.account = account->name;
+		door_ask_locks(door, &question, show_with);
+	}
 	buf_done(&why);
 }
 
@@ -126,6 +149,10 @@ void cmd_user(struct door *door)
 		list(door);
 	else if (span_equal(op, SPAN("show")))
 		show(door);
+	else if (span_equal(op, SPAN("locks")))
+		user_locks(door);
+	else if (span_equal(op, SPAN("unlock")))
+		user_unlock(door);
 	else
 		door_refuse(door, "op: unknown");
 }

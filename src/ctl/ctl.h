@@ -8,7 +8,7 @@
  *   show.c      tables and texts for people; everything that came from peers is made harmless
  *   apply.c     check, apply, export
  *   objects.c   transport, domain, account, alias, accept, relay, priority, settings
- *   user.c      accounts with their passwords
+ *   user.c      accounts with their passwords, and who is wrong about them
  *   secret.c    secrets: asked for, never on a command line
  *   tls.c, certificates.c  certificates
  *   audit.c     audit

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define MORE 3
+#define MORE 4
 
 /* A command's lines, and more that is said when it is asked about alone. */
 struct topic {
@@ -83,10 +83,20 @@ static const struct topic topics[] = {
 		"  user import FILE [--format htpasswd | passwd | shadow | dovecot] [--domain D] "
 		"[--replace]\n"
 		"                   [--check]       accounts with the password hashes of another "
-		"program\n",
+		"program\n"
+		"  user locks                       who gave wrong passwords within the last hour, "
+		"and until\n"
+		"                                   when they are told to try later\n"
+		"  user unlock ADDRESS | CLIENT     forgets the wrong passwords of an account, or "
+		"of "
+		"a client's\n"
+		"                                   IP address\n",
 		{{" add password ", "\nA password has at least 8 characters; with --weak a shorter "
 				    "one is taken.\n"},
 			{" add set remove ", REMOVING},
+			{" unlock ",
+				"\nA client: 192.0.2.1, 2001:db8::1 (with the /64 and /48 that it "
+				"is in), 2001:db8:1:2::/64,\n2001:db8:1::/48.\n"},
 			{" import ", "\nLines of user:hash, any form of crypt(3). All or nothing; "
 				     "--check only says what would be done.\nA user without @ is "
 				     "in --domain; who is there already stays as he is without "

@@ -85,6 +85,83 @@ static int password(struct ctl *ctl)
 	return code;
 }
 
+/* ---- locks, unlock -------------------------------------------------------------------------- */
+
+static void add_lock(struct table *table, const json_t *lock)
+{
+	const char *until = member_text(lock, "blocked_until");
+	struct buf who;
+	char failures[24];
+
+	buf_init(&who, 1024);
+	buf_printf(&who, "%s%s%s", member_text(lock, "account"),
+		strcmp(member_text(lock, "kind"), "pair") == 0 ? " from " : "",
+		member_text(lock, "address"));
+	buf_add_char(&who, '\0');
+	if (!buf_ok(&who))
+		ctl_no_memory(NULL);
+	snprintf(failures, sizeof(failures), "%lld", (long long)member_int(lock, "failures"));
+	const char *const cells[] = {who.p, failures, member_text(lock, "since"),
+		member_text(lock, "last"), *until ? until : "not blocked"};
+	table_add(table, cells);
+	buf_done(&who);
+}
+
+static void print_locks(const json_t *locks)
+{
+	static const char *const titles[] = {"WHO", "FAILURES", "SINCE", "LAST", "BLOCKED UNTIL"};
+	struct table *table = table_new(ARRAY_SIZE(titles), titles);
+
+	for (size_t i = 0; i < json_array_size(locks); i++)
+		add_lock(table, json_array_get(locks, i));
+	table_print(&table);
+}
+
+static void show_locks(struct ctl *ctl, const json_t *reply)
+{
+	const json_t *locks = json_object_get(reply, "locks");
+	json_int_t more = member_int(reply, "more"), nobodies = member_int(reply, "nobodies");
+
+	(void)ctl;
+	if (json_array_size(locks))
+		print_locks(locks);
+	else
+		puts("no failed logins within the last hour");
+	if (more)
+		printf("and %lld more\n", (long long)more);
+	if (nobodies)
+		printf("and names that no account has: %lld\n", (long long)nobodies);
+}
+
+static int locks(struct ctl *ctl)
+{
+	if (!ctl_no_options_left(ctl))
+		return EXIT_USAGE;
+	if (ctl->count > 1)
+		return ctl_usage(ctl, "user locks takes nothing more");
+	return ctl_ask_and_show(
+		ctl, json_pack("{ss, ss}", "cmd", "user", "op", "locks"), show_locks);
+}
+
+static void show_lifted(struct ctl *ctl, const json_t *reply)
+{
+	(void)ctl;
+	puts(member_int(reply, "lifted") ? "its failed logins are forgotten"
+					 : "there were no failed logins of it");
+}
+
+static int unlock(struct ctl *ctl)
+{
+	if (!ctl_no_options_left(ctl))
+		return EXIT_USAGE;
+	if (ctl->count != 2)
+		return ctl_usage(ctl, "user unlock takes one address of a client, or one account");
+	json_t *request =
+		json_pack("{ss, ss, ss}", "cmd", "user", "op", "unlock", "what", ctl->args[1]);
+	return request ? ctl_ask_and_show(ctl, request, show_lifted)
+		       : ctl_refuse(ctl, "the name is not valid UTF-8");
+}
+
 /* ---- list, show ----------------------------------------------------------------------------- */
 
 static void add_list(struct buf *out, const json_t *list)
@@ -163,6 +240,14 @@ static void show_user(struct ctl *ctl, const json_t *reply)
 		fputs("\npassword: ", stdout);
 	show_text(password_of(user), false);
 	putchar('\n');
+	const json_t *failed = json_object_get(reply, "failed_logins");
+	if (json_array_size(json_object_get(failed, "locks"))) {
+		puts("failed logins:");
+		print_locks(json_object_get(failed, "locks"));
+	} else {
+		puts(failed && !json_is_null(failed) ? "failed logins: none within the last hour"
+						     : "failed logins: not known");
+	}
 }
 
 static int show(struct ctl *ctl)
@@ -240,7 +325,7 @@ int ctl_user(struct ctl *ctl)
 		const char *name;
 		int (*run)(struct ctl *ctl);
 	} own[] = {{"add", add}, {"password", password}, {"list", list}, {"show", show},
-		{"import", import}};
+		{"import", import}, {"locks", locks}, {"unlock", unlock}};
 
 	for (size_t i = 0; ctl->count && i < ARRAY_SIZE(own); i++)
 		if (strcmp(ctl->args[0], own[i].name) == 0)

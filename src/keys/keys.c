@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "directory/names.h"
 #include "keys/limits.h"
+#include "keys/locks.h"
 #include "keys/message.h"
 
 #include <openssl/crypto.h>
@@ -103,9 +104,14 @@ bool keys_idle(const struct keys *keys)
 	return !keys->hashed;
 }
 
+void keys_digest_name(struct keyed *keyed, struct span name, uint8_t out[KEYED_DIGEST])
+{
+	keyed_digest(keyed, 'n', name, out);
+}
+
 static void digest_name(void *context, struct span name, uint8_t out[KEYED_DIGEST])
 {
-	keyed_digest(context, 'n', name, out);
+	keys_digest_name(context, name, out);
 }
 
 int keys_set_accounts(struct keys *keys, struct secrets *accounts)
@@ -339,7 +345,7 @@ static int read_asking(const struct keys *keys, struct span bytes, struct asking
 		err = ERR_LIMIT;
 	if (err)
 		return err;
-	digest_name(keys->keyed, asking->name, digest);
+	keys_digest_name(keys->keyed, asking->name, digest);
 	roster_find(keys->roster, digest, asking->name, &asking->found);
 	limits_who(keys->keyed, &asking->query.client, digest, asking->found.known, &asking->who);
 	return 0;
@@ -360,4 +366,15 @@ void keys_ask(struct keys *keys, uint8_t worker, uint32_t request, struct span b
 	else
 		ask_proof(keys, worker, request, &asking);
 	arena_reset(&asking.arena);
+}
+
+bool keys_ask_locks(struct keys *keys, struct span question, struct buf *out)
+{
+	const struct locks_view view = {.limits = keys->limits,
+		.roster = keys->roster,
+		.keyed = keys->keyed,
+		.now_ns = keys->config.io->now_ns,
+		.wall_ms = keys->config.io->wall_ms};
+
+	return locks_answer(&view, question, out);
 }

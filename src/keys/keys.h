@@ -46,4 +46,9 @@ int keys_set_accounts(struct keys *keys, struct secrets *accounts);
 void keys_ask(struct keys *keys, uint8_t worker, uint32_t request, struct span query);
 void keys_worker_gone(struct keys *keys, uint8_t worker);
 
+/* Of admin: keys/locks.h. False: it cannot be read. */
+bool keys_ask_locks(struct keys *keys, struct span question, struct buf *out);
+/* The digest by which an account is known. */
+void keys_digest_name(struct keyed *keyed, struct span name, uint8_t out[KEYED_DIGEST]);
+
 #endif

@@ -7,15 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of an IPv6 address: the prefix of what a client has, and of what a customer has at most. */
-#define CLIENT_BYTES 8
-#define SITE_BYTES   6
-
-struct limits {
-	struct limits_table addresses, sites, pairs;
-	struct limits_table accounts[2]; /* those that there are, and names of nobody */
-};
-
 int limits_new(struct limits **out)
 {
 	struct limits *l = calloc(1, sizeof(*l));
@@ -53,35 +44,47 @@ void limits_free(struct limits **at)
 	*at = NULL;
 }
 
-static void digest_prefix(
-	struct keyed *keyed, const struct netaddr *client, size_t bytes, uint8_t out[LIMITS_DIGEST])
+static struct limits_prefix prefix_of(const struct netaddr *client, unsigned bits_of_v6)
 {
-	uint8_t prefix[1 + sizeof(client->ip)] = {client->family};
+	bool v6 = client->family == NETADDR_V6;
+	struct limits_prefix out = {
+		.family = client->family, .bits = (uint8_t)(v6 ? bits_of_v6 : LIMITS_IPV4_BITS)};
 
-	memcpy(prefix + 1, client->ip, bytes);
-	keyed_digest(keyed, 'a', span_of(prefix, sizeof(prefix)), out);
+	memcpy(out.ip, client->ip, out.bits / 8);
+	return out;
+}
+
+static void digest_prefix(
+	struct keyed *keyed, const struct limits_prefix *prefix, uint8_t out[LIMITS_DIGEST])
+{
+	uint8_t text[1 + sizeof(prefix->ip)] = {prefix->family};
+
+	memcpy(text + 1, prefix->ip, sizeof(prefix->ip));
+	keyed_digest(keyed, prefix->bits == LIMITS_SITE_BITS ? 's' : 'a',
+		span_of(text, sizeof(text)), out);
 }
 
 void limits_who(struct keyed *keyed, const struct netaddr *client,
 	const uint8_t account[LIMITS_DIGEST], bool exists, struct limits_who *out)
 {
-	bool v6 = client->family == NETADDR_V6;
 	uint8_t both[2 * LIMITS_DIGEST];
 
-	digest_prefix(keyed, client, v6 ? CLIENT_BYTES : sizeof(client->ip), out->address);
-	digest_prefix(keyed, client, v6 ? SITE_BYTES : sizeof(client->ip), out->site);
+	out->client = prefix_of(client, LIMITS_CLIENT_BITS);
+	out->site_prefix = prefix_of(client, LIMITS_SITE_BITS);
+	digest_prefix(keyed, &out->client, out->address);
+	digest_prefix(keyed, &out->site_prefix, out->site);
 	memcpy(out->account, account, LIMITS_DIGEST);
 	memcpy(both, out->address, LIMITS_DIGEST);
 	memcpy(both + LIMITS_DIGEST, out->account, LIMITS_DIGEST);
 	keyed_digest(keyed, 'p', span_of(both, sizeof(both)), out->pair);
 	out->nobody = !exists;
 	out->loopback = netaddr_is_loopback(client);
-	out->has_site = v6 && !out->loopback;
+	out->has_site = client->family == NETADDR_V6 && !out->loopback;
 }
 
 /* ---- one of them ---------------------------------------------------------------------------- */
 
-static uint32_t recent(const struct limits_table *table, const struct limit *e, uint64_t now_s)
+uint32_t limits_recent(const struct limits_table *table, const struct limit *e, uint64_t now_s)
 {
 	const uint64_t *failed_s = limits_table_ring(table, e);
 	uint32_t count = 0;
@@ -98,7 +101,7 @@ static bool is_open(const struct limits_table *table, const struct limit *e, uin
 	if (now_s < e->blocked_until_s)
 		return false;
 	/* After a block, one at a time. */
-	return !e->pending || recent(table, e, now_s) + e->pending < table->most;
+	return !e->pending || limits_recent(table, e, now_s) + e->pending < table->most;
 }
 
 static void ended(struct limit *e)
@@ -108,11 +111,8 @@ static void ended(struct limit *e)
 }
 
 /* How many failures of the window there are now. */
-static uint32_t failed(struct limits_table *table, const uint8_t key[LIMITS_DIGEST], uint64_t now_s)
+static uint32_t failed(struct limits_table *table, struct limit *e, uint64_t now_s)
 {
-	/* Also one that had to make room meanwhile. */
-	struct limit *e = limits_table_take(table, key);
-
 	ended(e);
 	if (now_s - e->last_s >= LIMITS_FORGIVE_S)
 		e->blocks = 0;
@@ -120,7 +120,7 @@ static uint32_t failed(struct limits_table *table, const uint8_t key[LIMITS_DIGE
 	limits_table_ring(table, e)[e->at] = now_s;
 	e->at = (uint8_t)((e->at + 1u) % table->most);
 	e->failures = (uint8_t)MIN(e->failures + 1u, table->most);
-	uint32_t count = recent(table, e, now_s);
+	uint32_t count = limits_recent(table, e, now_s);
 	if (count >= table->most) {
 		uint64_t s = (uint64_t)LIMITS_BLOCK_FIRST_S << e->blocks;
 		if (s < LIMITS_BLOCK_MOST_S)
@@ -130,12 +130,34 @@ static uint32_t failed(struct limits_table *table, const uint8_t key[LIMITS_DIGE
 	return count;
 }
 
-/* ---- a try ---------------------------------------------------------------------------------- */
-
 static struct limits_table *by_account(struct limits *l, const struct limits_who *who)
 {
 	return &l->accounts[who->nobody]; /* without a branch, which would take its time */
 }
+
+/* Of these three, also one that had to make room meanwhile. */
+static struct limit *take_account(struct limits *l, const struct limits_who *who)
+{
+	return limits_table_take(by_account(l, who), who->account);
+}
+
+static struct limit *take_address(struct limits *l, const struct limits_who *who)
+{
+	struct limit *e = limits_table_take(&l->addresses, who->address);
+
+	e->client = who->client;
+	return e;
+}
+
+static struct limit *take_site(struct limits *l, const struct limits_who *who)
+{
+	struct limit *e = limits_table_take(&l->sites, who->site);
+
+	e->client = who->site_prefix;
+	return e;
+}
+
+/* ---- a try ---------------------------------------------------------------------------------- */
 
 static struct limit *known_pair(struct limits *l, const struct limits_who *who, uint64_t now_s)
 {
@@ -172,6 +194,7 @@ static struct limit *take_pair(struct limits *l, const struct limits_who *who)
 	}
 	struct limit *pair = limits_table_take(&l->pairs, who->pair);
 	memcpy(pair->account, who->account, LIMITS_DIGEST);
+	pair->client = who->client;
 	return pair;
 }
 
@@ -198,11 +221,11 @@ bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
 		limits_table_take(&l->pairs, who->pair)->pending++;
 		return true;
 	}
-	limits_table_take(by_account(l, who), who->account)->pending++;
+	take_account(l, who)->pending++;
 	if (!who->loopback)
-		limits_table_take(&l->addresses, who->address)->pending++;
+		take_address(l, who)->pending++;
 	if (who->has_site)
-		limits_table_take(&l->sites, who->site)->pending++;
+		take_site(l, who)->pending++;
 	return true;
 }
 
@@ -218,12 +241,12 @@ static uint64_t delay_ms(uint32_t failures)
 uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t now_s)
 {
 	if (who->by_pair) {
-		(void)take_pair(l, who); /* also one that had to make room */
-		return delay_ms(failed(&l->pairs, who->pair, now_s));
+		return delay_ms(failed(&l->pairs, take_pair(l, who), now_s));
 	}
-	uint32_t of_account = failed(by_account(l, who), who->account, now_s);
-	uint32_t of_address = who->loopback ? 1 : failed(&l->addresses, who->address, now_s);
-	uint32_t of_site = who->has_site ? failed(&l->sites, who->site, now_s) : 1;
+	uint32_t of_account = failed(by_account(l, who), take_account(l, who), now_s);
+	uint32_t of_address =
+		who->loopback ? 1 : failed(&l->addresses, take_address(l, who), now_s);
+	uint32_t of_site = who->has_site ? failed(&l->sites, take_site(l, who), now_s) : 1;
 	uint32_t as_client = (of_site + LIMITS_SITE_TIMES - 1) / LIMITS_SITE_TIMES;
 	return delay_ms(MAX(of_account, MAX(of_address, as_client)));
 }

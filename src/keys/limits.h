@@ -46,9 +46,19 @@
 
 struct limits;
 
+/* What of an address counts as one. */
+#define LIMITS_IPV4_BITS   32
+#define LIMITS_CLIENT_BITS 64 /* of IPv6 */
+#define LIMITS_SITE_BITS   48
+struct limits_prefix {
+	uint8_t family, bits; /* NETADDR_NONE: none */
+	uint8_t ip[16];	      /* zeros behind the bits */
+};
+
 /* Who tries what: made once for a try. */
 #define LIMITS_DIGEST KEYED_DIGEST
 struct limits_who {
+	struct limits_prefix client, site_prefix;
 	uint8_t address[LIMITS_DIGEST], site[LIMITS_DIGEST];
 	uint8_t account[LIMITS_DIGEST], pair[LIMITS_DIGEST];
 	bool nobody; /* there is no such account */
@@ -73,5 +83,33 @@ uint64_t limits_wrong(struct limits *limits, const struct limits_who *who, uint6
 void limits_right(struct limits *limits, const struct limits_who *who, uint64_t now_s);
 /* It did not come to an end. */
 void limits_void(struct limits *limits, const struct limits_who *who);
+
+/* ---- for administrators (limits_view.c) ----------------------------------------------------- */
+
+enum limits_kind { LIMITS_OF_ADDRESS, LIMITS_OF_SITE, LIMITS_OF_ACCOUNT, LIMITS_OF_PAIR };
+
+struct limits_seen {
+	enum limits_kind kind;
+	struct limits_prefix client; /* not of an account */
+	const uint8_t *account;	     /* digest; of an account and a pair, else NULL */
+	uint32_t failures;	     /* that count now */
+	uint64_t since_s, last_s;    /* the first and the last of them; 0: none counts */
+	uint64_t blocked_until_s;    /* 0: not blocked */
+};
+
+/* Each that is blocked now, or, unless `blocked`, each other one with failures that count; the
+ * latest first within its kind. Names of nobody are left out. */
+void limits_see(struct limits *limits, uint64_t now_s, bool blocked,
+	void (*each)(void *context, const struct limits_seen *seen), void *context);
+/* How many names of nobody have failures that count. */
+uint32_t limits_see_nobodies(struct limits *limits, uint64_t now_s);
+/* Failures of an account, by itself and from the addresses that are known, are forgotten. How many
+ * had any. */
+uint32_t limits_lift_account(
+	struct limits *limits, const uint8_t account[LIMITS_DIGEST], uint64_t now_s);
+/* Those of an address: bits 0 means of its client and of the site that this is in; else of the
+ * client or site of so many bits, and of all clients in it. */
+uint32_t limits_lift_address(
+	struct limits *limits, const struct netaddr *address, unsigned bits, uint64_t now_s);
 
 #endif

@@ -1,4 +1,4 @@
-/* One table of limits.h: who was wrong when. For the limits*.c files alone. */
+/* The tables of limits.h: who was wrong when. For the limits*.c files alone. */
 #ifndef KEYS_LIMITS_TABLE_H
 #define KEYS_LIMITS_TABLE_H
 
@@ -7,6 +7,7 @@
 struct limit {
 	uint8_t key[LIMITS_DIGEST];
 	uint8_t account[LIMITS_DIGEST]; /* of a pair: whose */
+	struct limits_prefix client;	/* of an address, a site, a pair: for people */
 	uint32_t next;			/* of the same bucket */
 	uint32_t older, newer;		/* by the last use */
 	uint8_t failures, at; /* how many of its ring hold something; where the next goes */
@@ -25,6 +26,14 @@ struct limits_table {
 	struct limit *entries;
 	uint64_t *rings; /* of each entry, when the last `most` failures were */
 };
+
+struct limits {
+	struct limits_table addresses, sites, pairs;
+	struct limits_table accounts[2]; /* those that there are, and names of nobody */
+};
+
+/* Failures that count now. */
+uint32_t limits_recent(const struct limits_table *table, const struct limit *e, uint64_t now_s);
 
 int limits_table_init(struct limits_table *table, uint32_t most);
 void limits_table_done(struct limits_table *table);

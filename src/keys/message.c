@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "keys/limits.h"
 
 /* ---- passwords ------------------------------------------------------------------------------ */
 
@@ -72,6 +73,48 @@ int keys_get_answer(struct span bytes, struct auth_answer *out)
 		memcpy(answer.salt, salt.p, salt.n);
 	memcpy(answer.signature, signature.p, signature.n);
 	*out = answer;
+	return 0;
+}
+
+/* ---- who is blocked ------------------------------------------------------------------------- */
+
+void keys_put_locks(struct buf *out, const struct keys_locks *locks)
+{
+	buf_put_u8(out, (uint8_t)locks->op);
+	buf_put_bytes16(out, locks->account);
+	buf_put_u8(out, locks->address.family);
+	buf_add(out, locks->address.ip, sizeof(locks->address.ip));
+	buf_put_u8(out, locks->bits);
+}
+
+static bool is_locks(const struct keys_locks *locks)
+{
+	bool v6 = locks->address.family == NETADDR_V6;
+
+	if (locks->op > KEYS_LOCKS_LIFT || locks->account.n > AUTH_USER ||
+		!is_address(&locks->address))
+		return false;
+	if (locks->bits &&
+		!(v6 && (locks->bits == LIMITS_CLIENT_BITS || locks->bits == LIMITS_SITE_BITS)))
+		return false;
+	return locks->op == KEYS_LOCKS_LIST ||
+	       (locks->account.n > 0) != (locks->address.family != NETADDR_NONE);
+}
+
+int keys_get_locks(struct span bytes, struct keys_locks *out)
+{
+	struct cursor in = cursor_of(bytes);
+	struct keys_locks locks = {.op = cursor_u8(&in)};
+
+	locks.account = cursor_bytes16(&in);
+	locks.address.family = cursor_u8(&in);
+	struct span ip = cursor_bytes(&in, sizeof(locks.address.ip));
+
+	locks.bits = cursor_u8(&in);
+	if (!cursor_ok(&in) || cursor_left(&in) || !is_locks(&locks))
+		return ERR_CORRUPT;
+	memcpy(locks.address.ip, ip.p, ip.n);
+	*out = locks;
 	return 0;
 }
 

@@ -25,6 +25,25 @@ int keys_get_query(struct span in, struct auth_query *out);
 void keys_put_answer(struct buf *out, const struct auth_answer *answer);
 int keys_get_answer(struct span in, struct auth_answer *out);
 
+/* ---- who is blocked ------------------------------------------------------------------------- */
+
+enum keys_locks_op {
+	KEYS_LOCKS_LIST, /* all, or those of an account */
+	KEYS_LOCKS_LIFT, /* of an account, or of an address */
+};
+
+/* Of admin (keys/locks.h). */
+struct keys_locks {
+	enum keys_locks_op op;
+	struct span account; /* canonical; empty: none */
+	struct netaddr address;
+	uint8_t bits; /* 0: the address alone; else limits_lift_address() */
+};
+
+void keys_put_locks(struct buf *out, const struct keys_locks *locks);
+/* ERR_CORRUPT. */
+int keys_get_locks(struct span in, struct keys_locks *out);
+
 /* ---- signatures ----------------------------------------------------------------------------- */
 
 /* A datagram has up to KEYS_SIGN_TOGETHER questions, those of one turn of a worker's loop, and no

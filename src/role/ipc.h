@@ -58,6 +58,9 @@ enum ipc_type {
 	IPC_SNAPSHOT, /* fd; u64 generation */
 	/* admin → keys: of accounts; admin → delivery: of transports */
 	IPC_SECRETS, /* fd (directory/secrets.h) */
+	/* admin → keys, and back with the same request number */
+	IPC_LOCKS_REQUEST, /* keys_put_locks() */
+	IPC_LOCKS_REPLY,   /* JSON (keys/locks.h) */
 	/* keys → smtpd, first on the channel */
 	IPC_SIGNING, /* fd: questions for signatures, keys/message.h */
 	/* smtpd → keys, and back with the same request number: keys/message.h */

@@ -116,10 +116,15 @@ static int ask(void *context, uint32_t party, enum admin_question question, uint
 {
 	static const uint16_t types[] = {[ADMIN_ASK_QUEUE] = IPC_QUEUE_REQUEST,
 		[ADMIN_ASK_FIGURES] = IPC_FIGURES_REQUEST,
-		[ADMIN_ASK_TRACE] = IPC_TRACE_REQUEST};
+		[ADMIN_ASK_TRACE] = IPC_TRACE_REQUEST,
+		[ADMIN_ASK_LOCKS] = IPC_LOCKS_REQUEST};
 	struct admin_role *a = context;
-	struct ipc_port *port =
-		party == ADMIN_DELIVERY ? &a->delivery : &a->workers[party - ADMIN_SMTPD(0)];
+	struct ipc_port *port;
+
+	if (party == ADMIN_KEYS)
+		port = &a->keys;
+	else
+		port = party == ADMIN_DELIVERY ? &a->delivery : &a->workers[party - ADMIN_SMTPD(0)];
 
 	return ipc_send(port, types[question], ticket, request, NULL, 0);
 }
@@ -155,9 +160,12 @@ static void keys_say(void *owner, struct ipc_port *port, const struct ipc_messag
 
 	for (size_t i = 0; i < message->fd_count; i++)
 		close(message->fds[i]);
-	log_write(a->role->log, LOG_ERROR, "a role said what it should not",
-		LOG_STR("role", role_kind_name(port->peer)),
-		LOG_STR("type", ipc_type_name(message->type)));
+	if (message->type == IPC_LOCKS_REPLY)
+		admin_answer(a->admin, ADMIN_KEYS, message->request, message->payload);
+	else
+		log_write(a->role->log, LOG_ERROR, "a role said what it should not",
+			LOG_STR("role", role_kind_name(port->peer)),
+			LOG_STR("type", ipc_type_name(message->type)));
 }
 
 static void peer_gone(void *owner, struct ipc_port *port)

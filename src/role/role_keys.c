@@ -8,6 +8,7 @@
 #include "directory/snapshot.h"
 #include "directory/snapshot_memfd.h"
 #include "keys/keys.h"
+#include "keys/locks.h"
 #include "keys/message.h"
 #include "role/key_ring.h"
 #include "role/role.h"
@@ -197,12 +198,31 @@ static int take_directory(struct keys_role *k, int memfd)
 	return 0;
 }
 
+/* Who is blocked, and whose failures are to be forgotten. */
+static int answer_locks(struct keys_role *k, const struct ipc_message *message)
+{
+	struct buf buf;
+
+	buf_init(&buf, LOCKS_BYTES);
+	int err = keys_ask_locks(k->keys, message->payload, &buf) ? 0 : ERR_CORRUPT;
+	if (err == 0 && !buf_ok(&buf))
+		err = ERR_NOMEM;
+	if (err == 0)
+		(void)ipc_send(
+			&k->admin, IPC_LOCKS_REPLY, message->request, buf_span(&buf), NULL, 0);
+	buf_done(&buf);
+	return err;
+}
+
 static void admin_says(void *owner, struct ipc_port *port, const struct ipc_message *message)
 {
 	struct keys_role *k = owner;
 	int err = ERR_CORRUPT;
 	size_t taken = 0;
 	(void)port;
+
+	if (message->type == IPC_LOCKS_REQUEST)
+		err = answer_locks(k, message);
 
 	if (message->fd_count && (message->type == IPC_SECRETS || message->type == IPC_SNAPSHOT)) {
 		taken = 1;

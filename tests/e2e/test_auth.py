@@ -249,6 +249,47 @@ def test_guessers_are_stopped_and_the_owner_is_not(guarded):
     one.server.kill_all()  # in good order it would wait for the last of the bad news
 
 
+def test_what_is_locked_is_seen_and_lifted(guarded):
+    """An office behind one address, and an account that was guessed at: named, and let in by name; or by a new password."""
+    one = guarded()
+    office = "192.0.2.1"
+
+    def locks():
+        return one.server.json("user", "locks")["locks"]
+
+    def lock_out(tries):
+        clients = [one.client("front", who=who) for who, _ in tries]
+        for client, (_, user) in zip(clients, tries):
+            client.raw(f"AUTH PLAIN {plain(user, 'x')}\r\n".encode())
+        wait_until("it is blocked", lambda: any(lock["blocked_until"] for lock in locks()))
+        for client in clients:
+            client.close()
+
+    assert locks() == []
+    assert "no failed logins" in one.server.ctl("user", "locks").stdout
+    lock_out([(office, f"u{n}@c.example") for n in range(12)])
+    assert guess(one, office, JOE, PASSWORD)[0].code == 454
+    blocked, = (lock for lock in locks() if lock["blocked_until"])
+    assert blocked["kind"] == "address" and blocked["address"] == office and blocked["failures"] == 10
+    assert office in one.server.ctl("user", "locks").stdout
+    one.server.ctl("user", "unlock", office)
+    assert guess(one, office, JOE, PASSWORD)[0].code == 235
+    assert f"failed logins forgotten: {office}" in one.server.ctl("audit").stdout
+    # The account, from addresses of its own.
+    lock_out([(f"198.51.100.{n}", JOE) for n in range(1, 19)])
+    assert guess(one, "203.0.113.9", JOE, PASSWORD)[0].code == 454
+    blocked, = (lock for lock in locks() if lock["blocked_until"])
+    assert blocked["kind"] == "account" and blocked["account"] == JOE
+    shown = one.server.json("user", "show", JOE)["failed_logins"]["locks"]
+    until, = (lock["blocked_until"] for lock in shown if lock["kind"] == "account")
+    assert until and until[:13] in one.server.ctl("user", "show", JOE).stdout.split("failed logins:")[1]
+    one.server.ctl("user", "password", JOE, input=PASSWORD + "\n")
+    wait_until("it is lifted", lambda: not any(lock["blocked_until"] for lock in locks()))
+    assert guess(one, "203.0.113.9", JOE, PASSWORD)[0].code == 235
+    one.server.ctl("user", "unlock", "192.0.2.0/24", code=1)
+    one.server.kill_all()  # in good order it would wait for the last of the bad news
+
+
 def test_an_account_that_is_disabled_or_gone(guarded):
     one = guarded(objects={"accounts": {JOE: {"verifiers": verifiers(PASSWORD)}, "ann@c.example": {"verifiers": verifiers(PASSWORD)}}})
     client = one.client("front")

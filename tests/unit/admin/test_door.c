@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "keys/message.h"
 #include "sim_disk.h"
 
 #include <setjmp.h>
@@ -50,6 +51,10 @@ struct world {
 	uint32_t ticket; /* of the last question to delivery */
 	char asked[4096];
 	int delivery_error;
+	unsigned locks_asked; /* of keys, and the last of them */
+	struct keys_locks locks;
+	char locked[AUTH_USER + 1];
+	int keys_error;
 	uint32_t smtpds;
 	bool slow_trace; /* the roles have something to write before a search */
 	uint64_t random;
@@ -275,6 +280,15 @@ static int on_ask(void *context, uint32_t party, enum admin_question question, u
 
 	if (question == ADMIN_ASK_TRACE && !w->slow_trace)
 		return ERR_CLOSED;
+	if (party == ADMIN_KEYS) {
+		assert_int_equal(question, ADMIN_ASK_LOCKS);
+		w->locks_asked++;
+		assert_int_equal(keys_get_locks(request, &w->locks), 0);
+		snprintf(w->locked, sizeof(w->locked), "%.*s", (int)w->locks.account.n,
+			w->locks.account.n ? w->locks.account.p : "");
+		w->ticket = ticket;
+		return w->keys_error;
+	}
 	if (party != ADMIN_DELIVERY) {
 		if (party >= ADMIN_SMTPD(w->smtpds))
 			return ERR_CLOSED;
@@ -1729,6 +1743,139 @@ static void certificates_are_read_again_by_the_supervisor(void **state)
 	assert_error(ask(w, "{\"cmd\":\"tls\",\"op\":\"x\"}"), "op: unknown");
 }
 
+/* ---- failed logins ---------------------------------------------------------------------- */
+
+static void keys_say(struct world *w, const char *json)
+{
+	admin_answer(w->admin, ADMIN_KEYS, w->ticket, span_str(json));
+}
+
+static void have_joe(struct world *w)
+{
+	struct peer *peer = enter(w);
+
+	have_domain(w);
+	write_line(peer, ADD_JOE);
+	run_job(w);
+	assert_done(reply(peer));
+}
+
+#define LOCKS "{\"cmd\":\"user\",\"op\":\"locks\"}"
+
+static void who_is_locked_out_is_asked_of_keys(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	write_line(peer, LOCKS);
+	assert_int_equal(w->locks.op, KEYS_LOCKS_LIST);
+	assert_string_equal(w->locked, "");
+	/* It is keys that is believed, nobody else. */
+	admin_answer(w->admin, ADMIN_DELIVERY, w->ticket, SPAN("{\"locks\":[1]}"));
+	assert_null(reply(peer));
+	keys_say(w, "{\"locks\":[]}");
+	assert_done(reply(peer));
+	write_line(peer, LOCKS);
+	keys_say(w, "no json");
+	assert_error(reply(peer), "does not answer");
+	w->keys_error = ERR_CLOSED;
+	assert_error(ask(w, LOCKS), "does not answer");
+}
+
+#define UNLOCK(what) "{\"cmd\":\"user\",\"op\":\"unlock\",\"what\":\"" what "\"}"
+
+static void what_is_unlocked_is_in_the_audit(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	have_joe(w);
+	write_line(peer, UNLOCK("Joe@A.example"));
+	assert_int_equal(w->locks.op, KEYS_LOCKS_LIFT);
+	assert_string_equal(w->locked, "joe@a.example");
+	assert_string_equal(w->event, "failed logins forgotten: joe@a.example");
+	keys_say(w, "{\"lifted\":1}");
+	assert_done(reply(peer));
+	json_t *audit = ask(w, "{\"cmd\":\"audit\",\"limit\":1}");
+	const json_t *entry = json_array_get(json_object_get(audit, "entries"), 0);
+	assert_string_equal(json_string_value(json_object_get(entry, "change")),
+		"failed logins forgotten: joe@a.example");
+	json_decref(audit);
+}
+
+static void addresses_are_unlocked_as_the_list_shows_them(void **state)
+{
+	static const struct {
+		const char *request;
+		uint8_t family, bits;
+	} some[] = {{UNLOCK("192.0.2.1"), NETADDR_V4, 0}, {UNLOCK("192.0.2.1/32"), NETADDR_V4, 0},
+		{UNLOCK("2001:db8::1"), NETADDR_V6, 0}, {UNLOCK("2001:db8::/64"), NETADDR_V6, 64},
+		{UNLOCK("2001:db8::/48"), NETADDR_V6, 48}};
+	static const char *const wrong[] = {UNLOCK(""), UNLOCK("joe"), UNLOCK("192.0.2.0/24"),
+		UNLOCK("2001:db8::/32"), UNLOCK("192.0.2.1/"), UNLOCK("192.0.2.1/x"),
+		UNLOCK("192.0.2.1/0"), UNLOCK("ann@a.example")};
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++) {
+		write_line(peer, some[i].request);
+		assert_int_equal(w->locks.address.family, some[i].family);
+		assert_int_equal(w->locks.bits, some[i].bits);
+		keys_say(w, "{\"lifted\":0}");
+		assert_done(reply(peer));
+	}
+	unsigned asked = w->locks_asked;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		json_t *value = ask(w, wrong[i]);
+		assert_string_not_equal(error_of(value), "");
+		json_decref(value);
+	}
+	assert_int_equal(w->locks_asked, asked);
+}
+
+static void a_new_password_lifts_what_the_old_one_did(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	have_joe(w);
+	assert_int_equal(w->locks_asked, 0);
+	write_line(peer, "{\"cmd\":\"object\",\"op\":\"password\",\"kind\":\"account\","
+			 "\"name\":\"joe@a.example\",\"password\":\"another horse\"}");
+	assert_int_equal(w->locks_asked, 0);
+	run_job(w);
+	assert_done(reply(peer));
+	assert_int_equal(w->locks_asked, 1);
+	assert_int_equal(w->locks.op, KEYS_LOCKS_LIFT);
+	assert_string_equal(w->locked, "joe@a.example");
+	/* Its answer is nobody's. */
+	keys_say(w, "{\"lifted\":1}");
+	assert_null(reply(peer));
+}
+
+static void a_user_is_shown_with_failed_logins(void **state)
+{
+	static const char request[] =
+		"{\"cmd\":\"user\",\"op\":\"show\",\"name\":\"joe@a.example\"}";
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	have_joe(w);
+	write_line(peer, request);
+	assert_string_equal(w->locked, "joe@a.example");
+	keys_say(w, "{\"locks\":[{\"failures\":3}]}");
+	json_t *value = reply(peer);
+	const json_t *failed = json_object_get(value, "failed_logins");
+	assert_int_equal(json_array_size(json_object_get(failed, "locks")), 1);
+	json_decref(value);
+	/* Without keys the account is shown all the same. */
+	w->keys_error = ERR_CLOSED;
+	value = ask(w, request);
+	assert_non_null(json_object_get(value, "user"));
+	assert_true(json_is_null(json_object_get(value, "failed_logins")));
+	json_decref(value);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -1776,6 +1923,11 @@ int main(int argc, char **argv)
 		TEST(a_search_that_outlives_the_admin_is_not_heard),
 		TEST(a_search_answers_when_it_is_done),
 		TEST(a_search_says_what_it_could_not_read),
+		TEST(who_is_locked_out_is_asked_of_keys),
+		TEST(what_is_unlocked_is_in_the_audit),
+		TEST(addresses_are_unlocked_as_the_list_shows_them),
+		TEST(a_new_password_lifts_what_the_old_one_did),
+		TEST(a_user_is_shown_with_failed_logins),
 		TEST(a_password_is_hashed_while_others_are_answered),
 		TEST(who_goes_while_his_password_is_hashed),
 		TEST(a_password_that_outlives_the_admin_is_not_heard),

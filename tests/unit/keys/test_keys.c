@@ -11,6 +11,7 @@
 #include "fake_keys_io.h"
 #include "keys/keys.h"
 #include "keys/limits.h"
+#include "keys/locks.h"
 #include "keys/message.h"
 
 #define MOST 256
@@ -270,6 +271,105 @@ static void before_the_accounts_come_nothing_is_said(void **state)
 	assert_int_equal(last(f)->answer.result, AUTH_NO);
 }
 
+/* ---- who is blocked ------------------------------------------------------------------------- */
+
+/* The answer, in static memory. */
+static const char *locks(struct fixture *f, const struct keys_locks *question)
+{
+	static char text[65536];
+	struct buf request, out;
+
+	buf_init(&request, 1024);
+	buf_init(&out, LOCKS_BYTES);
+	keys_put_locks(&request, question);
+	assert_true(keys_ask_locks(f->keys, buf_span(&request), &out));
+	assert_true(buf_ok(&out) && out.n < sizeof(text));
+	memcpy(text, out.p, out.n);
+	text[out.n] = 0;
+	buf_done(&request);
+	buf_done(&out);
+	return text;
+}
+
+static void failures_are_listed_with_the_names_of_accounts_alone(void **state)
+{
+	const struct keys_locks all = {.op = KEYS_LOCKS_LIST},
+				of_joe = {.op = KEYS_LOCKS_LIST, .account = SPAN("joe@c.example")};
+	struct fixture *f = *state;
+	const char *text;
+
+	f->io.io.wall_ms = 1800000000000;
+	assert_string_equal(locks(f, &all), "{\"locks\":[],\"more\":0,\"nobodies\":0}");
+	ask(f, 0, 1, AUTH_BY_PASSWORD, "192.0.2.1", "JOE@c.example", "x");
+	work(f);
+	ask(f, 0, 2, AUTH_BY_PASSWORD, "2001:db8::1", "secret-typed-as-name", "x");
+	work(f);
+	text = locks(f, &all);
+	assert_non_null(strstr(text, "{\"kind\":\"address\",\"address\":\"192.0.2.1\","
+				     "\"account\":null,\"failures\":1,"
+				     "\"since\":\"2027-01-15T08:00:00"));
+	assert_non_null(strstr(text, "\"kind\":\"address\",\"address\":\"2001:db8::/64\""));
+	assert_non_null(strstr(text, "\"kind\":\"site\",\"address\":\"2001:db8::/48\""));
+	assert_non_null(strstr(text, "{\"kind\":\"account\",\"address\":null,"
+				     "\"account\":\"joe@c.example\",\"failures\":1,"));
+	assert_non_null(strstr(text, "\"nobodies\":1}"));
+	assert_null(strstr(text, "secret"));
+	text = locks(f, &of_joe);
+	assert_non_null(strstr(text, "joe@c.example"));
+	assert_null(strstr(text, "\"kind\":\"address\""));
+	/* An account that is gone has no name. */
+	assert_int_equal(keys_set_accounts(f->keys, make_accounts(some, 0)), 0);
+	assert_null(strstr(locks(f, &all), "joe"));
+}
+
+static void an_office_is_let_in_again(void **state)
+{
+	struct keys_locks lift = {.op = KEYS_LOCKS_LIFT};
+	const struct keys_locks all = {.op = KEYS_LOCKS_LIST};
+	struct fixture *f = *state;
+	char name[32];
+
+	for (unsigned i = 0; i < LIMITS_ADDRESS; i++) {
+		snprintf(name, sizeof(name), "user%u@c.example", i);
+		ask(f, 0, i, AUTH_BY_PASSWORD, "192.0.2.1", name, "x");
+		work(f);
+	}
+	ask(f, 0, 50, AUTH_BY_PASSWORD, "192.0.2.1", "joe@c.example", "sesam open");
+	assert_int_equal(last(f)->answer.result, AUTH_LATER);
+	assert_null(strstr(locks(f, &all), "\"blocked_until\":null"));
+	assert_int_equal(netaddr_parse_ip(SPAN("192.0.2.1"), &lift.address), 0);
+	assert_string_equal(locks(f, &lift), "{\"lifted\":1}");
+	ask(f, 0, 51, AUTH_BY_PASSWORD, "192.0.2.1", "joe@c.example", "sesam open");
+	work(f);
+	assert_int_equal(last(f)->answer.result, AUTH_YES);
+	assert_string_equal(locks(f, &lift), "{\"lifted\":0}");
+}
+
+static void no_more_are_listed_than_fit(void **state)
+{
+	const struct keys_locks all = {.op = KEYS_LOCKS_LIST};
+	struct fixture *f = *state;
+	struct buf request, out;
+	char client[32];
+
+	for (unsigned i = 0; i < LOCKS_SHOWN + 7; i++) {
+		snprintf(client, sizeof(client), "10.1.%u.%u", i / 256, i % 256);
+		ask(f, 0, i, AUTH_BY_PASSWORD, client, client, "x");
+		work(f);
+		f->count = 0;
+	}
+	buf_init(&request, 1024);
+	buf_init(&out, LOCKS_BYTES);
+	keys_put_locks(&request, &all);
+	assert_true(keys_ask_locks(f->keys, buf_span(&request), &out));
+	buf_add_char(&out, 0);
+	assert_true(buf_ok(&out));
+	assert_non_null(strstr(out.p, "\"more\":7,\"nobodies\":1007}"));
+	buf_done(&out);
+	buf_done(&request);
+	assert_false(keys_ask_locks(f->keys, SPAN("nonsense"), &out));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +385,10 @@ int main(void)
 			what_cannot_be_read_or_done_is_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			before_the_accounts_come_nothing_is_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			failures_are_listed_with_the_names_of_accounts_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_office_is_let_in_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_more_are_listed_than_fit, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -443,6 +443,164 @@ static void late_failures_add_no_places(void **state)
 	limits_free(&l);
 }
 
+/* ---- seen and lifted ------------------------------------------------------------------------ */
+
+struct sight {
+	unsigned count[4];
+	struct limits_seen last[4];
+};
+
+static void see(void *context, const struct limits_seen *seen)
+{
+	struct sight *sight = context;
+
+	sight->count[seen->kind]++;
+	sight->last[seen->kind] = *seen;
+}
+
+static struct sight look(struct limits *l, bool blocked)
+{
+	struct sight sight = {{0}};
+
+	limits_see(l, now, blocked, see, &sight);
+	return sight;
+}
+
+static void who_failed_is_seen_until_it_does_not_count(void **state)
+{
+	struct limits *l = fresh();
+	struct sight sight;
+	uint64_t began;
+	(void)state;
+
+	now += LIMITS_FORGIVE_S;
+	began = now;
+	wrong(l, "2001:db8:1:2:3::4", "joe@c.example");
+	now += 60;
+	wrong(l, "2001:db8:1:2::5", "joe@c.example");
+	wrong(l, "192.0.2.9", "nobody@c.example");
+	sight = look(l, true);
+	assert_int_equal(sight.count[0] + sight.count[1] + sight.count[2] + sight.count[3], 0);
+	sight = look(l, false);
+	assert_int_equal(sight.count[LIMITS_OF_ADDRESS], 2);
+	assert_int_equal(sight.count[LIMITS_OF_SITE], 1);
+	assert_int_equal(sight.count[LIMITS_OF_ACCOUNT], 1);
+	assert_int_equal(sight.count[LIMITS_OF_PAIR], 0);
+	assert_int_equal(limits_see_nobodies(l, now), 1);
+	/* The older one comes behind the newer. */
+	const struct limits_seen *address = &sight.last[LIMITS_OF_ADDRESS];
+	assert_int_equal(address->client.family, NETADDR_V6);
+	assert_int_equal(address->client.bits, 64);
+	assert_memory_equal(address->client.ip, "\x20\x01\x0d\xb8\0\1\0\2\0\0\0\0\0\0\0\0", 16);
+	assert_int_equal(address->failures, 2);
+	assert_int_equal(address->since_s, began);
+	assert_int_equal(address->last_s, now);
+	assert_int_equal(sight.last[LIMITS_OF_SITE].client.bits, 48);
+	struct limits_who w = who("192.0.2.1", "joe@c.example");
+	assert_memory_equal(sight.last[LIMITS_OF_ACCOUNT].account, w.account, LIMITS_DIGEST);
+	now = began + LIMITS_WINDOW_S;
+	sight = look(l, false);
+	assert_int_equal(sight.last[LIMITS_OF_ADDRESS].failures, 1);
+	now += 60;
+	sight = look(l, false);
+	assert_int_equal(sight.count[LIMITS_OF_ADDRESS] + sight.count[LIMITS_OF_ACCOUNT], 0);
+	limits_free(&l);
+}
+
+static void a_block_is_seen_with_its_end(void **state)
+{
+	struct limits *l = fresh();
+	struct sight sight;
+	char name[16];
+	(void)state;
+
+	assert_true(right(l, "192.0.2.7", "joe@c.example"));
+	for (int i = 0; i < LIMITS_ADDRESS; i++) {
+		snprintf(name, sizeof(name), "user%d", i);
+		assert_true(wrong(l, "192.0.2.1", name) > 0);
+		assert_true(wrong(l, "192.0.2.7", "joe@c.example") > 0);
+	}
+	sight = look(l, true);
+	assert_int_equal(sight.count[LIMITS_OF_ADDRESS], 1);
+	assert_int_equal(sight.last[LIMITS_OF_ADDRESS].blocked_until_s, now + LIMITS_BLOCK_FIRST_S);
+	assert_int_equal(sight.count[LIMITS_OF_ACCOUNT], 0);
+	/* From where the owner is known, it is the two together. */
+	assert_int_equal(sight.count[LIMITS_OF_PAIR], 1);
+	assert_int_equal(sight.last[LIMITS_OF_PAIR].client.ip[3], 7);
+	assert_non_null(sight.last[LIMITS_OF_PAIR].account);
+	limits_free(&l);
+}
+
+/* The office behind one address. */
+static void what_is_lifted_is_forgotten_and_nothing_else(void **state)
+{
+	struct limits *l = fresh();
+	struct limits_who joe = who("192.0.2.1", "joe@c.example");
+	struct netaddr office;
+	char client[32], name[16];
+	(void)state;
+
+	assert_int_equal(netaddr_parse_ip(SPAN("192.0.2.1"), &office), 0);
+	for (int i = 0; i < LIMITS_ADDRESS; i++) {
+		snprintf(name, sizeof(name), "user%d", i);
+		assert_true(wrong(l, "192.0.2.1", name) > 0);
+		assert_true(wrong(l, "192.0.2.2", name) > 0);
+	}
+	assert_int_equal(wrong(l, "192.0.2.1", "ann@c.example"), 0);
+	assert_int_equal(limits_lift_address(l, &office, 0, now), 1);
+	assert_int_equal(limits_lift_address(l, &office, 0, now), 0);
+	assert_int_equal(wrong(l, "192.0.2.1", "ann@c.example"), LIMITS_DELAY_FIRST);
+	assert_int_equal(wrong(l, "192.0.2.2", "ann@c.example"), 0);
+	/* The next block is a first one again. */
+	for (int i = 1; i < LIMITS_ADDRESS; i++)
+		wrong(l, "192.0.2.1", name);
+	now += LIMITS_BLOCK_FIRST_S;
+	assert_true(wrong(l, "192.0.2.1", "x") > 0);
+
+	for (int i = 0; i < LIMITS_ACCOUNT; i++) {
+		snprintf(client, sizeof(client), "198.51.100.%d", i);
+		assert_true(wrong(l, client, "joe@c.example") > 0);
+	}
+	assert_int_equal(wrong(l, "203.0.113.1", "joe@c.example"), 0);
+	assert_int_equal(limits_lift_account(l, joe.account, now), 1);
+	assert_true(right(l, "203.0.113.1", "joe@c.example"));
+	/* It is known there now, also when what it does wrong is forgotten again. */
+	for (int i = 0; i < LIMITS_ADDRESS; i++)
+		wrong(l, "203.0.113.1", "joe@c.example");
+	assert_false(right(l, "203.0.113.1", "joe@c.example"));
+	assert_int_equal(limits_lift_account(l, joe.account, now), 1);
+	struct limits_who w = who("203.0.113.1", "joe@c.example");
+	assert_true(limits_begin(l, &w, now));
+	assert_true(w.by_pair);
+	limits_free(&l);
+}
+
+static void of_ipv6_a_client_or_a_whole_site_is_lifted(void **state)
+{
+	struct limits *l = fresh();
+	struct netaddr address;
+	char client[32], name[16];
+	(void)state;
+
+	for (int i = 0; i < LIMITS_SITE; i++) {
+		snprintf(client, sizeof(client), "2001:db8:1:%x::1", i % 4);
+		snprintf(name, sizeof(name), "user%d", i);
+		assert_true(wrong(l, client, name) > 0);
+	}
+	assert_int_equal(wrong(l, "2001:db8:1:ffff::1", "ann"), 0);
+	assert_int_equal(netaddr_parse_ip(SPAN("2001:db8:1:2::77"), &address), 0);
+	/* Of the client alone: the site is blocked still. */
+	assert_int_equal(limits_lift_address(l, &address, 64, now), 1);
+	assert_int_equal(wrong(l, "2001:db8:1:2::1", "ann"), 0);
+	assert_int_equal(limits_lift_address(l, &address, 0, now), 1);
+	assert_true(wrong(l, "2001:db8:1:2::1", "ann") > 0);
+	assert_int_equal(wrong(l, "2001:db8:1:3::1", "ann"), 0);
+	/* All of it: three clients, one that was wrong since, and the site. */
+	assert_int_equal(limits_lift_address(l, &address, 48, now), 5);
+	assert_true(wrong(l, "2001:db8:1:3::1", "ann") > 0);
+	limits_free(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +622,10 @@ int main(void)
 		cmocka_unit_test(one_account_pushes_out_nobody_else_where_he_is_known),
 		cmocka_unit_test(an_account_is_known_where_it_was_lately),
 		cmocka_unit_test(late_failures_add_no_places),
+		cmocka_unit_test(who_failed_is_seen_until_it_does_not_count),
+		cmocka_unit_test(a_block_is_seen_with_its_end),
+		cmocka_unit_test(what_is_lifted_is_forgotten_and_nothing_else),
+		cmocka_unit_test(of_ipv6_a_client_or_a_whole_site_is_lifted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,6 +98,40 @@ static void queries(void **state)
 	buf_done(&buf);
 }
 
+static int get_locks(struct span in, void *out)
+{
+	return keys_get_locks(in, out);
+}
+
+static void what_admin_asks_of_locks(void **state)
+{
+	struct keys_locks got,
+		wrong[] = {{.op = 2}, {.op = KEYS_LOCKS_LIFT},
+			{.op = KEYS_LOCKS_LIFT,
+				.account = SPAN("a"),
+				.address = {.family = NETADDR_V4}},
+			{.op = KEYS_LOCKS_LIFT, .address = {.family = NETADDR_V4}, .bits = 24},
+			{.op = KEYS_LOCKS_LIFT, .address = {.family = NETADDR_V6}, .bits = 63},
+			{.op = KEYS_LOCKS_LIST, .address = {.family = 5}}};
+	struct keys_locks locks = {.op = KEYS_LOCKS_LIFT, .bits = 48};
+	struct buf buf;
+	(void)state;
+
+	buf_init(&buf, 4096);
+	assert_int_equal(netaddr_parse_ip(SPAN("2001:db8::1"), &locks.address), 0);
+	keys_put_locks(&buf, &locks);
+	only_whole(buf_span(&buf), get_locks, &got);
+	assert_int_equal(keys_get_locks(buf_span(&buf), &got), 0);
+	assert_true(netaddr_same_ip(&got.address, &locks.address));
+	assert_int_equal(got.bits, 48);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		buf_clear(&buf);
+		keys_put_locks(&buf, &wrong[i]);
+		assert_int_equal(keys_get_locks(buf_span(&buf), &got), ERR_CORRUPT);
+	}
+	buf_done(&buf);
+}
+
 static void answers(void **state)
 {
 	const struct auth_answer answer = {.result = AUTH_YES,
@@ -225,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queries),
+		cmocka_unit_test(what_admin_asks_of_locks),
 		cmocka_unit_test(answers),
 		cmocka_unit_test(signatures),
 		cmocka_unit_test(questions_lie_behind_each_other),
