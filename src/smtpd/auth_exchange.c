@@ -81,6 +81,13 @@ void exchange_fail(struct exchange *e, enum auth_result why)
 	exchange_free(e);
 }
 
+static void fail_again(struct exchange *e)
+{
+	leave(e);
+	auth_failed_again(e->s, e->user);
+	exchange_free(e);
+}
+
 static void succeed(struct exchange *e, struct span account)
 {
 	leave(e);
@@ -115,8 +122,13 @@ static void ask_password(struct exchange *e, struct span password)
 {
 	struct auth_query query = {.step = AUTH_BY_PASSWORD, .password = password};
 
-	if (!password.n)
+	if (!password.n) {
 		exchange_fail(e, AUTH_NO);
+		return;
+	}
+	again_note(e, password);
+	if (again_is(e))
+		fail_again(e);
 	else
 		exchange_ask(e, &query);
 }
@@ -157,6 +169,8 @@ static void answered(void *owner, const struct auth_answer *answer)
 
 	CHECK(s->phase == PHASE_ASK && s->exchange == e);
 	e->question = NULL;
+	if (answer->result == AUTH_NO)
+		again_was_wrong(e);
 	if (answer->result == AUTH_NO && answer->delay_ms) {
 		e->refused = true;
 		session_wait(s, MIN(answer->delay_ms, (uint64_t)EXCHANGE_DELAY));

@@ -75,9 +75,8 @@ static bool is_disabled(struct session *s, struct span user)
 	return disabled;
 }
 
-void auth_failed(struct session *s, enum auth_result why, struct span user)
+static void refuse_and_say(struct session *s, enum auth_result why, struct span user)
 {
-	static const char too_many[] = "Too many failed logins";
 	struct verdict verdict;
 
 	if (why == AUTH_NO)
@@ -92,10 +91,22 @@ void auth_failed(struct session *s, enum auth_result why, struct span user)
 	refuse_login(s, why == AUTH_BROKEN ? SMTPD_REFUSED_RESOURCES : SMTPD_REFUSED_AUTH, &verdict,
 		shown(user), why == AUTH_NO && is_disabled(s, user) ? "disabled" : NULL);
 	reply_verdict(s, &verdict);
+}
+
+void auth_failed(struct session *s, enum auth_result why, struct span user)
+{
+	static const char too_many[] = "Too many failed logins";
+
+	refuse_and_say(s, why, user);
 	if (why == AUTH_BROKEN || ++s->logins < SESSION_LOGINS)
 		return;
 	refuse_simple(s, SMTPD_REFUSED_ABUSE, 421, "4.7.0", too_many, SPAN_NONE);
 	reply_goodbye(s, "4.7.0", too_many);
+}
+
+void auth_failed_again(struct session *s, struct span user)
+{
+	refuse_and_say(s, AUTH_NO, user);
 }
 
 void auth_succeeded(struct session *s, struct span account, const char *mechanism)

@@ -43,7 +43,7 @@ static bool set_client(struct session *s, const struct netaddr *client)
 	s->client = *client;
 	s->clients++;
 	s->errors = s->commands = s->refused = 0;
-	s->logins = 0;
+	s->logins = s->repeats = 0;
 	return smtpd_admit_client(s);
 }
 

@@ -20,6 +20,8 @@ struct exchange {
 	struct span account; /* SCRAM: who it is, told when the client has seen our proof */
 	struct scram_server scram;
 	struct arena arena;
+	bool has_tried;
+	uint8_t tried[SESSION_WRONG]; /* name and password that were asked about */
 };
 
 /* Each of these may end the exchange, and with it `e`. */
@@ -34,6 +36,15 @@ static inline bool exchange_for_itself(struct span authzid, struct span user)
 {
 	return !authzid.n || span_equal(authzid, user);
 }
+
+/* ---- auth_again.c --------------------------------------------------------------------------- */
+
+/* This is asked about. */
+void again_note(struct exchange *e, struct span password);
+/* Was it just now, and wrong? Then it counts as repeated. */
+bool again_is(struct exchange *e);
+/* It was wrong: whoever knows the passwords said so. */
+void again_was_wrong(struct exchange *e);
 
 /* ---- auth_scram.c --------------------------------------------------------------------------- */
 

@@ -64,7 +64,7 @@ void session_forget(struct session *s)
 	free((char *)s->user.p);
 	s->helo = s->user = SPAN_NONE;
 	s->mechanism = NULL;
-	s->greeted = s->extended = s->user_told = s->plus_offered = false;
+	s->greeted = s->extended = s->user_told = s->plus_offered = s->has_wrong = false;
 }
 
 void session_greet(struct session *s)

@@ -45,6 +45,8 @@
 #define SESSION_TLS_MS	 60000u	      /* for a handshake, at most */
 #define SESSION_LATE_MS	 5000u	      /* after which a promised answer or end is not waited for */
 #define SESSION_LOGINS	 3u	      /* failed ones of one session */
+#define SESSION_REPEATS	 4u	      /* beside these, each the same as the one before */
+#define SESSION_WRONG	 16	      /* bytes of the digest of a wrong password */
 
 enum session_phase {
 	PHASE_COMMAND,
@@ -122,11 +124,14 @@ struct session {
 	bool plus_offered; /* SCRAM-SHA-256-PLUS, in the last EHLO */
 	bool auth_tried;   /* what comes may be a password in the wrong place: it is not logged */
 	uint8_t logins;	   /* that failed */
-	bool greeted;	   /* HELO or EHLO was accepted */
-	bool extended;	   /* EHLO */
-	bool skip_line;	   /* up to the next CRLF nothing counts */
-	bool skip_cr;	   /* the last byte skipped was a CR */
-	bool eof;	   /* the peer will send no more */
+	uint8_t repeats;   /* of one that failed, which were not counted */
+	bool has_wrong;	   /* the last one that failed was: */
+	uint8_t wrong[SESSION_WRONG];
+	bool greeted;	/* HELO or EHLO was accepted */
+	bool extended;	/* EHLO */
+	bool skip_line; /* up to the next CRLF nothing counts */
+	bool skip_cr;	/* the last byte skipped was a CR */
+	bool eof;	/* the peer will send no more */
 	bool paused;
 	bool choked;	 /* replies wait for the client to read them */
 	bool wants_room; /* the body waits for memory */
@@ -172,6 +177,8 @@ struct smtpd {
 	struct list ready;
 	struct io_turn turn;
 	struct clients clients;
+	bool has_wrong_key;
+	uint8_t wrong_key[32]; /* of auth_again.c */
 	char *scratch;	       /* SESSION_SCRATCH bytes: input of whoever's turn it is */
 	struct buf out;	       /* likewise, replies; empty between callbacks */
 	struct buf work;       /* likewise, a header or a text that is put together */
@@ -371,6 +378,8 @@ void auth_forget(struct session *s);
 void auth_succeeded(struct session *s, struct span account, const char *mechanism);
 /* AUTH_NO, AUTH_LATER or AUTH_BROKEN; `user` as far as it is known. */
 void auth_failed(struct session *s, enum auth_result why, struct span user);
+/* AUTH_NO once more, for what was refused a moment ago: not counted again. */
+void auth_failed_again(struct session *s, struct span user);
 /* Not the fault of what is known: base64, lengths, the syntax of a message; counted as an error. */
 void auth_malformed(struct session *s, unsigned code, const char *enhanced, const char *text);
 

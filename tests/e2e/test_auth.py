@@ -1,5 +1,6 @@
 """Logging in: by every mechanism and every wrong way, who guesses, as whom one may send, and what is written about it."""
 import concurrent.futures
+import smtplib
 import subprocess
 import time
 
@@ -8,7 +9,7 @@ import pytest
 from lib.accounts import crypt, scram, verifiers
 from lib.guarded import PASSWORD, STRANGER, Guarded, received
 from lib.peers import need
-from lib.tls import BoundClient, b64, plain
+from lib.tls import BoundClient, b64, context, plain
 from lib.world import wait_until
 
 JOE = "joe@c.example"
@@ -219,6 +220,21 @@ def test_bad_news_wait_longer_each_time(guarded):
             assert client.is_closed()
     side_by_side((twice, JOE), (twice, "nobody@c.example"), (twice, "nobody@far.example"), (thrice,))
     assert {e["why"] for e in events(one, "Rejection", "client=203.0.113.1")} == {"auth", "abuse"}
+
+
+def test_the_same_wrong_password_by_another_mechanism_is_one_mistake(guarded):
+    """Python's smtplib tries PLAIN, then LOGIN: its second login() is not sent away, and one failure is counted for each password."""
+    one = guarded()
+    with smtplib.SMTP(*one.address("mx"), timeout=20) as client:
+        client.starttls(context=context(one.ca.crt))
+        for word in ("wrong one", "wrong two"):
+            began = time.monotonic()
+            with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+                client.login(JOE, word)
+            assert refused.value.smtp_code == 535 and time.monotonic() - began < 3
+        failures, = (lock["failures"] for lock in one.server.json("user", "locks")["locks"] if lock["kind"] == "account")
+        assert failures == 2
+        assert client.login(JOE, PASSWORD)[0] == 235
 
 
 def test_guessers_are_stopped_and_the_owner_is_not(guarded):

@@ -5,11 +5,12 @@
 #include "base/base64.h"
 #include "smtpd/session.h"
 
-#define PLAIN_RIGHT "AUTH PLAIN AGFubkBjLmV4YW1wbGUAc2VjcmV0\r\n" /* ann@c.example, secret */
-#define PLAIN_WRONG "AUTH PLAIN AGFubkBjLmV4YW1wbGUAc2VjcmV1\r\n" /* …, secreu */
-#define WELCOME	    "235 2.7.0 Welcome\r\n"
-#define WRONG	    "535 5.7.8 User and password do not match\r\n"
-#define AUTH_CAPS   "250-AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n"
+#define PLAIN_RIGHT  "AUTH PLAIN AGFubkBjLmV4YW1wbGUAc2VjcmV0\r\n" /* ann@c.example, secret */
+#define PLAIN_WRONG  "AUTH PLAIN AGFubkBjLmV4YW1wbGUAc2VjcmV1\r\n" /* …, secreu */
+#define PLAIN_WRONG2 "AUTH PLAIN AGFubkBjLmV4YW1wbGUAd3Jvbmcy\r\n" /* …, wrong2 */
+#define WELCOME	     "235 2.7.0 Welcome\r\n"
+#define WRONG	     "535 5.7.8 User and password do not match\r\n"
+#define AUTH_CAPS    "250-AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n"
 
 static void start(struct fixture *f)
 {
@@ -401,7 +402,7 @@ static void bad_news_take_their_time(void **state)
 	assert_int_equal(refused(f, SMTPD_REFUSED_AUTH), 2);
 	/* No endless delay either. */
 	f->world.auth.delay_ms = UINT64_MAX;
-	say(f, peer, PLAIN_WRONG, "");
+	say(f, peer, PLAIN_WRONG2, "");
 	world_pass_ms(&f->world, 60000);
 	expect(f, peer, WRONG);
 }
@@ -429,12 +430,79 @@ static void who_guesses_is_sent_away(void **state)
 
 	start(f);
 	struct peer *peer = hello(f);
-	say(f, peer, PLAIN_WRONG PLAIN_WRONG PLAIN_WRONG PLAIN_RIGHT,
+	say(f, peer,
+		PLAIN_WRONG PLAIN_WRONG2 "AUTH PLAIN AGFubkBjLmV4YW1wbGUAd3Jvbmcz\r\n" PLAIN_RIGHT,
 		WRONG WRONG WRONG "421 4.7.0 gw.example.test Too many failed logins\r\n");
 	assert_true(peer->closed);
 	assert_int_equal(refused(f, SMTPD_REFUSED_AUTH), 3);
 	assert_int_equal(refused(f, SMTPD_REFUSED_ABUSE), 1);
 	assert_int_equal(figures(f).logins, 0);
+}
+
+/* By PLAIN, then by LOGIN: as many programs do (smtplib's login() among them). */
+#define LOGIN_WRONG "AUTH LOGIN YW5uQGMuZXhhbXBsZQ==\r\nc2VjcmV1\r\n"
+#define PASSWORD    "334 UGFzc3dvcmQ6\r\n"
+
+static void the_same_wrong_password_counts_once(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	f->world.auth.delay_ms = 4000;
+	struct peer *peer = hello(f);
+	say(f, peer, PLAIN_WRONG, "");
+	world_pass_ms(&f->world, 4000);
+	expect(f, peer, WRONG);
+	/* At once, and nobody is asked. */
+	say(f, peer, LOGIN_WRONG, PASSWORD WRONG);
+	say(f, peer, PLAIN_WRONG LOGIN_WRONG, WRONG PASSWORD WRONG);
+	assert_int_equal(f->world.auth.asked, 1);
+	/* What is another one is asked about. */
+	f->world.auth.delay_ms = 0;
+	say(f, peer, "AUTH PLAIN AGpvZUBjLmV4YW1wbGUAc2VjcmV1\r\n", WRONG);
+	assert_int_equal(f->world.auth.asked, 2);
+	say(f, peer, PLAIN_RIGHT, WELCOME);
+	assert_int_equal(refused(f, SMTPD_REFUSED_AUTH), 5);
+}
+
+/* Only the last one is known, of this connection, and not for ever. */
+static void a_wrong_password_is_not_remembered_for_long(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	struct peer *peer = hello(f);
+	for (unsigned i = 0; i < 1 + SESSION_REPEATS; i++)
+		say(f, peer, PLAIN_WRONG, WRONG);
+	assert_int_equal(f->world.auth.asked, 1);
+	say(f, peer, PLAIN_WRONG, WRONG);
+	assert_int_equal(f->world.auth.asked, 2);
+	say(f, peer, PLAIN_WRONG, WRONG "421 4.7.0 gw.example.test Too many failed logins\r\n");
+	say(f, hello(f), PLAIN_WRONG, WRONG);
+	assert_int_equal(f->world.auth.asked, 4);
+	/* Where nobody could say, nothing is known. */
+	peer = hello(f);
+	f->world.auth.result = AUTH_LATER;
+	say(f, peer, PLAIN_WRONG, "454 4.7.0 Too many failed logins; try later\r\n");
+	f->world.auth.result = AUTH_YES;
+	say(f, peer, PLAIN_WRONG, WRONG);
+	assert_int_equal(f->world.auth.asked, 6);
+}
+
+static void what_starttls_forgets_is_asked_again(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	world_give_tls(&f->world);
+	struct peer *peer = greeted(f, "192.0.2.7");
+	peer_send_str(peer, EHLO PLAIN_WRONG "STARTTLS\r\n");
+	assert_int_equal(f->world.auth.asked, 1);
+	peer_handshake(peer, 0);
+	peer_send_str(peer, EHLO);
+	buf_clear(&peer->replies);
+	say(f, peer, PLAIN_WRONG, WRONG);
+	assert_int_equal(f->world.auth.asked, 2);
 }
 
 static void who_is_asked_has_no_answer(void **state)
@@ -628,6 +696,9 @@ int main(void)
 		TEST(bad_news_take_their_time),
 		TEST(after_the_news_the_client_has_time),
 		TEST(who_guesses_is_sent_away),
+		TEST(the_same_wrong_password_counts_once),
+		TEST(a_wrong_password_is_not_remembered_for_long),
+		TEST(what_starttls_forgets_is_asked_again),
 		TEST(who_is_asked_has_no_answer),
 		TEST(peers_that_go_away),
 		TEST(stopping),
