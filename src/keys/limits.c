@@ -126,6 +126,7 @@ static uint32_t failed(struct limits_table *table, struct limit *e, uint64_t now
 		if (s < LIMITS_BLOCK_MOST_S)
 			e->blocks++;
 		e->blocked_until_s = now_s + MIN(s, LIMITS_BLOCK_MOST_S);
+		e->patience_s = now_s + LIMITS_PATIENCE_S;
 	}
 	return count;
 }
@@ -198,30 +199,62 @@ static struct limit *take_pair(struct limits *l, const struct limits_who *who)
 	return pair;
 }
 
-bool limits_open(struct limits *l, const struct limits_who *who, uint64_t now_s)
+/* Nothing was wrong from there for as long as failures count, and nothing is being tried. */
+static bool is_clean(const struct limits_table *table, const struct limit *e, uint64_t now_s)
 {
-	struct limit *pair = known_pair(l, who, now_s);
+	return !e || (!e->pending && !limits_recent(table, e, now_s));
+}
+
+/* May the one try that a blocked account has in a while come from there? Clients of this machine
+ * have no address of their own. Of a site one client is as clean as any other. */
+static bool has_patience(
+	struct limits *l, const struct limits_who *who, const struct limit *account, uint64_t now_s)
+{
+	return !who->loopback && now_s < account->blocked_until_s && now_s >= account->patience_s &&
+	       is_clean(&l->addresses, limits_table_find(&l->addresses, who->address), now_s);
+}
+
+enum way { WAY_NONE, WAY_PAIR, WAY_PATIENT, WAY_OPEN };
+
+/* How a try would be counted. */
+static enum way way_of(struct limits *l, const struct limits_who *who, uint64_t now_s)
+{
+	const struct limit *pair = known_pair(l, who, now_s);
 
 	if (pair)
-		return is_open(&l->pairs, pair, now_s);
+		return is_open(&l->pairs, pair, now_s) ? WAY_PAIR : WAY_NONE;
 	const struct limit *account = limits_table_find(by_account(l, who), who->account);
 	const struct limit *address =
 		who->loopback ? NULL : limits_table_find(&l->addresses, who->address);
 	const struct limit *site = who->has_site ? limits_table_find(&l->sites, who->site) : NULL;
-	return is_open(by_account(l, who), account, now_s) &&
-	       is_open(&l->addresses, address, now_s) && is_open(&l->sites, site, now_s);
+	if (!is_open(&l->addresses, address, now_s) || !is_open(&l->sites, site, now_s))
+		return WAY_NONE;
+	if (is_open(by_account(l, who), account, now_s))
+		return WAY_OPEN;
+	return has_patience(l, who, account, now_s) ? WAY_PATIENT : WAY_NONE;
+}
+
+bool limits_open(struct limits *l, const struct limits_who *who, uint64_t now_s)
+{
+	return way_of(l, who, now_s) != WAY_NONE;
 }
 
 bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
 {
-	if (!limits_open(l, who, now_s))
+	enum way way = way_of(l, who, now_s);
+
+	who->by_pair = way == WAY_PAIR;
+	who->patient = way == WAY_PATIENT;
+	if (way == WAY_NONE)
 		return false;
-	who->by_pair = known_pair(l, who, now_s) != NULL;
 	if (who->by_pair) {
 		limits_table_take(&l->pairs, who->pair)->pending++;
 		return true;
 	}
-	take_account(l, who)->pending++;
+	if (who->patient)
+		take_account(l, who)->patience_s = now_s + LIMITS_PATIENCE_S;
+	else
+		take_account(l, who)->pending++;
 	if (!who->loopback)
 		take_address(l, who)->pending++;
 	if (who->has_site)
@@ -243,7 +276,10 @@ uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t n
 	if (who->by_pair) {
 		return delay_ms(failed(&l->pairs, take_pair(l, who), now_s));
 	}
-	uint32_t of_account = failed(by_account(l, who), take_account(l, who), now_s);
+	struct limits_table *accounts = by_account(l, who);
+	struct limit *account = take_account(l, who);
+	uint32_t of_account = who->patient ? MAX(1u, limits_recent(accounts, account, now_s))
+					   : failed(accounts, account, now_s);
 	uint32_t of_address =
 		who->loopback ? 1 : failed(&l->addresses, take_address(l, who), now_s);
 	uint32_t of_site = who->has_site ? failed(&l->sites, take_site(l, who), now_s) : 1;
@@ -257,7 +293,8 @@ void limits_void(struct limits *l, const struct limits_who *who)
 		ended(limits_table_find(&l->pairs, who->pair));
 		return;
 	}
-	ended(limits_table_find(by_account(l, who), who->account));
+	if (!who->patient)
+		ended(limits_table_find(by_account(l, who), who->account));
 	if (!who->loopback)
 		ended(limits_table_find(&l->addresses, who->address));
 	if (who->has_site)

@@ -19,6 +19,12 @@
  * own: names can be made up without end, by a worker that was taken over with any client's address,
  * and must not push an account's failures out.
  *
+ * Nor from everywhere else: while an account is blocked, an address without a failure of its own
+ * within the window may still try, but of all such addresses together one in LIMITS_PATIENCE_S, the
+ * first so long after the block began. So an owner somewhere new gets in by trying again, and who
+ * guesses from ever new addresses has 3600 / LIMITS_PATIENCE_S guesses an hour more, however many
+ * these are. Such a failure counts for its address, and makes the account's block no longer.
+ *
  * Bounds: five tables of LIMITS_ENTRIES; who was not heard of for the longest time makes room.
  */
 #ifndef KEYS_LIMITS_H
@@ -42,6 +48,7 @@
 #define LIMITS_DELAY_MOST    30000u
 #define LIMITS_BLOCK_FIRST_S 60u
 #define LIMITS_BLOCK_MOST_S  3600u
+#define LIMITS_PATIENCE_S    60u
 #define LIMITS_ENTRIES	     16384u
 
 struct limits;
@@ -65,6 +72,7 @@ struct limits_who {
 	bool loopback;
 	bool has_site;
 	bool by_pair; /* set by limits_begin(): counted there */
+	bool patient; /* likewise: the account is blocked, and this is the try of the minute */
 };
 
 int limits_new(struct limits **out);

@@ -16,6 +16,7 @@ struct limit {
 	uint64_t last_s;  /* failure */
 	uint64_t blocked_until_s;
 	uint64_t known_until_s;
+	uint64_t patience_s; /* of an account: when the next try may be made during a block */
 };
 
 struct limits_table {

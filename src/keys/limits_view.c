@@ -67,7 +67,7 @@ static uint32_t lift(const struct limits_table *table, struct limit *e, uint64_t
 	bool had = limits_recent(table, e, now_s) || now_s < e->blocked_until_s;
 
 	e->failures = e->at = e->blocks = 0;
-	e->blocked_until_s = 0;
+	e->blocked_until_s = e->patience_s = 0;
 	return had;
 }
 

@@ -111,7 +111,7 @@ int keys_get_locks(struct span bytes, struct keys_locks *out)
 	struct span ip = cursor_bytes(&in, sizeof(locks.address.ip));
 
 	locks.bits = cursor_u8(&in);
-	if (!cursor_ok(&in) || cursor_left(&in) || !is_locks(&locks))
+	if (!cursor_ok(&in) || cursor_left(&in) || !ip.n || !is_locks(&locks))
 		return ERR_CORRUPT;
 	memcpy(locks.address.ip, ip.p, ip.n);
 	*out = locks;

@@ -443,6 +443,107 @@ static void late_failures_add_no_places(void **state)
 	limits_free(&l);
 }
 
+/* ---- patience ------------------------------------------------------------------------------- */
+
+/* Blocks the account for an hour: the blocks before it are over. */
+static void block_for_an_hour(struct limits *l, const char *account)
+{
+	char client[32];
+
+	now += LIMITS_FORGIVE_S;
+	for (unsigned i = 0, blocks = 0; blocks < 8; i++) {
+		snprintf(client, sizeof(client), "198.18.%u.%u", i / 256, i % 256);
+		if (wrong(l, client, account))
+			continue;
+		uint64_t s = (uint64_t)LIMITS_BLOCK_FIRST_S << blocks++;
+		if (blocks < 8)
+			now += MIN(s, LIMITS_BLOCK_MOST_S);
+	}
+}
+
+static void an_owner_somewhere_new_gets_in_with_patience(void **state)
+{
+	struct limits *l = fresh();
+	(void)state;
+
+	block_for_an_hour(l, "joe@c.example");
+	assert_false(right(l, "203.0.113.1", "joe@c.example"));
+	now += LIMITS_PATIENCE_S - 1;
+	assert_false(right(l, "203.0.113.1", "joe@c.example"));
+	now += 1;
+	assert_true(right(l, "203.0.113.1", "joe@c.example"));
+	/* One of all for the minute; where he is known now, he needs none. */
+	assert_false(right(l, "203.0.113.2", "joe@c.example"));
+	assert_true(right(l, "203.0.113.1", "joe@c.example"));
+	now += LIMITS_PATIENCE_S;
+	/* Not from an address that was wrong about anything within the hour. */
+	assert_true(wrong(l, "203.0.113.3", "ann@c.example") > 0);
+	assert_false(right(l, "203.0.113.3", "joe@c.example"));
+	/* Nor from this machine, where all look alike. */
+	assert_false(right(l, "127.0.0.1", "joe@c.example"));
+	assert_true(right(l, "2001:db8::1", "joe@c.example"));
+	limits_free(&l);
+}
+
+/* Whoever has more addresses than there are seconds. */
+static void patience_gives_guessers_one_guess_a_minute(void **state)
+{
+	struct limits *l = fresh();
+	char client[32];
+	unsigned guesses = 0;
+	uint64_t began, longest = 0;
+	(void)state;
+
+	block_for_an_hour(l, "joe@c.example");
+	began = now;
+	for (; now < began + LIMITS_BLOCK_MOST_S - 1; now++) {
+		snprintf(client, sizeof(client), "10.%u.%u.1", (unsigned)((now - began) / 256),
+			(unsigned)((now - began) % 256));
+		uint64_t delay = wrong(l, client, "joe@c.example");
+		guesses += delay > 0;
+		longest = MAX(longest, delay);
+	}
+	assert_true(guesses > 0 && guesses <= LIMITS_BLOCK_MOST_S / LIMITS_PATIENCE_S);
+	/* They wait for their news as for any other. */
+	assert_int_equal(longest, LIMITS_DELAY_MOST);
+	/* The block is no longer for it. */
+	now = began + LIMITS_BLOCK_MOST_S;
+	assert_true(right(l, "203.0.113.1", "joe@c.example"));
+	limits_free(&l);
+}
+
+/* Nobody learns by it who has an account. */
+static void a_name_of_nobody_has_the_same_patience(void **state)
+{
+	struct limits *l = fresh();
+	(void)state;
+
+	block_for_an_hour(l, "nobody@c.example");
+	assert_int_equal(wrong(l, "203.0.113.1", "nobody@c.example"), 0);
+	now += LIMITS_PATIENCE_S;
+	assert_true(wrong(l, "203.0.113.1", "nobody@c.example") > 0);
+	assert_int_equal(wrong(l, "203.0.113.2", "nobody@c.example"), 0);
+	limits_free(&l);
+}
+
+/* A try that does not come to its end leaves the account as it was. */
+static void patience_that_comes_to_nothing(void **state)
+{
+	struct limits *l = fresh();
+	struct limits_who w = who("203.0.113.1", "joe@c.example");
+	(void)state;
+
+	block_for_an_hour(l, "joe@c.example");
+	now += LIMITS_PATIENCE_S;
+	assert_true(limits_begin(l, &w, now));
+	limits_void(l, &w);
+	assert_false(limits_begin(l, &w, now));
+	now += LIMITS_PATIENCE_S;
+	assert_true(limits_begin(l, &w, now));
+	limits_right(l, &w, now);
+	limits_free(&l);
+}
+
 /* ---- seen and lifted ------------------------------------------------------------------------ */
 
 struct sight {
@@ -626,6 +727,10 @@ int main(void)
 		cmocka_unit_test(a_block_is_seen_with_its_end),
 		cmocka_unit_test(what_is_lifted_is_forgotten_and_nothing_else),
 		cmocka_unit_test(of_ipv6_a_client_or_a_whole_site_is_lifted),
+		cmocka_unit_test(an_owner_somewhere_new_gets_in_with_patience),
+		cmocka_unit_test(patience_gives_guessers_one_guess_a_minute),
+		cmocka_unit_test(a_name_of_nobody_has_the_same_patience),
+		cmocka_unit_test(patience_that_comes_to_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
