@@ -13,15 +13,13 @@ int limits_new(struct limits **out)
 
 	if (!l)
 		return ERR_NOMEM;
-	int err = limits_table_init(&l->addresses, LIMITS_ADDRESS);
+	int err = limits_table_init(&l->addresses, 1, LIMITS_ADDRESS);
 	if (err == 0)
-		err = limits_table_init(&l->sites, LIMITS_SITE);
+		err = limits_table_init(&l->sites, 1, LIMITS_SITE);
 	if (err == 0)
-		err = limits_table_init(&l->accounts[0], LIMITS_ACCOUNT);
+		err = limits_table_init(&l->accounts, LIMITS_CLASSES, LIMITS_ACCOUNT);
 	if (err == 0)
-		err = limits_table_init(&l->accounts[1], LIMITS_ACCOUNT);
-	if (err == 0)
-		err = limits_table_init(&l->pairs, LIMITS_ADDRESS);
+		err = limits_table_init(&l->pairs, 1, LIMITS_ADDRESS);
 	if (err)
 		limits_free(&l);
 	else
@@ -37,8 +35,7 @@ void limits_free(struct limits **at)
 		return;
 	limits_table_done(&l->addresses);
 	limits_table_done(&l->sites);
-	limits_table_done(&l->accounts[0]);
-	limits_table_done(&l->accounts[1]);
+	limits_table_done(&l->accounts);
 	limits_table_done(&l->pairs);
 	free(l);
 	*at = NULL;
@@ -131,20 +128,26 @@ static uint32_t failed(struct limits_table *table, struct limit *e, uint64_t now
 	return count;
 }
 
-static struct limits_table *by_account(struct limits *l, const struct limits_who *who)
+/* Without a branch, which would take its time. */
+static enum limits_class class_of(const struct limits_who *who)
 {
-	return &l->accounts[who->nobody]; /* without a branch, which would take its time */
+	return (enum limits_class)who->nobody;
+}
+
+static struct limit *find_account(struct limits *l, const struct limits_who *who)
+{
+	return limits_table_find(&l->accounts, class_of(who), who->account);
 }
 
 /* Of these three, also one that had to make room meanwhile. */
 static struct limit *take_account(struct limits *l, const struct limits_who *who)
 {
-	return limits_table_take(by_account(l, who), who->account);
+	return limits_table_take(&l->accounts, class_of(who), who->account);
 }
 
 static struct limit *take_address(struct limits *l, const struct limits_who *who)
 {
-	struct limit *e = limits_table_take(&l->addresses, who->address);
+	struct limit *e = limits_table_take(&l->addresses, LIMITS_SOMEBODY, who->address);
 
 	e->client = who->client;
 	return e;
@@ -152,7 +155,7 @@ static struct limit *take_address(struct limits *l, const struct limits_who *who
 
 static struct limit *take_site(struct limits *l, const struct limits_who *who)
 {
-	struct limit *e = limits_table_take(&l->sites, who->site);
+	struct limit *e = limits_table_take(&l->sites, LIMITS_SOMEBODY, who->site);
 
 	e->client = who->site_prefix;
 	return e;
@@ -162,7 +165,7 @@ static struct limit *take_site(struct limits *l, const struct limits_who *who)
 
 static struct limit *known_pair(struct limits *l, const struct limits_who *who, uint64_t now_s)
 {
-	struct limit *pair = limits_table_find(&l->pairs, who->pair);
+	struct limit *pair = limits_table_find(&l->pairs, LIMITS_SOMEBODY, who->pair);
 
 	return pair && now_s < pair->known_until_s ? pair : NULL;
 }
@@ -188,12 +191,12 @@ static struct limit *pair_too_many(struct limits_table *pairs, const uint8_t acc
 
 static struct limit *take_pair(struct limits *l, const struct limits_who *who)
 {
-	if (!limits_table_find(&l->pairs, who->pair)) {
+	if (!limits_table_find(&l->pairs, LIMITS_SOMEBODY, who->pair)) {
 		struct limit *old = pair_too_many(&l->pairs, who->account);
 		if (old)
 			limits_table_replace(&l->pairs, old, who->pair);
 	}
-	struct limit *pair = limits_table_take(&l->pairs, who->pair);
+	struct limit *pair = limits_table_take(&l->pairs, LIMITS_SOMEBODY, who->pair);
 	memcpy(pair->account, who->account, LIMITS_DIGEST);
 	pair->client = who->client;
 	return pair;
@@ -211,7 +214,8 @@ static bool has_patience(
 	struct limits *l, const struct limits_who *who, const struct limit *account, uint64_t now_s)
 {
 	return !who->loopback && now_s < account->blocked_until_s && now_s >= account->patience_s &&
-	       is_clean(&l->addresses, limits_table_find(&l->addresses, who->address), now_s);
+	       is_clean(&l->addresses,
+		       limits_table_find(&l->addresses, LIMITS_SOMEBODY, who->address), now_s);
 }
 
 enum way { WAY_NONE, WAY_PAIR, WAY_PATIENT, WAY_OPEN };
@@ -223,13 +227,15 @@ static enum way way_of(struct limits *l, const struct limits_who *who, uint64_t 
 
 	if (pair)
 		return is_open(&l->pairs, pair, now_s) ? WAY_PAIR : WAY_NONE;
-	const struct limit *account = limits_table_find(by_account(l, who), who->account);
+	const struct limit *account = find_account(l, who);
 	const struct limit *address =
-		who->loopback ? NULL : limits_table_find(&l->addresses, who->address);
-	const struct limit *site = who->has_site ? limits_table_find(&l->sites, who->site) : NULL;
+		who->loopback ? NULL
+			      : limits_table_find(&l->addresses, LIMITS_SOMEBODY, who->address);
+	const struct limit *site =
+		who->has_site ? limits_table_find(&l->sites, LIMITS_SOMEBODY, who->site) : NULL;
 	if (!is_open(&l->addresses, address, now_s) || !is_open(&l->sites, site, now_s))
 		return WAY_NONE;
-	if (is_open(by_account(l, who), account, now_s))
+	if (is_open(&l->accounts, account, now_s))
 		return WAY_OPEN;
 	return has_patience(l, who, account, now_s) ? WAY_PATIENT : WAY_NONE;
 }
@@ -248,7 +254,7 @@ bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
 	if (way == WAY_NONE)
 		return false;
 	if (who->by_pair) {
-		limits_table_take(&l->pairs, who->pair)->pending++;
+		limits_table_take(&l->pairs, LIMITS_SOMEBODY, who->pair)->pending++;
 		return true;
 	}
 	if (who->patient)
@@ -276,7 +282,7 @@ uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t n
 	if (who->by_pair) {
 		return delay_ms(failed(&l->pairs, take_pair(l, who), now_s));
 	}
-	struct limits_table *accounts = by_account(l, who);
+	struct limits_table *accounts = &l->accounts;
 	struct limit *account = take_account(l, who);
 	uint32_t of_account = who->patient ? MAX(1u, limits_recent(accounts, account, now_s))
 					   : failed(accounts, account, now_s);
@@ -290,15 +296,15 @@ uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t n
 void limits_void(struct limits *l, const struct limits_who *who)
 {
 	if (who->by_pair) {
-		ended(limits_table_find(&l->pairs, who->pair));
+		ended(limits_table_find(&l->pairs, LIMITS_SOMEBODY, who->pair));
 		return;
 	}
 	if (!who->patient)
-		ended(limits_table_find(by_account(l, who), who->account));
+		ended(find_account(l, who));
 	if (!who->loopback)
-		ended(limits_table_find(&l->addresses, who->address));
+		ended(limits_table_find(&l->addresses, LIMITS_SOMEBODY, who->address));
 	if (who->has_site)
-		ended(limits_table_find(&l->sites, who->site));
+		ended(limits_table_find(&l->sites, LIMITS_SOMEBODY, who->site));
 }
 
 void limits_right(struct limits *l, const struct limits_who *who, uint64_t now_s)

@@ -15,9 +15,9 @@
  * address from which the account was logged in to within LIMITS_KNOWN counts by itself, beside the
  * other tables. An account has LIMITS_PAIRS such addresses, those of its last logins, so that one
  * owner does not make those of all others unknown. Loopback clients (a webmail) are counted by
- * account alone. An account that does not exist is counted like any other, but in a table of its
- * own: names can be made up without end, by a worker that was taken over with any client's address,
- * and must not push an account's failures out.
+ * account alone. An account that does not exist is counted like any other, in the same table, and
+ * makes room for its kind only: names can be made up without end, by a worker that was taken over
+ * with any client's address, and must not push an account's failures out.
  *
  * Nor from everywhere else: while an account is blocked, an address without a failure of its own
  * within the window may still try, but of all such addresses together one in LIMITS_PATIENCE_S, the
@@ -25,7 +25,8 @@
  * guesses from ever new addresses has 3600 / LIMITS_PATIENCE_S guesses an hour more, however many
  * these are. Such a failure counts for its address, and makes the account's block no longer.
  *
- * Bounds: five tables of LIMITS_ENTRIES; who was not heard of for the longest time makes room.
+ * Bounds: LIMITS_ENTRIES of each of these (addresses, sites, pairs, accounts, names of nobody); who
+ * was not heard of for the longest time makes room.
  */
 #ifndef KEYS_LIMITS_H
 #define KEYS_LIMITS_H

@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS ((size_t)2 * LIMITS_ENTRIES)
+#define BUCKETS ((size_t)2 * LIMITS_ENTRIES * LIMITS_CLASSES)
 #define NONE	UINT32_MAX
 
-int limits_table_init(struct limits_table *table, uint32_t most)
+int limits_table_init(struct limits_table *table, uint32_t classes, uint32_t most)
 {
-	CHECK(most > 0 && most <= UINT8_MAX);
-	*table = (struct limits_table){.most = most, .oldest = NONE, .newest = NONE};
+	const size_t entries = (size_t)LIMITS_ENTRIES * classes;
+
+	CHECK(classes && classes <= LIMITS_CLASSES && most > 0 && most <= UINT8_MAX);
+	*table = (struct limits_table){.most = most};
+	for (uint32_t i = 0; i < LIMITS_CLASSES; i++)
+		table->orders[i] = (struct limits_order){.oldest = NONE, .newest = NONE};
 	table->buckets = malloc(BUCKETS * sizeof(*table->buckets));
-	table->entries = calloc(LIMITS_ENTRIES, sizeof(*table->entries));
-	table->rings = calloc((size_t)LIMITS_ENTRIES * most, sizeof(*table->rings));
+	table->entries = calloc(entries, sizeof(*table->entries));
+	table->rings = calloc(entries * most, sizeof(*table->rings));
 	if (!table->buckets || !table->entries || !table->rings) {
 		limits_table_done(table);
 		return ERR_NOMEM;
@@ -44,13 +48,14 @@ static uint32_t *bucket_of(struct limits_table *table, const uint8_t key[LIMITS_
 static void leave_order(struct limits_table *table, uint32_t at)
 {
 	struct limit *e = &table->entries[at];
+	struct limits_order *order = &table->orders[e->class];
 
 	if (e->older == NONE)
-		table->oldest = e->newer;
+		order->oldest = e->newer;
 	else
 		table->entries[e->older].newer = e->newer;
 	if (e->newer == NONE)
-		table->newest = e->older;
+		order->newest = e->older;
 	else
 		table->entries[e->newer].older = e->older;
 }
@@ -58,14 +63,15 @@ static void leave_order(struct limits_table *table, uint32_t at)
 static void be_newest(struct limits_table *table, uint32_t at)
 {
 	struct limit *e = &table->entries[at];
+	struct limits_order *order = &table->orders[e->class];
 
 	e->newer = NONE;
-	e->older = table->newest;
-	if (table->newest == NONE)
-		table->oldest = at;
+	e->older = order->newest;
+	if (order->newest == NONE)
+		order->oldest = at;
 	else
-		table->entries[table->newest].newer = at;
-	table->newest = at;
+		table->entries[order->newest].newer = at;
+	order->newest = at;
 }
 
 uint64_t *limits_table_ring(const struct limits_table *table, const struct limit *e)
@@ -73,11 +79,14 @@ uint64_t *limits_table_ring(const struct limits_table *table, const struct limit
 	return table->rings + (size_t)(e - table->entries) * table->most;
 }
 
-struct limit *limits_table_find(struct limits_table *table, const uint8_t key[LIMITS_DIGEST])
+struct limit *limits_table_find(
+	struct limits_table *table, enum limits_class class, const uint8_t key[LIMITS_DIGEST])
 {
-	for (uint32_t at = *bucket_of(table, key); at != NONE; at = table->entries[at].next)
-		if (memcmp(table->entries[at].key, key, LIMITS_DIGEST) == 0)
-			return &table->entries[at];
+	for (uint32_t at = *bucket_of(table, key); at != NONE; at = table->entries[at].next) {
+		struct limit *e = &table->entries[at];
+		if (e->class == class && memcmp(e->key, key, LIMITS_DIGEST) == 0)
+			return e;
+	}
 	return NULL;
 }
 
@@ -91,20 +100,23 @@ static void forget(struct limits_table *table, uint32_t at)
 	leave_order(table, at);
 }
 
-static void make(struct limits_table *table, uint32_t at, const uint8_t key[LIMITS_DIGEST])
+static void make(struct limits_table *table, uint32_t at, enum limits_class class,
+	const uint8_t key[LIMITS_DIGEST])
 {
 	struct limit *e = &table->entries[at];
 	uint32_t *bucket = bucket_of(table, key);
 
-	*e = (struct limit){.next = *bucket};
+	*e = (struct limit){.next = *bucket, .class = (uint8_t) class};
 	memcpy(e->key, key, LIMITS_DIGEST);
 	*bucket = at;
 	be_newest(table, at);
 }
 
-struct limit *limits_table_take(struct limits_table *table, const uint8_t key[LIMITS_DIGEST])
+struct limit *limits_table_take(
+	struct limits_table *table, enum limits_class class, const uint8_t key[LIMITS_DIGEST])
 {
-	struct limit *e = limits_table_find(table, key);
+	struct limit *e = limits_table_find(table, class, key);
+	struct limits_order *order = &table->orders[class];
 	uint32_t at;
 
 	if (e) {
@@ -113,13 +125,14 @@ struct limit *limits_table_take(struct limits_table *table, const uint8_t key[LI
 		be_newest(table, at);
 		return e;
 	}
-	if (table->count < LIMITS_ENTRIES) {
+	if (order->count < LIMITS_ENTRIES) {
+		order->count++;
 		at = table->count++;
 	} else {
-		at = table->oldest;
+		at = order->oldest;
 		forget(table, at);
 	}
-	make(table, at, key);
+	make(table, at, class, key);
 	return &table->entries[at];
 }
 
@@ -129,5 +142,5 @@ void limits_table_replace(
 	uint32_t at = (uint32_t)(e - table->entries);
 
 	forget(table, at);
-	make(table, at, key);
+	make(table, at, e->class, key);
 }

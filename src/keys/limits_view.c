@@ -32,13 +32,14 @@ void limits_see(struct limits *l, uint64_t now_s, bool blocked,
 {
 	struct limits_table *const tables[] = {[LIMITS_OF_ADDRESS] = &l->addresses,
 		[LIMITS_OF_SITE] = &l->sites,
-		[LIMITS_OF_ACCOUNT] = &l->accounts[0],
+		[LIMITS_OF_ACCOUNT] = &l->accounts,
 		[LIMITS_OF_PAIR] = &l->pairs};
 	struct limits_seen seen;
 
 	for (unsigned kind = 0; kind < ARRAY_SIZE(tables); kind++) {
 		const struct limits_table *table = tables[kind];
-		for (uint32_t at = table->newest, n = 0; n < table->count; n++) {
+		const struct limits_order *order = &table->orders[LIMITS_SOMEBODY];
+		for (uint32_t at = order->newest, n = 0; n < order->count; n++) {
 			const struct limit *e = &table->entries[at];
 			at = e->older;
 			see(table, e, (enum limits_kind)kind, now_s, &seen);
@@ -51,11 +52,12 @@ void limits_see(struct limits *l, uint64_t now_s, bool blocked,
 
 uint32_t limits_see_nobodies(struct limits *l, uint64_t now_s)
 {
-	const struct limits_table *table = &l->accounts[1];
+	const struct limits_table *table = &l->accounts;
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < table->count; i++)
-		count += limits_recent(table, &table->entries[i], now_s) > 0;
+		count += table->entries[i].class == LIMITS_NOBODY &&
+			 limits_recent(table, &table->entries[i], now_s) > 0;
 	return count;
 }
 
@@ -75,10 +77,11 @@ uint32_t limits_lift_account(struct limits *l, const uint8_t account[LIMITS_DIGE
 {
 	uint32_t count = 0;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(l->accounts); i++) {
-		struct limit *e = limits_table_find(&l->accounts[i], account);
+	for (unsigned class = 0; class < LIMITS_CLASSES; class ++) {
+		struct limit *e =
+			limits_table_find(&l->accounts, (enum limits_class) class, account);
 		if (e)
-			count += lift(&l->accounts[i], e, now_s);
+			count += lift(&l->accounts, e, now_s);
 	}
 	for (uint32_t i = 0; i < l->pairs.count; i++) {
 		struct limit *e = &l->pairs.entries[i];

@@ -1,8 +1,7 @@
 /*
  * Does the time that role keys takes tell whether there is an account? Known name with a wrong
  * password, against a name that nobody has: inside the process, where nothing else is in the way.
- * Beside many accounts, as after an import; names of nobody before, between, beside and behind
- * those of somebody in any order that a search could have.
+ * Beside many accounts, as after an import.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,23 +19,34 @@
 
 #include <crypt.h>
 
-#define ACCOUNTS 2048
-#define NAMES	 512 /* that are tried, of each kind */
+#define ACCOUNTS 2048 /* of each directory */
+#define NAMES	 512  /* of them that are tried */
+#define SPREAD	 (ACCOUNTS / NAMES)
 
+/*
+ * Two directories: who has an account in the one is nobody in the other. So what a name costs by
+ * itself (where what belongs to it lies in memory, what has the same place in a table) is there on
+ * both sides and cancels out; what is left is whether the name is there.
+ */
 struct fixture {
 	struct keyed *keyed;
-	struct roster *accounts;
-	char names[2][NAMES][32]; /* of nobody, of somebody */
+	struct roster *accounts[2];
+	char names[2][ACCOUNTS][32]; /* in the order of their digests */
 	unsigned at;
+};
+
+/* One try: in which directory, and of which one the name. */
+struct aim {
+	int directory, names;
+	unsigned i;
 };
 
 static const uint8_t secret[VERIFY_SECRET] = "a secret";
 
 /* `setting` of crypt(3), all with SCRAM beside it. */
-static struct secrets *make_accounts(const char *setting)
+static struct secrets *make_accounts(const char *setting, char names[ACCOUNTS][32])
 {
 	static struct secret list[ACCOUNTS];
-	static char names[ACCOUNTS][32];
 	static struct buf value;
 	struct password_verifiers v = {.has_scram = true};
 	struct crypt_data data = {0};
@@ -51,10 +61,8 @@ static struct secrets *make_accounts(const char *setting)
 		0);
 	buf_init(&value, SECRET_BYTES);
 	verifiers_add(&value, &v);
-	for (unsigned i = 0; i < ACCOUNTS; i++) {
-		snprintf(names[i], sizeof(names[i]), "user%04u@c.example", i);
+	for (unsigned i = 0; i < ACCOUNTS; i++)
 		list[i] = (struct secret){span_str(names[i]), buf_span(&value)};
-	}
 	assert_int_equal(secrets_make_memfd(list, ACCOUNTS, &memfd), 0);
 	assert_int_equal(secrets_open(memfd, &out), 0);
 	buf_done(&value);
@@ -66,88 +74,93 @@ static void digest(void *context, struct span name, uint8_t out[KEYED_DIGEST])
 	keyed_digest(context, 'n', name, out);
 }
 
-/* Of nobody, a quarter each: one that sorts before all accounts, one behind all, and one right
- * before and one right behind an account, that differ from it in one letter. */
-static void nobody(char out[32], unsigned i)
-{
-	static const char *const words[] = {"aaaa", "zzzz", "user", "user"};
-	static const char last[] = "eedf";
+struct dealt {
+	uint64_t hash;
+	char name[32];
+};
 
-	snprintf(out, 32, "%s%04u@c.exampl%c", words[i % 4], i / 4, last[i % 4]);
+static int by_hash(const void *a, const void *b)
+{
+	uint64_t x = ((const struct dealt *)a)->hash, y = ((const struct dealt *)b)->hash;
+
+	return (x > y) - (x < y);
 }
 
-/* Each name of nobody beside the account that stands in for it, and no account twice. Where one
- * lies in memory, and how lately it was used, makes tens of nanoseconds: this is the same for both
- * now, and what differs is whether the name is there. */
-static void name_them(struct keyed *keyed, const struct roster *accounts, char names[2][NAMES][32])
+/* In turn, by their digests, as the directory is searched: so each name of nobody has an account of
+ * its own that stands in for it. */
+static void deal(struct keyed *keyed, char names[2][ACCOUNTS][32])
 {
-	bool taken[ACCOUNTS] = {false};
-	unsigned count = 0;
+	static struct dealt all[2 * ACCOUNTS];
 
-	for (unsigned i = 0; count < NAMES; i++) {
-		uint8_t hash[KEYED_DIGEST];
-		struct roster_found found;
+	for (unsigned i = 0; i < 2 * ACCOUNTS; i++) {
+		uint8_t whole[KEYED_DIGEST];
 
-		nobody(names[0][count], i);
-		digest(keyed, span_str(names[0][count]), hash);
-		roster_find(accounts, hash, span_str(names[0][count]), &found);
-		assert_false(found.known);
-		memcpy(names[1][count], found.name.p, found.name.n);
-		names[1][count][found.name.n] = 0;
-		unsigned account = (unsigned)strtoul(names[1][count] + strlen("user"), NULL, 10);
-		assert_true(account < ACCOUNTS);
-		count += !taken[account];
-		taken[account] = true;
+		snprintf(all[i].name, sizeof(all[i].name), "user%04u@c.example", i);
+		digest(keyed, span_str(all[i].name), whole);
+		memcpy(&all[i].hash, whole, sizeof(all[i].hash));
 	}
+	qsort(all, 2 * ACCOUNTS, sizeof(all[0]), by_hash);
+	for (unsigned i = 0; i < 2 * ACCOUNTS; i++)
+		memcpy(names[i % 2][i / 2], all[i].name, sizeof(all[i].name));
 }
 
 static void begin(struct fixture *f, const char *setting)
 {
 	*f = (struct fixture){.keyed = NULL};
 	assert_int_equal(keyed_new(secret, &f->keyed), 0);
-	assert_int_equal(roster_new(make_accounts(setting), digest, f->keyed, &f->accounts), 0);
-	name_them(f->keyed, f->accounts, f->names);
+	deal(f->keyed, f->names);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(roster_new(make_accounts(setting, f->names[i]), digest, f->keyed,
+					 &f->accounts[i]),
+			0);
 }
 
 static void end(struct fixture *f)
 {
-	roster_free(&f->accounts);
+	roster_free(&f->accounts[0]);
+	roster_free(&f->accounts[1]);
 	keyed_free(&f->keyed);
 }
 
-static struct span name_of(struct fixture *f, int which)
+/* `which`: of somebody, or of nobody. */
+static struct aim aim_at(unsigned *at, int which)
 {
-	unsigned i = f->at++ % NAMES;
+	struct aim aim = {.i = *at % NAMES * SPREAD, .directory = (int)(*at / NAMES % 2)};
 
-	return span_str(f->names[which][i]);
+	aim.names = which ? aim.directory : 1 - aim.directory;
+	++*at;
+	return aim;
 }
 
-static void pick(struct fixture *f, struct span name, struct verify *out)
+static struct span pick(struct fixture *f, int which, struct verify *out)
 {
+	struct aim aim = aim_at(&f->at, which);
+	struct span name = span_str(f->names[aim.names][aim.i]);
 	uint8_t hash[KEYED_DIGEST];
 	struct roster_found found;
 
 	digest(f->keyed, name, hash);
-	roster_find(f->accounts, hash, name, &found);
+	roster_find(f->accounts[aim.directory], hash, name, &found);
+	assert_int_equal(found.known, which);
 	verify_pick(&found, out);
+	return name;
 }
 
 static void try_password(void *context, int which)
 {
 	struct verify v;
 
-	pick(context, name_of(context, which), &v);
+	pick(context, which, &v);
 	assert_false(verify_password(&v, SPAN("a wrong one")));
 }
 
 static void try_salt(void *context, int which)
 {
-	struct span name = name_of(context, which);
 	uint8_t salt[SCRAM_SALT_MOST];
 	uint32_t iterations, bytes;
 	struct verify v;
 
-	pick(context, name, &v);
+	struct span name = pick(context, which, &v);
 	verify_salt(&v, secret, name, &iterations, &bytes, salt);
 }
 
@@ -156,7 +169,7 @@ static void try_proof(void *context, int which)
 	uint8_t proof[SCRAM_HASH] = {0}, signature[SCRAM_HASH];
 	struct verify v;
 
-	pick(context, name_of(context, which), &v);
+	pick(context, which, &v);
 	assert_false(verify_proof(
 		&v, SPAN("n=user,r=nonce,r=nonce,s=salt,i=1,c=biws,r=nonce"), proof, signature));
 }
@@ -195,8 +208,8 @@ static void the_time_of_scram_tells_nothing(void **state)
 /* Bytes in, bytes out: what a worker asks and what it is told, with the limits between. */
 struct desk {
 	struct io io;
-	struct keys *keys;
-	struct buf queries[2][NAMES]; /* of nobody, of somebody */
+	struct keys *keys[2];
+	struct buf queries[2][NAMES];
 	unsigned at, answers;
 };
 
@@ -225,47 +238,55 @@ static void desk_begin(struct desk *d, enum auth_step step)
 	static const struct io_ops ops = {.submit = NULL};
 	struct keys_config config = {
 		.io = &d->io, .context = d, .enabled = enabled, .answer = answer};
+	static const char setting[] = "$6$rounds=1000$saltsalt";
 	static struct fixture f; /* with the same digests: the secret is the same */
 
-	begin(&f, "$6$rounds=1000$saltsalt");
+	begin(&f, setting);
 	*d = (struct desk){.keys = NULL};
 	io_init(&d->io, &ops);
 	d->io.now_ns = LIMITS_FORGIVE_S * NS_PER_S;
 	memcpy(config.secret, secret, sizeof(secret));
-	assert_int_equal(keys_new(&config, &d->keys), 0);
-	assert_int_equal(keys_set_accounts(d->keys, make_accounts("$6$rounds=1000$saltsalt")), 0);
-	for (int which = 0; which < 2; which++)
-		for (unsigned i = 0; i < NAMES; i++) {
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(keys_new(&config, &d->keys[i]), 0);
+		assert_int_equal(
+			keys_set_accounts(d->keys[i], make_accounts(setting, f.names[i])), 0);
+	}
+	/* In turn, so that what is asked lies alike in memory. */
+	for (unsigned i = 0; i < NAMES; i++)
+		for (int names = 0; names < 2; names++) {
 			struct auth_query query = {.step = step,
-				.user = span_str(f.names[which][i]),
+				.user = span_str(f.names[names][i * SPREAD]),
 				.auth_message = SPAN("n=user,r=nonce,r=nonce,s=salt,i=1,c=biws")};
+			struct buf *to = &d->queries[names][i];
 			/* Of both kinds the same clients. */
 			query.client = (struct netaddr){.family = NETADDR_V4,
 				.ip = {192, 0, (uint8_t)(i >> 8), (uint8_t)i}};
-			buf_init(&d->queries[which][i], 4096);
-			keys_put_query(&d->queries[which][i], &query);
-			assert_true(buf_ok(&d->queries[which][i]));
+			buf_init(to, 4096);
+			keys_put_query(to, &query);
+			assert_true(buf_ok(to));
 		}
 	end(&f);
 }
 
 static void desk_end(struct desk *d)
 {
-	keys_free(&d->keys);
-	for (int which = 0; which < 2; which++)
+	for (int which = 0; which < 2; which++) {
+		keys_free(&d->keys[which]);
 		for (unsigned i = 0; i < NAMES; i++)
 			buf_done(&d->queries[which][i]);
+	}
 	timers_done(&d->io.timers);
 }
 
 static void try_desk(void *context, int which)
 {
 	struct desk *d = context;
-	unsigned i = d->at++ % NAMES;
+	struct aim aim = aim_at(&d->at, which);
 
 	/* The last failure of any of them is forgotten. */
 	d->io.now_ns += LIMITS_WINDOW_S * NS_PER_S;
-	keys_ask(d->keys, 0, d->at, buf_span(&d->queries[which][i]));
+	keys_ask(
+		d->keys[aim.directory], 0, d->at, buf_span(&d->queries[aim.names][aim.i / SPREAD]));
 }
 
 static void the_time_of_an_answer_tells_nothing(void **state)
@@ -274,10 +295,10 @@ static void the_time_of_an_answer_tells_nothing(void **state)
 	(void)state;
 
 	desk_begin(&d, AUTH_SCRAM_SALT);
-	double salt = welch_median("answer, salt", 20000, try_desk, &d);
+	double salt = welch_median("answer, salt", 100000, try_desk, &d);
 	desk_end(&d);
 	desk_begin(&d, AUTH_SCRAM_PROOF);
-	double proof = welch_median("answer, proof", 20000, try_desk, &d);
+	double proof = welch_median("answer, proof", 100000, try_desk, &d);
 	assert_int_equal(d.answers, d.at);
 	desk_end(&d);
 	assert_true(salt < WELCH_MOST && proof < WELCH_MOST);
