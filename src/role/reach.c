@@ -63,15 +63,23 @@ static int read_file(struct span path, size_t most, struct buf *out)
 	return err;
 }
 
-int reach_read_ca(struct span path, struct buf *out)
+/* ERR_SYNTAX, with `problem` telling more: there are no certificates in it that can be used. */
+static int read_ca(struct span path, struct buf *out, struct buf *problem)
 {
-	struct buf problem;
 	size_t count;
 	int err = read_file(path, TLS_PEM_BYTES, out);
 
-	buf_init(&problem, PATH_ROOM);
-	if (!err)
-		err = tls_check_ca(buf_span(out), &count, &problem);
+	if (!err && tls_check_ca(buf_span(out), &count, problem))
+		err = ERR_SYNTAX;
+	return err;
+}
+
+int reach_read_ca(struct span path, struct buf *out)
+{
+	struct buf problem;
+
+	buf_init(&problem, PROBLEM_BYTES);
+	int err = read_ca(path, out, &problem);
 	buf_done(&problem);
 	return err;
 }
@@ -79,20 +87,19 @@ int reach_read_ca(struct span path, struct buf *out)
 bool reach_check_ca(struct span path, struct buf *why)
 {
 	struct buf text, problem;
-	size_t count;
 
 	buf_init(&text, TLS_PEM_BYTES + READ_BYTES + 1);
 	buf_init(&problem, PROBLEM_BYTES);
-	int err = reach_read_ca(path, &text);
+	int err = read_ca(path, &text, &problem);
 	if (err == ERR_NOT_FOUND)
 		buf_add_str(why, "is not there");
 	else if (err == ERR_DENIED)
 		buf_add_str(why, "cannot be read by delivery, which has a user of its own: let "
 				 "others read it (chmod o+r), and enter its folder");
+	else if (err == ERR_SYNTAX)
+		buf_printf(why, "cannot be used: %.*s", (int)problem.n, problem.p);
 	else if (err)
 		buf_printf(why, "cannot be read: %s", err_text(err));
-	else if (tls_check_ca(buf_span(&text), &count, &problem))
-		buf_printf(why, "cannot be used: %.*s", (int)problem.n, problem.p);
 	buf_done(&text);
 	buf_done(&problem);
 	return why->n > 0;
