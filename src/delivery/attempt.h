@@ -12,7 +12,7 @@
 
 struct attempt {
 	struct list node;    /* in delivery->attempts, or spare */
-	struct list waiting; /* in link->waiting */
+	struct list waiting; /* in link->waiting or strict */
 	struct delivery *delivery;
 	struct link *link; /* NULL for mailboxes */
 	struct session *session;
@@ -54,6 +54,9 @@ struct attempt {
 	uint32_t *job_places; /* place of each in picks */
 	struct client_result *job_results;
 	bool job_again; /* not the first transaction of this attempt */
+	/* REQUIRETLS, and a host of the destination lacks what that needs: it waits in link->strict
+	 * only, and what becomes of it says nothing against the destination. */
+	bool strict;
 	/* mailboxes: one recipient after the other */
 	struct maildir_delivery maildir;
 	uint32_t mailbox;  /* place in picks */

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHORT "no memory or descriptor for an outbound connection"
+
 /* ---- addresses ------------------------------------------------------------------------------ */
 
 enum pick { PICK_ONE, PICK_NONE, PICK_BUSY };
@@ -26,7 +28,7 @@ static uint32_t host_limit(const struct link *link)
 				: UINT32_MAX;
 }
 
-static bool is_full(const struct link *link, uint32_t address)
+bool session_host_full(const struct link *link, uint32_t address)
 {
 	return peers_sessions(&link->delivery->peers, &link->hosts->addresses[address].address) >=
 	       host_limit(link);
@@ -40,8 +42,8 @@ static bool find_address(const struct link *link, uint32_t from, bool bad_too, u
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t at = (from + i) % count;
 
-		if (is_full(link, at) ||
-			(!bad_too && link->bad_until_ns[at] > link->delivery->io->now_ns))
+		if (session_host_full(link, at) ||
+			(!bad_too && link->addresses[at].bad_until_ns > link->delivery->io->now_ns))
 			continue;
 		*out = at;
 		return true;
@@ -54,6 +56,8 @@ static enum pick pick_address(struct session *session)
 	struct link *link = session->link;
 	uint32_t count = link->hosts ? link->hosts->address_count : 0;
 
+	if (session->strict)
+		return strict_pick(session) ? PICK_ONE : PICK_NONE;
 	if (session->tried >= MIN(count, DELIVERY_ADDRESSES_TRIED)) {
 		/* The next session goes on with those that had no turn. */
 		link->first_address = session->tried < count ? session->address + 1 : 0;
@@ -189,6 +193,10 @@ static void session_failed(struct session *session, const struct verdict *verdic
 {
 	struct link *link = session->link;
 
+	if (session->strict) {
+		strict_failed(session);
+		return;
+	}
 	if (may_relax(session)) {
 		session->relaxed = true;
 		session->tried = 0;
@@ -205,12 +213,15 @@ static void session_short(struct session *session)
 {
 	struct link *link = session->link;
 	struct session *oldest = LIST_FIRST(&link->delivery->idle, struct session, lru_node);
+	bool strict = session->strict;
 
 	session_end(session, false);
 	if (oldest)
 		session_end(oldest, true);
-	if (link->session_count == 0)
-		link_short_waiting(link, "no memory or descriptor for an outbound connection");
+	if (strict)
+		strict_short(link, SHORT);
+	else if (link->session_count == 0)
+		link_short_waiting(link, SHORT);
 }
 
 /* What is left over of those that wait, when the sessions that are being opened have theirs, need
@@ -331,7 +342,7 @@ static void ready_too_late(struct timer *timer)
 
 	link_trouble(&verdict, 4, 1, "no host of the destination was ready for mail in time");
 	if (link->hosts && session->address < link->hosts->address_count)
-		link->bad_until_ns[session->address] =
+		link->addresses[session->address].bad_until_ns =
 			d->io->now_ns + DELIVERY_ADDRESS_BAD_MS * NS_PER_MS;
 	session_failed(session, &verdict);
 	intake_settle(d);
@@ -361,7 +372,7 @@ static struct session *find_surplus(struct delivery *d)
 		{
 			struct session *session = CONTAINER_OF(node, struct session, node);
 
-			if (!session->ready)
+			if (!session->ready && !session->strict)
 				return session;
 		}
 	}
@@ -369,9 +380,7 @@ static struct session *find_surplus(struct delivery *d)
 	return NULL;
 }
 
-/* All connections that may be open are: one that idles elsewhere makes room, or one that nobody
- * waits for. */
-static bool room_for_session(struct delivery *d)
+bool session_room(struct delivery *d)
 {
 	if (d->sessions < d->config.config->limits.outbound_connections)
 		return true;
@@ -379,19 +388,23 @@ static bool room_for_session(struct delivery *d)
 
 	if (!unused)
 		unused = find_surplus(d);
-	if (!unused)
+	if (!unused) {
+		/* When a session ends, the pump comes back to those that wait. */
+		d->starved = true;
 		return false;
+	}
 	session_end(unused, true);
 	return true;
 }
 
-static struct session *session_new(struct link *link)
+struct session *session_make(struct link *link, bool strict)
 {
 	struct session *session = calloc(1, sizeof(*session));
 
 	if (!session)
 		return NULL;
 	session->link = link;
+	session->strict = strict;
 	session->timer.fire = ready_too_late;
 	list_init(&session->idle_node);
 	list_init(&session->lru_node);
@@ -400,8 +413,12 @@ static struct session *session_new(struct link *link)
 		return NULL;
 	}
 	list_push_back(&link->sessions, &session->node);
-	link->session_count++;
-	link->connecting++;
+	if (strict) {
+		link->strict_session = session;
+	} else {
+		link->session_count++;
+		link->connecting++;
+	}
 	link->delivery->sessions++;
 	return session;
 }
@@ -410,15 +427,16 @@ void session_open_for(struct link *link)
 {
 	struct delivery *d = link->delivery;
 	struct verdict none;
+	bool others = link->waiting_count;
 
+	strict_open(link);
+	if (!others)
+		return;
 	link_trouble(&none, 4, 1, "no address of the destination could be used");
 	while (link->connecting < link->waiting_count) {
-		if (!room_for_session(d)) {
-			/* When a session ends, the pump comes back to this link. */
-			d->starved = true;
+		if (!session_room(d))
 			return;
-		}
-		struct session *session = session_new(link);
+		struct session *session = session_make(link, false);
 
 		if (!session) {
 			if (!link->session_count)

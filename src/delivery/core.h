@@ -48,6 +48,9 @@
 #define DELIVERY_HOST_SHARE	8
 #define DELIVERY_HOST_SESSIONS	4     /* … but so many at least */
 #define DELIVERY_ADDRESS_BAD_MS 60000 /* an address that failed is tried last for so long */
+/* One that lacks what REQUIRETLS needs is not asked for it for so long: longer than it takes to ask
+ * all others. */
+#define DELIVERY_LACKS_MS (10ull * 60 * 1000)
 #define DELIVERY_ATTEMPT_BYTES_KEPT                                                              \
 	(64u << 10)			       /* of an envelope, in a finished attempt's memory \
 						*/

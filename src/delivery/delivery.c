@@ -208,21 +208,29 @@ void delivery_figures(const struct delivery *d, struct delivery_figures *out)
 /* Whoever waits for a session has something that will come back to it. */
 static int check_link(const struct delivery *d, const struct link *link, struct buf *problem)
 {
-	uint32_t waiting = 0, sessions = 0, connecting = 0;
+	uint32_t waiting = 0, strict = 0, sessions = 0, connecting = 0;
 
 	for (const struct list *at = link->waiting.next; at != &link->waiting; at = at->next)
 		waiting++;
+	for (const struct list *at = link->strict.next; at != &link->strict; at = at->next)
+		strict++;
 	for (const struct list *at = link->sessions.next; at != &link->sessions; at = at->next) {
-		sessions++;
-		connecting += !CONTAINER_OF(at, const struct session, node)->ready;
+		const struct session *session = CONTAINER_OF(at, const struct session, node);
+
+		sessions += !session->strict;
+		connecting += !session->strict && !session->ready;
 	}
-	if (waiting != link->waiting_count || sessions != link->session_count ||
-		connecting != link->connecting) {
+	if (waiting != link->waiting_count || strict != link->strict_count ||
+		sessions != link->session_count || connecting != link->connecting) {
 		buf_add_str(problem, "a link's counts are wrong");
 		return ERR_CORRUPT;
 	}
 	if (waiting && !sessions && !link_looks_up(link) && !d->starved) {
 		buf_printf(problem, "%u attempts wait for a session that nobody opens", waiting);
+		return ERR_CORRUPT;
+	}
+	if (strict && !link->strict_session && !link_looks_up(link) && !d->starved) {
+		buf_printf(problem, "%u attempts wait for a host that nobody looks for", strict);
 		return ERR_CORRUPT;
 	}
 	return 0;

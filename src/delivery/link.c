@@ -31,6 +31,7 @@ int link_get(struct delivery *d, uint32_t destination, struct span transport, st
 		link->delivery = d;
 		link->destination = destination;
 		list_init(&link->waiting);
+		list_init(&link->strict);
 		list_init(&link->sessions);
 		list_init(&link->idle);
 		list_push_back(&d->links, &link->node);
@@ -47,13 +48,13 @@ static void forget_hosts(struct link *link)
 	mx_result_free(&link->found);
 	mx_result_free(&link->hosts);
 	secure_release(&link->secure);
-	free(link->bad_until_ns);
-	link->bad_until_ns = NULL;
+	free(link->addresses);
+	link->addresses = NULL;
 }
 
 void link_free(struct link *link)
 {
-	CHECK(list_empty(&link->waiting));
+	CHECK(list_empty(&link->waiting) && list_empty(&link->strict));
 	LIST_FOR_EACH(node, &link->sessions)
 	session_end(CONTAINER_OF(node, struct session, node), true);
 	forget_hosts(link);
@@ -139,7 +140,10 @@ void link_forget(struct link *link, struct attempt *attempt)
 	if (list_empty(&attempt->waiting))
 		return;
 	list_remove(&attempt->waiting);
-	link->waiting_count--;
+	if (attempt->strict)
+		link->strict_count--;
+	else
+		link->waiting_count--;
 }
 
 void link_trouble(struct verdict *verdict, uint8_t subject, uint8_t detail, const char *text)
@@ -172,13 +176,36 @@ void link_short_waiting(struct link *link, const char *what)
 		attempt_short(attempt, &verdict);
 }
 
+static void set_dns_of(struct delivery *d, const struct list *attempts, bool waits)
+{
+	for (const struct list *at = attempts->next; at != attempts; at = at->next)
+		queue_unit_set_dns(d->queue, CONTAINER_OF(at, const struct attempt, waiting)->unit,
+			waits, delivery_now(d));
+}
+
 static void set_dns(struct link *link, bool waits)
 {
-	struct delivery *d = link->delivery;
+	set_dns_of(link->delivery, &link->waiting, waits);
+	set_dns_of(link->delivery, &link->strict, waits);
+}
 
-	for (struct list *at = link->waiting.next; at != &link->waiting; at = at->next)
-		queue_unit_set_dns(d->queue, CONTAINER_OF(at, struct attempt, waiting)->unit, waits,
-			delivery_now(d));
+/* No hosts are known: for those that wait for particular ones, neither. */
+static void fail_all(struct link *link, const struct verdict *verdict)
+{
+	bool others = link->waiting_count;
+
+	strict_fail(link, verdict);
+	if (others)
+		link_fail_waiting(link, verdict);
+}
+
+static void short_all(struct link *link, const char *what)
+{
+	bool others = link->waiting_count;
+
+	strict_short(link, what);
+	if (others)
+		link_short_waiting(link, what);
 }
 
 /* ---- hosts ---------------------------------------------------------------------------------- */
@@ -194,19 +221,20 @@ static bool is_shortage(const struct verdict *verdict)
 static void set_security(struct link *link, struct secure *secure)
 {
 	struct mx_result *hosts = link->found;
-	uint64_t *bad = secure ? calloc(MAX(hosts->address_count, 1u), sizeof(*bad)) : NULL;
+	struct link_address *addresses =
+		secure ? calloc(MAX(hosts->address_count, 1u), sizeof(*addresses)) : NULL;
 
 	link->found = NULL;
-	if (!bad) {
+	if (!addresses) {
 		secure_release(&secure);
 		mx_result_free(&hosts);
-		link_short_waiting(link, "no memory to look up the destination");
+		short_all(link, "no memory to look up the destination");
 		return;
 	}
 	forget_hosts(link);
 	link->hosts = hosts;
 	link->secure = secure;
-	link->bad_until_ns = bad;
+	link->addresses = addresses;
 	link->hosts_until_ns =
 		link->delivery->io->now_ns + MIN(hosts->ttl_s, secure->ttl_s) * NS_PER_S;
 	session_open_for(link);
@@ -234,7 +262,7 @@ static void find_security(struct link *link, struct mx_result *hosts)
 	if (delivery_transport(link->delivery, link->name, &transport)) {
 		mx_result_free(&hosts);
 		link_trouble(&verdict, 3, 5, "the transport is no longer in the directory");
-		link_fail_waiting(link, &verdict);
+		fail_all(link, &verdict);
 		return;
 	}
 	link->found = hosts;
@@ -255,7 +283,7 @@ static void set_hosts(struct link *link, struct mx_result *hosts)
 	struct verdict verdict;
 
 	if (!hosts) {
-		link_short_waiting(link, "no memory to look up the destination");
+		short_all(link, "no memory to look up the destination");
 		return;
 	}
 	if (is_shortage(&hosts->verdict)) {
@@ -266,7 +294,7 @@ static void set_hosts(struct link *link, struct mx_result *hosts)
 	if (hosts->verdict.kind != VERDICT_OK) {
 		verdict = hosts->verdict;
 		mx_result_free(&hosts);
-		link_fail_waiting(link, &verdict);
+		fail_all(link, &verdict);
 		return;
 	}
 	if (!delivery_transport(d, link->name, &transport) && transport.host.n) {
@@ -275,7 +303,7 @@ static void set_hosts(struct link *link, struct mx_result *hosts)
 				    &hosts->addresses[i].address, &verdict))
 				continue;
 			mx_result_free(&hosts);
-			link_fail_waiting(link, &verdict);
+			fail_all(link, &verdict);
 			return;
 		}
 	}
@@ -322,7 +350,7 @@ static void look_up(struct link *link)
 
 	if (delivery_transport(d, link->name, &transport)) {
 		link_trouble(&verdict, 3, 5, "the transport is no longer in the directory");
-		link_fail_waiting(link, &verdict);
+		fail_all(link, &verdict);
 		return;
 	}
 	link_query(d, &transport, link->next_hop, &query);
@@ -346,7 +374,7 @@ static bool hosts_fresh(const struct link *link)
 
 void link_open(struct link *link)
 {
-	if (!link->waiting_count || link_looks_up(link))
+	if ((!link->waiting_count && !link->strict_count) || link_looks_up(link))
 		return;
 	if (hosts_fresh(link))
 		session_open_for(link);
@@ -358,12 +386,16 @@ void link_run(struct link *link, struct attempt *attempt)
 {
 	struct session *session = LIST_FIRST(&link->idle, struct session, idle_node);
 
-	if (session) {
+	if (session && strict_fits(session, attempt)) {
 		session_run(session, attempt);
 		return;
 	}
 	if (link->delivery->stopping) {
 		attempt_put_back(attempt);
+		return;
+	}
+	if (session || attempt->strict) {
+		strict_wait(link, attempt);
 		return;
 	}
 	list_push_back(&link->waiting, &attempt->waiting);

@@ -1,12 +1,21 @@
 /*
  * Links and sessions: the way to one destination, and its SMTP sessions (link.c, session.c,
- * connect.c).
+ * connect.c; requiretls.c).
  */
 #ifndef DELIVERY_LINK_H
 #define DELIVERY_LINK_H
 
 #include "delivery/attempt.h"
 #include "delivery/secure.h"
+
+/* What is known of one of a link's addresses. */
+struct link_address {
+	uint64_t bad_until_ns; /* it failed: tried last */
+	/* It has not what REQUIRETLS needs … */
+	uint64_t lacks_until_ns;
+	bool verified;	/* … though its certificate is the right one */
+	uint32_t round; /* of strict sessions, in which it had its turn last */
+};
 
 /* One destination's hosts and sessions; made with its first attempt, gone with the destination. */
 struct link {
@@ -17,9 +26,14 @@ struct link {
 	struct span next_hop; /* own copy */
 	struct list waiting;  /* attempts without a session */
 	uint32_t waiting_count;
-	struct list sessions; /* all of them */
-	uint32_t session_count, connecting;
-	struct list idle; /* of these, those that wait for work */
+	struct list
+		strict; /* those that need what only some of the hosts may have (requiretls.c) */
+	uint32_t strict_count;
+	struct session *strict_session; /* for these; NULL: there is none */
+	uint32_t strict_round;
+	struct list sessions;		    /* all of them … */
+	uint32_t session_count, connecting; /* … but for the strict one */
+	struct list idle;		    /* of these, those that wait for work */
 	struct mx_lookup *lookup;
 	struct mx_result *found; /* hosts of which it is being found out how their links are
 				  * protected */
@@ -28,7 +42,7 @@ struct link {
 	struct secure *secure; /* there with the hosts */
 	uint64_t hosts_until_ns;
 	uint32_t first_address; /* where the next session begins; hosts may have changed since */
-	uint64_t *bad_until_ns; /* one for each of hosts->addresses */
+	struct link_address *addresses; /* one for each of hosts->addresses */
 };
 
 /* A try with less than was planned, after one that failed for it. */
@@ -60,6 +74,10 @@ struct session {
 	/* No host lets in mail as the recipients' domain wants it protected: for what may go
 	 * without (RFC 8689 section 5), and nothing else. */
 	bool relaxed;
+	/* For mail with REQUIRETLS that other hosts could not take, and nothing else … */
+	bool strict;
+	bool lenient;  /* … and, with the rest done, for the null sender's: it goes without */
+	bool requires; /* its host has the right certificate, and offers REQUIRETLS */
 	bool ready;
 	bool counted;  /* in delivery->peers */
 	bool outdated; /* it goes where the directory said before: no further work */
@@ -94,9 +112,10 @@ struct attempt *link_take_waiting(struct link *link);
 /* Likewise of those that may go by a relaxed session. */
 struct attempt *link_take_relaxed(struct link *link);
 bool link_has_relaxed(const struct link *link);
-/* All that wait hear that the destination cannot be asked, or (PERMANENT) never. */
+/* All that wait, but for strict ones, hear that the destination cannot be asked, or (PERMANENT)
+ * never. */
 void link_fail_waiting(struct link *link, const struct verdict *verdict);
-/* All that wait go back, as `what` is missing here. */
+/* Likewise they go back, as `what` is missing here. */
 void link_short_waiting(struct link *link, const char *what);
 /* What DNS is asked of a destination's hosts. */
 void link_query(struct delivery *delivery, const struct transport *transport, struct span next_hop,
@@ -125,6 +144,30 @@ void secure_report_failure(struct session *session, enum client_stage stage);
 void secure_report_refusal(
 	const struct link *link, const struct secure_host *plan, struct span host);
 
+/* ---- requiretls.c --------------------------------------------------------------------------- */
+
+/* May this session carry the attempt? */
+static inline bool strict_fits(const struct session *session, const struct attempt *attempt)
+{
+	return session->requires || !(attempt->envelope.flags & ENVELOPE_REQUIRETLS);
+}
+
+/* The attempt waits for a session to another host. */
+void strict_wait(struct link *link, struct attempt *attempt);
+/* What this session, which is strict, may carry; NULL: nothing. */
+struct attempt *strict_take(struct session *session);
+/* A session is ready: what its host has. False: it is a strict one, and of no use. */
+bool strict_learn(struct session *session);
+/* The next address of a strict session; false: all had their turn. */
+bool strict_pick(struct session *session);
+/* No address is left. */
+void strict_failed(struct session *session);
+/* Opens a session where something waits for one. */
+void strict_open(struct link *link);
+/* All that wait hear why they cannot be sent, or go back, as `what` is missing here. */
+void strict_fail(struct link *link, const struct verdict *verdict);
+void strict_short(struct link *link, const char *what);
+
 /* ---- connect.c ------------------------------------------------------------------------------ */
 
 /* Connects to the next address; false: it failed, with `last` where none is left, and is gone. */
@@ -136,6 +179,13 @@ bool session_again(struct session *session, enum client_stage stage);
 void session_forget_secret(struct session *session);
 /* It is no longer one of its host's. */
 void session_leave_host(struct session *session);
+/* All connections that may be open are: one that idles elsewhere makes room, or one that nobody
+ * waits for. False: there is none; the pump comes back when a session ends. */
+bool session_room(struct delivery *delivery);
+/* NULL: no memory. */
+struct session *session_make(struct link *link, bool strict);
+/* Its host has as many sessions as it may, of all destinations. */
+bool session_host_full(const struct link *link, uint32_t address);
 /* One for each attempt that waits, where there may be so many. The hosts are known. */
 void session_open_for(struct link *link);
 

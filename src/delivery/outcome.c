@@ -188,11 +188,12 @@ struct tally {
 	enum queue_answer answer; /* whom what they were told speaks of */
 };
 
-static void count_stay(struct tally *tally, const struct client_result *result)
+/* `strict`: the destination is there, and this mail wants more. */
+static void count_stay(struct tally *tally, const struct client_result *result, bool strict)
 {
-	enum queue_answer answer = result->of_server	    ? QUEUE_ANSWER_SERVER
-				   : result->verdict.remote ? QUEUE_ANSWER_MAIL
-							    : QUEUE_ANSWER_NONE;
+	enum queue_answer answer = result->of_server		      ? QUEUE_ANSWER_SERVER
+				   : result->verdict.remote || strict ? QUEUE_ANSWER_MAIL
+								      : QUEUE_ANSWER_NONE;
 
 	/* What the server said of itself is why it goes on as it does. */
 	if (!tally->stays || answer >= tally->answer)
@@ -212,7 +213,7 @@ static void count_results(const struct attempt *attempt, struct tally *tally)
 		tally->kinds[i] = result->verdict.kind;
 		tally->counts[result->verdict.kind]++;
 		if (result->verdict.kind == VERDICT_TEMPORARY)
-			count_stay(tally, result);
+			count_stay(tally, result, attempt->strict);
 	}
 }
 

@@ -20,9 +20,12 @@ void session_end(struct session *session, bool polite)
 	struct delivery *d = link->delivery;
 
 	CHECK(!session->attempt);
-	if (!session->ready)
-		link->connecting--;
-	link->session_count--;
+	if (session->strict) {
+		link->strict_session = NULL;
+	} else {
+		link->connecting -= !session->ready;
+		link->session_count--;
+	}
 	d->sessions--;
 	list_remove(&session->node);
 	list_remove(&session->idle_node);
@@ -65,6 +68,21 @@ void session_run(struct session *session, struct attempt *attempt)
 	attempt_send(attempt);
 }
 
+/* What waits for it. Mail that its host must not have waits for another one. */
+static struct attempt *next_attempt(struct session *session)
+{
+	struct link *link = session->link;
+	struct attempt *attempt;
+
+	if (session->strict)
+		return strict_take(session);
+	if (session->relaxed)
+		return link_take_relaxed(link);
+	while ((attempt = link_take_waiting(link)) && !strict_fits(session, attempt))
+		strict_wait(link, attempt);
+	return attempt;
+}
+
 void session_free_for_work(struct session *session)
 {
 	struct link *link = session->link;
@@ -79,14 +97,13 @@ void session_free_for_work(struct session *session)
 		session_over(session, true);
 		return;
 	}
-	struct attempt *attempt =
-		session->relaxed ? link_take_relaxed(link) : link_take_waiting(link);
+	struct attempt *attempt = next_attempt(session);
 
 	if (attempt) {
 		session_run(session, attempt);
 		return;
 	}
-	if (session->relaxed) {
+	if (session->relaxed || session->strict) {
 		session_over(session, true);
 		return;
 	}
@@ -109,20 +126,36 @@ static void idle_too_long(struct timer *timer)
 
 /* ---- what clients say ----------------------------------------------------------------------- */
 
+static void begin_work(struct session *session)
+{
+	struct link *link = session->link;
+
+	session->ready = true;
+	session_forget_secret(session);
+	io_timer_stop(link->delivery->io, &session->timer);
+	session->timer.fire = idle_too_long;
+	if (!session->strict) {
+		link->first_address = 0;
+		link->connecting--;
+	}
+	session_free_for_work(session);
+}
+
 static void on_ready(void *owner, const struct client_caps *caps)
 {
 	struct session *session = owner;
 	struct delivery *d = session->link->delivery;
+	struct verdict none;
 
 	(void)caps;
-	session->ready = true;
-	session_forget_secret(session);
 	secure_report_success(session);
-	io_timer_stop(d->io, &session->timer);
-	session->timer.fire = idle_too_long;
-	session->link->first_address = 0;
-	session->link->connecting--;
-	session_free_for_work(session);
+	if (strict_learn(session)) {
+		begin_work(session);
+	} else {
+		client_close(&session->client, true);
+		link_trouble(&none, 7, 30, "the host lacks what REQUIRETLS needs");
+		(void)session_try(session, &none);
+	}
 	intake_settle(d);
 	delivery_wake(d);
 }
@@ -201,7 +234,7 @@ static void on_failed(
 		} else if (!session_again(session, stage)) {
 			client_close(&session->client, false);
 			if (session->address < link->hosts->address_count)
-				link->bad_until_ns[session->address] =
+				link->addresses[session->address].bad_until_ns =
 					d->io->now_ns + DELIVERY_ADDRESS_BAD_MS * NS_PER_MS;
 			session->tried++;
 			(void)session_try(session, &last);

@@ -23,7 +23,9 @@
  *
  * TLS: with STARTTLS the session begins anew (RFC 3207 section 4.2): what the server said before is
  * forgotten. REQUIRETLS (RFC 8689): a message with that flag goes only to a hop that offers it,
- * over a link whose peer was verified; else it gets a permanent verdict (5.7.30).
+ * over a link whose peer was verified; else it gets a permanent verdict (5.7.30). Which hosts are
+ * tried before that is the owner's matter. Mail of the null sender, which nobody would be told of,
+ * goes to a verified hop that does not offer it as well, without the parameter (section 5).
  *
  * Bounds: CLIENT_WINDOW RCPT commands are in flight at a time; a reply is bounded by
  * codec/smtp_reply.h; a session holds about 16 KiB, up to 64 KiB more while a hop is slow to take
@@ -192,6 +194,8 @@ void client_send(struct client *client, struct client_job *job);
 void client_close(struct client **client, bool polite);
 
 const struct client_caps *client_caps(const struct client *client);
+/* Why a message with REQUIRETLS goes nowhere: nobody was `verified`, or none of those offers it. */
+void client_requiretls_verdict(bool verified, struct verdict *out);
 /* Also after failed(), as far as it came: for reports (RFC 8460). */
 void client_security(const struct client *client, struct client_security *out);
 /* From where it is connected, or was, where its TLS failed; else NETADDR_NONE. */

@@ -38,7 +38,8 @@ void client_add_mail(struct buf *out, const struct client *client)
 	buf_add_str(out, client->plan.body_param);
 	if (client->plan.utf8)
 		buf_add_str(out, " SMTPUTF8");
-	if (envelope->flags & ENVELOPE_REQUIRETLS) /* RFC 8689; the plan saw to it */
+	/* RFC 8689; the plan saw to who may do without */
+	if ((envelope->flags & ENVELOPE_REQUIRETLS) && (can & CLIENT_REQUIRETLS))
 		buf_add_str(out, " REQUIRETLS");
 	if (can & CLIENT_DSN) {
 		if (envelope->ret != RETURN_DEFAULT)

@@ -234,19 +234,30 @@ static bool plan_prepend(struct client *client)
 	return false;
 }
 
-/* RFC 8689 section 4.2.1: the hop must say that it goes on like this, and be the right one. */
+void client_requiretls_verdict(bool verified, struct verdict *out)
+{
+	verdict_set(out, VERDICT_PERMANENT, 550, (struct enhanced_code){5, 7, 30}, false,
+		verified ? SPAN("REQUIRETLS needed: the message must only go over protected links, "
+				"and no next server that could be verified supports that")
+			 : SPAN("REQUIRETLS needed: the message must only go over protected links, "
+				"and no next server could be verified"));
+	out->open = true;
+}
+
+/* RFC 8689 section 4.2.1: the hop must be the right one, and say that it goes on like this; for the
+ * null sender the former is enough (section 5). */
 static bool plan_tls(struct client *client)
 {
-	if (!(client->job->envelope->flags & ENVELOPE_REQUIRETLS))
+	const struct envelope *envelope = client->job->envelope;
+	struct verdict verdict;
+
+	if (!(envelope->flags & ENVELOPE_REQUIRETLS))
 		return true;
-	if ((client->caps.can & CLIENT_REQUIRETLS) && client->link.verified)
+	if (client->link.verified &&
+		((client->caps.can & CLIENT_REQUIRETLS) || !envelope->sender.n))
 		return true;
-	refuse_all(client, 550, (struct enhanced_code){5, 7, 30},
-		client->link.verified
-			? SPAN("REQUIRETLS needed: the message must only go over protected links, "
-			       "and the next server does not support that")
-			: SPAN("REQUIRETLS needed: the message must only go over protected links, "
-			       "and the next server could not be verified"));
+	client_requiretls_verdict(client->link.verified, &verdict);
+	client_settle_all(client, &verdict);
 	return false;
 }
 

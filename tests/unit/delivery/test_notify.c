@@ -384,6 +384,32 @@ static void a_notification_about_mail_that_requires_tls_requires_it(void **state
 	assert_int_equal(world_queued(w), 0);
 }
 
+/* Section 5: whatever RET said, the way back may be less safe. */
+static void what_required_tls_is_not_returned_whole(void **state)
+{
+	struct world *w = *state;
+	static const enum envelope_return rets[] = {RETURN_DEFAULT, RETURN_FULL, RETURN_HEADERS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rets); i++) {
+		w->flags = ENVELOPE_REQUIRETLS;
+		w->ret = rets[i];
+		world_send(w, "ann@box.example", "b@site.example",
+			"Subject: known\r\n\r\nfor his eyes only\r\n");
+	}
+	world_pass(w, SECOND);
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 3);
+	assert_int_equal(world_events(w, EVENT_DELIVERY), 3);
+	for (size_t i = 0; i < ARRAY_SIZE(rets); i++) {
+		struct span file;
+
+		assert_int_equal(sim_disk_peek(w->boxes,
+					 world_event(w, EVENT_DELIVERY, i)->destination, &file),
+			0);
+		assert_non_null(memmem(file.p, file.n, "Subject: known", 14));
+		assert_null(memmem(file.p, file.n, "his eyes", 8));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +419,7 @@ int main(int argc, char **argv)
 		TEST(nothing_is_said_to_the_null_sender),
 		TEST(an_alias_hears_of_its_mail),
 		TEST(a_notification_about_mail_that_requires_tls_requires_it),
+		TEST(what_required_tls_is_not_returned_whole),
 		TEST(a_notification_that_fails_makes_no_other),
 		TEST(notify_never_is_honoured),
 		TEST(a_hop_without_dsn_is_told_as_relayed),

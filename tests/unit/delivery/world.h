@@ -141,7 +141,8 @@ struct world {
 	/* What clients hand in says that its header is longer than the whole: no reader takes that.
 	 */
 	bool bad_envelopes;
-	uint32_t flags;	  /* of their envelopes */
+	uint32_t flags; /* of their envelopes */
+	enum envelope_return ret;
 	const char *user; /* who logged in to send them; NULL: nobody */
 	bool stuffed;	  /* their bodies are stored dot-stuffed, as the test gives them */
 	bool stopped;

@@ -41,6 +41,7 @@ uint64_t world_send(struct world *w, const char *from, const char *rcpts, const 
 		.protocol = SPAN("ESMTP"),
 		.user = span_str(w->user ? w->user : ""),
 		.sender = span_str(from),
+		.ret = w->ret,
 		.flags = w->flags | (w->stuffed ? ENVELOPE_BODY_STUFFED : 0),
 		.prepend = SPAN("Received: from client.example by gw.example.test;\r\n"
 				"\tSat, 1 Jan 2028 00:00:00 +0000\r\n"),

@@ -449,6 +449,32 @@ static void requiretls_goes_nowhere_else(void **state)
 	}
 }
 
+/* Section 5: nobody would hear of it if it were not sent. To the right peer, over TLS, all the
+ * same.
+ */
+static void requiretls_of_the_null_sender(void **state)
+{
+	(void)state;
+	struct scene *scenes[] = {
+		protected_by(&chain, EHLO_AFTER),
+		protected_by(&chain, "250 mx.example\r\n"), /* no REQUIRETLS */
+		protected_by(&any, EHLO_AFTER),		    /* anybody's certificate */
+	};
+	static const char *const goes[] = {"MAIL FROM:<> REQUIRETLS\r\n", "MAIL FROM:<>\r\n", ""};
+
+	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
+		struct scene *s = scenes[i];
+
+		s->envelope.sender = SPAN_NONE;
+		s->envelope.flags |= ENVELOPE_REQUIRETLS;
+		client_send(s->client, &s->job);
+		expects(&s->f, goes[i]);
+		if (!*goes[i])
+			verdict_is(s, 0, VERDICT_PERMANENT, 550);
+		end(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,6 +496,7 @@ int main(void)
 		cmocka_unit_test(may_be_closed_in_the_callback),
 		cmocka_unit_test(requiretls_goes_to_a_verified_hop_that_has_it),
 		cmocka_unit_test(requiretls_goes_nowhere_else),
+		cmocka_unit_test(requiretls_of_the_null_sender),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
