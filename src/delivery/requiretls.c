@@ -7,7 +7,8 @@
  *
  *   a host has it          it gets the mail, and the session ends with it
  *   every host lacks it    550 5.7.30
- *   some cannot be asked   451: they may have it. Other mail is not held up, as some host was there
+ *   some cannot be asked   451: they may have it, also where the DNS does not say now where they
+ * are. Other mail is not held up, as some host was there
  *
  * Mail of the null sender would be lost with a 550, as nobody hears of it. It must not be (section
  * 5), so a lenient round follows for it: among the hosts that have the right certificate.
@@ -160,7 +161,7 @@ static void why_not(const struct link *link, struct verdict *verdict)
 		lacking += lacks(link, at);
 		verified += lacks_offer_only(link, at);
 	}
-	if (count && lacking == count)
+	if (count && lacking == count && !link->hosts->incomplete)
 		client_requiretls_verdict(verified != 0, verdict);
 	else
 		link_trouble(verdict, 4, 1,

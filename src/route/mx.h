@@ -76,6 +76,7 @@ struct mx_result {
 	struct verdict verdict; /* VERDICT_OK: there are addresses; else why not */
 	uint32_t ttl_s;		/* how long it may be kept, DNS_TTL_LEAST … DNS_TTL_MOST */
 	uint32_t host_count;	/* only hosts with addresses, in the order to try them */
+	bool incomplete;	/* there is a host whose addresses could not be had now */
 	const struct mx_host *hosts;
 	struct span canonical;	/* of the domain, likewise, where it has MX */
 	uint32_t address_count; /* in the order to try them, a host's addresses together */

@@ -82,14 +82,15 @@ static void judge_private(struct mx *mx, const struct left_out *out)
 	buf_done(&address);
 }
 
-/* A host of which a question could not be answered may turn out usable later. */
+/* A host without an address, of which a question could not be answered, may turn out usable later.
+ */
 static const struct mx_candidate *unanswered(const struct mx *mx)
 {
 	for (uint32_t i = 0; i < mx->count; i++)
 		for (int f = 0; f < MX_FAMILIES; f++) {
 			const struct mx_side *side = &mx->candidates[i].sides[f];
 
-			if (side->ask == MX_ASK_DONE &&
+			if (!addresses_of(&mx->candidates[i]) && side->ask == MX_ASK_DONE &&
 				(side->status == DNS_TEMPORARY || side->status == DNS_BOGUS))
 				return &mx->candidates[i];
 		}
@@ -260,6 +261,7 @@ static int make_list(const struct mx *mx, struct mx_result **out)
 		result->host_count++;
 	}
 	result->canonical = put_name(&name, mx->alias.name, mx->alias.length);
+	result->incomplete = unanswered(mx) != NULL;
 	*out = result;
 	return 0;
 }

@@ -11,7 +11,7 @@ from lib.sink import DROP
 from lib.smtp import Client, message
 from lib.tls import TlsClient, context
 from lib.tls_hop import Meddler, TlsSink
-from lib.world import folder, remove, wait_until
+from lib.world import folder, free_port, remove, wait_until
 
 HERE = "127.0.0.1"
 
@@ -344,9 +344,53 @@ def test_requiretls(safe_gateway, tls_hop, pki):
         client.send("ann@c.example", "y@lacks.example")
     assert "REQUIRETLS" in has.wait(1)[0].mail_params and has.messages[0].tls
     assert lacks.wait(1)[0].rcpts == ["y@lacks.example"] and "REQUIRETLS" not in lacks.messages[0].mail_params
-    assert "could not be verified" in server.wait_event(blind, "Bounce")["reason"]
+    assert "no next server could be verified" in server.wait_event(blind, "Bounce")["reason"]
     reports = server.wait_mailbox("ann@c.example", 2)
     assert all(b"Status: 5.7.30" in r for r in reports) and len(has.messages) == 1
+
+
+@pytest.fixture
+def by_hosts(safe_gateway, dns_server, tls_hop, pki):
+    """A domain, hosts.test, with a mail exchanger at each of these addresses: the gateway, and they."""
+    def make(*addresses):
+        port = free_port(*addresses)
+        zone = "".join(f"@ MX {10 * i} mx{i}\nmx{i} A {address}\n" for i, address in enumerate(addresses, 1))
+        hops = [tls_hop(pki.issue(f"mx{i}.hosts.test"), host=address, port=port) for i, address in enumerate(addresses, 1)]
+        fields = {"server": f"lookup-mx:port={port}", "private-hosts": True, "tls": "verify", "tls-ca": str(pki.crt), "retry-delay": "1s"}
+        return safe_gateway({"transports": {"out": fields}, "default-transport": "out", "domains": {"c.example": {"mailboxes": True}},
+                             "accounts": {"ann@c.example": {}}},
+                            start={"dns": {"servers": [dns_server({"hosts.test": zone}).address]}, **trusting(pki)}), hops
+    return make
+
+
+def test_requiretls_asks_all_hosts(by_hosts):
+    server, (first, second, third) = by_hosts("127.0.0.61", "127.0.0.62", "127.0.0.63")
+    third.tls_extensions = ("REQUIRETLS",)
+    with secured(server) as client:
+        required = [client.send(sender, "x@hosts.test", mail="REQUIRETLS") for sender in ("ann@c.example", "")]
+        other = client.send("ann@c.example", "y@hosts.test")
+        assert all(server.wait_event(id, "Delivery")["destination"] == "mx3.hosts.test" for id in required)
+        assert server.wait_event(other, "Delivery")["destination"] == "mx1.hosts.test", "other mail goes where it would have gone"
+        assert all("REQUIRETLS" in m.mail_params for m in third.messages) and shows_no_mail(second)
+        # One that cannot be asked may have it: the message waits, and other mail does not.
+        third.stop()
+        waits = client.send("ann@c.example", "x@hosts.test", mail="REQUIRETLS")
+        assert "REQUIRETLS needed" in server.wait_event(waits, "TransientFailure")["reason"]
+        server.wait_event(client.send("ann@c.example", "y@hosts.test"), "Delivery")
+    third.start()
+    assert server.wait_event(waits, "Delivery")["destination"] == "mx3.hosts.test"
+
+
+def test_requiretls_where_no_host_has_it(by_hosts):
+    server, (first, second) = by_hosts("127.0.0.64", "127.0.0.65")
+    with secured(server) as client:
+        bounced = client.send("ann@c.example", "x@hosts.test", message("known", "for his eyes only\n"), mail="REQUIRETLS RET=FULL")
+        assert "550 5.7.30" in server.wait_event(bounced, "Bounce")["reason"] and shows_no_mail(first) and shows_no_mail(second)
+        report = server.wait_mailbox("ann@c.example", 1)[0]
+        assert b"Status: 5.7.30" in report and b"known" in report and b"his eyes" not in report
+        # Nobody would hear of the null sender's: it goes, to the right server over TLS.
+        event = server.wait_event(client.send("", "x@hosts.test", mail="REQUIRETLS"), "Delivery")
+    assert event["tls"].endswith(", verified") and "REQUIRETLS" not in first.wait(1)[0].mail_params
 
 
 def test_requiretls_from_postern_to_postern(safe_gateway, pki):

@@ -151,7 +151,9 @@ void ledger_arrived(struct ledger *l, const struct ledger_arrival *a)
 				mail->number, a->hop, a->bytes.n);
 			show(l, mail, a->bytes);
 		}
-		if (mail->require_tls && !a->require_tls)
+		/* For the null sender it is only asked for where it is offered (RFC 8689). */
+		if (mail->require_tls && !a->require_tls &&
+			(!mail->null_sender || a->offers_require_tls))
 			ledger_violation(l, "message %u has lost its REQUIRETLS", mail->number);
 		if (!span_equal(a->sender, span_str(mail->sender)))
 			ledger_violation(l, "message %u arrived with another sender", mail->number);

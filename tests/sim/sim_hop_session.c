@@ -136,6 +136,8 @@ static void record(struct session *s, bool replied)
 		.no_binary =
 			!(kind->extensions & HOP_BINARYMIME) || !(kind->extensions & HOP_CHUNKING),
 		.require_tls = s->require_tls,
+		.offers_require_tls =
+			s->extended && s->secured && (kind->extensions & HOP_REQUIRETLS),
 		.sender = span_str(s->sender),
 		.rcpts = (const char(*)[LEDGER_ADDRESS])s->rcpts,
 		.rcpt_count = s->rcpt_count,

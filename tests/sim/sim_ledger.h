@@ -197,7 +197,7 @@ struct ledger_arrival {
 	enum ledger_way way;
 	bool has_dsn;
 	bool seven_bit; /* the hop has no 8BITMIME */
-	bool require_tls;
+	bool require_tls, offers_require_tls;
 	bool no_binary;
 	struct span sender;
 	const char (*rcpts)[LEDGER_ADDRESS];

@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define LINK_GRACE (5 * SIM_MINUTE)
+/* Nothing that is older than this can be why a message comes back. */
+#define LINK_SETTLED (15 * SIM_MINUTE)
 /* A policy is on disk so long after it came. */
 #define LINK_KEPT (3 * SIM_MINUTE)
 
@@ -59,26 +61,37 @@ static void judge_verify(struct judged *j)
 /* ---- DANE -------------------------------------------------------------------------------------
  */
 
+/* What it shows is what records of these kinds say of it. */
+static bool fits_tlsa(unsigned kinds, enum sim_cert right, enum sim_cert shown)
+{
+	return ((kinds & (1u << TLSA_RIGHT | 1u << TLSA_BOTH)) && shown == right) ||
+	       ((kinds & (1u << TLSA_RIGHT | 1u << TLSA_WRONG)) && shown == CERT_OTHER);
+}
+
+static bool lately(const struct judged *j, uint64_t grace, unsigned *kinds, enum sim_cert *right)
+{
+	uint64_t opened = j->link->opened_ns;
+
+	return j->link->host && sim_trust_tlsa_kinds(j->ledger->trust, j->link->host,
+					opened - MIN(opened, grace), opened, kinds, right);
+}
+
 /* False: it has nothing to say of this link. */
 static bool judge_dane(struct judged *j)
 {
 	const struct sim_link *link = j->link;
 	unsigned kinds;
 	enum sim_cert right;
-	uint64_t from = link->opened_ns - MIN(link->opened_ns, LINK_GRACE);
 
 	if (!sim_trust_is_signed(j->domain))
 		return false;
-	if (!link->host || !sim_trust_tlsa_kinds(j->ledger->trust, link->host, from,
-				   link->opened_ns, &kinds, &right)) {
+	if (!lately(j, LINK_GRACE, &kinds, &right)) {
 		find(j, "to a host that its signed zone does not name");
 		return true;
 	}
 	if (kinds & 1u << TLSA_MISSING)
 		return false;
-	if ((kinds & (1u << TLSA_RIGHT | 1u << TLSA_BOTH)) && link->shown == right)
-		return true;
-	if ((kinds & (1u << TLSA_RIGHT | 1u << TLSA_WRONG)) && link->shown == CERT_OTHER)
+	if (fits_tlsa(kinds, right, link->shown))
 		return true;
 	if ((kinds & 1u << TLSA_USELESS) && link->shown != CERT_NONE)
 		return true;
@@ -195,14 +208,25 @@ static bool find_transport(struct judged *j)
 	return snapshot && snapshot_transport_by_name(snapshot, name, &j->transport) == 0;
 }
 
-/* RFC 8689: only where the transport checks who it is at all; whether he is, is judged above. */
-static void judge_required(struct judged *j)
+/* Was it made sure who it is? */
+static bool is_verified(const struct judged *j)
 {
-	enum tls_policy policy = j->transport.tls;
+	const struct sim_link *link = j->link;
+	unsigned kinds;
+	enum sim_cert right;
 
-	if (j->link->shown == CERT_NONE ||
-		(policy != TLS_VERIFY && policy != TLS_DANE && policy != TLS_MTA_STS))
-		find(j, "though it asked for REQUIRETLS");
+	switch (j->transport.tls) {
+	case TLS_VERIFY: return link->shown != CERT_NONE; /* that it was is judged above */
+	case TLS_MTA_STS:
+		if (link->host && sim_cert_is_good(link->shown) &&
+			sim_cert_has_name(link->shown, span_str(link->host)))
+			return true;
+		break;
+	case TLS_DANE: break;
+	default: return false;
+	}
+	return sim_trust_is_signed(j->domain) && lately(j, LINK_GRACE, &kinds, &right) &&
+	       fits_tlsa(kinds, right, link->shown);
 }
 
 void sim_link_judge(struct ledger *l, const struct sim_link *link, const struct ledger_mail *mail,
@@ -217,8 +241,8 @@ void sim_link_judge(struct ledger *l, const struct sim_link *link, const struct 
 		find(&j, "by a transport that delivery does not know");
 	else
 		judge_policy(&j, mail && mail->waives && !mail->require_tls);
-	if (mail && mail->require_tls)
-		judge_required(&j);
+	if (mail && mail->require_tls && !is_verified(&j))
+		find(&j, "though it asked for REQUIRETLS");
 	if (j.transport.sasl_user.n && !link->logged_in)
 		find(&j, "without a login");
 	if (!*j.why)
@@ -227,4 +251,44 @@ void sim_link_judge(struct ledger *l, const struct sim_link *link, const struct 
 	ledger_violation(l, "mail for %s went %s: session of %.3f s to %s, as %s, certificate %d",
 		rcpt, j.why, (double)link->opened_ns / 1e9, link->hop, link->helo,
 		(int)link->shown);
+}
+
+/* In every directory that delivery knew of late the transport is like this. */
+static bool stood(struct judged *j, struct span transport, enum tls_policy policy)
+{
+	const struct ledger *l = j->ledger;
+	uint64_t now = j->link->opened_ns;
+	uint64_t first = sim_trust_generation(l->trust, now - MIN(now, LINK_SETTLED));
+	uint64_t last = sim_trust_generation(l->trust, now);
+
+	for (uint64_t at = MAX(first, 1u); at <= last; at++) {
+		const struct snapshot *snapshot = machine_snapshot(l->machine, at);
+
+		if (!snapshot ||
+			snapshot_transport_by_name(snapshot, transport, &j->transport) != 0 ||
+			j->transport.tls != policy)
+			return false;
+	}
+	return last != 0;
+}
+
+/* Of the hosts of t.example only the first one offers REQUIRETLS; the pinned and the named server
+ * are alone, and do. Whoever they are is beyond doubt, if all stood like this for a while: so they
+ * either get the message, or could not be reached. */
+void sim_link_judge_return(struct ledger *l, struct span transport, const char *rcpt)
+{
+	const struct sim_link link = {.host = "mx1.t.example", .opened_ns = l->sim->now_ns};
+	const char *at = strrchr(rcpt, '@');
+	struct judged j = {.ledger = l, .link = &link, .domain = at ? at + 1 : ""};
+	unsigned kinds;
+	enum sim_cert right;
+	bool sure = false;
+
+	if (span_equal(transport, SPAN("signed")) && strcmp(j.domain, "t.example") == 0)
+		sure = stood(&j, transport, TLS_DANE) && lately(&j, LINK_SETTLED, &kinds, &right) &&
+		       !(kinds & (1u << TLSA_MISSING | 1u << TLSA_USELESS));
+	else if (span_equal(transport, SPAN("site-v")) || span_equal(transport, SPAN("site-p")))
+		sure = stood(&j, transport, TLS_VERIFY);
+	if (sure)
+		ledger_violation(l, "mail for %s came back, though a host has REQUIRETLS", rcpt);
 }

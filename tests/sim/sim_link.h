@@ -24,4 +24,7 @@ struct sim_link {
 void sim_link_judge(struct ledger *ledger, const struct sim_link *link,
 	const struct ledger_mail *mail, const char *rcpt);
 
+/* It came back for want of a host that it could go to by REQUIRETLS (RFC 8689). */
+void sim_link_judge_return(struct ledger *ledger, struct span transport, const char *rcpt);
+
 #endif

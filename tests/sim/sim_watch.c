@@ -1,5 +1,6 @@
 /* What the gateway says of itself while it runs, against what it was told to do. */
 #include "sim_ledger.h"
+#include "sim_link.h"
 #include "sim_world.h"
 
 #include "base/check.h"
@@ -116,6 +117,10 @@ void ledger_event(struct ledger *l, const struct event *event)
 		}
 		struct ledger_rcpt *known = rcpt_of(l, sender, address);
 
+		if (known && event->kind == EVENT_BOUNCE && event->verdict &&
+			event->verdict->enhanced.subject == 7 &&
+			event->verdict->enhanced.detail == 30)
+			sim_link_judge_return(l, event->transport, address);
 		if (known && (event->kind == EVENT_EXPIRATION || event->kind == EVENT_BOUNCE))
 			known->ended_ns = l->sim->now_ns;
 		if (known && (event->kind == EVENT_EXPIRATION ||

@@ -206,6 +206,23 @@ static void a_host_that_is_down_is_waited_for(void **state)
 	close_world(w);
 }
 
+/* Nor is one left out of which the DNS says nothing at the moment. */
+static void a_host_without_an_address_is_waited_for(void **state)
+{
+	struct world *w = open_world(OBJECTS(", tls: dane"));
+	(void)state;
+
+	hosts.has[2] = HAS_IT;
+	w->dns_broken = "mx2.far.example";
+	send_required(w, "ann@a.example", "bob@far.example");
+	connected(1, 0, 1);
+	assert_int_equal(world_events(w, EVENT_BOUNCE), 0);
+	w->dns_broken = NULL;
+	world_pass(w, 30 * MINUTE);
+	assert_string_equal(where(w, "bob@"), "198.51.100.2");
+	close_world(w);
+}
+
 /* A destination that was down is there again, whatever this message needs. */
 static void a_probe_that_lacks_only_this_is_no_failure(void **state)
 {
@@ -385,6 +402,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(where_no_host_has_it_it_comes_back),
 		cmocka_unit_test(without_verification_there_is_nothing_to_try),
 		cmocka_unit_test(a_host_that_is_down_is_waited_for),
+		cmocka_unit_test(a_host_without_an_address_is_waited_for),
 		cmocka_unit_test(a_probe_that_lacks_only_this_is_no_failure),
 		cmocka_unit_test(mail_of_the_null_sender_goes_without_it),
 		cmocka_unit_test(nobody_else_goes_without_it),

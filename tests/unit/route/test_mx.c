@@ -170,6 +170,8 @@ static void render(const struct mx_result *r, char *to, size_t room)
 		}
 		netaddr_add_ip(&buf, &a->address);
 	}
+	if (r->incomplete)
+		buf_add_str(&buf, " and others");
 	assert_true(buf_ok(&buf));
 	memcpy(to, buf.p, buf.n);
 	to[buf.n] = '\0';
@@ -303,7 +305,7 @@ static void test_dns_failures(void **state)
 	/* Without an answer about MX the address must not be used: it may take no mail. */
 	expect(w, "fail.example", "451 4.4.3");
 	expect(w, "bogus.example", "451 4.4.3");
-	expect(w, "one.example", "up=198.51.100.2");
+	expect(w, "one.example", "up=198.51.100.2 and others");
 	expect(w, "all.example", "451 4.4.3");
 	expect(w, "gone.example", "550 5.4.4");
 	expect(w, "forged.example", "451 4.4.3");
