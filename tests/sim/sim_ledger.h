@@ -83,7 +83,9 @@ struct ledger_mail {
 	size_t n;
 	bool eight_bit, binary, open_end, utf8;
 	bool require_tls; /* it must go over links whose server is the right one, and to such as say
-			   * so, or not at all (RFC 8689) */
+			   * so, or not at all (RFC 8689); of the null sender also to others of
+			   * these
+			   */
 	bool envid;
 	bool waives; /* "TLS-Required: No": what the recipient's domain wants of links is waived */
 	bool bare;   /* line ends that a server must not take */
