@@ -13,8 +13,10 @@
  *   sts*.c       policies of recipients' domains (MTA-STS)
  *   report*.c    TLS reports: what is gathered, and sent after the day
  *   https.c      one exchange by HTTPS, through role fetch
- *   connect.c    how a session begins
+ *   open.c       sessions for what waits, where there may be so many
+ *   connect.c    how one begins
  *   session.c    its sessions, and the work that they carry
+ *   requiretls.c mail that only some of the hosts can take
  *   start.c      how an attempt begins
  *   attempt.c    one unit being tried
  *   mailbox.c    … into mailboxes

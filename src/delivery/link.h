@@ -1,6 +1,6 @@
 /*
  * Links and sessions: the way to one destination, and its SMTP sessions (link.c, session.c,
- * connect.c; requiretls.c).
+ * connect.c, open.c; requiretls.c).
  */
 #ifndef DELIVERY_LINK_H
 #define DELIVERY_LINK_H
@@ -105,7 +105,7 @@ void link_drop_session(struct session *session);
 /* The session has done its job: what it does next. */
 void session_free_for_work(struct session *session);
 
-/* ---- among link.c, session.c and connect.c --------------------------------------------------- */
+/* ---- among link.c, session.c, connect.c, open.c ---------------------------------------------- */
 
 /* The one that has waited longest, or NULL. */
 struct attempt *link_take_waiting(struct link *link);
@@ -179,13 +179,19 @@ bool session_again(struct session *session, enum client_stage stage);
 void session_forget_secret(struct session *session);
 /* It is no longer one of its host's. */
 void session_leave_host(struct session *session);
+/* Its host has as many sessions as it may, of all destinations. */
+bool session_host_full(const struct link *link, uint32_t address);
+/* All addresses were tried in vain, or no session could be made. No other one is tried for what
+ * waits: those that stand serve it, one after the other, or open one when they end. */
+void session_failed(struct session *session, const struct verdict *verdict);
+
+/* ---- open.c --------------------------------------------------------------------------------- */
+
 /* All connections that may be open are: one that idles elsewhere makes room, or one that nobody
  * waits for. False: there is none; the pump comes back when a session ends. */
 bool session_room(struct delivery *delivery);
 /* NULL: no memory. */
 struct session *session_make(struct link *link, bool strict);
-/* Its host has as many sessions as it may, of all destinations. */
-bool session_host_full(const struct link *link, uint32_t address);
 /* One for each attempt that waits, where there may be so many. The hosts are known. */
 void session_open_for(struct link *link);
 
