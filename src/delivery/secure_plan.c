@@ -9,6 +9,14 @@
 
 _Static_assert(TRANSPORT_PINS <= TLS_PINS, "every pin of a transport can be checked");
 
+/* The transport's tls-ca file, read once for all hosts: there may be many, and the file be long. */
+struct plan_anchors {
+	bool was_read;
+	char problem[VERDICT_TEXT]; /* "": there is none */
+	struct span pem;	    /* in the plan's arena */
+	uint8_t hash[PIN_BYTES];    /* of it, or zeros */
+};
+
 /* All that the plan of one host is made of. */
 struct plan_host {
 	struct delivery *d;
@@ -17,6 +25,7 @@ struct plan_host {
 	struct span domain_end; /* where aliases lead from the next hop; empty: there are none */
 	const struct mx_host *host;
 	const struct secure_tlsa *tlsa;
+	struct plan_anchors *anchors;
 	struct secure *secure;
 	struct secure_host *out;
 };
@@ -81,32 +90,43 @@ static void tell_anchors(struct plan_host *p, const char *why)
 static void read_anchors(struct plan_host *p)
 {
 	struct delivery *d = p->d;
+	struct plan_anchors *anchors = p->anchors;
 	struct span path = p->transport->tls_ca, name = p->transport->name;
-	char problem[VERDICT_TEXT];
 	struct buf text;
 
-	if (!path.n)
-		return;
+	anchors->was_read = true;
 	buf_init(&text, TLS_PEM_BYTES);
 	int err = d->config.read_ca ? d->config.read_ca(d->config.context, path, &text)
 				    : ERR_UNSUPPORTED;
-	p->secure->ttl_s = MIN(p->secure->ttl_s, (uint32_t)SECURE_AGAIN_CA_S);
 	if (err) {
 		const char *why = err == ERR_SYNTAX ? "it has no certificates that can be used"
 						    : err_text(err);
 
 		tell_anchors(p, why);
-		snprintf(problem, sizeof(problem),
+		snprintf(anchors->problem, sizeof(anchors->problem),
 			"the transport's tls-ca file cannot be read: %.*s: %s; put it there, "
 			"readable by all, or name another: posternctl transport set %.*s "
 			"tls-ca=PATH",
 			(int)MIN(path.n, VERDICT_TEXT / 4u), path.p, why,
 			(int)MIN(name.n, VERDICT_TEXT / 8u), name.p);
-		refuse(p, 5, problem);
 	} else {
-		p->out->client.ca_pem = arena_copy(&p->secure->arena, buf_span(&text));
+		anchors->pem = arena_copy(&p->secure->arena, buf_span(&text));
+		pin_of(buf_span(&text), anchors->hash);
 	}
 	buf_done(&text);
+}
+
+static void use_anchors(struct plan_host *p)
+{
+	if (!p->transport->tls_ca.n)
+		return;
+	if (!p->anchors->was_read)
+		read_anchors(p);
+	p->secure->ttl_s = MIN(p->secure->ttl_s, (uint32_t)SECURE_AGAIN_CA_S);
+	if (*p->anchors->problem)
+		refuse(p, 5, p->anchors->problem);
+	else
+		p->out->client.ca_pem = p->anchors->pem;
 }
 
 static void plan_verify(struct plan_host *p)
@@ -126,7 +146,7 @@ static void plan_verify(struct plan_host *p)
 		return;
 	}
 	client->check = TLS_CHECK_CHAIN;
-	read_anchors(p);
+	use_anchors(p);
 	/* A name that the DNS gave is only as good as the DNS. */
 	if (!p->next_hop.n || p->host->secure)
 		add_name(p, SPAN_NONE, p->host->name);
@@ -226,7 +246,7 @@ static void plan_sts(struct plan_host *p)
 		p->out->tls = CLIENT_TLS_MUST;
 	p->out->client.check = TLS_CHECK_CHAIN;
 	p->out->client.alternative_only = true; /* RFC 8461 section 4.1 */
-	read_anchors(p);
+	use_anchors(p);
 	add_name(p, SPAN_NONE, p->host->name);
 }
 
@@ -277,7 +297,8 @@ static void set_session_key(struct plan_host *p)
 	buf_put_u16(&key, p->transport->port);
 	buf_put_u8(&key, (uint8_t)client->check);
 	buf_put_u8(&key, client->alternative_only);
-	add_part(&key, client->ca_pem);
+	add_part(&key,
+		client->ca_pem.n ? span_of((const char *)p->anchors->hash, PIN_BYTES) : SPAN_NONE);
 	for (size_t i = 0; i < client->name_count; i++)
 		add_part(&key, client->names[i]);
 	for (size_t i = 0; i < client->pin_count; i++)
@@ -300,6 +321,8 @@ static void set_session_key(struct plan_host *p)
 void secure_plan(struct delivery *d, const struct transport *transport, struct span next_hop,
 	const struct mx_result *hosts, const struct secure_answers *answers, struct secure *secure)
 {
+	struct plan_anchors anchors = {.was_read = false};
+
 	for (uint32_t i = 0; i < hosts->host_count; i++) {
 		struct netaddr literal;
 		struct plan_host p = {
@@ -309,6 +332,7 @@ void secure_plan(struct delivery *d, const struct transport *transport, struct s
 			.domain_end = hosts->canonical,
 			.host = &hosts->hosts[i],
 			.tlsa = &answers->tlsa[i],
+			.anchors = &anchors,
 			.secure = secure,
 			.out = &secure->hosts[i],
 		};

@@ -63,34 +63,49 @@ static int read_file(struct span path, size_t most, struct buf *out)
 	return err;
 }
 
-/* ERR_SYNTAX, with `problem` telling more: there are no certificates in it that can be used. */
-static int read_ca(struct span path, struct buf *out, struct buf *problem)
+static bool was_good(const struct reach *reach, const uint8_t hash[PIN_BYTES])
 {
+	for (size_t i = 0; i < ARRAY_SIZE(reach->good_ca); i++)
+		if (memcmp(reach->good_ca[i], hash, PIN_BYTES) == 0)
+			return true;
+	return false;
+}
+
+/* ERR_SYNTAX, with `problem` telling more: there are no certificates in it that can be used. */
+static int read_ca(struct reach *reach, struct span path, struct buf *out, struct buf *problem)
+{
+	uint8_t hash[PIN_BYTES];
 	size_t count;
 	int err = read_file(path, TLS_PEM_BYTES, out);
 
-	if (!err && tls_check_ca(buf_span(out), &count, problem))
-		err = ERR_SYNTAX;
-	return err;
+	if (err)
+		return err;
+	pin_of(buf_span(out), hash);
+	if (was_good(reach, hash))
+		return 0;
+	if (tls_check_ca(buf_span(out), &count, problem))
+		return ERR_SYNTAX;
+	memcpy(reach->good_ca[reach->good_ca_next++ % REACH_GOOD_CA], hash, PIN_BYTES);
+	return 0;
 }
 
-int reach_read_ca(struct span path, struct buf *out)
+int reach_read_ca(struct reach *reach, struct span path, struct buf *out)
 {
 	struct buf problem;
 
 	buf_init(&problem, PROBLEM_BYTES);
-	int err = read_ca(path, out, &problem);
+	int err = read_ca(reach, path, out, &problem);
 	buf_done(&problem);
 	return err;
 }
 
-bool reach_check_ca(struct span path, struct buf *why)
+bool reach_check_ca(struct reach *reach, struct span path, struct buf *why)
 {
 	struct buf text, problem;
 
 	buf_init(&text, TLS_PEM_BYTES + READ_BYTES + 1);
 	buf_init(&problem, PROBLEM_BYTES);
-	int err = read_ca(path, &text, &problem);
+	int err = read_ca(reach, path, &text, &problem);
 	if (err == ERR_NOT_FOUND)
 		buf_add_str(why, "is not there");
 	else if (err == ERR_DENIED)

@@ -324,14 +324,12 @@ static void dnssec_believe(void *context, uint64_t servers)
 
 static int read_ca(void *context, struct span path, struct buf *out)
 {
-	(void)context;
-	return reach_read_ca(path, out);
+	return reach_read_ca(&((struct delivery_role *)context)->reach, path, out);
 }
 
 static bool check_ca(void *context, struct span path, struct buf *why)
 {
-	(void)context;
-	return reach_check_ca(path, why);
+	return reach_check_ca(&((struct delivery_role *)context)->reach, path, why);
 }
 
 static int make_core(struct delivery_role *d)

@@ -242,7 +242,7 @@ static void desk_begin(struct desk *d, enum auth_step step)
 	static struct fixture f; /* with the same digests: the secret is the same */
 
 	begin(&f, setting);
-	*d = (struct desk){.keys = NULL};
+	*d = (struct desk){.at = 0};
 	io_init(&d->io, &ops);
 	d->io.now_ns = LIMITS_FORGIVE_S * NS_PER_S;
 	memcpy(config.secret, secret, sizeof(secret));

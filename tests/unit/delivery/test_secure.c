@@ -2,6 +2,7 @@
  * How links are protected: what each policy lets through, and what no attacker between us and the
  * next hop can make of it.
  */
+#include "route/mx.h"
 #include "world.h"
 
 #define BODY	  "Subject: hello\r\n\r\nhello\r\n"
@@ -292,6 +293,27 @@ static void a_tls_ca_that_cannot_be_read_is_named(void **state)
 		assert_int_equal(w->taken_count, 1);
 		close_world(w);
 	}
+}
+
+/* Strangers' domains may have many hosts, and the file with all authorities is long. */
+static void a_tls_ca_is_read_once_for_all_hosts(void **state)
+{
+	static char names[MX_HOSTS][32];
+	static struct dns_row rows[2 * MX_HOSTS + 1];
+	(void)state;
+
+	for (size_t i = 0; i < MX_HOSTS; i++) {
+		snprintf(names[i], sizeof(names[i]), "mx%zu.far.example", i);
+		rows[2 * i] = (struct dns_row){"far.example", DNS_MX, (uint16_t)i, names[i]};
+		rows[2 * i + 1] = (struct dns_row){names[i], DNS_A, 0, "198.51.100.1"};
+	}
+	struct world *w = open_world(OBJECTS("verify, tls-ca: /etc/ssl/all.pem"), rows);
+
+	w->ca_bytes = 500000;
+	send_to_far(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_int_equal(w->ca_reads, 1);
+	close_world(w);
 }
 
 /* ---- DANE -------------------------------------------------------------------------------- */
@@ -901,6 +923,7 @@ int main(void)
 		cmocka_unit_test(verify_trusts_only_names_that_are_vouched_for),
 		cmocka_unit_test(verify_of_a_named_server_is_by_its_name),
 		cmocka_unit_test(a_tls_ca_that_cannot_be_read_is_named),
+		cmocka_unit_test(a_tls_ca_is_read_once_for_all_hosts),
 		cmocka_unit_test(dane_takes_the_right_key_only),
 		cmocka_unit_test(dane_ignores_records_without_dnssec),
 		cmocka_unit_test(dane_waits_while_records_cannot_be_looked_up),

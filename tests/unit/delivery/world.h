@@ -113,6 +113,8 @@ struct world {
 	uint32_t warnings;
 	char warned[WORLD_LINE]; /* the last one, with its fields */
 	int ca_error;		 /* of every tls-ca file */
+	unsigned ca_reads;	 /* … so often */
+	size_t ca_bytes;	 /* so much more than a word is in it */
 	struct seen events[WORLD_EVENTS];
 	size_t event_count;
 	struct taken taken[WORLD_TAKEN];
