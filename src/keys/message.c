@@ -124,6 +124,7 @@ void keys_put_sign(struct buf *out, const struct keys_sign *sign)
 {
 	buf_put_u32(out, sign->serial);
 	buf_put_u32(out, sign->key);
+	buf_put_u64(out, sign->until_ns);
 	buf_put_u8(out, (uint8_t)sign->kind);
 	buf_put_u8(out, (uint8_t)sign->hash);
 	buf_put_bytes16(out, sign->in);
@@ -145,6 +146,7 @@ int keys_get_sign(struct cursor *in, struct keys_sign *out)
 	struct keys_sign sign = {.serial = cursor_u32(in)};
 
 	sign.key = cursor_u32(in);
+	sign.until_ns = cursor_u64(in);
 	sign.kind = cursor_u8(in);
 	sign.hash = cursor_u8(in);
 	sign.in = cursor_bytes16(in);

@@ -49,11 +49,12 @@ int keys_get_locks(struct span in, struct keys_locks *out);
 /* A datagram has up to KEYS_SIGN_TOGETHER questions, those of one turn of a worker's loop, and no
  * more than these bytes; likewise one with answers. The serial says what is answered. */
 #define KEYS_SIGN_TOGETHER 8
-#define KEYS_SIGN_BYTES	   ((size_t)KEYS_SIGN_TOGETHER * (16 + TLS_SIGN_OUT))
+#define KEYS_SIGN_BYTES	   ((size_t)KEYS_SIGN_TOGETHER * (24 + TLS_SIGN_OUT))
 
 struct keys_sign {
 	uint32_t serial;
 	uint32_t key;
+	uint64_t until_ns; /* of the machine's monotonic clock: then nobody waits any more */
 	enum tls_signature kind;
 	enum tls_hash hash;
 	struct span in;

@@ -67,9 +67,11 @@ struct tls_private_key *key_ring_find(const struct key_ring *ring, uint32_t numb
 	return key ? key : find(&ring->before, number);
 }
 
-static void answer(const struct key_ring *ring, const struct keys_sign *sign, struct buf *answers)
+static void answer(const struct key_ring *ring, uint64_t now_ns, const struct keys_sign *sign,
+	struct buf *answers)
 {
-	struct tls_private_key *key = key_ring_find(ring, sign->key);
+	struct tls_private_key *key =
+		now_ns < sign->until_ns ? key_ring_find(ring, sign->key) : NULL;
 	uint8_t signature[TLS_SIGN_OUT];
 	size_t n = 0;
 
@@ -79,7 +81,8 @@ static void answer(const struct key_ring *ring, const struct keys_sign *sign, st
 	keys_put_signed(answers, &out);
 }
 
-bool key_ring_answer(const struct key_ring *ring, struct span questions, struct buf *answers)
+bool key_ring_answer(
+	const struct key_ring *ring, uint64_t now_ns, struct span questions, struct buf *answers)
 {
 	struct cursor in = cursor_of(questions);
 	struct keys_sign sign;
@@ -87,7 +90,7 @@ bool key_ring_answer(const struct key_ring *ring, struct span questions, struct 
 	for (size_t i = 0; i < KEYS_SIGN_TOGETHER && cursor_left(&in); i++) {
 		if (keys_get_sign(&in, &sign) != 0)
 			return false;
-		answer(ring, &sign, answers);
+		answer(ring, now_ns, &sign, answers);
 	}
 	return cursor_left(&in) == 0;
 }

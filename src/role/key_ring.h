@@ -27,8 +27,11 @@ void key_ring_take(struct key_ring *ring, struct span set, struct log *log);
 /* NULL: there is none of that number. */
 struct tls_private_key *key_ring_find(const struct key_ring *ring, uint32_t number);
 /* Questions for signatures (keys/message.h) and their answers, which have room in KEYS_SIGN_BYTES.
- * False: one cannot be read, or there are too many; those before it are answered. */
-bool key_ring_answer(const struct key_ring *ring, struct span questions, struct buf *answers);
+ * One whose time is over is said not to be done: under a flood, signing for those who have gone
+ * would leave no time for those who wait. False: one cannot be read, or there are too many; those
+ * before it are answered. */
+bool key_ring_answer(
+	const struct key_ring *ring, uint64_t now_ns, struct span questions, struct buf *answers);
 void key_ring_done(struct key_ring *ring);
 
 #endif

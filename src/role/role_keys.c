@@ -55,7 +55,7 @@ static void sign_asked(void *owner, struct span bytes, const int *fds, size_t fd
 
 	for (size_t i = 0; i < fd_count; i++)
 		close(fds[i]);
-	if (!key_ring_answer(&w->k->ring, bytes, &answers))
+	if (!key_ring_answer(&w->k->ring, w->k->role->io->now_ns, bytes, &answers))
 		nonsense(w);
 	/* Who does not read waits for nothing that comes. */
 	if (buf_ok(&answers) && answers.n)

@@ -114,8 +114,12 @@ static int send_some(struct signer *s)
 
 	list_init(&some);
 	for (size_t i = 0; i < KEYS_SIGN_TOGETHER && (first = first_of(&s->asked)); i++) {
-		const struct keys_sign question = {
-			first->serial, first->key, first->kind, first->hash, first->in};
+		const struct keys_sign question = {.serial = first->serial,
+			.key = first->key,
+			.until_ns = first->until_ns,
+			.kind = first->kind,
+			.hash = first->hash,
+			.in = first->in};
 		keys_put_sign(&buf, &question);
 		list_remove(&first->place);
 		list_push_back(&some, &first->place);

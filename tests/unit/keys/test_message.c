@@ -214,6 +214,7 @@ static void signatures(void **state)
 {
 	const struct keys_sign sign = {.serial = 77,
 		.key = 3,
+		.until_ns = 1ull << 40,
 		.kind = TLS_SIGN_ECDSA,
 		.hash = TLS_SHA256,
 		.in = SPAN("0123456789abcdef0123456789abcdef")};
@@ -229,6 +230,7 @@ static void signatures(void **state)
 	assert_int_equal(get_sign(buf_span(&buf), &got), 0);
 	assert_int_equal(got.serial, 77);
 	assert_int_equal(got.key, 3);
+	assert_int_equal(got.until_ns, 1ull << 40);
 	assert_int_equal(got.kind, TLS_SIGN_ECDSA);
 	assert_true(span_equal(got.in, sign.in));
 	buf_clear(&buf);

@@ -93,7 +93,7 @@ static void put_backwards(const struct other_side *o, struct span in, struct buf
 	while (n--) {
 		struct buf one = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
 		keys_put_sign(&one, &questions[n]);
-		(void)key_ring_answer(&o->ring, buf_span(&one), buf);
+		(void)key_ring_answer(&o->ring, 0, buf_span(&one), buf);
 	}
 }
 
@@ -103,17 +103,17 @@ static void reply(struct other_side *o, struct span in, struct buf *buf)
 	case OTHERS_FIRST:
 		put_other(buf, 0);
 		put_other(buf, UINT32_MAX);
-		(void)key_ring_answer(&o->ring, in, buf);
+		(void)key_ring_answer(&o->ring, 0, in, buf);
 		break;
 	case OTHERS_ONLY: put_other(buf, 99); break;
 	case BACKWARDS: put_backwards(o, in, buf); break;
 	case NONSENSE: buf_add_str(buf, "nonsense"); break;
 	case HALF_NONSENSE:
-		(void)key_ring_answer(&o->ring, in, buf);
+		(void)key_ring_answer(&o->ring, 0, in, buf);
 		buf_add_str(buf, "nonsense");
 		break;
 	case TOO_LONG: put_too_long(buf); break;
-	default: (void)key_ring_answer(&o->ring, in, buf); break;
+	default: (void)key_ring_answer(&o->ring, 0, in, buf); break;
 	}
 }
 
@@ -346,28 +346,56 @@ static void what_is_asked_in_one_turn_goes_together(void **state)
 static void more_than_go_together_are_not_answered(void **state)
 {
 	struct fixture *f = *state;
-	const struct keys_sign sign = {1, 8, TLS_SIGN_RSA_PSS, TLS_SHA256, span_of(digest, 32)};
+	const struct keys_sign sign = {
+		1, 8, UINT64_MAX, TLS_SIGN_RSA_PSS, TLS_SHA256, span_of(digest, 32)};
 	struct buf in, out;
 
 	buf_init(&in, 65536);
 	buf_init(&out, KEYS_SIGN_BYTES);
 	for (int i = 0; i < KEYS_SIGN_TOGETHER; i++)
 		keys_put_sign(&in, &sign);
-	assert_true(key_ring_answer(&f->other.ring, buf_span(&in), &out));
+	assert_true(key_ring_answer(&f->other.ring, 0, buf_span(&in), &out));
 	size_t n = out.n;
 	keys_put_sign(&in, &sign);
 	buf_clear(&out);
-	assert_false(key_ring_answer(&f->other.ring, buf_span(&in), &out));
+	assert_false(key_ring_answer(&f->other.ring, 0, buf_span(&in), &out));
 	assert_int_equal(out.n, n);
 	/* What comes before nonsense is answered, the rest is not. */
 	buf_clear(&in);
 	buf_clear(&out);
 	keys_put_sign(&in, &sign);
 	buf_add_str(&in, "nonsense");
-	assert_false(key_ring_answer(&f->other.ring, buf_span(&in), &out));
+	assert_false(key_ring_answer(&f->other.ring, 0, buf_span(&in), &out));
 	assert_int_equal(out.n, n / KEYS_SIGN_TOGETHER);
 	buf_done(&in);
 	buf_done(&out);
+}
+
+/* Under a flood those who wait are signed for, not those who have gone. */
+static void nobody_is_signed_for_who_has_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct keys_sign sign = {.serial = 5,
+		.key = 7,
+		.until_ns = 1000,
+		.kind = TLS_SIGN_RSA_PSS,
+		.hash = TLS_SHA256,
+		.in = span_of(digest, 32)};
+	struct keys_signed answer;
+	struct buf in, out;
+
+	for (uint64_t now = 999; now <= 1000; now++) {
+		buf_init(&in, KEYS_SIGN_BYTES);
+		buf_init(&out, KEYS_SIGN_BYTES);
+		keys_put_sign(&in, &sign);
+		assert_true(key_ring_answer(&f->other.ring, now, buf_span(&in), &out));
+		struct cursor at = cursor_of(buf_span(&out));
+		assert_int_equal(keys_get_signed(&at, &answer), 0);
+		assert_int_equal(answer.serial, 5);
+		assert_int_equal(answer.done, now < 1000);
+		buf_done(&in);
+		buf_done(&out);
+	}
 }
 
 static void nobody_waits_for_long(void **state)
@@ -526,6 +554,7 @@ int main(void)
 			what_is_asked_in_one_turn_goes_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			more_than_go_together_are_not_answered, setup, teardown),
+		cmocka_unit_test_setup_teardown(nobody_is_signed_for_who_has_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_is_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(
