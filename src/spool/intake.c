@@ -147,6 +147,7 @@ static void find_strays(struct spool_store *store, uint8_t owner)
 	if (!newest)
 		return;
 	store->intake.strays[owner] = full;
+	store->intake.listed_ns[owner] = store->io->now_ns;
 	int err = full ? 0 : store_list_logs(store, owner);
 	if (err == 0)
 		err = take_seals(store, owner, newest);
@@ -160,14 +161,16 @@ static void find_strays(struct spool_store *store, uint8_t owner)
 	slow_wake(store);
 }
 
-/* At once, unless the writer is one that makes strays without end. */
+/* At once, but of a writer that makes strays without end, or a folder full of junk, not again soon.
+ */
 static void expect_strays(struct spool_store *store, uint8_t owner)
 {
-	store->intake.strays[owner] = true;
-	if (is_wild(store, owner))
-		return;
-	store->intake.lookups[owner]++;
-	find_strays(store, owner);
+	struct intake *intake = &store->intake;
+
+	intake->strays[owner] = true;
+	if (!intake->listed_ns[owner] ||
+		store->io->now_ns - intake->listed_ns[owner] >= STORE_CLEAN_MS * NS_PER_MS)
+		find_strays(store, owner);
 }
 
 /*

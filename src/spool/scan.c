@@ -97,6 +97,9 @@ int store_add_log(struct spool_store *store, uint8_t owner, uint32_t serial)
 
 	if (index_find(&store->index, owner, serial))
 		return 0;
+	if (index_last(&store->index, owner) - index_first(&store->index, owner) >=
+		INDEX_FILES_MOST)
+		return too_many(store, owner, serial);
 	format_log_path(path, owner, serial);
 	int err = disk_open(store->config.disk, path, DISK_READ, &io);
 	if (err == ERR_NOT_FOUND)

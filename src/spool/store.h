@@ -143,10 +143,11 @@ struct intake {
 	uint32_t record_bytes;		 /* of a message, lately; 0: none was seen */
 	bool gone[SPOOL_WORKERS_MOST];	 /* … and what it left could not even be listed */
 	bool anew[SPOOL_WORKERS_MOST];	 /* the next notice is a successor's, whatever its serial */
-	bool strays[SPOOL_WORKERS_MOST]; /* there may be files that no notice named */
-	uint32_t lookups[SPOOL_WORKERS_MOST]; /* that found nothing … */
-	uint64_t lookups_ns;		      /* … since then */
-	struct io_turn turn;		      /* ends what the index may take from memory */
+	bool strays[SPOOL_WORKERS_MOST]; /* there may be files that no notice named … */
+	uint64_t listed_ns[SPOOL_WORKERS_MOST]; /* … which were looked for last then; 0: never */
+	uint32_t lookups[SPOOL_WORKERS_MOST];	/* that found nothing … */
+	uint64_t lookups_ns;			/* … since then */
+	struct io_turn turn;			/* ends what the index may take from memory */
 	bool passed;
 };
 
