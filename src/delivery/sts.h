@@ -36,9 +36,11 @@
 #define STS_FAILED_MOST_MS (24ull * 60 * 60 * 1000)
 #define STS_LOOK_MS	   (60ull * 60 * 1000) /* a kept policy: the DNS is asked for a newer one */
 /* Of a kept policy, so that it does not end: it is fetched again when it is so old, or half its
- * time is over, whether there is mail or not; without any for STS_NEEDED_MS, not any more. */
-#define STS_RENEW_MS  (24ll * 60 * 60 * 1000)
-#define STS_NEEDED_MS (31ull * 24 * 60 * 60 * 1000)
+ * time is over, whether there is mail or not; without any for STS_NEEDED_MS, or so many of its own
+ * lives, not any more: short ones must not take the turns of those that are to last. */
+#define STS_RENEW_MS	(24ll * 60 * 60 * 1000)
+#define STS_NEEDED_MS	(31ull * 24 * 60 * 60 * 1000)
+#define STS_NEEDED_AGES 4
 /* Looks for such, and how many one of them begins to fetch. */
 #define STS_TURN_MS   (5ull * 60 * 1000)
 #define STS_TURN_MOST 16

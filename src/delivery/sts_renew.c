@@ -6,7 +6,10 @@
 
 static bool is_needed(const struct sts_domain *domain)
 {
-	return domain->sts->delivery->io->now_ns - domain->asked_ns < STS_NEEDED_MS * NS_PER_MS;
+	uint64_t ms = (uint64_t)domain->entry->policy.max_age_s * 1000 * STS_NEEDED_AGES;
+
+	return domain->sts->delivery->io->now_ns - domain->asked_ns <
+	       MIN(ms, STS_NEEDED_MS) * NS_PER_MS;
 }
 
 /* Half of all searches are left to mail. */

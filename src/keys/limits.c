@@ -257,10 +257,12 @@ bool limits_begin(struct limits *l, struct limits_who *who, uint64_t now_s)
 		limits_table_take(&l->pairs, LIMITS_SOMEBODY, who->pair)->pending++;
 		return true;
 	}
+	struct limit *account = take_account(l, who);
+	who->patience_s = account->patience_s;
 	if (who->patient)
-		take_account(l, who)->patience_s = now_s + LIMITS_PATIENCE_S;
+		account->patience_s = now_s + LIMITS_PATIENCE_S;
 	else
-		take_account(l, who)->pending++;
+		account->pending++;
 	if (!who->loopback)
 		take_address(l, who)->pending++;
 	if (who->has_site)
@@ -293,7 +295,7 @@ uint64_t limits_wrong(struct limits *l, const struct limits_who *who, uint64_t n
 	return delay_ms(MAX(of_account, MAX(of_address, as_client)));
 }
 
-void limits_void(struct limits *l, const struct limits_who *who)
+static void end_try(struct limits *l, const struct limits_who *who)
 {
 	if (who->by_pair) {
 		ended(limits_table_find(&l->pairs, LIMITS_SOMEBODY, who->pair));
@@ -307,9 +309,18 @@ void limits_void(struct limits *l, const struct limits_who *who)
 		ended(limits_table_find(&l->sites, LIMITS_SOMEBODY, who->site));
 }
 
+void limits_void(struct limits *l, const struct limits_who *who)
+{
+	struct limit *account = who->patient ? find_account(l, who) : NULL;
+
+	if (account)
+		account->patience_s = who->patience_s;
+	end_try(l, who);
+}
+
 void limits_right(struct limits *l, const struct limits_who *who, uint64_t now_s)
 {
-	limits_void(l, who);
+	end_try(l, who);
 	/* What was wrong before stays counted: it may have been somebody else behind the same
 	 * address. */
 	take_pair(l, who)->known_until_s = now_s + LIMITS_KNOWN_S;

@@ -73,7 +73,8 @@ struct limits_who {
 	bool loopback;
 	bool has_site;
 	bool by_pair; /* set by limits_begin(): counted there */
-	bool patient; /* likewise: the account is blocked, and this is the try of the minute */
+	bool patient; /* likewise: the account is blocked, and this is the try of the minute … */
+	uint64_t patience_s; /* … the next of which could be made then, before it */
 };
 
 int limits_new(struct limits **out);
@@ -95,7 +96,8 @@ void limits_void(struct limits *limits, const struct limits_who *who);
 
 /* ---- for administrators (limits_view.c) ----------------------------------------------------- */
 
-enum limits_kind { LIMITS_OF_ADDRESS, LIMITS_OF_SITE, LIMITS_OF_ACCOUNT, LIMITS_OF_PAIR };
+/* In this order they are seen: many strangers' addresses must not hide who cannot log in. */
+enum limits_kind { LIMITS_OF_ACCOUNT, LIMITS_OF_PAIR, LIMITS_OF_ADDRESS, LIMITS_OF_SITE };
 
 struct limits_seen {
 	enum limits_kind kind;

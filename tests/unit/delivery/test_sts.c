@@ -250,6 +250,18 @@ static void a_policy_is_renewed_without_mail(void **state)
 	close_world(w);
 }
 
+/* One of ten minutes is not fetched for a month, in the place of those that are worth it. */
+static void a_short_policy_is_not_renewed_without_mail(void **state)
+{
+	struct world *w = open_world(POLICY_OF("enforce", "598"));
+	(void)state;
+
+	assert_true(goes_at_once(w));
+	world_pass(w, DAY);
+	assert_in_range(w->fetches, 2, 12);
+	close_world(w);
+}
+
 /* But not for ever: nobody has sent mail there for long. */
 static void a_policy_that_nobody_needs_ends(void **state)
 {
@@ -276,6 +288,7 @@ int main(void)
 		cmocka_unit_test(another_success_brings_no_policy),
 		cmocka_unit_test(a_policy_is_renewed_while_mail_goes_on),
 		cmocka_unit_test(a_policy_is_renewed_without_mail),
+		cmocka_unit_test(a_short_policy_is_not_renewed_without_mail),
 		cmocka_unit_test(a_policy_that_nobody_needs_ends),
 	};
 
