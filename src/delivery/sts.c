@@ -43,6 +43,7 @@ static void domain_free(struct sts_domain *domain)
 	sts_release(&domain->entry);
 	list_remove(&domain->bucket);
 	list_remove(&domain->lru);
+	list_remove(&domain->queued);
 	sts->count--;
 	free(domain);
 }
@@ -96,6 +97,7 @@ struct sts_domain *sts_get(struct sts *sts, struct span name)
 	domain->name_length = name.n;
 	memcpy(domain->name, name.p, name.n);
 	list_init(&domain->waiting);
+	list_init(&domain->queued);
 	domain->patience.fire = sts_overdue;
 	domain->asked_ns = sts->delivery->io->now_ns;
 	list_push_back(bucket_of(sts, name), &domain->bucket);
@@ -140,6 +142,7 @@ int sts_new(struct delivery *d, struct sts **out)
 	for (size_t i = 0; i < STS_BUCKETS; i++)
 		list_init(&sts->buckets[i]);
 	list_init(&sts->lru);
+	list_init(&sts->queue);
 	kept_init(&sts->kept, d, &sts_kept, sts);
 	sts->turn.fire = sts_renew;
 	*out = sts;

@@ -10,7 +10,7 @@
  *
  * Bounds: STS_POLICIES domains and STS_BYTES of their policies, those not used longest go first; a
  * domain is asked about by one look-up at a time, whoever waits for it, and STS_SEARCHES of them
- * run at a time.
+ * run at a time; the others wait in line, also STS_WAIT_MS at most.
  *
  *   sts.c         the domains
  *   sts_entry.c   what is known of one

@@ -141,15 +141,48 @@ static void count(struct sts_domain *domain, const struct sts_result *result)
 	domain->fetch_ns = domain->sts->delivery->io->now_ns + pause_ms(domain) * NS_PER_MS;
 }
 
+static bool is_looked_for(const struct sts_domain *domain)
+{
+	return domain->search || !list_empty(&domain->queued);
+}
+
+/* From the first that waits on, whether the search runs or is queued. */
+static void be_patient(struct sts_domain *domain)
+{
+	if (!timer_armed(&domain->patience))
+		domain->overdue = io_timer_after(domain->sts->delivery->io, &domain->patience,
+					  STS_WAIT_MS) != 0;
+}
+
+/* Mail to many domains at once must not go without the policies that they have. */
+static void queue_up(struct sts_domain *domain)
+{
+	if (domain->search || domain->sts->searches < STS_SEARCHES || !list_empty(&domain->queued))
+		return;
+	list_push_back(&domain->sts->queue, &domain->queued);
+	be_patient(domain);
+}
+
+static void begin_queued(struct sts *sts)
+{
+	while (sts->searches < STS_SEARCHES && !list_empty(&sts->queue)) {
+		struct sts_domain *domain = LIST_FIRST(&sts->queue, struct sts_domain, queued);
+
+		list_remove(&domain->queued);
+		sts_begin(domain);
+	}
+}
+
 static void searched(void *owner, const struct sts_result *result)
 {
 	struct sts_domain *domain = owner;
-	struct delivery *d = domain->sts->delivery;
+	struct sts *sts = domain->sts;
+	struct delivery *d = sts->delivery;
 	struct sts_entry *entry = NULL;
 
 	domain->search = NULL;
 	domain->overdue = false;
-	domain->sts->searches--;
+	sts->searches--;
 	if (result->outcome == STS_SEARCH_TROUBLE)
 		tell_trouble(domain, result);
 	if (result->outcome == STS_SEARCH_POLICY)
@@ -162,6 +195,7 @@ static void searched(void *owner, const struct sts_result *result)
 	count(domain, result);
 	domain->look_ns = look_ns(domain);
 	answer_all(domain);
+	begin_queued(sts);
 }
 
 void sts_begin(struct sts_domain *domain)
@@ -180,20 +214,21 @@ void sts_begin(struct sts_domain *domain)
 		    domain->private_hosts, searched, domain, &domain->search))
 		return;
 	sts->searches++;
-	domain->overdue = io_timer_after(sts->delivery->io, &domain->patience, STS_WAIT_MS) != 0;
+	be_patient(domain);
 }
 
 bool sts_looks(struct sts *sts, struct span name)
 {
 	const struct sts_domain *domain = sts_find(sts, name);
 
-	return domain && domain->search;
+	return domain && is_looked_for(domain);
 }
 
 /* Nothing is known that mail could go by, and it will be soon. */
 static bool is_worth_waiting(const struct sts_domain *domain)
 {
-	return domain->search && !domain->overdue && !domain->failures && !sts_has_policy(domain);
+	return is_looked_for(domain) && !domain->overdue && !domain->failures &&
+	       !sts_has_policy(domain);
 }
 
 int sts_ask(struct sts *sts, struct span name, bool private_hosts, sts_done *done, void *owner,
@@ -208,8 +243,11 @@ int sts_ask(struct sts *sts, struct span name, bool private_hosts, sts_done *don
 	domain->asked_ns = sts->delivery->io->now_ns;
 	domain->private_hosts = private_hosts;
 	struct sts_entry *entry = known(domain);
-	if (domain->asked_ns >= domain->look_ns || (!entry && !domain->failures))
+	if (domain->asked_ns >= domain->look_ns || (!entry && !domain->failures)) {
 		sts_begin(domain);
+		if (!sts_has_policy(domain) && !domain->failures)
+			queue_up(domain);
+	}
 	if (!is_worth_waiting(domain)) {
 		/* Where nothing can be found out now, there is nothing. */
 		*now = entry ? entry : sts_entry_new();

@@ -31,6 +31,7 @@ struct sts_domain {
 	uint64_t asked_ns;	 /* there was mail */
 	bool private_hosts;	 /* … of a transport that allows them */
 	struct sts_search *search;
+	struct list queued; /* in sts->queue, for a search */
 	struct list waiting;
 	struct timer patience; /* of those that wait for the search */
 	bool overdue;	       /* it has taken too long */
@@ -48,6 +49,7 @@ struct sts {
 	uint32_t count;
 	size_t bytes; /* of the policies' texts */
 	uint32_t searches;
+	struct list queue; /* domains that nothing is known of, while STS_SEARCHES run */
 	uint64_t version;
 	struct kept kept;
 	struct timer turn; /* policies that grow old are renewed */

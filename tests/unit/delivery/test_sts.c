@@ -96,6 +96,42 @@ static void mail_waits_once_for_a_silent_policy_host(void **state)
 	close_world(w);
 }
 
+/* Mail to many domains at once: whoever finds all searches under way waits for one to end, and does
+ * not go without the policy that there is. */
+static void nobody_goes_without_as_so_many_are_looked_for(void **state)
+{
+	static char names[STS_SEARCHES][4][40];
+	static struct dns_row many[3 * STS_SEARCHES + ARRAY_SIZE(rows)];
+	size_t n = 0;
+	(void)state;
+
+	for (size_t i = 0; i < STS_SEARCHES; i++) {
+		snprintf(names[i][0], 40, "d%zu.example", i);
+		snprintf(names[i][1], 40, "_mta-sts.d%zu.example", i);
+		snprintf(names[i][2], 40, "mta-sts.d%zu.example", i);
+		snprintf(names[i][3], 40, "bob@d%zu.example", i);
+		many[n++] = (struct dns_row){names[i][0], DNS_MX, 10, "mx1.far.example"};
+		many[n++] = (struct dns_row){names[i][1], DNS_TXT, 0, "v=STSv1; id=1;"};
+		many[n++] = (struct dns_row){names[i][2], DNS_A, 0, "198.51.100.80"};
+	}
+	memcpy(many + n, rows, sizeof(rows));
+	struct world *w = open_world(POLICY_OF("enforce", "604800"));
+
+	w->rows = many;
+	w->web_waits = true;
+	for (size_t i = 0; i < STS_SEARCHES; i++)
+		world_send(w, "ann@a.example", names[i][3], BODY);
+	world_pass(w, SECOND);
+	world_send(w, "ann@a.example", "bob@far.example", BODY);
+	world_pass(w, SECOND);
+	w->web_waits = false;
+	world_pass(w, 10 * SECOND);
+	assert_int_equal(w->taken_count, STS_SEARCHES + 1);
+	for (size_t i = 0; i < w->taken_count; i++)
+		assert_true(w->taken[i].verified);
+	close_world(w);
+}
+
 static void a_failure_is_remembered(void **state)
 {
 	struct world *w = open_world(NULL);
@@ -280,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mail_waits_once_for_a_silent_policy_host),
+		cmocka_unit_test(nobody_goes_without_as_so_many_are_looked_for),
 		cmocka_unit_test(a_failure_is_remembered),
 		cmocka_unit_test(a_silent_dns_is_remembered),
 		cmocka_unit_test(failures_are_tried_again_less_and_less),
