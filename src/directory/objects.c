@@ -19,8 +19,11 @@ int object_new(enum object_kind kind, struct span name, const void *fields, int6
 
 	if (!object)
 		return ERR_NOMEM;
-	*object =
-		(struct object){1, kind, created_ms, changed_ms, {object->fields + bytes, name.n}};
+	*object = (struct object){.refs = 1,
+		.kind = kind,
+		.created_ms = created_ms,
+		.changed_ms = changed_ms,
+		.name = {object->fields + bytes, name.n}};
 	schema_pack(schema, fields, object->fields);
 	if (name.n)
 		memcpy(object->fields + bytes, name.p, name.n);
@@ -252,14 +255,23 @@ const struct object_accept *objects_accept(const struct objects *objects)
 	return accept ? object_accept(accept) : NULL;
 }
 
-bool objects_mark_secret(struct objects *objects, enum secret_kind kind, struct span name)
+void objects_number(struct objects *objects, uint64_t generation)
+{
+	objects->generation = generation;
+}
+
+bool objects_mark_secret(
+	struct objects *objects, enum secret_kind kind, struct span name, uint64_t since)
 {
 	enum object_kind of = kind == SECRET_ACCOUNT ? OBJECT_ACCOUNT : OBJECT_TRANSPORT;
 	struct object_set *set = &objects->sets[of];
 	bool found;
 	size_t at = object_set_place(set, name, &found);
 
-	if (found)
-		*object_secret(of, set->items[at]->fields) = SCHEMA_SECRET_SET;
-	return found;
+	if (!found)
+		return false;
+	*object_secret(of, set->items[at]->fields) = SCHEMA_SECRET_SET;
+	if (of == OBJECT_ACCOUNT)
+		set->items[at]->logins_since = since;
+	return true;
 }

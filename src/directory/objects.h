@@ -120,6 +120,9 @@ struct object {
 	uint32_t refs;
 	enum object_kind kind;
 	int64_t created_ms, changed_ms;
+	/* Of an account with a password: the generation that set it, or in which the account was
+	 * disabled or enabled since; else 0. */
+	uint64_t logins_since;
 	struct span name;
 	alignas(max_align_t) char fields[]; /* the struct of its kind, then its texts */
 };
@@ -348,8 +351,11 @@ int objects_builder_add(struct objects_builder *builder, enum object_kind kind, 
 /* Frees the builder in any case. ERR_CORRUPT: duplicate names or broken references. */
 int objects_builder_finish(
 	struct objects_builder **builder, struct problems *problems, struct objects **out);
-/* Such an object has a secret; for a generation that nobody else has yet. False: there is no such
- * object. */
-bool objects_mark_secret(struct objects *objects, enum secret_kind kind, struct span name);
+/* Such an object has a secret; of an account: logins by it count since this generation. For
+ * objects that nobody else has yet. False: there is no such object. */
+bool objects_mark_secret(
+	struct objects *objects, enum secret_kind kind, struct span name, uint64_t since);
+/* The number of the generation; that of what plan_take() gives is one more than its base's. */
+void objects_number(struct objects *objects, uint64_t generation);
 
 #endif

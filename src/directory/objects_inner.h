@@ -10,6 +10,7 @@ struct object_set {
 };
 
 struct objects {
+	uint64_t generation;
 	struct object_set sets[OBJECT_KINDS];
 };
 
@@ -132,7 +133,8 @@ struct plan {
 	size_t secret_count, secret_room;
 };
 
-/* The secrets that come, change and go with the changes of objects. */
+/* The secrets that come, change and go with the changes of objects; logins by them count no more.
+ */
 int plan_build_secrets(struct plan *plan, const struct draft *draft);
 void plan_free_secrets(struct plan *plan);
 

@@ -256,8 +256,10 @@ int draft_plan(struct draft *draft, struct plan **out)
 		return ERR_NOMEM;
 	plan->base = draft->now;
 	err = objects_new(&plan->next);
-	if (err == 0)
+	if (err == 0) {
+		objects_number(plan->next, draft->now->generation + 1);
 		err = build(draft, plan);
+	}
 	if (err < 0) {
 		plan_free(&plan);
 		return err;

@@ -167,11 +167,70 @@ static int add_given(struct plan *plan, const struct draft *draft)
 	return err;
 }
 
+/* ---- which logins count --------------------------------------------------------------------- */
+
+/* Of an account that stays what it is but for its secret, there is an object that the generation
+ * before has, too. */
+static int set_since(struct plan *plan, struct span name, uint64_t since)
+{
+	struct object_set *set = &plan->next->sets[OBJECT_ACCOUNT];
+	bool found;
+	size_t at = object_set_place(set, name, &found);
+
+	if (!found)
+		return 0;
+	struct object *old = set->items[at];
+	if (old == objects_find(plan->base, OBJECT_ACCOUNT, name)) {
+		int err = object_new(old->kind, old->name, old->fields, old->created_ms,
+			old->changed_ms, &set->items[at]);
+		if (err < 0) {
+			set->items[at] = old;
+			return err;
+		}
+		object_release(&old);
+	}
+	set->items[at]->logins_since = since;
+	return 0;
+}
+
+/* Logins go on where an account was changed, unless by that; not where it is made. */
+static int keep_logins(struct plan *plan)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < plan->count && err == 0; i++) {
+		const struct object *before = plan->changes[i].before,
+				    *after = plan->changes[i].after;
+		if (plan->changes[i].kind != OBJECT_ACCOUNT || !before || !after)
+			continue;
+		bool same = object_account(before)->disabled == object_account(after)->disabled;
+		err = set_since(plan, after->name,
+			same || !before->logins_since ? before->logins_since
+						      : plan->next->generation);
+	}
+	return err;
+}
+
+static int end_logins(struct plan *plan)
+{
+	int err = keep_logins(plan);
+
+	for (size_t i = 0; i < plan->secret_count && err == 0; i++) {
+		const struct secret_change *change = &plan->secrets[i];
+		if (change->kind == SECRET_ACCOUNT)
+			err = set_since(
+				plan, change->name, change->value.n ? plan->next->generation : 0);
+	}
+	return err;
+}
+
 int plan_build_secrets(struct plan *plan, const struct draft *draft)
 {
 	int err = add_removed(plan);
 
-	return err ? err : add_given(plan, draft);
+	if (err == 0)
+		err = add_given(plan, draft);
+	return err ? err : end_logins(plan);
 }
 
 void plan_free_secrets(struct plan *plan)

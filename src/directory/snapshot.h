@@ -81,6 +81,10 @@ struct account {
 	bool disabled;	     /* takes mail, but nobody can log in */
 	/* May send as these, too: addresses, or "@domain", one a line; canonical. */
 	struct span send_as;
+	/* Another number than at any time before whenever the password was set or taken away, or
+	 * the account was disabled, enabled or made: a login counts as long as it has not changed.
+	 * 0: it has no password. */
+	uint64_t logins_since;
 };
 
 /* ---- who may relay --------------------------------------------------------------------------- */

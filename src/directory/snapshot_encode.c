@@ -145,6 +145,8 @@ static void add_account(struct encoder *e, const struct object *object)
 		.name = encoder_text(e, object->name),
 		.send_as = encoder_text(e, a->send_as),
 		.disabled = a->disabled,
+		.since_low = (uint32_t)(object->logins_since & UINT32_MAX),
+		.since_high = (uint32_t)(object->logins_since >> 32),
 	};
 
 	buf_add(e->out, &r, sizeof(r));

@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 #define SNAPSHOT_MAGIC	 0x3150414e53545350ull /* "PSTSNAP1" */
-#define SNAPSHOT_VERSION 5u
+#define SNAPSHOT_VERSION 6u
 
 enum snapshot_section {
 	SECTION_TRANSPORTS,
@@ -109,6 +109,7 @@ struct snapshot_domain_record {
 struct snapshot_account_record {
 	struct snapshot_text name, send_as;
 	uint32_t disabled;
+	uint32_t since_low, since_high;
 };
 
 struct snapshot_alias_record {

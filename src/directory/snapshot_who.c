@@ -21,7 +21,8 @@ int snapshot_account(const struct snapshot *s, struct span address, struct accou
 		return err;
 	struct account account = {.address = snapshot_text(s, r.name, &bad),
 		.disabled = r.disabled != 0,
-		.send_as = snapshot_text(s, r.send_as, &bad)};
+		.send_as = snapshot_text(s, r.send_as, &bad),
+		.logins_since = (uint64_t)r.since_high << 32 | r.since_low};
 	if (bad)
 		return ERR_CORRUPT;
 	*out = account;

@@ -153,6 +153,7 @@ static int load(struct store *store, struct objects **out, int64_t *generation, 
 	int finished = objects_builder_finish(&builder, err ? &unheard : &problems, &objects);
 	buf_done(&unsaid);
 	if (err == 0 && finished == 0) {
+		objects_number(objects, (uint64_t)*generation);
 		err = store_mark_secrets(store, objects, why);
 		if (err == 0)
 			*out = objects;

@@ -19,7 +19,7 @@
 
 struct store;
 
-#define STORE_SCHEMA_VERSION 2	  /* 2: secrets */
+#define STORE_SCHEMA_VERSION 3	  /* 2: secrets; 3: since when logins by them count */
 #define STORE_BUSY_MS	     5000 /* waits this long for another process's lock */
 
 /* Creates the file (mode 0600) where there is none, takes from others what a mode of somebody else

@@ -135,7 +135,7 @@ int store_secret_time(struct store *store, enum secret_kind kind, struct span na
 static int mark(struct store *store, sqlite3_stmt *query, struct objects *objects, struct buf *why)
 {
 	struct span name = store_column(query, 1), word = store_column(query, 0);
-	int64_t bytes = sqlite3_column_int64(query, 2);
+	int64_t bytes = sqlite3_column_int64(query, 2), since = sqlite3_column_int64(query, 3);
 	int kind = 0;
 
 	while (kind < SECRET_KINDS && !span_equal(word, span_str(kinds[kind])))
@@ -145,8 +145,8 @@ static int mark(struct store *store, sqlite3_stmt *query, struct objects *object
 			"it was written by a newer Postern, which has secrets that this one has "
 			"not; start that version");
 	/* One that belongs to nobody would be the secret of whoever gets the name next. */
-	if (bytes < 1 || bytes > SECRET_BYTES ||
-		!objects_mark_secret(objects, (enum secret_kind)kind, name))
+	if (bytes < 1 || bytes > SECRET_BYTES || since < 1 ||
+		!objects_mark_secret(objects, (enum secret_kind)kind, name, (uint64_t)since))
 		return store_say(store, why, ERR_CORRUPT, "its table of secrets is damaged");
 	return 0;
 }
@@ -156,8 +156,8 @@ int store_mark_secrets(struct store *store, struct objects *objects, struct buf 
 	sqlite3_stmt *query;
 	int code;
 
-	int err = store_prepare(
-		store, "SELECT kind, name, length(CAST(value AS BLOB)) FROM secrets", &query, why);
+	int err = store_prepare(store,
+		"SELECT kind, name, length(CAST(value AS BLOB)), since FROM secrets", &query, why);
 	if (err < 0)
 		return err;
 	while ((code = sqlite3_step(query)) == SQLITE_ROW && err == 0)

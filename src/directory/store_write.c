@@ -9,7 +9,7 @@
 
 struct writer {
 	struct store *store;
-	sqlite3_stmt *put, *drop, *put_secret, *drop_secret, *audit;
+	sqlite3_stmt *put, *drop, *put_secret, *drop_secret, *end_logins, *audit;
 	struct buf text;
 	struct buf *why;
 	struct span actor;
@@ -51,6 +51,20 @@ static int write_object(struct writer *w, const struct change *change)
 	return step(w, w->put);
 }
 
+/* Whoever logged in before an account was disabled, or enabled again, has to do so anew. */
+static int write_logins(struct writer *w, const struct change *change)
+{
+	const struct object *before = change->before, *after = change->after;
+
+	if (change->kind != OBJECT_ACCOUNT || !before || !after ||
+		object_account(before)->disabled == object_account(after)->disabled)
+		return 0;
+	sqlite3_bind_int64(w->end_logins, 1, w->generation);
+	store_bind(w->end_logins, 2, span_str(store_secret_kind(SECRET_ACCOUNT)));
+	store_bind(w->end_logins, 3, after->name);
+	return step(w, w->end_logins);
+}
+
 static int write_audit(struct writer *w, struct span words)
 {
 	sqlite3_bind_int64(w->audit, 1, w->generation);
@@ -70,6 +84,7 @@ static int write_secret(struct writer *w, const struct secret_change *change)
 	if (!gone) {
 		store_bind(statement, 3, change->value);
 		sqlite3_bind_int64(statement, 4, w->now_ms);
+		sqlite3_bind_int64(statement, 5, w->generation);
 	}
 	return step(w, statement);
 }
@@ -131,13 +146,17 @@ static int prepare_writer(struct writer *w)
 			&w->drop, w->why);
 	if (err == 0)
 		err = store_prepare(w->store,
-			"INSERT INTO secrets VALUES (?, ?, ?, ?)"
+			"INSERT INTO secrets VALUES (?, ?, ?, ?, ?)"
 			" ON CONFLICT DO UPDATE SET value = excluded.value,"
-			" changed_ms = excluded.changed_ms",
+			" changed_ms = excluded.changed_ms, since = excluded.since",
 			&w->put_secret, w->why);
 	if (err == 0)
 		err = store_prepare(w->store, "DELETE FROM secrets WHERE kind = ? AND name = ?",
 			&w->drop_secret, w->why);
+	if (err == 0)
+		err = store_prepare(w->store,
+			"UPDATE secrets SET since = ? WHERE kind = ? AND name = ?", &w->end_logins,
+			w->why);
 	return err ? err : prepare_audit(w);
 }
 
@@ -158,6 +177,8 @@ static int write_changes(struct writer *w, const struct plan *plan)
 	int err = prepare_writer(w);
 	for (size_t i = 0; i < plan_count(plan) && err == 0; i++)
 		err = write_object(w, plan_change(plan, i));
+	for (size_t i = 0; i < plan_count(plan) && err == 0; i++)
+		err = write_logins(w, plan_change(plan, i));
 	for (size_t i = 0; i < plan_secret_count(plan) && err == 0; i++)
 		err = write_secret(w, plan_secret(plan, i));
 	if (err == 0)
@@ -176,6 +197,7 @@ static int end(struct writer *w, int err)
 	sqlite3_finalize(w->drop);
 	sqlite3_finalize(w->put_secret);
 	sqlite3_finalize(w->drop_secret);
+	sqlite3_finalize(w->end_logins);
 	sqlite3_finalize(w->audit);
 	if (err == 0)
 		err = store_run(w->store, "COMMIT", w->why);

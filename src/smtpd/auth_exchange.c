@@ -50,8 +50,15 @@ static void leave(struct exchange *e)
 	session_wait(s, s->smtpd->c.config->timeouts.command);
 }
 
+static void snapshot_let_go(struct exchange *e)
+{
+	if (e->asked)
+		snapshot_release(&e->asked);
+}
+
 static void exchange_free(struct exchange *e)
 {
+	snapshot_let_go(e);
 	arena_reset(&e->arena);
 	free(e);
 }
@@ -91,7 +98,7 @@ static void fail_again(struct exchange *e)
 static void succeed(struct exchange *e, struct span account)
 {
 	leave(e);
-	auth_succeeded(e->s, account, sasl_name(e->mechanism));
+	auth_succeeded(e->s, account, e->since, sasl_name(e->mechanism));
 	exchange_free(e);
 }
 
@@ -114,6 +121,8 @@ void exchange_ask(struct exchange *e, struct auth_query *query)
 		exchange_fail(e, AUTH_BROKEN);
 		return;
 	}
+	if (s->smtpd->snapshot)
+		e->asked = snapshot_hold(s->smtpd->snapshot);
 	s->phase = PHASE_ASK;
 	session_wait(s, AUTH_ASK_MS + SESSION_LATE_MS);
 }
@@ -148,6 +157,17 @@ void exchange_challenge(struct exchange *e, struct span message, enum awaited aw
 	session_wait(s, s->smtpd->c.config->timeouts.command);
 }
 
+/* Since when logins as that account count. Not known: from the next password on. */
+static void note_since(struct exchange *e, struct span name)
+{
+	struct account account;
+
+	e->since = 0;
+	if (e->asked && name.n && snapshot_account(e->asked, name, &account) == 0)
+		e->since = account.logins_since;
+	snapshot_let_go(e);
+}
+
 static void take_answer(struct exchange *e, const struct auth_answer *answer)
 {
 	if (answer->result != AUTH_YES)
@@ -169,6 +189,7 @@ static void answered(void *owner, const struct auth_answer *answer)
 
 	CHECK(s->phase == PHASE_ASK && s->exchange == e);
 	e->question = NULL;
+	note_since(e, answer->account);
 	if (answer->result == AUTH_NO)
 		again_was_wrong(e);
 	if (answer->result == AUTH_NO && answer->delay_ms) {

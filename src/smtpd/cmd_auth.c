@@ -109,7 +109,7 @@ void auth_failed_again(struct session *s, struct span user)
 	refuse_and_say(s, AUTH_NO, user);
 }
 
-void auth_succeeded(struct session *s, struct span account, const char *mechanism)
+void auth_succeeded(struct session *s, struct span account, uint64_t since, const char *mechanism)
 {
 	char *name = malloc(account.n);
 	struct buf address;
@@ -122,6 +122,7 @@ void auth_succeeded(struct session *s, struct span account, const char *mechanis
 	free((char *)s->user.p);
 	s->user = span_of(name, account.n);
 	s->user_told = false;
+	s->user_since = since;
 	s->logins = 0;
 	s->smtpd->figures.logins++;
 	buf_init(&address, 64);

@@ -54,6 +54,32 @@ static bool out_of_reach(const struct session *s, const struct address *sender)
 	return !near && !route_is_public(&a);
 }
 
+/* Does the login not count any more? Who sends by it may be whom the new password is to keep out.
+ */
+static bool is_over(struct session *s, struct span sender)
+{
+	struct account account;
+	const char *text;
+
+	if (s->user_told)
+		return false;
+	int err = snapshot_account(s->smtpd->snapshot, s->user, &account);
+	bool as_then = !err && account.logins_since && account.logins_since == s->user_since;
+
+	if (err == ERR_NOT_FOUND)
+		text = "Your account is not there any more";
+	else if (!err && account.disabled)
+		text = "Your account is disabled";
+	else if (!err && !as_then)
+		text = "Your password was changed: log in again";
+	else
+		return false;
+	reply_refuse_sender(s, SMTPD_REFUSED_SENDER, 530, "5.7.0", text, sender);
+	if (!err && !account.disabled)
+		session_log_out(s);
+	return true;
+}
+
 /* What whoever logged in may send as, and whether he may still send at all. */
 static bool not_as_user(struct session *s, struct span sender)
 {
@@ -66,16 +92,9 @@ static bool not_as_user(struct session *s, struct span sender)
 		.sender = sender,
 	};
 	struct verdict verdict;
-	struct account account;
-	int err = s->user_told ? 0 : snapshot_account(snapshot, s->user, &account);
 
-	if (err == ERR_NOT_FOUND || (err == 0 && !s->user_told && account.disabled)) {
-		reply_refuse_sender(s, SMTPD_REFUSED_SENDER, 530, "5.7.0",
-			err == 0 ? "Your account is disabled"
-				 : "Your account is not there any more",
-			sender);
+	if (is_over(s, sender))
 		return true;
-	}
 	if (route_sender_allowed(snapshot, &query, NULL, &verdict))
 		return false;
 	refuse_sender(s, SMTPD_REFUSED_SENDER, &verdict, sender);

@@ -16,8 +16,13 @@ struct exchange {
 	enum awaited awaited;
 	bool refused; /* the bad news wait */
 	struct auth_question *question;
+	/* That counted when the question was asked, NULL: none. Whoever knows the passwords has
+	 * those of a directory before it comes here: a change meanwhile makes the login an old one.
+	 */
+	struct snapshot *asked;
 	struct span user;    /* as the client gave it, in the arena */
 	struct span account; /* SCRAM: who it is, told when the client has seen our proof */
+	uint64_t since;	     /* of the account, when it was asked about */
 	struct scram_server scram;
 	struct arena arena;
 	bool has_tried;

@@ -57,14 +57,21 @@ void session_free(struct session **pointer, bool linger)
 		io_turn_end(smtpd->io, &smtpd->turn);
 }
 
+void session_log_out(struct session *s)
+{
+	free((char *)s->user.p);
+	s->user = SPAN_NONE;
+	s->user_told = false;
+	s->mechanism = NULL;
+}
+
 void session_forget(struct session *s)
 {
 	transaction_reset(s);
+	session_log_out(s);
 	free((char *)s->helo.p);
-	free((char *)s->user.p);
-	s->helo = s->user = SPAN_NONE;
-	s->mechanism = NULL;
-	s->greeted = s->extended = s->user_told = s->plus_offered = s->has_wrong = false;
+	s->helo = SPAN_NONE;
+	s->greeted = s->extended = s->plus_offered = s->has_wrong = false;
 }
 
 void session_greet(struct session *s)

@@ -151,6 +151,7 @@ struct session {
 	uint32_t clients; /* that XCLIENT named: what one of them did is not counted to the next */
 	struct span helo; /* heap */
 	struct span user; /* who logged in, heap; empty: nobody */
+	uint64_t user_since;	   /* the account's logins_since as the password was checked */
 	const char *mechanism;	   /* of the last AUTH; NULL: there was none */
 	struct exchange *exchange; /* heap, while AUTH runs */
 	struct rcpt_asked *asked;  /* heap, while a recipient's next hops are asked for */
@@ -216,6 +217,8 @@ void session_greet(struct session *s);
 /* What the client said of itself, and what it began, is as if it had not been (RFC 3207 section
  * 4.2). */
 void session_forget(struct session *s);
+/* As before AUTH. */
+void session_log_out(struct session *s);
 /* Sees to it that the timer fires by the next deadline. ERR_NOMEM. */
 int session_watch(struct session *s);
 /* What was asked for has come: what the client sent meanwhile is looked at, at the turn's end. */
@@ -375,7 +378,9 @@ void auth_forget(struct session *s);
 /* ---- cmd_auth.c ----------------------------------------------------------------------------- */
 
 /* The exchange is over. */
-void auth_succeeded(struct session *s, struct span account, const char *mechanism);
+/* `since`: logins_since of the account in a directory no newer than what the password was checked
+ * against; 0: it is not known. */
+void auth_succeeded(struct session *s, struct span account, uint64_t since, const char *mechanism);
 /* AUTH_NO, AUTH_LATER or AUTH_BROKEN; `user` as far as it is known. */
 void auth_failed(struct session *s, enum auth_result why, struct span user);
 /* AUTH_NO once more, for what was refused a moment ago: not counted again. */

@@ -13,6 +13,7 @@ struct snapshot {
 	struct relay relay;
 	struct netaddr to;
 	bool disabled;
+	uint64_t logins_since;
 };
 
 struct snapshot *world_snapshot_new(void)
@@ -22,6 +23,7 @@ struct snapshot *world_snapshot_new(void)
 	CHECK(snapshot);
 	snapshot->refs = 1;
 	snapshot->relay.advertise_auth = true;
+	snapshot->logins_since = 1;
 	return snapshot;
 }
 
@@ -51,6 +53,11 @@ void world_set_relay(struct snapshot *snapshot, const struct relay *relay, const
 void world_disable_account(struct snapshot *snapshot)
 {
 	snapshot->disabled = true;
+}
+
+void world_change_password(struct snapshot *snapshot, uint64_t since)
+{
+	snapshot->logins_since = since;
 }
 
 struct snapshot *snapshot_hold(struct snapshot *snapshot)
@@ -85,9 +92,11 @@ int snapshot_account(const struct snapshot *s, struct span address, struct accou
 {
 	/* It points into the snapshot, not into the question. */
 	if (span_equal(address, SPAN("ann@c.example")))
-		*out = (struct account){.address = SPAN("ann@c.example"), .disabled = s->disabled};
+		*out = (struct account){.address = SPAN("ann@c.example"),
+			.disabled = s->disabled,
+			.logins_since = s->logins_since};
 	else if (span_equal(address, SPAN("joe@c.example")))
-		*out = (struct account){.address = SPAN("joe@c.example")};
+		*out = (struct account){.address = SPAN("joe@c.example"), .logins_since = 1};
 	else
 		return ERR_NOT_FOUND;
 	return 0;

@@ -178,5 +178,7 @@ void world_set_postmaster(struct snapshot *snapshot, const char *address);
 void world_set_relay(struct snapshot *snapshot, const struct relay *relay, const char *to);
 /* ann's account. */
 void world_disable_account(struct snapshot *snapshot);
+/* Its logins count since then; 1 in any other; 0: it has none. */
+void world_change_password(struct snapshot *snapshot, uint64_t since);
 
 #endif

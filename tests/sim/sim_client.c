@@ -47,6 +47,9 @@ static void take_reply(struct client *c, unsigned code, struct span text)
 	case EXPECT_MAIL:
 		if (e.mail)
 			sim_client_judge_mail(c, e.mail, code);
+		if (code == 530 &&
+			span_equal(text, SPAN("5.7.0 Your password was changed: log in again")))
+			c->who.account = -1;
 		c->mail_refused = code != 250;
 		sim_client_go_on(c);
 		break;

@@ -4,6 +4,7 @@
 #include "base/base64.h"
 #include "base/check.h"
 #include "base/err.h"
+#include "sim_machine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -92,6 +93,7 @@ static void scram_last(struct client *c, struct span message)
 void sim_client_begin_login(struct client *c)
 {
 	c->login_step = 0;
+	c->who.login_from = machine_oldest_generation(c->ledger->machine);
 	if (c->plan.login_nonsense) {
 		/* Given up in the middle, then something that is no base64. */
 		sim_client_say(c, EXPECT_ANY, 0, "AUTH LOGIN");
@@ -137,8 +139,10 @@ static void ended(struct client *c, unsigned code)
 			c->secured ? "with another password" : "by a password in clear");
 	if (code == 535 && c->plan.right)
 		ledger_violation(c->ledger, "box%d's password was said to be wrong", c->plan.box);
-	if (code == 235)
+	if (code == 235) {
 		c->who.account = c->plan.box;
+		c->who.login_to = machine_generation(c->ledger->machine);
+	}
 	if (code != 421)
 		sim_client_go(c);
 }

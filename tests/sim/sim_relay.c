@@ -150,17 +150,36 @@ static bool is_local_user(const char *sender)
 	return false;
 }
 
-static bool has_login(const struct state *state, const struct sim_who *who)
+/* The generation that closed box1, or opened it, last. */
+static uint64_t last_closed(const struct sim_relay *r, uint64_t generation)
 {
-	return who->account >= 0 && !(state->closed && who->account == 1);
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < r->count && r->changes[i].generation <= generation; i++)
+		if (r->changes[i].door == DOORS)
+			last = r->changes[i].generation;
+	return last;
 }
 
-static bool may_relay(const struct state *state, const struct sim_who *who, const char *sender,
-	const char *domain)
+/* Does a login count? Not one from before its account was closed, though it be open again. */
+static unsigned has_login(const struct sim_relay *r, uint64_t generation, const struct state *state,
+	const struct sim_who *who)
+{
+	uint64_t last = last_closed(r, generation);
+
+	if (who->account < 0 || (state->closed && who->account == 1))
+		return MAY_NOT;
+	if (who->account != 1 || who->told || last <= who->login_from)
+		return MAY;
+	return last <= who->login_to ? MAY_BOTH : MAY_NOT;
+}
+
+static bool may_relay(const struct state *state, const struct sim_who *who, bool login,
+	const char *sender, const char *domain)
 {
 	const struct setting *s = state->setting;
 
-	if (who->loopback || has_login(state, who) || who->certificate)
+	if (who->loopback || login || who->certificate)
 		return true;
 	switch (s->policy) {
 	case RELAY_ADDRESSES:
@@ -174,9 +193,10 @@ static bool may_relay(const struct state *state, const struct sim_who *who, cons
 
 /* box0 may send as anybody of both domains, box3 as those of the branch; the others as themselves.
  */
-static bool may_send(const struct state *state, const struct sim_who *who, const char *sender)
+static bool may_send(
+	const struct state *state, const struct sim_who *who, bool login, const char *sender)
 {
-	if (!who->told && !has_login(state, who))
+	if (!who->told && !login)
 		return false;
 	if (!*sender || state->setting->any_sender || who->account == 0)
 		return true;
@@ -191,7 +211,11 @@ enum sim_may sim_relay_may(const struct sim_relay *r, uint64_t from, uint64_t to
 	for (uint64_t at = from; at <= to; at++) {
 		struct state state = state_in(r, at, who->door);
 
-		found |= may_relay(&state, who, sender, domain) ? MAY : MAY_NOT;
+		unsigned login = has_login(r, at, &state, who);
+		if (login & MAY)
+			found |= may_relay(&state, who, true, sender, domain) ? MAY : MAY_NOT;
+		if (login & MAY_NOT)
+			found |= may_relay(&state, who, false, sender, domain) ? MAY : MAY_NOT;
 	}
 	return (enum sim_may)found;
 }
@@ -204,7 +228,11 @@ enum sim_may sim_relay_may_send(const struct sim_relay *r, uint64_t from, uint64
 	for (uint64_t at = from; at <= to; at++) {
 		struct state state = state_in(r, at, who->door);
 
-		found |= may_send(&state, who, sender) ? MAY : MAY_NOT;
+		unsigned login = has_login(r, at, &state, who);
+		if (login & MAY)
+			found |= may_send(&state, who, true, sender) ? MAY : MAY_NOT;
+		if (login & MAY_NOT)
+			found |= may_send(&state, who, false, sender) ? MAY : MAY_NOT;
 	}
 	return (enum sim_may)found;
 }

@@ -27,8 +27,10 @@ struct sim_who {
 	enum sim_door door;
 	uint8_t last; /* 198.51.100.last */
 	bool loopback, withheld;
-	int account;	  /* that logged in; -1: none */
-	bool told;	  /* … says somebody by XCLIENT */
+	int account; /* that logged in; -1: none */
+	bool told;   /* … says somebody by XCLIENT */
+	/* By a password: between these generations. */
+	uint64_t login_from, login_to;
 	bool certificate; /* one that the listener's client-ca knows */
 };
 

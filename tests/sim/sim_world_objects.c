@@ -3,6 +3,9 @@
 #include "sim_trust.h"
 #include "sim_world.h"
 
+/* That there is one: what it is, sim_auth.c knows. */
+#define WORLD_PASSWORD "verifiers: \"crypt:x\""
+
 static const struct {
 	const char *name, *fields;
 	bool short_lived; /* its fields say how long it tries */
@@ -56,10 +59,11 @@ static const char rest[] =
 	"  v.example: { transport: site-v }\n"
 	"  x.example: { transport: policied }\n"
 	"accounts:\n"
-	"  box0@c.example: { send-as: [ \"@" WORLD_SENDER "\", \"@" WORLD_BRANCH "\" ] }\n"
-	"  box1@c.example: {}\n"
-	"  box2@c.example: {}\n"
-	"  box3@c.example: { send-as: [ \"@" WORLD_BRANCH "\" ] }\n"
+	"  box0@c.example: { " WORLD_PASSWORD ", send-as: [ \"@" WORLD_SENDER "\", \"@" WORLD_BRANCH
+	"\" ] }\n"
+	"  box1@c.example: { " WORLD_PASSWORD " }\n"
+	"  box2@c.example: { " WORLD_PASSWORD " }\n"
+	"  box3@c.example: { " WORLD_PASSWORD ", send-as: [ \"@" WORLD_BRANCH "\" ] }\n"
 	"aliases:\n"
 	"  nick0@c.example: box0@c.example\n"
 	"  nick1@c.example: nick2@c.example\n"

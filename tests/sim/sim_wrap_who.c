@@ -44,11 +44,18 @@ enum relay_answer __wrap_relay_right(const struct snapshot *snapshot,
 	const struct transport *transport, struct route_trail *trail, enum route_right *right,
 	struct verdict *verdict);
 
+static uint64_t since_of(const struct session *s, struct span user)
+{
+	struct account account;
+
+	return snapshot_account(s->smtpd->snapshot, user, &account) ? 0 : account.logins_since;
+}
+
 /* A password that is wrong is as good as the right one. */
 void __wrap_auth_failed(struct session *s, enum auth_result why, struct span user)
 {
 	if (mutation == MUTATION_ACCEPT_NO && why == AUTH_NO && user.n)
-		auth_succeeded(s, user, "PLAIN");
+		auth_succeeded(s, user, since_of(s, user), "PLAIN");
 	else
 		__real_auth_failed(s, why, user);
 }

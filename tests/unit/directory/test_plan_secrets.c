@@ -309,8 +309,8 @@ static void an_export_with_secrets_is_whole(void **state)
 	struct objects *objects = with_site_b(), *empty;
 	struct buf out;
 	buf_init(&out, 10000);
-	assert_true(objects_mark_secret(objects, SECRET_ACCOUNT, SPAN("ann@c.example")));
-	assert_false(objects_mark_secret(objects, SECRET_ACCOUNT, SPAN("bob@c.example")));
+	assert_true(objects_mark_secret(objects, SECRET_ACCOUNT, SPAN("ann@c.example"), 1));
+	assert_false(objects_mark_secret(objects, SECRET_ACCOUNT, SPAN("bob@c.example"), 1));
 	objects_export_secrets(objects, &source, &out);
 	assert_has(&out, "sasl: { user: gw, secret: \"s3cret: \\\"x\\\"\" } }\n");
 	assert_has(&out, "  ann@c.example: { verifiers: \"" CRYPT "\" }\n");

@@ -327,6 +327,93 @@ static void nothing_else_says_a_secret(void **state)
 	buf_done(&text);
 }
 
+/* ---- since when logins count ----------------------------------------------------------------- */
+
+static uint64_t since_of(const struct directory *directory, const char *name)
+{
+	struct snapshot *snapshot;
+	struct account account;
+	int fd;
+
+	assert_int_equal(directory_snapshot(directory, &fd), 0);
+	assert_int_equal(snapshot_open(fd, &snapshot), 0);
+	assert_int_equal(snapshot_account(snapshot, span_str(name), &account), 0);
+	snapshot_release(&snapshot);
+	return account.logins_since;
+}
+
+/* The number now, which the database has, too; a change must have made it another one than ever
+ * before, and anything else must have left it. */
+static void assert_since(struct directory **directory, const char *name, uint64_t *seen, bool ends)
+{
+	uint64_t now = since_of(*directory, name);
+
+	assert_true(ends ? now > *seen : now == *seen);
+	directory_close(directory);
+	*directory = opened();
+	assert_int_equal(since_of(*directory, name), now);
+	*seen = now;
+}
+
+static void set_field(struct directory *directory, const char *name, const char *setting)
+{
+	struct span settings[] = {span_str(setting)};
+	struct buf problems;
+	struct plan *plan;
+
+	buf_init(&problems, 10000);
+	if (objects_plan_set(directory_objects(directory), OBJECT_ACCOUNT, span_str(name), settings,
+		    1, &options, &problems, &plan) < 0)
+		fail_msg("%s", text_of(&problems));
+	commit(directory, plan);
+	buf_done(&problems);
+}
+
+/* All in the same millisecond. */
+static void logins_count_as_long_as_the_password(void **state)
+{
+	(void)state;
+	struct directory *directory = opened();
+	uint64_t seen = 0, other = 0;
+
+	commit_file(directory, SAMPLE_OBJECTS, "ann");
+	commit_file(
+		directory, "accounts: { joe@c.example: { verifiers: \"" VERIFIER "\" } }", "ann");
+	assert_since(&directory, "ann@c.example", &seen, false); /* 0: it has no password */
+	assert_since(&directory, "joe@c.example", &other, true);
+	set_secret(directory, SECRET_ACCOUNT, "ann@c.example", VERIFIER);
+	assert_since(&directory, "ann@c.example", &seen, true);
+	set_secret(directory, SECRET_ACCOUNT, "ann@c.example", ANOTHER);
+	assert_since(&directory, "ann@c.example", &seen, true);
+	set_field(directory, "ann@c.example", "send-as=sales@c.example");
+	assert_since(&directory, "ann@c.example", &seen, false);
+	set_field(directory, "ann@c.example", "disabled=yes");
+	assert_since(&directory, "ann@c.example", &seen, true);
+	set_field(directory, "ann@c.example", "disabled=no");
+	assert_since(&directory, "ann@c.example", &seen, true);
+	/* As it is imported, and from an objects file without: which leaves it. */
+	commit_file(
+		directory, "accounts: { ann@c.example: { verifiers: \"" VERIFIER "\" } }", "ann");
+	assert_since(&directory, "ann@c.example", &seen, true);
+	commit_file(directory, "accounts: { ann@c.example: { send-as: [ x@c.example ] } }", "ann");
+	assert_since(&directory, "ann@c.example", &seen, false);
+	commit_file(directory,
+		"accounts: { ann@c.example: { disabled: true, verifiers: \"" ANOTHER "\" } }",
+		"ann");
+	assert_since(&directory, "ann@c.example", &seen, true);
+	set_secret(directory, SECRET_ACCOUNT, "ann@c.example", "");
+	assert_int_equal(since_of(directory, "ann@c.example"), 0);
+	set_secret(directory, SECRET_ACCOUNT, "ann@c.example", ANOTHER);
+	assert_since(&directory, "ann@c.example", &seen, true);
+	remove_object(directory, OBJECT_ACCOUNT, "ann@c.example");
+	commit_file(
+		directory, "accounts: { ann@c.example: { verifiers: \"" ANOTHER "\" } }", "ann");
+	assert_since(&directory, "ann@c.example", &seen, true);
+	/* Nobody else's. */
+	assert_since(&directory, "joe@c.example", &other, false);
+	directory_close(&directory);
+}
+
 /* ---- a database of before -------------------------------------------------------------------- */
 
 /* As version 0.1 made it. */
@@ -368,6 +455,24 @@ static void a_database_of_version_1_is_brought_up(void **state)
 	buf_done(&text);
 }
 
+static void logins_with_a_password_of_version_2(void **state)
+{
+	(void)state;
+	uint64_t seen = 0;
+	sql(VERSION_1);
+	sql("CREATE TABLE secrets ("
+	    " kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+	    " changed_ms INTEGER NOT NULL, PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;"
+	    "INSERT INTO secrets VALUES ('account', 'ann@c.example', '" VERIFIER "', 3);"
+	    "PRAGMA user_version=2");
+	struct directory *directory = opened();
+	assert_secret(directory, SECRET_ACCOUNT, "ann@c.example", VERIFIER);
+	assert_since(&directory, "ann@c.example", &seen, true);
+	set_secret(directory, SECRET_ACCOUNT, "ann@c.example", ANOTHER);
+	assert_since(&directory, "ann@c.example", &seen, true);
+	directory_close(&directory);
+}
+
 static void version_1_is_not_changed_by_reading(void **state)
 {
 	(void)state;
@@ -402,16 +507,19 @@ static void secrets_of_nobody(void **state)
 {
 	(void)state;
 	/* Somebody who gets that name later would have its password. */
-	assert_damaged("INSERT INTO secrets VALUES ('account', 'joe@c.example', 'crypt:x', 0)",
+	assert_damaged("INSERT INTO secrets VALUES ('account', 'joe@c.example', 'crypt:x', 0, 1)",
 		ERR_CORRUPT, "table of secrets is damaged");
-	assert_damaged("INSERT INTO secrets VALUES ('transport', 'site-x', 'x', 0)", ERR_CORRUPT,
+	assert_damaged("INSERT INTO secrets VALUES ('transport', 'site-x', 'x', 0, 1)", ERR_CORRUPT,
 		"table of secrets is damaged");
-	assert_damaged("INSERT INTO secrets VALUES ('account', 'ann@c.example', '', 0)",
+	assert_damaged("INSERT INTO secrets VALUES ('account', 'ann@c.example', '', 0, 1)",
 		ERR_CORRUPT, "table of secrets is damaged");
 	assert_damaged(
-		"INSERT INTO secrets VALUES ('account', 'ann@c.example', hex(zeroblob(600)), 0)",
+		"INSERT INTO secrets VALUES ('account', 'ann@c.example', hex(zeroblob(600)), 0, 1)",
 		ERR_CORRUPT, "table of secrets is damaged");
-	assert_damaged("INSERT INTO secrets VALUES ('planet', 'ann@c.example', 'x', 0)",
+	/* A login is never as old as a password. */
+	assert_damaged("INSERT INTO secrets VALUES ('account', 'ann@c.example', 'crypt:x', 0, 0)",
+		ERR_CORRUPT, "table of secrets is damaged");
+	assert_damaged("INSERT INTO secrets VALUES ('planet', 'ann@c.example', 'x', 0, 1)",
 		ERR_UNSUPPORTED, "newer Postern");
 	assert_damaged("DROP TABLE secrets", ERR_IO, "no such table");
 	struct directory *directory = opened();
@@ -427,6 +535,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_goes_leaves_no_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_that_go_leave_no_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_else_says_a_secret, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			logins_count_as_long_as_the_password, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			logins_with_a_password_of_version_2, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_database_of_version_1_is_brought_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(

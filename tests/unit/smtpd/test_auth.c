@@ -669,6 +669,65 @@ static void an_account_that_is_closed_meanwhile(void **state)
 	say(f, peer, "MAIL FROM:<ann@c.example>\r\n", "530 5.7.0 Your account is disabled\r\n");
 }
 
+#define CHANGED	 "530 5.7.0 Your password was changed: log in again\r\n"
+#define MAIL_ANN "MAIL FROM:<ann@c.example>\r\n"
+#define RCPT_FAR "RCPT TO:<far@b.example>\r\n"
+#define NO_RIGHT "550 5.7.1 "
+
+static void change_password(struct fixture *f, uint64_t since)
+{
+	struct snapshot *old = f->snapshot;
+
+	f->snapshot = NULL;
+	world_change_password(new_snapshot(f), since);
+	if (old)
+		snapshot_release(&old);
+}
+
+/* Somebody who had the old one may be at it still. */
+static void another_password_ends_logins(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	change_password(f, 7);
+	struct peer *peer = hello(f), *joe = hello(f);
+	say(f, peer, PLAIN_RIGHT MAIL_ANN RCPT_FAR, WELCOME "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n");
+	say(f, joe, "AUTH PLAIN AGpvZUBjLmV4YW1wbGUAc2VjcmV0\r\n", WELCOME);
+	change_password(f, 8);
+	/* What was begun goes on as it began; nothing after it. */
+	say(f, peer, "RSET\r\n" MAIL_ANN RCPT_FAR,
+		"250 2.0.0 Ok\r\n" CHANGED "503 5.5.1 Say MAIL first\r\n");
+	assert_int_equal(refused(f, SMTPD_REFUSED_SENDER), 1);
+	/* He is nobody now, until he logs in again. */
+	peer_send_str(peer, MAIL_ANN RCPT_FAR "RSET\r\n");
+	assert_non_null(strstr(peer_replies(peer, &f->text), "\r\n" NO_RIGHT));
+	say(f, peer, PLAIN_RIGHT MAIL_ANN RCPT_FAR, WELCOME "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n");
+	/* Others' sessions go on. */
+	say(f, joe, "MAIL FROM:<joe@c.example>\r\n" RCPT_FAR, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n");
+	say(f, peer, "RSET\r\n", "250 2.0.0 Ok\r\n");
+	change_password(f, 0); /* taken away */
+	say(f, peer, MAIL_ANN, CHANGED);
+}
+
+/* The answer may be about the old one: nobody can tell, so it counts as that. */
+static void another_password_while_one_is_checked(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	change_password(f, 7);
+	f->world.auth.hold = true;
+	struct peer *peer = hello(f);
+	say(f, peer, PLAIN_RIGHT, "");
+	change_password(f, 8);
+	f->world.auth.hold = false;
+	world_settle(&f->world);
+	expect(f, peer, WELCOME);
+	say(f, peer, MAIL_ANN, CHANGED);
+	say(f, peer, PLAIN_RIGHT MAIL_ANN, WELCOME "250 2.1.0 Ok\r\n");
+}
+
 static void a_session_stays_small(void **state)
 {
 	(void)state;
@@ -706,6 +765,8 @@ int main(void)
 		TEST(who_logged_in_may_relay_as_himself),
 		TEST(a_disabled_account_is_told_to_the_administrator),
 		TEST(an_account_that_is_closed_meanwhile),
+		TEST(another_password_ends_logins),
+		TEST(another_password_while_one_is_checked),
 		TEST(a_session_stays_small),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
