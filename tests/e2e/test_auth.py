@@ -327,6 +327,51 @@ def test_an_account_that_is_disabled_or_gone(guarded):
     assert guess(one, "192.0.2.3", JOE, PASSWORD)[0].code == 235
 
 
+def test_another_password_ends_old_sessions(guarded, tmp_path):
+    one = guarded()
+    ctl = one.server.ctl
+    words = [PASSWORD]
+
+    def logged_in(mechanism="PLAIN"):
+        client = one.client("front")
+        assert client.login(JOE, words[-1], mechanism).code == 235 and one.may_relay(client, JOE)
+        return client
+
+    def change(word):
+        ctl("user", "password", JOE, input=word + "\n")
+        words.append(word)
+
+    def import_again():
+        (tmp_path / "users").write_text(f"{JOE}:{crypt('an imported one')}\n")
+        ctl("user", "import", str(tmp_path / "users"), "--format", "htpasswd", "--replace")
+        words.append("an imported one")
+
+    def close_and_open():
+        ctl("user", "set", JOE, "disabled=yes")
+        ctl("user", "set", JOE, "disabled=no")
+
+    def make_anew():
+        ctl("user", "remove", JOE)
+        ctl("user", "add", JOE, input=words[-1] + "\n")
+
+    for step in (lambda: change("another horse"), lambda: change("another horse"), close_and_open, make_anew, import_again):
+        sessions = [logged_in(), logged_in("SCRAM-SHA-256")]
+        step()
+        for session in sessions:
+            reply = session.cmd(f"MAIL FROM:<{JOE}>", 530)
+            assert reply.text == "5.7.0 Your password was changed: log in again", reply
+            session.cmd(f"MAIL FROM:<{JOE}>", 250)
+            session.cmd("RCPT TO:<x@far.example>", 550)
+            session.cmd("RSET", 250)
+            assert session.login(JOE, words[-1]).code == 235 and one.may_relay(session, JOE)
+            session.close()
+    # Anything else of the account ends nothing.
+    session = logged_in()
+    ctl("user", "set", JOE, "send-as=sales@c.example")
+    one.may_relay(session, JOE)
+    assert one.may_relay(session, "sales@c.example")
+
+
 def test_another_password_counts_at_once(guarded):
     one = guarded()
     assert guess(one, "192.0.2.1", JOE, PASSWORD)[0].code == 235

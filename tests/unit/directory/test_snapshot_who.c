@@ -384,13 +384,18 @@ static void accounts(void **state)
 	(void)state;
 
 	open_world(&w, WHO);
+	assert_true(objects_mark_secret(
+		w.objects, SECRET_ACCOUNT, SPAN("ann@c.example"), UINT64_C(5) << 32 | 7));
+	build(&w);
 	assert_int_equal(snapshot_account(w.s, SPAN("ann@c.example"), &account), 0);
 	assert_span(account.address, "ann@c.example");
+	assert_true(account.logins_since == (UINT64_C(5) << 32 | 7));
 	assert_false(account.disabled);
 	assert_int_equal(account.send_as.n, 0);
 	assert_int_equal(snapshot_account(w.s, SPAN("joe@c.example"), &account), 0);
 	assert_true(account.disabled);
 	assert_span(account.send_as, "info@c.example\n@z.example");
+	assert_int_equal(account.logins_since, 0);
 	assert_int_equal(snapshot_account(w.s, SPAN("nick@c.example"), &account), ERR_NOT_FOUND);
 	close_world(&w);
 }
