@@ -50,7 +50,7 @@ static void leave(struct exchange *e)
 	session_wait(s, s->smtpd->c.config->timeouts.command);
 }
 
-static void snapshot_let_go(struct exchange *e)
+static void release_asked(struct exchange *e)
 {
 	if (e->asked)
 		snapshot_release(&e->asked);
@@ -58,7 +58,7 @@ static void snapshot_let_go(struct exchange *e)
 
 static void exchange_free(struct exchange *e)
 {
-	snapshot_let_go(e);
+	release_asked(e);
 	arena_reset(&e->arena);
 	free(e);
 }
@@ -157,7 +157,7 @@ void exchange_challenge(struct exchange *e, struct span message, enum awaited aw
 	session_wait(s, s->smtpd->c.config->timeouts.command);
 }
 
-/* Since when logins as that account count. Not known: from the next password on. */
+/* Since when logins as that account count. Where that is not known, this one counts for nothing. */
 static void note_since(struct exchange *e, struct span name)
 {
 	struct account account;
@@ -165,7 +165,7 @@ static void note_since(struct exchange *e, struct span name)
 	e->since = 0;
 	if (e->asked && name.n && snapshot_account(e->asked, name, &account) == 0)
 		e->since = account.logins_since;
-	snapshot_let_go(e);
+	release_asked(e);
 }
 
 static void take_answer(struct exchange *e, const struct auth_answer *answer)
