@@ -30,8 +30,8 @@ static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	" kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
 	" changed_ms INTEGER NOT NULL,"
 	" PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;",
-	"ALTER TABLE secrets ADD COLUMN since INTEGER NOT NULL DEFAULT 1;"
-	"UPDATE secrets SET since = max(1, (SELECT value FROM meta WHERE name = 'generation'));",
+	("ALTER TABLE secrets ADD COLUMN since INTEGER NOT NULL DEFAULT 1;"
+	 "UPDATE secrets SET since = max(1, (SELECT value FROM meta WHERE name = 'generation'));"),
 };
 
 static int migrate(struct store *store, int64_t version, struct buf *why)
