@@ -101,7 +101,10 @@ static __attribute__((noinline)) size_t dig(size_t frames)
 
 	for (size_t i = 0; i < sizeof(frame); i += 64)
 		frame[i] = (char)frames;
-	return frames ? dig(frames - 1) + (frame[0] == (char)frames) : 0;
+	size_t deeper = frames ? dig(frames - 1) : 0;
+	/* Its frame is needed behind the call: else a compiler makes a loop of it. */
+	__asm__ volatile("" : : "r"(frame) : "memory");
+	return frames ? deeper + (frame[0] == (char)frames) : 0;
 }
 
 static void dig_down(void *arg)
