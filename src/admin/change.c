@@ -115,6 +115,34 @@ static void lift_locks(struct door *door)
 	buf_done(&why);
 }
 
+static void end_line(struct buf *out)
+{
+	if (out->n && out->p[out->n - 1] != '\n')
+		buf_add_char(out, '\n');
+}
+
+/* A new password lets nobody in whose account is disabled. */
+static void warn_of_disabled(const struct door *door, struct buf *out)
+{
+	const struct object *account;
+	struct buf why;
+
+	if (!door->verifiers.n || !span_equal(request_text(door, "cmd"), SPAN("object")) ||
+		!span_equal(request_text(door, "op"), SPAN("password")))
+		return;
+	buf_init(&why, 4096);
+	if (objects_look_up(directory_objects(door->admin->directory), OBJECT_ACCOUNT,
+		    request_text(door, "name"), &why, &account) == 0 &&
+		object_account(account)->disabled) {
+		end_line(out);
+		buf_add_str(out, "the account is disabled still, and nobody can log in to it; to "
+				 "end that: posternctl user set ");
+		buf_add_span(out, account->name);
+		buf_add_str(out, " disabled=no\n");
+	}
+	buf_done(&why);
+}
+
 /* Commits the plan, and frees it. A line in `problems` where that fails. */
 static int commit(struct door *door, struct plan *plan, struct span words, struct buf *problems)
 {
@@ -156,12 +184,6 @@ static bool changes_relays(const struct plan *plan)
 		if (plan_change(plan, i)->kind == OBJECT_RELAY)
 			return true;
 	return false;
-}
-
-static void end_line(struct buf *out)
-{
-	if (out->n && out->p[out->n - 1] != '\n')
-		buf_add_char(out, '\n');
 }
 
 /* The transport with a tls-ca that is new to it; NULL: the change names none. */
@@ -248,6 +270,8 @@ static void carry_out(struct door *door, struct plan *plan, struct buf *problems
 		end_line(&warning);
 		relay_add_warnings(door->admin->snapshot, door->admin->config.config, &warning);
 	}
+	if (!err)
+		warn_of_disabled(door, &warning);
 	if (err)
 		refuse_lines(door, err, problems);
 	else

@@ -372,6 +372,33 @@ def test_another_password_ends_old_sessions(guarded, tmp_path):
     assert one.may_relay(session, "sales@c.example")
 
 
+def test_what_was_sent_with_a_stolen_password_is_cleared(guarded):
+    """docs/open-relay.md: closed, paused, held, what is good released, the rest deleted, resumed, and the owner let in again."""
+    one = guarded()
+    server = one.server
+    server.ctl("queue", "pause", "--reason", "cleaning up")
+    with one.client("front") as client:
+        assert client.login(JOE, PASSWORD).code == 235
+        spam, good = (client.send(JOE, f"{name}@far.example") for name in ("spam", "good"))
+    other = server.send("ann@sender.example", JOE)
+    server.ctl("user", "set", JOE, "disabled=yes")
+    server.ctl("queue", "hold", f"user={JOE}")
+    server.ctl("queue", "release", good)
+    server.ctl("queue", "delete", f"user={JOE} state=held", "--dry-run")
+    assert "1 message" in server.ctl("queue", "delete", f"user={JOE} state=held").stdout
+    assert {m["id"] for m in server.queue()} == {good, other}
+    assert server.wait_event(spam, "Discard")["action"] == "delete"
+    server.ctl("queue", "resume")
+    one.outside.wait_for("good@far.example")
+    server.wait_empty()
+    assert [m.rcpts for m in one.outside.messages] == [["good@far.example"]]
+    said = server.ctl("user", "password", JOE, input="another word\n").stderr
+    assert "disabled still" in said and f"posternctl user set {JOE} disabled=no" in said
+    assert guess(one, "192.0.2.1", JOE, "another word")[0].code == 535
+    server.ctl("user", "set", JOE, "disabled=no")
+    assert guess(one, "192.0.2.2", JOE, "another word")[0].code == 235
+
+
 def test_another_password_counts_at_once(guarded):
     one = guarded()
     assert guess(one, "192.0.2.1", JOE, PASSWORD)[0].code == 235

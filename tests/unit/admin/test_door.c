@@ -1833,6 +1833,34 @@ static void addresses_are_unlocked_as_the_list_shows_them(void **state)
 	assert_int_equal(w->locks_asked, asked);
 }
 
+/* After a stolen password: the account was disabled meanwhile, and its owner waits. */
+static void a_new_password_says_that_the_account_is_disabled(void **state)
+{
+	static const char request[] =
+		"{\"cmd\":\"object\",\"op\":\"password\",\"kind\":\"account\","
+		"\"name\":\"joe@a.example\",\"password\":\"another horse\"}";
+	struct world *w = *state;
+	struct peer *peer = enter(w);
+
+	have_joe(w);
+	write_line(peer, request);
+	run_job(w);
+	json_t *good = reply(peer);
+	assert_int_equal(json_array_size(json_object_get(good, "warnings")), 0);
+	json_decref(good);
+	assert_done(ask(w, "{\"cmd\":\"object\",\"op\":\"set\",\"kind\":\"account\",\"name\":"
+			   "\"joe@a.example\",\"settings\":[\"disabled=yes\"]}"));
+	write_line(peer, request);
+	run_job(w);
+	json_t *disabled = reply(peer);
+	const json_t *warnings = json_object_get(disabled, "warnings");
+	assert_int_equal(json_array_size(warnings), 1);
+	assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)),
+		"disabled still, and nobody can log in to it; to end that: posternctl user set "
+		"joe@a.example disabled=no"));
+	json_decref(disabled);
+}
+
 static void a_new_password_lifts_what_the_old_one_did(void **state)
 {
 	struct world *w = *state;
@@ -1927,6 +1955,7 @@ int main(int argc, char **argv)
 		TEST(what_is_unlocked_is_in_the_audit),
 		TEST(addresses_are_unlocked_as_the_list_shows_them),
 		TEST(a_new_password_lifts_what_the_old_one_did),
+		TEST(a_new_password_says_that_the_account_is_disabled),
 		TEST(a_user_is_shown_with_failed_logins),
 		TEST(a_password_is_hashed_while_others_are_answered),
 		TEST(who_goes_while_his_password_is_hashed),
