@@ -77,6 +77,16 @@ static int read_objects(
 	return err ? EXIT_REFUSED : EXIT_DONE;
 }
 
+/* Whoever restarts the server where this is EXIT_DONE can rely on its start. */
+static int code_of(const json_t *findings)
+{
+	for (size_t i = 0; i < json_array_size(findings); i++)
+		if (strcmp(member_text(json_array_get(findings, i), "severity"),
+			    check_severity_name(CHECK_ERROR)) == 0)
+			return EXIT_REFUSED;
+	return EXIT_DONE;
+}
+
 static void show_findings(struct ctl *ctl, json_t *findings)
 {
 	if (ctl->json) {
@@ -141,22 +151,24 @@ static void add_differences(const struct ctl *ctl, const json_t *runs, json_t *f
 static int check_with_server(struct ctl *ctl, json_t *request, bool *reached)
 {
 	json_t *reply = ctl_ask_if_running(ctl, request, reached);
+	int code = EXIT_REFUSED;
 
 	if (reply) {
 		json_t *findings = json_object_get(reply, "findings");
 
 		add_differences(ctl, json_object_get(reply, "start_file"), findings);
 		add_room(ctl, findings);
+		start_add_findings(ctl->config, findings);
 		tls_add_findings(ctl->config, findings);
 		show_findings(ctl, findings);
+		code = code_of(findings);
 	}
-	int code = reply ? EXIT_DONE : EXIT_REFUSED;
 	json_decref(reply);
 	return code;
 }
 
 /* `objects` may be NULL. */
-static void check_alone(struct ctl *ctl, const struct objects *objects)
+static int check_alone(struct ctl *ctl, const struct objects *objects)
 {
 	json_t *findings = json_array();
 
@@ -164,13 +176,18 @@ static void check_alone(struct ctl *ctl, const struct objects *objects)
 	if (relay_check_objects(objects, ctl->config, print_finding, findings))
 		ctl_no_memory(ctl);
 	add_room(ctl, findings);
+	start_add_findings(ctl->config, findings);
 	tls_add_findings(ctl->config, findings);
+	if (objects)
+		authorities_add_findings(objects, findings);
 	show_findings(ctl, findings);
+	int code = code_of(findings);
 	json_decref(findings);
 	if (!ctl->json)
 		puts(objects ? "(no server runs with this start file: the objects were checked by "
 			       "themselves)"
 			     : "(no server runs with this start file: only the file was checked)");
+	return code;
 }
 
 static int check_running(struct ctl *ctl)
@@ -179,10 +196,7 @@ static int check_running(struct ctl *ctl)
 	int code = check_with_server(
 		ctl, json_pack("{ss, sb}", "cmd", "check", "as_root", geteuid() == 0), &reached);
 
-	if (reached)
-		return code;
-	check_alone(ctl, NULL);
-	return EXIT_DONE;
+	return reached ? code : check_alone(ctl, NULL);
 }
 
 /* As the directory would be after the file was applied; without a server, as if there were nothing
@@ -207,7 +221,7 @@ static int check_file(struct ctl *ctl, const char *path)
 		if (!reached)
 			code = read_objects(ctl, path, span_of(text, length), &objects);
 		if (!reached && !code)
-			check_alone(ctl, objects);
+			code = check_alone(ctl, objects);
 	}
 	objects_free(&objects);
 	explicit_bzero(text, length);

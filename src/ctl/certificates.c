@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "directory/check.h"
 #include "io/tls.h"
-#include "role/tls_files.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,7 +22,6 @@
 #define NAME_BYTES  4096 /* of an issuer, of a certificate's names, of a path */
 #define STATE_BYTES 8192 /* the path of a key is in it */
 #define SOON_DAYS   14
-#define SAID_BYTES  65536
 #define NO_NAMES    "has no names in it (subjectAltName), so clients that look refuse it"
 
 /* ---- one certificate ------------------------------------------------------------------------ */
@@ -234,14 +232,6 @@ static json_t *all_certificates(const struct config *config)
 
 /* ---- check ---------------------------------------------------------------------------------- */
 
-static void add_one(json_t *findings, enum check_severity severity, const char *about,
-	struct span text, const char *advice)
-{
-	json_array_append_new(findings,
-		json_pack("{ss, ss, so}", "severity", check_severity_name(severity), "about", about,
-			"text", json_sprintf("%.*s%s", (int)text.n, text.p, advice)));
-}
-
 static void add_finding(json_t *findings, const json_t *one, const char *what, const char *advice)
 {
 	const char *listener = member_text(one, "listener"), *name = member_text(one, "for");
@@ -250,48 +240,21 @@ static void add_finding(json_t *findings, const json_t *one, const char *what, c
 	snprintf(about, sizeof(about), "listeners.%s.tls.%s%s%scertificate", listener,
 		*name ? "names." : "", name, *name ? "." : "");
 	snprintf(text, sizeof(text), "%s %s; ", member_text(one, "file"), what);
-	add_one(findings, CHECK_WARNING, about, span_str(text), advice);
-}
-
-/* As posternd does at its start; which ends at the first file that is wrong. */
-static void check_files(const struct config *config, json_t *findings)
-{
-	struct tls_files files = TLS_FILES_NONE;
-	struct buf problem, warnings;
-	uint32_t number = 0;
-
-	buf_init(&problem, SAID_BYTES);
-	buf_init(&warnings, SAID_BYTES);
-	int err = tls_files_read(config, &number, &files, &problem, &warnings);
-	tls_files_done(&files);
-	if (err == ERR_DENIED && geteuid() != 0)
-		add_one(findings, CHECK_NOTE, "certificates", buf_span(&problem),
-			"; not all keys were looked at: root can");
-	else if (err)
-		add_one(findings, CHECK_WARNING, "certificates", buf_span(&problem),
-			"; posternd does not start with it");
-	for (struct span rest = buf_span(&warnings); rest.n;) {
-		size_t n = span_find(rest, '\n');
-
-		add_one(findings, CHECK_WARNING, "certificates", span_of(rest.p, n), "");
-		rest = span_skip(rest, n + 1);
-	}
-	buf_done(&problem);
-	buf_done(&warnings);
+	json_array_append_new(
+		findings, json_pack("{ss, ss, so}", "severity", check_severity_name(CHECK_WARNING),
+				  "about", about, "text", json_sprintf("%s%s", text, advice)));
 }
 
 void tls_add_findings(const struct config *config, json_t *findings)
 {
-	if (!tls_files_wanted(config))
-		return;
-	check_files(config, findings);
 	json_t *list = all_certificates(config);
+
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *one = json_array_get(list, i);
 		json_int_t days = member_int(one, "days_left");
 		char what[128];
 
-		/* Of files that cannot be used the start speaks. */
+		/* Of files that cannot be used start_add_findings() speaks. */
 		if (*member_text(one, "error") || *member_text(one, "problem"))
 			continue;
 		if (days < SOON_DAYS) {

@@ -180,10 +180,15 @@ int ctl_accept(struct ctl *ctl);
 int ctl_tls(struct ctl *ctl);
 /* tell.c: `name` is none of these, which NULL ends; names the one that was meant, if one was. */
 int ctl_unknown(const struct ctl *ctl, const char *of, const char *name, const char *const *names);
+struct objects;
 /* certificates.c: those of listeners; and what is wrong, or soon will be, with them and their keys.
  */
 int certificates_show(struct ctl *ctl);
 void tls_add_findings(const struct config *config, json_t *findings);
+/* check_start.c: with what posternd would not start; and what is wrong with tls-ca files, as far as
+ * that can be seen without a server. */
+void start_add_findings(const struct config *config, json_t *findings);
+void authorities_add_findings(const struct objects *objects, json_t *findings);
 int ctl_relay(struct ctl *ctl);
 int ctl_relay_show(struct ctl *ctl); /* status.c: who may relay now */
 int ctl_priority(struct ctl *ctl);

@@ -286,5 +286,8 @@ void check_all(const struct config *config, const struct objects *objects, bool 
 
 const char *check_severity_name(enum check_severity severity)
 {
-	return severity == CHECK_WARNING ? "warning" : "note";
+	static const char *const names[] = {
+		[CHECK_NOTE] = "note", [CHECK_WARNING] = "warning", [CHECK_ERROR] = "error"};
+
+	return names[severity];
 }

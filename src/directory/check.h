@@ -1,6 +1,6 @@
 /*
- * What an administrator should know about a start file and its objects that is no error: what
- * `posternctl check` prints.
+ * What an administrator should know about a start file and its objects: what `posternctl check`
+ * prints.
  */
 #ifndef DIRECTORY_CHECK_H
 #define DIRECTORY_CHECK_H
@@ -8,7 +8,8 @@
 #include "directory/config.h"
 #include "directory/objects.h"
 
-enum check_severity { CHECK_NOTE, CHECK_WARNING };
+/* An error: posternd would not start with it. */
+enum check_severity { CHECK_NOTE, CHECK_WARNING, CHECK_ERROR };
 
 struct check_finding {
 	enum check_severity severity;

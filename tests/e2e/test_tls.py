@@ -421,6 +421,8 @@ def test_files_that_cannot_be_used_are_refused_at_the_start(guarded):
         for path in paths:
             assert str(path) in log, log
         assert word in log and "ready" not in log, log
+        told = one.server.ctl("check", code=1).stdout
+        assert re.search(f"^error: .*{word}.*posternd does not start with it", told, re.M), told
     key.unlink()
     check("No such file", key)
     key.write_bytes(other.key.read_bytes())
@@ -441,6 +443,7 @@ def test_files_that_cannot_be_used_are_refused_at_the_start(guarded):
     crt.rmdir()
     crt.write_bytes(whole)
     one.server.start()
+    assert "error:" not in one.server.ctl("check").stdout
     assert shown(one) == one.certificate.der
 
 

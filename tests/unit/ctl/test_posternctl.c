@@ -74,7 +74,7 @@ static int set_up(void **state)
 	snprintf(text, sizeof(text),
 		"hostname: gw.example.test\nspool: %s/spool\ndirectory: %s/db\ncontrol: %s\n"
 		"listeners:\n  mx: { address: \"127.0.0.1:2525\" }\n"
-		"users: { group: postern-test }\n",
+		"users: { group: daemon }\n",
 		w->dir, w->dir, w->socket);
 	write_file(w->config, text);
 	listen_on(w);
@@ -1052,6 +1052,73 @@ static void check_asks_the_server_or_reads_the_file(void **state)
 	listen_on(w);
 }
 
+/* posternctl check && systemctl restart postern: what passes does not end in a server that is down.
+ */
+static void check_fails_where_posternd_would_not_start(void **state)
+{
+	static const char *const more[] = {
+		"users: { group: no-such-group-here }\n",
+		"listeners:\n  mx: { address: \"127.0.0.1:2525\", tls: { certificate: gone.crt, "
+		"key: gone.key } }\n",
+	};
+	struct world *w = *state;
+	char text[2000];
+
+	for (size_t i = geteuid() == 0 ? 0 : 1; i < sizeof(more) / sizeof(more[0]); i++) {
+		snprintf(text, sizeof(text),
+			"hostname: gw.example.test\nspool: %s/spool\ndirectory: %s/db\n"
+			"control: %s\n%s%s",
+			w->dir, w->dir, w->socket, more[i],
+			i == 0 ? "listeners:\n  mx: { address: \"127.0.0.1:2525\" }\n"
+			       : "users: { group: daemon }\n");
+		write_file(w->config, text);
+		write_file(w->file, "transports:\n  x: { server: mx.a.example }\n");
+		for (int running = 1; running >= 0; running--) {
+			const char *replies[] = {"{\"findings\":[]}", NULL};
+			if (!running) {
+				close(w->listener);
+				unlink(w->socket);
+			}
+			run(w, ARGUMENTS("check"), running ? replies : NULL);
+			assert_int_equal(w->code, 1);
+			assert_has(w->out,
+				i == 0 ? "error: users: the group" : "error: certificates: ");
+			assert_has(w->out, "posternd does not start with it");
+			run(w, ARGUMENTS("check", "-f", w->file, "--json"),
+				running ? replies : NULL);
+			assert_int_equal(w->code, 1);
+			assert_has(w->out, "\"severity\": \"error\"");
+		}
+		listen_on(w);
+	}
+}
+
+/* Without a server nobody else looks at them. */
+static void check_without_a_server_looks_at_authorities(void **state)
+{
+	struct world *w = *state;
+	char text[1000];
+
+	close(w->listener);
+	unlink(w->socket);
+	snprintf(text, sizeof(text),
+		"transports:\n  x: { server: mx.a.example, tls: verify, tls-ca: %s/gone.pem }\n",
+		w->dir);
+	write_file(w->file, text);
+	run(w, ARGUMENTS("check", "-f", w->file), NULL);
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "warning: transport x: its tls-ca, ");
+	assert_has(w->out, "gone.pem, is not there; until that is mended its mail waits");
+	/* A file that is there, but holds no certificates: the start file. */
+	snprintf(text, sizeof(text),
+		"transports:\n  x: { server: mx.a.example, tls: verify, tls-ca: %s }\n", w->config);
+	write_file(w->file, text);
+	run(w, ARGUMENTS("check", "-f", w->file), NULL);
+	assert_has(w->out, "postern.yaml, cannot be used: ");
+	assert_has(w->out, "is not known: no server runs");
+	listen_on(w);
+}
+
 /* A server that must not be asked is no server that does not run. */
 static void who_may_not_ask_is_told(void **state)
 {
@@ -1072,7 +1139,7 @@ static void who_may_not_ask_is_told(void **state)
 	/* The socket's group may, whoever can see which that is. */
 	assert_int_equal(stat(w->socket, &info), 0);
 	if (info.st_gid == 0)
-		assert_has(w->err, "or as a member of the group postern-test (users.group)");
+		assert_has(w->err, "or as a member of the group daemon (users.group)");
 	run(w, ARGUMENTS("status"), NULL);
 	assert_int_equal(w->code, 1);
 	assert_has(w->err, "permission denied; run it as root (sudo)");
@@ -1700,6 +1767,8 @@ int main(int argc, char **argv)
 		TEST(a_listing_has_all_pages_and_no_more),
 		TEST(options_stand_anywhere),
 		TEST(what_cannot_be_reached_is_told_with_advice),
+		TEST(check_fails_where_posternd_would_not_start),
+		TEST(check_without_a_server_looks_at_authorities),
 		TEST(who_may_not_ask_is_told),
 		TEST(a_broken_start_file_is_gone_on_with),
 		TEST(all_mistakes_have_the_prefix),
