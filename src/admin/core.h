@@ -68,6 +68,7 @@ struct door {
 	uint32_t awaited;
 	bool asked[ADMIN_PARTIES];			    /* has not answered */
 	void (*heard)(struct door *door, struct span json); /* of door_ask() */
+	uint64_t lifted;				    /* by this request: locks.c */
 	struct timer timer;
 	struct search_job *search;
 	struct hashing *hashing;    /* a password of this request is being hashed; or NULL */

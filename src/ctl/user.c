@@ -146,8 +146,13 @@ static int locks(struct ctl *ctl)
 static void show_lifted(struct ctl *ctl, const json_t *reply)
 {
 	(void)ctl;
+	json_int_t blocked = member_int(reply, "blocked_addresses");
+
 	puts(member_int(reply, "lifted") ? "its failed logins are forgotten"
 					 : "there were no failed logins of it");
+	if (blocked)
+		printf("%lld client address%s blocked, too: posternctl user locks\n",
+			(long long)blocked, blocked == 1 ? " is" : "es are");
 }
 
 static int unlock(struct ctl *ctl)
@@ -245,8 +250,10 @@ static void show_user(struct ctl *ctl, const json_t *reply)
 		puts("failed logins:");
 		print_locks(json_object_get(failed, "locks"));
 	} else {
-		puts(failed && !json_is_null(failed) ? "failed logins: none within the last hour"
-						     : "failed logins: not known");
+		puts(failed && !json_is_null(failed)
+				? "failed logins: none within the last hour (an address may be "
+				  "blocked all the same: posternctl user locks)"
+				: "failed logins: not known");
 	}
 }
 

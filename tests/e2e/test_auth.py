@@ -302,6 +302,15 @@ def test_what_is_locked_is_seen_and_lifted(guarded):
     one.server.ctl("user", "password", JOE, input=PASSWORD + "\n")
     wait_until("it is lifted", lambda: not any(lock["blocked_until"] for lock in locks()))
     assert guess(one, "203.0.113.9", JOE, PASSWORD)[0].code == 235
+    # His account is free, the address that he comes from is not: it is said.
+    noted = one.server.ctl("audit").stdout.count("failed logins forgotten")
+    assert "there were no failed logins" in one.server.ctl("user", "unlock", JOE).stdout
+    assert one.server.ctl("audit").stdout.count("failed logins forgotten") == noted, "nothing was done"
+    train = "192.0.2.77"  # from the office he has logged in, so it would count by itself
+    lock_out([(train, f"v{n}@c.example") for n in range(12)])
+    assert guess(one, train, JOE, PASSWORD)[0].code == 454
+    assert "1 client address is blocked, too: posternctl user locks" in one.server.ctl("user", "unlock", JOE).stdout
+    assert "an address may be blocked all the same" in one.server.ctl("user", "show", JOE).stdout
     one.server.ctl("user", "unlock", "192.0.2.0/24", code=1)
     one.server.kill_all()  # in good order it would wait for the last of the bad news
 

@@ -1793,14 +1793,45 @@ static void what_is_unlocked_is_in_the_audit(void **state)
 	write_line(peer, UNLOCK("Joe@A.example"));
 	assert_int_equal(w->locks.op, KEYS_LOCKS_LIFT);
 	assert_string_equal(w->locked, "joe@a.example");
-	assert_string_equal(w->event, "failed logins forgotten: joe@a.example");
 	keys_say(w, "{\"lifted\":1}");
-	assert_done(reply(peer));
+	assert_string_equal(w->event, "failed logins forgotten: joe@a.example");
+	/* He may come from one of these. */
+	assert_int_equal(w->locks.op, KEYS_LOCKS_LIST);
+	assert_int_equal(w->locks.account.n, 0);
+	keys_say(w, "{\"locks\":["
+		    "{\"kind\":\"address\",\"address\":\"192.0.2.1\",\"account\":null,"
+		    "\"blocked_until\":\"2026-11-22T12:00:00Z\"},"
+		    "{\"kind\":\"site\",\"address\":\"2001:db8::/48\",\"account\":null,"
+		    "\"blocked_until\":\"2026-11-22T12:00:00Z\"},"
+		    "{\"kind\":\"address\",\"address\":\"192.0.2.2\",\"account\":null,"
+		    "\"blocked_until\":null},"
+		    "{\"kind\":\"account\",\"address\":null,\"account\":\"ann@a.example\","
+		    "\"blocked_until\":\"2026-11-22T12:00:00Z\"},"
+		    "{\"kind\":\"pair\",\"address\":\"192.0.2.3\",\"account\":\"ann@a.example\","
+		    "\"blocked_until\":\"2026-11-22T12:00:00Z\"}],\"more\":0}");
+	json_t *lifted = reply(peer);
+	assert_int_equal(json_integer_value(json_object_get(lifted, "lifted")), 1);
+	assert_int_equal(json_integer_value(json_object_get(lifted, "blocked_addresses")), 2);
+	json_decref(lifted);
 	json_t *audit = ask(w, "{\"cmd\":\"audit\",\"limit\":1}");
 	const json_t *entry = json_array_get(json_object_get(audit, "entries"), 0);
 	assert_string_equal(json_string_value(json_object_get(entry, "change")),
 		"failed logins forgotten: joe@a.example");
 	json_decref(audit);
+	/* Where nothing was counted, nothing was done. */
+	w->event[0] = '\0';
+	write_line(peer, UNLOCK("joe@a.example"));
+	keys_say(w, "{\"lifted\":0}");
+	keys_say(w, "{\"locks\":[]}");
+	assert_done(reply(peer));
+	assert_string_equal(w->event, "");
+	/* Keys does not run. */
+	write_line(peer, UNLOCK("joe@a.example"));
+	keys_say(w, "no json");
+	json_t *unheard = reply(peer);
+	assert_string_not_equal(error_of(unheard), "");
+	json_decref(unheard);
+	assert_string_equal(w->event, "");
 }
 
 static void addresses_are_unlocked_as_the_list_shows_them(void **state)
