@@ -55,6 +55,24 @@ static void ask_for_hosts(struct door *door, const struct explain *explain)
 	buf_done(&request);
 }
 
+/* Is there an account of this name that has no password? */
+static bool lacks_password(const struct door *door, struct span user)
+{
+	const struct object *account;
+	int64_t changed_ms = 0;
+	struct buf why;
+
+	buf_init(&why, EXPLAIN_WHY);
+	bool lacks = user.n &&
+		     objects_look_up(directory_objects(door->admin->directory), OBJECT_ACCOUNT,
+			     span_trim(user), &why, &account) == 0 &&
+		     store_secret_time(directory_store(door->admin->directory), SECRET_ACCOUNT,
+			     account->name, &changed_ms, &why) == 0 &&
+		     !changed_ms;
+	buf_done(&why);
+	return lacks;
+}
+
 static void go_on(struct door *door, struct span hosts, bool asked)
 {
 	struct admin *admin = door->admin;
@@ -62,6 +80,7 @@ static void go_on(struct door *door, struct span hosts, bool asked)
 		.client = request_text(door, "client"),
 		.listener = request_text(door, "listener"),
 		.user = request_text(door, "user"),
+		.no_password = lacks_password(door, request_text(door, "user")),
 		.sender = request_text(door, "from"),
 		.recipient = request_text(door, "to"),
 		.certificate = request_text(door, "certificate"),

@@ -197,6 +197,8 @@ int explain_run(const struct snapshot *snapshot, const struct route_config *conf
 	err = explain_who(out, snapshot, query, why);
 	if (err < 0)
 		return err;
+	if (out->decision.kind == ROUTE_REFUSED)
+		return 0;
 	out->parsed = parse_addresses(out, query);
 	if (!out->parsed)
 		return 0;

@@ -29,6 +29,7 @@ struct explain_query {
 	struct span client;   /* IP address */
 	struct span listener; /* empty: the first one of the start file */
 	struct span user;     /* logs in; empty: nobody does */
+	bool no_password;     /* the account of this user has none */
 	/* "verified": by the listener's client-ca; or a pin of the certificate or its key; empty:
 	 * none is shown. */
 	struct span certificate;
@@ -64,9 +65,11 @@ struct explain_down {
 
 struct explain {
 	struct route_trail trail;
+	bool login_refused;
 	struct route_query query; /* as parsed; spans point into this structure */
 	struct route_decision decision;
-	bool parsed; /* the addresses are such; else decision is a refusal */
+	bool parsed; /* the addresses are such; else decision is a refusal, of them or of the login
+		      */
 	const struct config_listener *listener;
 	struct route_certificate certificate;
 	struct route_hops hops;
@@ -125,7 +128,8 @@ void explain_way(struct explain *explain, const struct snapshot *snapshot,
 	const struct route_config *config, const struct config *start);
 /* explain_link.c */
 void explain_link(struct explain *explain);
-/* explain_who.c: fills in explain->query; client and listener are known. ERR_SYNTAX as above. */
+/* explain_who.c: fills in explain->query; client and listener are known. Where the login is
+ * refused, the decision is that. ERR_SYNTAX as above. */
 int explain_who(struct explain *explain, const struct snapshot *snapshot,
 	const struct explain_query *query, struct buf *why);
 /* explain_hosts.c: explain->hops from what delivery said. */

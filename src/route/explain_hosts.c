@@ -168,8 +168,10 @@ static bool read_verdict(const struct node *map, struct verdict *out)
 		text_parse_u64(span_of(rest.p, dot), 999, &subject) < 0 ||
 		text_parse_u64(span_skip(rest, dot + 1), 999, &detail) < 0)
 		return false;
-	route_verdict(out, (uint16_t)code, (uint16_t)subject, (uint16_t)detail, "%.*s",
-		SHOWN(text_of(map, "text")));
+	/* Whole, as far as a verdict goes: SHOWN() is for names. */
+	struct span text = text_of(map, "text");
+	route_verdict(out, (uint16_t)code, (uint16_t)subject, (uint16_t)detail, "%.*s", (int)text.n,
+		text.n ? text.p : "");
 	return true;
 }
 
@@ -198,7 +200,8 @@ static void say_down(struct explain *explain, const struct node *node)
 	down->failed = last && last->kind == NODE_MAP && read_verdict(last, &down->last);
 	buf_init(&words, HOSTS_PROBLEM);
 	explain_add_down(&words, explain);
-	route_trail_add(&explain->trail, "down", "waits", "%.*s.", SHOWN(buf_span(&words)));
+	route_trail_add(
+		&explain->trail, "down", "waits", "%.*s.", (int)words.n, words.n ? words.p : "");
 	buf_done(&words);
 }
 

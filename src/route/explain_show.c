@@ -69,8 +69,9 @@ static void add_outcome(struct buf *out, const struct explain *explain)
 	const struct route_decision *d = &explain->decision;
 
 	if (d->kind == ROUTE_REFUSED) {
-		buf_add_str(out,
-			d->verdict.kind == VERDICT_TEMPORARY ? "refused for now: " : "refused: ");
+		buf_add_str(out, d->verdict.kind == VERDICT_TEMPORARY ? "refused for now: "
+				 : explain->login_refused	      ? "refused at AUTH: "
+								      : "refused: ");
 		add_verdict(out, &d->verdict);
 		return;
 	}

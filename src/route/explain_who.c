@@ -112,34 +112,67 @@ static int find_user(const struct snapshot *snapshot, struct span given, struct 
 	return err;
 }
 
-static void say_user(struct explain *explain, const struct snapshot *snapshot, struct span given)
+/* What the client gets, whichever of these it was; it ends there, and mail is another question. */
+static void refuse_login(struct explain *explain)
+{
+	explain->login_refused = true;
+	explain->decision.kind = ROUTE_REFUSED;
+	route_verdict(&explain->decision.verdict, 535, 7, 8, "User and password do not match");
+}
+
+static void say_account(
+	struct explain *explain, const struct explain_query *query, const struct account *account)
 {
 	struct route_trail *trail = &explain->trail;
+	struct span address = account->address;
+
+	if (!explain->query.tls && !explain->listener->auth_without_tls) {
+		route_trail_add(trail, "user", "no",
+			"The account %.*s is there, but cannot log in here without TLS.",
+			SHOWN(address));
+	} else if (account->disabled) {
+		route_trail_add(trail, "user", "disabled",
+			"The account %.*s is disabled: it takes mail, but the login fails (535 "
+			"5.7.8).",
+			SHOWN(address));
+		refuse_login(explain);
+	} else if (query->no_password) {
+		route_trail_add(trail, "user", "no",
+			"The account %.*s has no password, so the login fails (535 5.7.8).",
+			SHOWN(address));
+		refuse_login(explain);
+	} else {
+		explain->query.user = address;
+		route_trail_add(trail, "user", "yes",
+			"The account %.*s is there; it can log in if its password is right, and it "
+			"is not locked out (posternctl user locks).",
+			SHOWN(address));
+	}
+}
+
+static void say_user(
+	struct explain *explain, const struct snapshot *snapshot, const struct explain_query *query)
+{
+	struct route_trail *trail = &explain->trail;
+	struct span given = span_trim(query->user);
 	struct account account = {0};
 
 	if (!given.n)
 		return;
 	int err = find_user(snapshot, given, &account);
-	if (err == ERR_NOT_FOUND)
-		route_trail_add(trail, "user", "unknown",
-			"There is no account %.*s, so the login fails (535 5.7.8).", SHOWN(given));
-	else if (err < 0)
+	if (err == 0) {
+		say_account(explain, query, &account);
+	} else if (err != ERR_NOT_FOUND) {
 		route_trail_add(trail, "user", "failed",
 			"The directory cannot be read: %s. Nobody can log in.", err_text(err));
-	else if (account.disabled)
-		route_trail_add(trail, "user", "disabled",
-			"The account %.*s is disabled: it takes mail, but the login fails (535 "
-			"5.7.8).",
-			SHOWN(account.address));
-	else if (!explain->query.tls && !explain->listener->auth_without_tls)
-		route_trail_add(trail, "user", "no",
-			"The account %.*s is there, but cannot log in here without TLS.",
-			SHOWN(account.address));
-	else {
-		explain->query.user = account.address;
-		route_trail_add(trail, "user", "yes",
-			"The account %.*s is there, and has logged in with its password.",
-			SHOWN(account.address));
+	} else if (!explain->query.tls && !explain->listener->auth_without_tls) {
+		route_trail_add(trail, "user", "unknown",
+			"There is no account %.*s; nor can anybody log in here without TLS.",
+			SHOWN(given));
+	} else {
+		route_trail_add(trail, "user", "unknown",
+			"There is no account %.*s, so the login fails (535 5.7.8).", SHOWN(given));
+		refuse_login(explain);
 	}
 }
 
@@ -154,6 +187,6 @@ int explain_who(struct explain *explain, const struct snapshot *snapshot,
 	say_auth(explain, &view);
 	int err = say_certificate(explain, &view, span_trim(query->certificate), why);
 	if (err == 0)
-		say_user(explain, snapshot, span_trim(query->user));
+		say_user(explain, snapshot, query);
 	return err;
 }

@@ -128,7 +128,10 @@ static enum relay_answer from_right(const struct asked *a)
 			SHOWN(buf_span(&range)));
 		return yes(a, ROUTE_RIGHT_FROM);
 	}
-	if (a->relay.from_count)
+	if (a->relay.from_count == 1)
+		route_trail_add(a->trail, "from", "no",
+			"The client %.*s is not in the one range of from.", SHOWN(buf_span(&ip)));
+	else if (a->relay.from_count)
 		route_trail_add(a->trail, "from", "no",
 			"The client %.*s is in none of the %u ranges of from.",
 			SHOWN(buf_span(&ip)), a->relay.from_count);

@@ -327,7 +327,10 @@ def test_explain_and_rcpt_agree(world):
     assert "log in" in explain(one)
     assert "refused" not in explain(one, "--tls", user="joe@c.example", **{"from": "joe@c.example"}).splitlines()[-1]
     for user in ("old@c.example", "nobody@c.example"):
-        assert "refused" in explain(one, "--tls", user=user, **{"from": user}).splitlines()[-1]
+        assert "refused at AUTH: 535 5.7.8" in explain(one, "--tls", user=user, **{"from": user}).splitlines()[-1]
+    one.server.ctl("user", "add", "mute@c.example", "--no-password")
+    said = explain(one, "--tls", user="mute@c.example", **{"from": "mute@c.example"})
+    assert "mute@c.example has no password" in said and "refused at AUTH: 535 5.7.8" in said.splitlines()[-1]
     assert "refused" in explain(one, "--tls", user="joe@c.example").splitlines()[-1], "not as somebody else"
 
 

@@ -475,6 +475,20 @@ static void test_destination_is_down(void **state)
 	assert_string_equal(
 		string_of(json_object_get(state_of, "last_failure"), "enhanced"), "4.4.1");
 	json_decref(root);
+	/* A long reply is told to its end. */
+	run("192.0.2.1", "x@far.example", "x@a.example");
+	char reply[481], answer[1000];
+	memset(reply, 'x', sizeof(reply) - 1);
+	reply[sizeof(reply) - 1] = '\0';
+	snprintf(answer, sizeof(answer),
+		"{\"hosts\":[],\"ttl\":1,\"down\":{\"since\":\"2026-11-22T10:00:00Z\",\"probing\":"
+		"true,\"last_failure\":{\"temporary\":true,\"code\":421,\"enhanced\":\"4.4.1\","
+		"\"text\":\"%s the end\"}}}",
+		reply);
+	down(answer);
+	const char *line = strstr(text, "down       waits");
+	assert_non_null(line);
+	assert_non_null(memmem(line, strcspn(line, "\n") + 1, "xxx the end.\n", 13));
 	/* Paused is said first. */
 	run("192.0.2.1", "x@far.example", "x@b.example");
 	down("{\"hosts\":[],\"ttl\":1,\"down\":{\"since\":\"2026-11-22T10:00:00Z\",\"probing\":"
@@ -538,8 +552,28 @@ static void test_user_and_tls(void **state)
 	run_user("mx", "ann", "a@b.example", true);
 	assert_says("192.0.2.1 on listener mx.");
 	assert_says("Listener mx has no certificate and offers no STARTTLS");
-	assert_says("There is no account ann, so the login fails");
+	assert_says("There is no account ann; nor can anybody log in here without TLS.");
 	assert_says("550 5.7.1");
+	/* What the client gets is the reply to AUTH, whatever it would have sent. */
+	run_user("secure", "gone@c.example", "a@b.example", true);
+	assert_says("There is no account gone@c.example, so the login fails (535 5.7.8).");
+	assert_says("outcome    refused at AUTH: 535 5.7.8 User and password do not match\n");
+	assert_null(strstr(text, "relaying"));
+	json_t *refused = as_json();
+	assert_string_equal(string_of(refused, "outcome"), "refused");
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(refused, "refusal"), "code")),
+		535);
+	json_decref(refused);
+	/* Also where the mail is for a domain that is served here. */
+	run_query((struct explain_query){.client = SPAN("192.0.2.1"),
+		.listener = SPAN("inside"),
+		.user = SPAN("ann@c.example"),
+		.no_password = true,
+		.sender = SPAN("ann@c.example"),
+		.recipient = SPAN("ann@c.example")});
+	assert_says("The account ann@c.example has no password, so the login fails (535 5.7.8).");
+	assert_says("outcome    refused at AUTH: 535 5.7.8 User and password do not match\n");
 	/* Nobody can log in there. */
 	run_user("mx", "ann@c.example", "ann@c.example", true);
 	assert_says("The account ann@c.example is there, but cannot log in here without TLS.");
@@ -547,6 +581,7 @@ static void test_user_and_tls(void **state)
 	/* By permission in clear, and with TLS. */
 	run_user("inside", "ann@c.example", "ann@c.example", false);
 	assert_says("AUTH is offered: PLAIN, LOGIN, SCRAM-SHA-256.");
+	assert_says("it can log in if its password is right, and it is not locked out");
 	assert_says("ann@c.example has logged in, and so may send to any domain.");
 	assert_says("outcome    accepted, and sent by transport world\n");
 	json_t *root = as_json();
@@ -564,7 +599,7 @@ static void test_user_and_tls(void **state)
 	assert_says("cannot log in here without TLS");
 	run_user("inside", "old@c.example", "a@x.example", false);
 	assert_says("The account old@c.example is disabled");
-	assert_says("outcome    refused: 550 5.7.1");
+	assert_says("outcome    refused at AUTH: 535 5.7.8 User and password do not match\n");
 	/* As somebody else. */
 	run_user("inside", "ann@c.example", "boss@b.example", false);
 	assert_says("boss@b.example is neither the address of ann@c.example nor an alias");
@@ -610,6 +645,10 @@ static void test_policies(void **state)
 	run_query(query);
 	assert_says("The client 198.51.100.9 is in 198.51.100.0/24, which from lists.");
 	assert_says("outcome    accepted");
+	query.client = SPAN("203.0.113.9");
+	run_query(query);
+	assert_says("The client 203.0.113.9 is not in the one range of from.");
+	query.client = SPAN("198.51.100.9");
 	query.listener = SPAN("secure");
 	run_query(query);
 	assert_says(
