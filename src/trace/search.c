@@ -19,6 +19,7 @@ static const struct {
 	{"recipient", WORD_RECIPIENT},
 	{"client", WORD_CLIENT},
 	{"user", WORD_USER},
+	{"auth", WORD_AUTH},
 	{"relay", WORD_RELAY},
 	{"listener", WORD_LISTENER},
 	{"protocol", WORD_PROTOCOL},

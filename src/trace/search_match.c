@@ -141,6 +141,7 @@ static bool word_matches(const struct search_word *word, const json_t *object, s
 	case WORD_USER:
 		return json_object_get(object, "user") &&
 		       address_matches(json_text(object, "user"), value);
+	case WORD_AUTH: return span_equal_nocase(json_text(object, "auth"), value);
 	case WORD_CLIENT: return ip_matches(json_text(object, "client"), value);
 	case WORD_IP:
 		return ip_matches(json_text(object, "client"), value) ||

@@ -173,6 +173,7 @@ static void tell(
 		.transport = SPAN("site-a"),
 		.destination = SPAN("mx.a.example"),
 		.user = kind == EVENT_RECEPTION ? span_str(from) : SPAN_NONE,
+		.auth = kind == EVENT_RECEPTION ? SPAN("SCRAM-SHA-256") : SPAN_NONE,
 	};
 
 	assert_int_equal(netaddr_parse_ip(SPAN("2001:db8::7"), &event.client), 0);
@@ -272,6 +273,10 @@ static void test_found_by_what_people_know(void **state)
 	expect(w, "user=Ann@x.example", 10, false, "Reception:1 Delivery:1");
 	expect(w, "user=@x.example event=Reception", 10, false, "Reception:1 Delivery:1");
 	expect(w, "user=spam@evil.example", 10, false, "");
+	/* Whole: -PLUS is another one. */
+	expect(w, "auth=scram-sha-256 @x.example", 10, false, "Reception:1 Delivery:1");
+	expect(w, "auth=SCRAM", 10, false, "");
+	expect(w, "auth=PLAIN", 10, false, "");
 	expect(w, "@nowhere.example", 10, false, "");
 	expect(w, "a@x.example", 10, false, ""); /* no part of an address */
 }
