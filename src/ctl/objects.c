@@ -7,18 +7,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LIST_BYTES    (16u << 20)	  /* as much as an answer */
 #define FIELD_COLUMNS (TABLE_COLUMNS - 4) /* beside the name, what is queued, and the state */
 
 /* ---- single objects ------------------------------------------------------------------------- */
 
-/* A value of an object's field as text; to be freed. */
-static char *value_text(const json_t *value)
+static char *one_text(const json_t *value)
 {
 	if (json_is_string(value))
 		return strdup(json_string_value(value));
 	return json_is_null(value) || !value
 		       ? strdup("")
 		       : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+}
+
+/* A value of an object's field as text, a list as "198.51.100.0/24, 2001:db8::/32"; to be freed. */
+static char *value_text(const json_t *value)
+{
+	struct buf out;
+
+	if (!json_is_array(value))
+		return one_text(value);
+	buf_init(&out, LIST_BYTES);
+	for (size_t i = 0; i < json_array_size(value); i++) {
+		char *one = one_text(json_array_get(value, i));
+
+		buf_add_str(&out, i ? ", " : "");
+		buf_add_str(&out, one ? one : "?");
+		free(one);
+	}
+	char *text = buf_ok(&out) ? strndup(out.n ? out.p : "", out.n) : NULL;
+	buf_done(&out);
+	if (!text)
+		ctl_no_memory(NULL);
+	return text;
 }
 
 /* The fields that any of the objects has a value for. */
@@ -35,7 +57,8 @@ static size_t list_columns(const json_t *objects, const char *keys[FIELD_COLUMNS
 
 		json_object_foreach(one, key, value)
 		{
-			bool skip = json_is_null(value);
+			bool skip = json_is_null(value) ||
+				    (json_is_array(value) && !json_array_size(value));
 
 			for (size_t k = 0; k < ARRAY_SIZE(skipped); k++)
 				skip = skip || strcmp(key, skipped[k]) == 0;

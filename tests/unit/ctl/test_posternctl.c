@@ -1119,6 +1119,19 @@ static void check_without_a_server_looks_at_authorities(void **state)
 	listen_on(w);
 }
 
+static void lists_are_for_people(void **state)
+{
+	struct world *w = *state;
+
+	run(w, ARGUMENTS("relay", "list"),
+		REPLIES("{\"relays\":[{\"name\":\"mx\",\"policy\":\"addresses\",\"from\":"
+			"[\"198.51.100.0/24\",\"2001:db8::/32\"],\"to\":[]}]}"));
+	assert_int_equal(w->code, 0);
+	assert_has(w->out, "198.51.100.0/24, 2001:db8::/32");
+	assert_null(strchr(w->out, '['));
+	assert_null(strstr(w->out, " TO"));
+}
+
 /* A server that must not be asked is no server that does not run. */
 static void who_may_not_ask_is_told(void **state)
 {
@@ -1769,6 +1782,7 @@ int main(int argc, char **argv)
 		TEST(what_cannot_be_reached_is_told_with_advice),
 		TEST(check_fails_where_posternd_would_not_start),
 		TEST(check_without_a_server_looks_at_authorities),
+		TEST(lists_are_for_people),
 		TEST(who_may_not_ask_is_told),
 		TEST(a_broken_start_file_is_gone_on_with),
 		TEST(all_mistakes_have_the_prefix),
