@@ -167,6 +167,26 @@ static void check_key(json_t *out, const char *certificate, const char *key)
 	buf_done(&why);
 }
 
+/* Of several authorities the first is described. */
+static void check_authorities(json_t *out, const char *path)
+{
+	struct buf pem, why;
+	size_t count = 0;
+
+	buf_init(&pem, TLS_PEM_BYTES);
+	buf_init(&why, NAME_BYTES);
+	if (read_text(path, &pem) && tls_check_ca(buf_span(&pem), &count, &why))
+		json_object_set_new(out, "problem", json_stringn(why.p, why.n));
+	json_object_set_new(out, "authorities", json_integer((json_int_t)count));
+	buf_done(&pem);
+	buf_done(&why);
+}
+
+static bool is_authority(const json_t *one)
+{
+	return json_object_get(one, "authorities") != NULL;
+}
+
 static void judge(json_t *one)
 {
 	json_int_t days = member_int(one, "days_left");
@@ -178,7 +198,7 @@ static void judge(json_t *one)
 		state = "wrong";
 	else if (days < 0)
 		state = "expired";
-	else if (!json_array_size(json_object_get(one, "names")))
+	else if (!is_authority(one) && !json_array_size(json_object_get(one, "names")))
 		state = "nameless";
 	else if (days < SOON_DAYS)
 		state = "ends-soon";
@@ -214,6 +234,21 @@ static void add_certificate(
 	free(key_file);
 }
 
+static void add_authorities(json_t *list, struct span listener, struct span path)
+{
+	char *file = path_text(path);
+	json_t *one = json_pack(
+		"{ss%, ss, ss}", "listener", listener.p, listener.n, "for", "", "file", file);
+
+	if (!one)
+		ctl_no_memory(NULL);
+	read_certificate(one, file);
+	check_authorities(one, file);
+	judge(one);
+	json_array_append_new(list, one);
+	free(file);
+}
+
 static json_t *all_certificates(const struct config *config)
 {
 	json_t *list = json_array();
@@ -226,6 +261,8 @@ static json_t *all_certificates(const struct config *config)
 		for (size_t k = 0; k < l->tls.name_count; k++)
 			add_certificate(list, l->name, l->tls.names[k].name,
 				l->tls.names[k].certificate, l->tls.names[k].key);
+		if (l->tls.client_ca.n)
+			add_authorities(list, l->name, l->tls.client_ca);
 	}
 	return list;
 }
@@ -237,8 +274,8 @@ static void add_finding(json_t *findings, const json_t *one, const char *what, c
 	const char *listener = member_text(one, "listener"), *name = member_text(one, "for");
 	char about[NAME_BYTES], text[2 * NAME_BYTES];
 
-	snprintf(about, sizeof(about), "listeners.%s.tls.%s%s%scertificate", listener,
-		*name ? "names." : "", name, *name ? "." : "");
+	snprintf(about, sizeof(about), "listeners.%s.tls.%s%s%s%s", listener, *name ? "names." : "",
+		name, *name ? "." : "", is_authority(one) ? "client-ca" : "certificate");
 	snprintf(text, sizeof(text), "%s %s; ", member_text(one, "file"), what);
 	json_array_append_new(
 		findings, json_pack("{ss, ss, so}", "severity", check_severity_name(CHECK_WARNING),
@@ -262,7 +299,7 @@ void tls_add_findings(const struct config *config, json_t *findings)
 				member_text(one, "ends"));
 			add_finding(findings, one, what, "renew it, then posternctl tls reload");
 		}
-		if (!json_array_size(json_object_get(one, "names")))
+		if (!is_authority(one) && !json_array_size(json_object_get(one, "names")))
 			add_finding(findings, one, NO_NAMES,
 				"have it made anew, with the names that clients use");
 	}
@@ -309,7 +346,10 @@ static void add_row(struct table *table, const json_t *one)
 	add_state(one, &state);
 	if (json_object_get(one, "days_left"))
 		snprintf(days, sizeof(days), "%lld days", (long long)member_int(one, "days_left"));
-	const char *const cells[] = {member_text(one, "listener"), *name ? name : "(all others)",
+	const char *const cells[] = {member_text(one, "listener"),
+		is_authority(one) ? "(client-ca)"
+		: *name		  ? name
+				  : "(all others)",
 		buf_ok(&text) ? text.p : "(many)", member_text(one, "ends"), days,
 		buf_ok(&state) ? state.p : member_text(one, "state"), member_text(one, "issuer"),
 		member_text(one, "file")};

@@ -359,6 +359,9 @@ def test_sessions_are_resumed_by_every_worker(guarded, version):
 def test_certificates_of_clients_give_the_right_to_relay(guarded, version, peer):
     clients = Authority(peer(Home()).path, "Clients CA")
     one = guarded(listeners={"front": {}}, tls={"client-ca": str(clients.crt)})
+    listed = [c for c in one.server.json("tls", "show")["certificates"] if c["file"] == str(clients.crt)]
+    assert listed and {(c["authorities"], c["state"]) for c in listed} == {(1, "good")} and "days_left" in listed[0]
+    assert "(client-ca)" in one.server.ctl("tls", "show").stdout
     server = one.server
     strangers = Authority(peer(Home()).path, "Clients CA")
     friend = clients.issue("printer", client=True)

@@ -1119,6 +1119,23 @@ static void check_without_a_server_looks_at_authorities(void **state)
 	listen_on(w);
 }
 
+static void tls_show_knows_whom_client_ca_believes(void **state)
+{
+	struct world *w = *state;
+	char text[2000];
+
+	snprintf(text, sizeof(text),
+		"hostname: gw.example.test\nspool: %s/spool\ndirectory: %s/db\ncontrol: %s\n"
+		"listeners:\n  mx: { address: \"127.0.0.1:2525\", tls: { certificate: gone.crt, "
+		"key: gone.key, client-ca: clients.pem } }\n",
+		w->dir, w->dir, w->socket);
+	write_file(w->config, text);
+	run(w, ARGUMENTS("tls", "show"), NULL);
+	assert_int_equal(w->code, 1);
+	assert_has(w->out, "(client-ca)");
+	assert_has(w->out, "clients.pem");
+}
+
 static void lists_are_for_people(void **state)
 {
 	struct world *w = *state;
@@ -1783,6 +1800,7 @@ int main(int argc, char **argv)
 		TEST(check_fails_where_posternd_would_not_start),
 		TEST(check_without_a_server_looks_at_authorities),
 		TEST(lists_are_for_people),
+		TEST(tls_show_knows_whom_client_ca_believes),
 		TEST(who_may_not_ask_is_told),
 		TEST(a_broken_start_file_is_gone_on_with),
 		TEST(all_mistakes_have_the_prefix),
