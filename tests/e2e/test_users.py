@@ -398,8 +398,8 @@ def with_tls(server, certificate, key):
     server.config.write_text(text.replace("listeners:\n  mx:\n", f"listeners:\n  mx:\n    tls: {{ certificate: {certificate}, key: {key} }}\n"))
 
 
-def findings(server):
-    return "\n".join(finding["text"] for finding in server.json("check")["findings"])
+def findings(server, code=0):
+    return "\n".join(finding["text"] for finding in json.loads(server.ctl("--json", "check", code=code).stdout)["findings"])
 
 
 def test_what_is_wrong_with_certificates_is_told(gateway, tmp_path):
@@ -434,11 +434,11 @@ def test_what_is_wrong_with_certificates_is_told(gateway, tmp_path):
     assert server.json("tls", "reload")["warnings"]
     use(good, other)
     assert "WRONG: the key does not belong to the certificate" in shown(1)
-    assert "posternd does not start with it" in findings(server)
+    assert "posternd does not start with it" in findings(server, code=1)
     server.ctl("tls", "reload", code=1)
     assert "not read again: " in server.json("audit")["entries"][0]["change"]
     key.unlink()
-    assert "No such file" in shown(1) and str(key) in findings(server)
+    assert "No such file" in shown(1) and str(key) in findings(server, code=1)
     use(good)
     server.ctl("tls", "reload")
 
