@@ -326,8 +326,8 @@ static int import(struct ctl *ctl)
 int ctl_user(struct ctl *ctl)
 {
 	static const char *const others[] = {"set", "remove", NULL};
-	static const char *const all[] = {
-		"add", "set", "password", "list", "show", "import", "remove", NULL};
+	static const char *const all[] = {"add", "set", "password", "list", "show", "import",
+		"locks", "unlock", "remove", NULL};
 	static const struct {
 		const char *name;
 		int (*run)(struct ctl *ctl);

@@ -526,7 +526,13 @@ static void test_what_a_former_life_said(void **state)
 	open_tried(&good);
 	dns_unbound_believe(dns, dns_unbound_servers(dns));
 	assert_string_equal(answer("mx.tld", DNS_A), "secure OK 127.0.0.2");
-	assert_non_null(strstr(said.text, "DNSSEC: what these DNS servers say is validated\n"));
+	/* The trial runs beside the question, and may take longer. */
+	static const char fit[] = "DNSSEC: what these DNS servers say is validated\n";
+	for (int i = 0; i < 100 && !strstr(said.text, fit); i++) {
+		(void)answer("mx.tld", DNS_A);
+		usleep(50000);
+	}
+	assert_non_null(strstr(said.text, fit));
 	close_dns();
 }
 
