@@ -8,7 +8,7 @@ from lib.peers import Knot, need
 from lib.pki import Authority
 from lib.tls_hop import Meddler, TlsSink
 from lib.web import Trusting, Web, drip, endless, text
-from lib.world import IS_ROOT, folder, free_port, remove
+from lib.world import IS_ROOT, folder, free_port, remove, wait_until
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 NET = f"127.0.{100 + WORKER}"
@@ -204,7 +204,7 @@ def test_a_policy_host_inside_is_not_asked(start, hop, world, public_address):
     assert "tls" not in delivered(server, "pub-private") and not world.web.asked("mta-sts.pub-private.test")
     outside = world.open_web(public_address)
     try:
-        assert "has no public address" in server.log()
+        wait_until("it is logged", lambda: "has no public address" in server.log())
         assert "MTA-STS policy" in refused(server, "pub") and outside.asked("mta-sts.pub.test") == [PATH]
     finally:
         outside.close()
