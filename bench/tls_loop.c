@@ -64,6 +64,7 @@ static struct span file_read(const char *path)
 /* ---- the process with the key, as role/role_keys.c does it ---------------------------------- */
 
 struct keys {
+	struct loop *loop;
 	struct key_ring ring;
 	struct io_channel *signing;
 };
@@ -76,7 +77,8 @@ static void asked(void *owner, struct span bytes, const int *fds, size_t fd_coun
 	(void)fds;
 	(void)fd_count;
 
-	if (key_ring_answer(&k->ring, bytes, &answers) && buf_ok(&answers))
+	if (key_ring_answer(&k->ring, loop_io(k->loop)->now_ns, bytes, &answers) &&
+		buf_ok(&answers))
 		(void)io_channel_send(k->signing, buf_span(&answers), NULL, 0);
 }
 
@@ -95,8 +97,7 @@ static const struct io_channel_handler signing_handler = {asked, writable, gone}
 
 static _Noreturn void serve_key(int fd, struct span pem)
 {
-	struct keys k = {0};
-	struct loop *loop;
+	struct keys k = {.loop = NULL};
 	struct buf set;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -105,10 +106,10 @@ static _Noreturn void serve_key(int fd, struct span pem)
 	key_ring_take(&k.ring, buf_span(&set), NULL);
 	if (!key_ring_find(&k.ring, KEY_NUMBER))
 		die("the key", "cannot be used");
-	need("loop", loop_new(&loop));
-	need("channel", loop_channel(loop, fd, &signing_handler, &k, &k.signing));
+	need("loop", loop_new(&k.loop));
+	need("channel", loop_channel(k.loop, fd, &signing_handler, &k, &k.signing));
 	loop_channel_slow(k.signing);
-	loop_run(loop);
+	loop_run(k.loop);
 	_exit(1);
 }
 
