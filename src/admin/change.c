@@ -98,21 +98,30 @@ static int publish(struct admin *admin, const bool secrets[SECRET_KINDS], struct
 	return err ? err : admin_publish(admin);
 }
 
-/* Who is given a password may have been locked out by trying the one before; keys has the new one
- * by now. */
-static void lift_locks(struct door *door)
+/* The account that this request gives a password; NULL: it does something else. */
+static const struct object *given_password(const struct door *door)
 {
 	const struct object *account;
 	struct buf why;
 
 	if (!span_equal(request_text(door, "cmd"), SPAN("object")) ||
 		!span_equal(request_text(door, "op"), SPAN("password")))
-		return;
+		return NULL;
 	buf_init(&why, 4096);
-	if (objects_look_up(directory_objects(door->admin->directory), OBJECT_ACCOUNT,
-		    request_text(door, "name"), &why, &account) == 0)
-		admin_lift(door->admin, account->name);
+	int err = objects_look_up(directory_objects(door->admin->directory), OBJECT_ACCOUNT,
+		request_text(door, "name"), &why, &account);
 	buf_done(&why);
+	return err ? NULL : account;
+}
+
+/* Who is given a password may have been locked out by trying the one before; keys has the new one
+ * by now. */
+static void lift_locks(struct door *door)
+{
+	const struct object *account = given_password(door);
+
+	if (account)
+		admin_lift(door->admin, account->name);
 }
 
 static void end_line(struct buf *out)
@@ -124,23 +133,15 @@ static void end_line(struct buf *out)
 /* A new password lets nobody in whose account is disabled. */
 static void warn_of_disabled(const struct door *door, struct buf *out)
 {
-	const struct object *account;
-	struct buf why;
+	const struct object *account = door->verifiers.n ? given_password(door) : NULL;
 
-	if (!door->verifiers.n || !span_equal(request_text(door, "cmd"), SPAN("object")) ||
-		!span_equal(request_text(door, "op"), SPAN("password")))
+	if (!account || !object_account(account)->disabled)
 		return;
-	buf_init(&why, 4096);
-	if (objects_look_up(directory_objects(door->admin->directory), OBJECT_ACCOUNT,
-		    request_text(door, "name"), &why, &account) == 0 &&
-		object_account(account)->disabled) {
-		end_line(out);
-		buf_add_str(out, "the account is disabled still, and nobody can log in to it; to "
-				 "end that: posternctl user set ");
-		buf_add_span(out, account->name);
-		buf_add_str(out, " disabled=no\n");
-	}
-	buf_done(&why);
+	end_line(out);
+	buf_add_str(out, "the account is disabled still, and nobody can log in to it; to end that: "
+			 "posternctl user set ");
+	buf_add_span(out, account->name);
+	buf_add_str(out, " disabled=no\n");
 }
 
 /* Commits the plan, and frees it. A line in `problems` where that fails. */

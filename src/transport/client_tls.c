@@ -8,6 +8,7 @@
  */
 #include "transport/client_private.h"
 
+#include "codec/fixed_buf.h"
 #include "codec/pin.h"
 
 #include <stdio.h>
@@ -155,7 +156,7 @@ static void failed(struct client *client)
 	const struct tls_info *info = &client->link.info;
 	struct span detail = info->detail;
 	char text[VERDICT_TEXT], memory[sizeof(KEY_SHOWN) + PIN_TEXT];
-	struct buf key = {.p = memory, .room = sizeof(memory), .bound = sizeof(memory)};
+	struct buf key = fixed_buf(memory, sizeof(memory));
 
 	/* Whoever has to say whether it is a new key or another server can compare it. */
 	if (info->failure == TLS_PIN && info->peer_certificate) {
