@@ -5,14 +5,10 @@
 #include "base/err.h"
 #include "directory/check.h"
 #include "io/tls.h"
+#include "role/plain_file.h"
 #include "role/prepare.h"
 #include "role/tls_files.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SAID_BYTES  65536
@@ -79,35 +75,26 @@ void start_add_findings(const struct config *config, json_t *findings)
 /* False: it is good, as far as who runs this can tell. */
 static bool say_ca(struct span path, struct buf *out)
 {
-	char *name = strndup(path.p, path.n);
-	int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
-	int failed = errno;
-	struct stat info;
 	struct buf pem, why;
 	size_t count;
 
-	free(name);
-	if (fd < 0) {
-		buf_printf(out, "its tls-ca, %.*s, %s", (int)path.n, path.p,
-			failed == ENOENT ? "is not there" : strerror(failed));
-		return true;
-	}
-	buf_init(&pem, TLS_PEM_BYTES + 1);
+	buf_init(&pem, TLS_PEM_BYTES + PLAIN_FILE_PIECE);
 	buf_init(&why, WORDS_BYTES);
-	char *to = buf_reserve(&pem, TLS_PEM_BYTES + 1);
-	ssize_t n = to && fstat(fd, &info) == 0 && S_ISREG(info.st_mode)
-			    ? read(fd, to, TLS_PEM_BYTES + 1)
-			    : -1;
-	close(fd);
-	if (n >= 0)
-		buf_wrote(&pem, (size_t)n);
-	bool bad = n < 0 || n > TLS_PEM_BYTES || tls_check_ca(buf_span(&pem), &count, &why);
-	if (bad)
-		buf_printf(out, "its tls-ca, %.*s, cannot be used%s%.*s", (int)path.n, path.p,
-			why.n ? ": " : "", (int)why.n, why.n ? why.p : "");
+	int err = plain_file_read(path, TLS_PEM_BYTES, &pem);
+	if (!err && tls_check_ca(buf_span(&pem), &count, &why)) {
+		err = ERR_SYNTAX;
+	} else if (err) {
+		buf_clear(&why);
+		buf_add_str(&why, err_text(err));
+	}
+	if (err == ERR_NOT_FOUND)
+		buf_printf(out, "its tls-ca, %.*s, is not there", (int)path.n, path.p);
+	else if (err)
+		buf_printf(out, "its tls-ca, %.*s, cannot be used: %.*s", (int)path.n, path.p,
+			(int)why.n, why.n ? why.p : "");
 	buf_done(&pem);
 	buf_done(&why);
-	return bad;
+	return err != 0;
 }
 
 void authorities_add_findings(const struct objects *objects, json_t *findings)

@@ -6,62 +6,14 @@
 #include "io/dns_anchor.h"
 #include "io/dns_unbound.h"
 #include "io/tls.h"
+#include "role/plain_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_ROOM     4096
-#define READ_BYTES    4096 /* of a file at a time */
 #define PROBLEM_BYTES 1024
 
 /* ---- files ----------------------------------------------------------------------------------- */
-
-static int take_file(int fd, size_t most, struct buf *out)
-{
-	struct stat st;
-	size_t before = out->n;
-
-	if (fstat(fd, &st) < 0)
-		return err_from_errno(errno);
-	if (!S_ISREG(st.st_mode))
-		return ERR_UNSUPPORTED;
-	for (;;) {
-		char *to = buf_reserve(out, READ_BYTES);
-		ssize_t n = to ? read(fd, to, READ_BYTES) : -1;
-
-		if (!to)
-			return ERR_LIMIT;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_from_errno(errno);
-		if (n == 0)
-			return 0;
-		buf_wrote(out, (size_t)n);
-		if (out->n - before > most)
-			return ERR_LIMIT;
-	}
-}
-
-static int read_file(struct span path, size_t most, struct buf *out)
-{
-	char name[PATH_ROOM];
-
-	if (path.n >= sizeof(name))
-		return ERR_LIMIT;
-	memcpy(name, path.p, path.n);
-	name[path.n] = '\0';
-	/* A pipe would keep us waiting. */
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return err_from_errno(errno);
-	int err = take_file(fd, most, out);
-	close(fd);
-	return err;
-}
 
 static bool was_good(const struct reach *reach, const uint8_t hash[PIN_BYTES])
 {
@@ -76,7 +28,7 @@ static int read_ca(struct reach *reach, struct span path, struct buf *out, struc
 {
 	uint8_t hash[PIN_BYTES];
 	size_t count;
-	int err = read_file(path, TLS_PEM_BYTES, out);
+	int err = plain_file_read(path, TLS_PEM_BYTES, out);
 
 	if (err)
 		return err;
@@ -103,7 +55,7 @@ bool reach_check_ca(struct reach *reach, struct span path, struct buf *why)
 {
 	struct buf text, problem;
 
-	buf_init(&text, TLS_PEM_BYTES + READ_BYTES + 1);
+	buf_init(&text, TLS_PEM_BYTES + PLAIN_FILE_PIECE);
 	buf_init(&problem, PROBLEM_BYTES);
 	int err = read_ca(reach, path, &text, &problem);
 	if (err == ERR_NOT_FOUND)
@@ -153,7 +105,7 @@ static int read_anchors(const struct config *config, struct buf *out, struct buf
 {
 	if (!config->dnssec_anchor.n)
 		return 0;
-	int err = read_file(config->dnssec_anchor, DNS_ANCHOR_BYTES, out);
+	int err = plain_file_read(config->dnssec_anchor, DNS_ANCHOR_BYTES, out);
 
 	if (err)
 		buf_printf(problem, "dns.trust-anchor: %.*s: %s", (int)config->dnssec_anchor.n,
